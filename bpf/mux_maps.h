@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* The maps that the mux program shares with multistackd: layouts and who writes what.
+ *
+ *   map            key               value            written by           read by
+ *   mux_bindings   struct mux_key    __u32, unused    switch (bind/unbind) mux
+ *                                                     keeper (clears it when a switch dies)
+ *   mux_addresses  struct mux_addr   __u32 ifindex    keeper (netlink)     mux
+ *   mux_shared     0                 struct mux_shared  switch (mmap)      mux
+ *   mux_nic        0                 struct mux_nic   keeper               mux; one per NIC
+ *   mux_sockets    queue             AF_XDP socket    keeper               mux; one per NIC
+ *   mux_verdicts   enum mux_verdict  __u64 per CPU    mux                  keeper; one per NIC
+ *
+ * The first three are shared by the programs on all NICs, the last three belong to one NIC. */
+#ifndef MULTISTACK_MUX_MAPS_H
+#define MULTISTACK_MUX_MAPS_H
+
+#include <linux/types.h>
+
+#define MUX_BINDINGS_MAX                                                                           \
+    131072 /* 65,536 bindings, and as many again so that the hash stays short */
+#define MUX_ADDRESSES_MAX 4096
+#define MUX_QUEUES_MAX    64
+
+/* A switch that has not moved its heartbeat for so long is taken to hang: claimed packets then pass
+ * to the host stack, where the placeholders swallow them. */
+#define MUX_HEARTBEAT_TIMEOUT_NS (500 * 1000 * 1000ULL)
+
+/* A 3-tuple. IPv4 addresses stand in the first four bytes, the rest is zero; the wildcard address
+ * is all zero. Ports are in network order. No padding: the kernel hashes every byte. */
+struct mux_key {
+    __u8 family;   /* 4 or 6 */
+    __u8 protocol; /* IP protocol number */
+    __be16 port;
+    __u8 address[16];
+};
+
+/* An address of this host, in the same notation. */
+struct mux_addr {
+    __u8 family;
+    __u8 zero[3];
+    __u8 address[16];
+};
+
+/* Lives in a BPF_F_MMAPABLE array of one element, so that a heartbeat is one store and no system
+ * call. */
+struct mux_shared {
+    __u64 heartbeat_ns; /* CLOCK_MONOTONIC when the switch last went round its loop; 0: no switch */
+};
+
+struct mux_nic {
+    __u8 mac[6];
+    __u8 zero[2];
+};
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What applications and the operator's command say to the switch, and what it answers.
+ *
+ * A SOCK_SEQPACKET Unix socket: one struct is one message, in host order (both ends are one
+ * machine), of exactly its size. File descriptors ride along by SCM_RIGHTS only where said.
+ * Identity is what the kernel says (SO_PEERCRED), never what a message says. Whatever does not fit
+ * (type, size, order, number of descriptors) closes the connection: a sequence of fixed structs
+ * cannot be resynchronised and need not be.
+ *
+ *   client                          switch
+ *   CONTROL_HELLO            →
+ *                            ←      CONTROL_WELCOME          or an error, then the connection
+ * closes CONTROL_PORT_OPEN        →                               at most one port per connection
+ *                            ←      CONTROL_PORT_OPENED      + memfd, then per ring: RX and TX
+ * eventfd CONTROL_BIND             →                               + placeholder socket ←
+ * CONTROL_BOUND CONTROL_UNBIND           → ←      CONTROL_UNBOUND CONTROL_QUERY            → any
+ * client; a page at a time ←      CONTROL_RECORDS ←      CONTROL_EVENT            at any time after
+ * PORT_OPENED
+ *
+ * A client sends one request and waits for its answer before the next, but for BIND and UNBIND, of
+ * which up to CONTROL_PIPELINE_MAX may be on the way. The connection is the port: when it closes,
+ * for whatever reason, the port and all of its bindings are gone. */
+#ifndef MULTISTACK_CONTROL_PROTOCOL_H
+#define MULTISTACK_CONTROL_PROTOCOL_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#define CONTROL_MAGIC         0x4b54534d /* "MSTK" */
+#define CONTROL_VERSION       1
+#define CONTROL_PATH_DEFAULT  "/run/multistack/control.sock"
+#define CONTROL_PATH_VARIABLE "MULTISTACK_CONTROL"
+
+#define CONTROL_MESSAGE_MAX  8192 /* bytes; the largest is a page of records */
+#define CONTROL_PIPELINE_MAX 64
+#define CONTROL_FDS_MAX      33 /* memfd and two eventfds for each of 16 rings */
+#define CONTROL_NAME_SIZE    32 /* bytes, NUL-terminated */
+
+/* Feature bits of HELLO and WELCOME: the set in use is what both have. None is defined yet. */
+#define CONTROL_FEATURES 0ULL
+
+enum control_type {
+    CONTROL_HELLO = 1,
+    CONTROL_WELCOME,
+    CONTROL_PORT_OPEN,
+    CONTROL_PORT_OPENED,
+    CONTROL_BIND,
+    CONTROL_BOUND,
+    CONTROL_UNBIND,
+    CONTROL_UNBOUND,
+    CONTROL_QUERY,
+    CONTROL_RECORDS,
+    CONTROL_EVENT,
+};
+
+struct control_header {
+    uint32_t type;    /* enum control_type */
+    uint32_t size;    /* of the whole message, bytes */
+    uint32_t request; /* chosen by the client, repeated in the answer; 0 in events */
+    int32_t error;    /* answers: 0 or a positive errno; requests: 0 */
+};
+
+struct control_hello {
+    struct control_header header;
+    uint32_t magic;
+    uint32_t version;
+    uint64_t features;
+};
+
+struct control_welcome {
+    struct control_header header;
+    uint32_t magic;
+    uint32_t
+        version; /* the switch's; with error EPROTONOSUPPORT where it cannot speak the client's */
+    uint64_t features;
+    uint64_t instance;     /* random; another one means that the switch was restarted */
+    uint64_t netns_cookie; /* of the NICs' network namespace: placeholders must live there */
+};
+
+struct control_port_open {
+    struct control_header header;
+    char name[CONTROL_NAME_SIZE]; /* for people; need not be unique */
+    uint32_t ring_count;
+    uint32_t rx_size; /* bytes per ring, a power of two; 0: the switch's default */
+    uint32_t tx_size;
+    uint32_t flags; /* CONTROL_PORT_* */
+};
+
+#define CONTROL_PORT_MERGED_RX 0x1 /* may receive records above the MTU, RECORD_SEGMENT */
+
+struct control_port_opened {
+    struct control_header header;
+    uint32_t port; /* number of the port, unique while the switch lives */
+    uint32_t ring_count;
+    uint32_t rx_size;
+    uint32_t tx_size;
+    uint64_t region_size;
+    uint32_t mtu;      /* smallest of the NICs', bytes of IP packet */
+    uint32_t offloads; /* CONTROL_OFFLOAD_* */
+};
+
+#define CONTROL_OFFLOAD_CHECKSUM 0x1 /* RECORD_CHECKSUM_PARTIAL is taken on TX */
+#define CONTROL_OFFLOAD_SEGMENT  0x2 /* RECORD_SEGMENT is taken on TX */
+
+/* An address in the notation of the whole project: IPv4 in the first four bytes, the rest zero. */
+struct control_address {
+    uint8_t bytes[16];
+    uint16_t port;  /* network order */
+    uint8_t family; /* 4 or 6 */
+    uint8_t protocol;
+};
+static_assert(sizeof(struct control_address) == 20, "no padding");
+
+struct control_bind {
+    struct control_header header;
+    struct control_address address; /* must equal what getsockname() says of the placeholder */
+    uint32_t flags;                 /* CONTROL_BIND_*; none yet */
+    uint32_t port_count;            /* 1; ranges are to come */
+};
+
+struct control_bound {
+    struct control_header header;
+    struct control_address address;
+    uint32_t binding; /* number of the binding, for UNBIND */
+    uint32_t zero;
+};
+
+struct control_unbind {
+    struct control_header header;
+    uint32_t binding;
+    uint32_t zero;
+};
+
+struct control_unbound {
+    struct control_header header;
+};
+
+enum control_event_kind {
+    CONTROL_EVENT_DETACHED = 1, /* value: enum detach_reason; the connection closes behind it */
+    CONTROL_EVENT_MTU,          /* value: the new smallest MTU */
+};
+
+struct control_event {
+    struct control_header header;
+    uint32_t kind;
+    uint32_t value;
+};
+
+/* Queries are paged: the answer to one request is one message, so that a client that does not read
+ * costs the switch nothing. Ask again with `cursor` as it came back, until it is 0. */
+enum control_subject {
+    CONTROL_SUBJECT_STATUS = 1,
+    CONTROL_SUBJECT_NICS,
+    CONTROL_SUBJECT_PORTS,
+    CONTROL_SUBJECT_BINDINGS,
+    CONTROL_SUBJECT_COUNTERS,
+};
+
+struct control_query {
+    struct control_header header;
+    uint32_t subject;
+    uint32_t zero;
+    uint64_t cursor; /* 0: from the start */
+};
+
+struct control_records {
+    struct control_header header;
+    uint32_t subject;
+    uint32_t record_size; /* bytes; a reader takes what it knows and skips the rest of each */
+    uint32_t count;
+    uint32_t zero;
+    uint64_t cursor; /* 0: that was all */
+    /* count records of record_size bytes follow */
+};
+
+struct control_status_record {
+    char version[CONTROL_NAME_SIZE];
+    uint64_t instance;
+    uint64_t uptime_ns;
+    uint32_t switch_pid;
+    uint32_t keeper_pid;
+    uint32_t restarts; /* of the switch by its keeper */
+    uint32_t nics;
+    uint32_t ports;
+    uint32_t bindings;
+    uint32_t workers;
+    uint32_t zero;
+};
+
+struct control_nic_record {
+    char name[CONTROL_NAME_SIZE];
+    char driver[16];    /* "afxdp", "packet", "wire" */
+    char xdp_mode[16];  /* "native", "generic", "" */
+    char copy_mode[16]; /* "zero-copy", "copy", "" */
+    uint32_t index;     /* of the NIC in the switch */
+    uint32_t ifindex;
+    uint32_t queues;
+    uint32_t mtu;
+    uint32_t up; /* 1: carrier and administratively up */
+    uint32_t zero;
+    uint8_t mac[6];
+    uint8_t pad[2];
+};
+
+struct control_port_record {
+    char name[CONTROL_NAME_SIZE];
+    uint32_t port;
+    uint32_t pid;
+    uint32_t uid;
+    uint32_t ring_count;
+    uint32_t rx_size;
+    uint32_t tx_size;
+    uint32_t bindings;
+    uint32_t zero;
+    uint64_t age_ns;
+};
+
+struct control_binding_record {
+    struct control_address address;
+    uint32_t binding;
+    uint32_t port;
+    uint32_t flags;
+};
+
+/* One counter. `name` is "rx_packets", "tx_bytes", … or a drop reason. */
+enum control_scope {
+    CONTROL_SCOPE_NIC = 1, /* id: NIC index; ring: queue */
+    CONTROL_SCOPE_PORT,    /* id: port number; ring: ring */
+    CONTROL_SCOPE_SWITCH,  /* id, ring: 0 */
+};
+
+struct control_counter_record {
+    char name[CONTROL_NAME_SIZE];
+    uint32_t scope;
+    uint32_t id;
+    uint32_t ring;
+    uint32_t zero;
+    uint64_t value;
+};
+
+#endif

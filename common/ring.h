@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The two ends of a ring (port_layout.h draws it). Used by both sides, for both directions.
+ *
+ * Producer: ring_producer_reserve() → write the packet → ring_producer_commit(), as often as
+ * wanted, then ring_producer_publish() once for the batch; if it says so, wake the consumer.
+ *
+ * Consumer: ring_consumer_refresh() once for the batch, ring_consumer_next() for each record, then
+ * ring_consumer_release() once; if it says so, wake the producer.
+ *
+ * Each end keeps its own position and the last one seen of the other in private memory. The other
+ * side's index is checked on every read: a distance that no honest peer can cause makes the call
+ * return false, and the owner of the ring gives the peer up. Nothing here loops over more than one
+ * record. */
+#ifndef MULTISTACK_RING_H
+#define MULTISTACK_RING_H
+
+#include "port_layout.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct ring_producer {
+    struct ring_control *control; /* shared */
+    uint8_t *data;                /* shared */
+    uint32_t size;
+    uint32_t tail;      /* where the next record goes; not yet visible to the consumer */
+    uint32_t published; /* tail as the consumer knows it */
+    uint32_t head;      /* the consumer's, as last read */
+};
+
+struct ring_consumer {
+    struct ring_control *control;
+    const uint8_t *data;
+    uint32_t size;
+    uint32_t head;     /* the next record to look at */
+    uint32_t released; /* head as the producer knows it */
+    uint32_t tail;     /* the producer's, as last read */
+};
+
+/* The orderings, all of them. C11 atomics on plain fields of the shared layout. */
+static inline uint32_t ring_load_acquire(const uint32_t *field)
+{
+    /* pairs with ring_store_release: what the peer wrote before its index is visible after ours */
+    return __atomic_load_n(field, __ATOMIC_ACQUIRE);
+}
+
+static inline void ring_store_release(uint32_t *field, uint32_t value)
+{
+    __atomic_store_n(field, value, __ATOMIC_RELEASE);
+}
+
+static inline uint32_t ring_load_relaxed(const uint32_t *field)
+{
+    return __atomic_load_n(field, __ATOMIC_RELAXED);
+}
+
+static inline void ring_store_relaxed(uint32_t *field, uint32_t value)
+{
+    __atomic_store_n(field, value, __ATOMIC_RELAXED);
+}
+
+/* Between our store and our load of what the peer stores: each side stores, fences, loads, so at
+ * least one of the two sees the other's store (Dekker), and no wake-up is lost. */
+static inline void ring_fence(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline void ring_producer_init(struct ring_producer *ring, struct ring_control *control,
+                                      void *data, uint32_t size)
+{
+    *ring = (struct ring_producer){.control = control, .data = data, .size = size};
+}
+
+/* Reads how far the consumer is. False: its index is impossible, the peer is broken or hostile. */
+static inline bool ring_producer_refresh(struct ring_producer *ring)
+{
+    uint32_t head = ring_load_acquire(&ring->control->head);
+
+    if (ring->published - head > ring->size || ring->tail - head > ring->size ||
+        (head & (RING_ALIGN - 1)))
+        return false;
+    ring->head = head;
+    return true;
+}
+
+static inline uint32_t ring_producer_room(const struct ring_producer *ring)
+{
+    return ring->size - (ring->tail - ring->head);
+}
+
+/* The longest packet that a ring can always take: a record and the padding before it must fit at
+ * once. */
+static inline uint32_t ring_packet_max(uint32_t size)
+{
+    return size / 2 - (uint32_t)sizeof(struct ring_record);
+}
+
+/* Where a packet of `length` bytes (at most ring_packet_max()) may be written, or NULL when there
+ * is no room for it (refresh and try again). Puts a pad record first where the end of the ring is
+ * too near. The record's header is written by ring_producer_commit(). */
+static inline uint8_t *ring_producer_reserve(struct ring_producer *ring, uint32_t length)
+{
+    uint32_t stride = ring_record_stride(length);
+    uint32_t place = ring->tail & (ring->size - 1);
+    uint32_t to_end = ring->size - place;
+
+    if (stride > to_end) {
+        struct ring_record *pad = (struct ring_record *)(ring->data + place);
+
+        if (ring_producer_room(ring) < to_end + stride)
+            return NULL;
+        *pad = (struct ring_record){.length = to_end - (uint32_t)sizeof(*pad), .flags = RECORD_PAD};
+        ring->tail += to_end;
+        place = 0;
+    } else if (ring_producer_room(ring) < stride) {
+        return NULL;
+    }
+    return ring->data + place + sizeof(struct ring_record);
+}
+
+/* Closes the record reserved last. `record->length` may be less than was reserved. */
+static inline void ring_producer_commit(struct ring_producer *ring,
+                                        const struct ring_record *record)
+{
+    *(struct ring_record *)(ring->data + (ring->tail & (ring->size - 1))) = *record;
+    ring->tail += ring_record_stride(record->length);
+}
+
+/* Takes a "wake me" flag down and says whether it was up. Whoever wakes takes the flag down, so
+ * that one sleep costs one wake-up however many batches are published before the sleeper runs. */
+static inline bool ring_flag_take(uint32_t *flag)
+{
+    return ring_load_relaxed(flag) != 0 && __atomic_exchange_n(flag, 0, __ATOMIC_RELAXED) != 0;
+}
+
+/* Makes everything committed visible. True: the consumer sleeps, the caller must wake it. */
+static inline bool ring_producer_publish(struct ring_producer *ring)
+{
+    if (ring->published == ring->tail)
+        return false;
+    ring->published = ring->tail;
+    ring_store_release(&ring->control->tail, ring->tail);
+    ring_fence();
+    return ring_flag_take(&ring->control->consumer_sleeps);
+}
+
+/* Asks to be woken when there is room for `length` bytes. False: there is room already. */
+static inline bool ring_producer_wait(struct ring_producer *ring, uint32_t length)
+{
+    ring_store_relaxed(&ring->control->producer_waits, 1);
+    ring_fence();
+    if (ring_producer_refresh(ring) && ring_producer_room(ring) >= 2 * ring_record_stride(length)) {
+        ring_store_relaxed(&ring->control->producer_waits, 0);
+        return false;
+    }
+    return true;
+}
+
+static inline void ring_consumer_init(struct ring_consumer *ring, struct ring_control *control,
+                                      const void *data, uint32_t size)
+{
+    *ring = (struct ring_consumer){.control = control, .data = data, .size = size};
+}
+
+/* Reads how far the producer is. False: its index is impossible, the peer is broken or hostile. */
+static inline bool ring_consumer_refresh(struct ring_consumer *ring)
+{
+    uint32_t tail = ring_load_acquire(&ring->control->tail);
+
+    if (tail - ring->released > ring->size || (tail & (RING_ALIGN - 1)) ||
+        tail - ring->released < ring->tail - ring->released)
+        return false;
+    ring->tail = tail;
+    return true;
+}
+
+enum ring_next {
+    RING_NEXT_PACKET, /* *record and *packet are set */
+    RING_NEXT_EMPTY,  /* nothing more was published at the last refresh */
+    RING_NEXT_BROKEN, /* the record reaches beyond what was published */
+};
+
+/* Steps over one record. The header is read once into *record, which is the caller's to trust; the
+ * packet stays in shared memory, where a hostile producer can go on changing it: copy, then check.
+ */
+static inline enum ring_next ring_consumer_next(struct ring_consumer *ring,
+                                                struct ring_record *record, const uint8_t **packet)
+{
+    for (int pads = 0; pads < 2; pads++) {
+        uint32_t ready = ring->tail - ring->head;
+        uint32_t place = ring->head & (ring->size - 1);
+        uint32_t to_end = ring->size - place;
+        const volatile struct ring_record *shared =
+            (const volatile struct ring_record *)(ring->data + place);
+        uint32_t stride;
+
+        if (ready == 0)
+            return RING_NEXT_EMPTY;
+        record->length = shared->length;
+        record->flags = shared->flags;
+        record->segment_size = shared->segment_size;
+        record->checksum_start = shared->checksum_start;
+        record->checksum_offset = shared->checksum_offset;
+        record->reserved = 0;
+        if (record->length > ready || record->length > to_end)
+            return RING_NEXT_BROKEN;
+        stride = ring_record_stride(record->length);
+        if (stride > ready || stride > to_end)
+            return RING_NEXT_BROKEN;
+        if (record->flags & RECORD_PAD) {
+            if (stride != to_end)
+                return RING_NEXT_BROKEN;
+            ring->head += stride;
+            continue; /* a packet or nothing follows; two pads in a row are no honest producer's */
+        }
+        *packet = ring->data + place + sizeof(struct ring_record);
+        ring->head += stride;
+        return RING_NEXT_PACKET;
+    }
+    return RING_NEXT_BROKEN;
+}
+
+/* Gives everything stepped over back to the producer. True: the producer waits for room, the caller
+ * must wake it. */
+static inline bool ring_consumer_release(struct ring_consumer *ring)
+{
+    if (ring->released == ring->head)
+        return false;
+    ring->released = ring->head;
+    ring_store_release(&ring->control->head, ring->head);
+    ring_fence();
+    return ring_flag_take(&ring->control->producer_waits);
+}
+
+/* Says that this side is about to sleep. False: something was published meanwhile, do not sleep
+ * (and the flag is down again). A broken index also makes it false: the next refresh reports it. */
+static inline bool ring_consumer_sleep(struct ring_consumer *ring)
+{
+    ring_store_relaxed(&ring->control->consumer_sleeps, 1);
+    ring_fence();
+    if (ring_load_acquire(&ring->control->tail) != ring->head) {
+        ring_store_relaxed(&ring->control->consumer_sleeps, 0);
+        return false;
+    }
+    return true;
+}
+
+static inline void ring_consumer_wake(struct ring_consumer *ring)
+{
+    ring_store_relaxed(&ring->control->consumer_sleeps, 0);
+}
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* libmultistack: a port of the MultiStack switch.
+ *
+ * A port lets one process send and receive IP packets of the 3-tuples <protocol, local address,
+ * local port> that it has bound, next to the host's own stack and to everybody else's. Packets are
+ * whole IP packets, without a link-layer header; routes, neighbours and MAC addresses are the
+ * kernel's business.
+ *
+ *   ms_port_open()                      a port with R rings
+ *   ms_bind()                           a 3-tuple, reserved in the kernel as bind(2) would
+ *   loop:
+ *     ms_wait() or poll(ms_port_fd())   sleep until there is something to do
+ *     ms_receive() … ms_receive_done()  a batch of packets, in place
+ *     ms_reserve() ms_commit() …        packets, written in place
+ *     ms_flush()                        hand the batch to the switch
+ *   ms_port_close()
+ *
+ * Threads. A ring belongs to one thread at a time; ms_receive(), ms_receive_done(), ms_reserve(),
+ * ms_commit(), ms_flush() and ms_ring_wait() of different rings may run side by side. All other
+ * calls on a port, ms_dispatch() among them, belong to one thread, and that thread must be the
+ * rings' own as long as the port has just one ring.
+ *
+ * Restarts. When the switch goes away (upgrade, crash, kill -9), the port stays: ms_receive() gives
+ * nothing, ms_reserve() gives NULL, and the library connects again and presents the bindings again
+ * by itself, within the calls to ms_dispatch() and ms_wait(). The kernel goes on reserving the
+ * bindings. To a transport protocol it looks like packet loss.
+ *
+ * Errors are negative errno values unless said otherwise. */
+#ifndef MULTISTACK_H
+#define MULTISTACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MS_VERSION "0.1.0"
+
+struct ms_port;
+
+struct ms_port_options {
+    size_t size;              /* sizeof(struct ms_port_options), so that the struct may grow */
+    const char *control_path; /* NULL: $MULTISTACK_CONTROL, else /run/multistack/control.sock */
+    const char *name;         /* for the operator, at most 31 bytes; NULL: the program's name */
+    unsigned rings;           /* queue pairs; 0: one */
+    uint32_t rx_bytes; /* memory of each receive ring, rounded up to a power of two; 0: default */
+    uint32_t tx_bytes;
+    unsigned flags;      /* MS_PORT_* */
+    int open_timeout_ms; /* how long ms_port_open() waits for the switch to answer; 0: 3000 */
+};
+
+#define MS_PORT_MERGED_RX 0x1 /* may receive packets above the MTU, merged from several segments   \
+                               */
+
+/* Opens a port. `options` may be NULL and is not kept. On success *port is the caller's until
+ * ms_port_close(). Errors: -ENOENT or -ECONNREFUSED (no switch there), -EACCES (not allowed to open
+ * ports), -EPROTONOSUPPORT (the switch speaks another version), -ENOSPC (the switch is full),
+ * -EINVAL, -ENOMEM, -ETIMEDOUT. */
+int ms_port_open(struct ms_port **port, const struct ms_port_options *options);
+
+/* Closes the port and all of its bindings. NULL is allowed. */
+void ms_port_close(struct ms_port *port);
+
+/* Facts about a port. They change when the switch restarts or the NIC's MTU changes: `generation`
+ * is one more after each reconnection. */
+struct ms_port_info {
+    size_t size;    /* in: sizeof(struct ms_port_info) */
+    bool connected; /* false: the switch is away */
+    uint32_t port;  /* the port's number at the switch */
+    unsigned rings;
+    uint32_t rx_bytes; /* per ring */
+    uint32_t tx_bytes;
+    uint32_t mtu;        /* bytes of IP packet, the smallest of the NICs' */
+    uint32_t offloads;   /* MS_OFFLOAD_* that may be asked for on sending */
+    unsigned generation; /* how often the port was set up: 1 at first */
+    int last_error;      /* why the port is not connected: negative errno, or 0 */
+};
+
+#define MS_OFFLOAD_CHECKSUM 0x1
+#define MS_OFFLOAD_SEGMENT  0x2
+
+void ms_port_info(const struct ms_port *port, struct ms_port_info *info);
+
+/* Binds a 3-tuple: `address` is a sockaddr_in or sockaddr_in6, whose address may be the wildcard
+ * and whose port may be 0 (the kernel chooses); `protocol` is IPPROTO_TCP or IPPROTO_UDP. The
+ * binding is reserved in the kernel first, with the kernel's rules and the kernel's errors
+ * (-EADDRINUSE, -EACCES, -EADDRNOTAVAIL …), then claimed at the switch. Waits for the switch's
+ * answer; while the switch is away the binding is reserved at once and claimed when it is back.
+ * Returns a binding's handle (≥ 0). */
+int ms_bind(struct ms_port *port, int protocol, const struct sockaddr *address, socklen_t length);
+
+/* Gives a binding back. Errors: -ENOENT. */
+int ms_unbind(struct ms_port *port, int binding);
+
+/* The address of a binding, with the port that the kernel chose. As getsockname(2) in its
+ * arguments. Errors: -ENOENT. */
+int ms_binding_address(const struct ms_port *port, int binding, struct sockaddr *address,
+                       socklen_t *length);
+
+/* The local address that the kernel's routing would use towards `remote`, and a port of 0. For
+ * stacks that open connections. Errors: what connect(2) on a UDP socket gives (-ENETUNREACH …). */
+int ms_source_address(const struct sockaddr *remote, socklen_t remote_length,
+                      struct sockaddr_storage *local, socklen_t *local_length);
+
+/* A received packet. */
+struct ms_packet {
+    const uint8_t *data; /* starts with the IP header; in the ring, valid until ms_receive_done() */
+    uint32_t length;     /* bytes */
+    uint16_t flags;      /* MS_RX_* */
+    uint16_t segment_size;
+};
+
+#define MS_RX_CHECKSUM_PARTIAL                                                                     \
+    0x2                  /* the transport checksum may hold just the sum of the pseudo-header */
+#define MS_RX_MERGED 0x4 /* merged from segments of at most segment_size bytes of payload */
+
+/* Gives up to `max` received packets without copying. 0: none are there. They stay valid until
+ * ms_receive_done(), which gives all of them back at once; a second ms_receive() before it goes on
+ * behind them. */
+unsigned ms_receive(struct ms_port *port, unsigned ring, struct ms_packet *packets, unsigned max);
+void ms_receive_done(struct ms_port *port, unsigned ring);
+
+/* Room for a packet of `length` bytes (1 to 65,535), to be written in place. NULL: the ring is full
+ * or the switch is away. What was reserved is sent by ms_commit(), or forgotten by the next
+ * ms_reserve(). */
+uint8_t *ms_reserve(struct ms_port *port, unsigned ring, uint32_t length);
+
+/* What is asked of the switch for a packet; all zero for a packet that is complete. */
+struct ms_offload {
+    uint16_t flags; /* MS_TX_* */
+    uint16_t segment_size;
+    uint16_t checksum_start;
+    uint16_t checksum_offset;
+};
+
+#define MS_TX_CHECKSUM 0x2 /* fill in the checksum at checksum_start + checksum_offset */
+#define MS_TX_SEGMENT  0x4 /* cut into segments of segment_size bytes of payload */
+
+/* Commits the packet reserved last; `length` may be less than was reserved. `offload` may be NULL.
+ */
+void ms_commit(struct ms_port *port, unsigned ring, uint32_t length,
+               const struct ms_offload *offload);
+
+/* Hands all committed packets to the switch, and wakes it if it sleeps. */
+void ms_flush(struct ms_port *port, unsigned ring);
+
+/* To wait in an event loop: ms_port_fd() becomes readable when a ring has packets, when there is
+ * room again in a ring that was full, when the switch has something to say, or when it is time to
+ * try to reconnect. Before sleeping, call ms_ring_wait() for each ring: it asks for the wake-up,
+ * and says false when there is something to do already. After waking, call ms_dispatch().
+ * `for_room`: bytes that did not fit, or 0. The descriptor stays the same for the life of the port;
+ * it is the port's to close. */
+int ms_port_fd(const struct ms_port *port);
+bool ms_ring_wait(struct ms_port *port, unsigned ring, uint32_t for_room);
+int ms_dispatch(struct ms_port *port);
+
+/* As ms_port_fd(), but of a single ring, for a thread that serves just that one. Changes when the
+ * switch restarts (see ms_port_info.generation); -1 while it is away. */
+int ms_ring_fd(const struct ms_port *port, unsigned ring);
+
+/* Sleeps until ring 0 has packets or `timeout_ms` is over (-1: no limit), and dispatches. Returns 1
+ * when there are packets, 0 when not, or a negative errno (-EINTR among them). */
+int ms_wait(struct ms_port *port, int timeout_ms);
+
+/* Counts kept by the library. */
+struct ms_ring_stats {
+    size_t size; /* in: sizeof(struct ms_ring_stats) */
+    uint64_t rx_packets, rx_bytes;
+    uint64_t tx_packets, tx_bytes;
+    uint64_t tx_full;      /* ms_reserve() found no room */
+    uint64_t wakeups_sent; /* the switch slept and was woken */
+};
+
+int ms_ring_stats(const struct ms_port *port, unsigned ring, struct ms_ring_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* libutcp: TCP (RFC 9293) as a library of state machines.
+ *
+ * It makes no system call, reads no clock and starts no thread. Packets, time and randomness come
+ * in as arguments; packets, events and the next deadline come out. That makes it as good at home on
+ * a MultiStack port as in a test that runs an hour of TCP in a millisecond.
+ *
+ *   utcp_input(stack, now, packet …)   once for each packet of a batch
+ *   utcp_advance(stack, now)           timers that are due
+ *   utcp_poll(stack, events, max)      what happened, connection by connection
+ *       utcp_accept() utcp_read() utcp_write() utcp_close() …
+ *   utcp_output(stack, now, sink)      all segments that are to be sent now, once for the batch
+ *   utcp_deadline(stack)               when utcp_advance() is needed next
+ *
+ * Because output comes once, after all input and all the application's answers, acknowledgments
+ * ride on data and a FIN on the last data, without any timer.
+ *
+ * Time is in microseconds of any clock that never goes back. Ports are in host order. Errors are
+ * negative errno values. A stack and everything in it belong to one thread at a time; different
+ * stacks share nothing. */
+#ifndef UTCP_H
+#define UTCP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct utcp;          /* a stack: connections, listeners, timers */
+struct utcp_listener; /* a port (and address) that accepts */
+struct utcp_conn;     /* a connection */
+
+/* One end of a connection. The rest of an IPv4 address, and `zero`, are zero. */
+struct utcp_endpoint {
+    uint8_t family; /* 4 or 6 */
+    uint8_t zero;
+    uint16_t port;       /* host order */
+    uint8_t address[16]; /* network order; IPv4 in the first four bytes */
+};
+
+/* ── The stack ────────────────────────────────────────────────────────────────────────────────────
+ */
+
+struct utcp_config {
+    size_t size;        /* sizeof(struct utcp_config), so that the struct may grow */
+    uint8_t secret[16]; /* random, and different at each start: keys sequence numbers, timestamps,
+                           hash tables (RFC 6528) */
+    uint32_t mtu;       /* bytes of IP packet; 0: 1500 */
+    uint32_t offloads;  /* UTCP_OFFLOAD_* that the sink understands */
+    uint32_t connections_max;    /* 0: 65536 */
+    uint32_t receive_buffer_max; /* bytes per connection; 0: 4 MiB. The window grows up to it */
+    uint32_t send_buffer_max;    /* bytes per connection; 0: 4 MiB */
+    uint64_t memory_max;         /* bytes of buffers of all connections; 0: 1 GiB */
+    const char *congestion;      /* "newreno" …; NULL: the default */
+    uint64_t time_wait_us;       /* 2 MSL; 0: 60 s */
+    uint32_t flags;              /* UTCP_NO_* */
+};
+
+#define UTCP_OFFLOAD_CHECKSUM 0x1 /* the sink fills in transport checksums */
+#define UTCP_OFFLOAD_SEGMENT  0x2 /* the sink cuts packets of up to 64 KB at segment_size */
+
+#define UTCP_NO_TIMESTAMPS   0x1 /* neither offer nor accept the option */
+#define UTCP_NO_WINDOW_SCALE 0x2
+
+/* NULL: out of memory, or an unknown congestion control. `config` is not kept. */
+struct utcp *utcp_new(const struct utcp_config *config, uint64_t now);
+
+/* Frees the stack and all in it, without a word to the peers. References are released. */
+void utcp_free(struct utcp *stack);
+
+void utcp_set_mtu(struct utcp *stack, uint32_t mtu);
+
+/* Counters of a stack; they never go backwards. */
+struct utcp_stats {
+    size_t size; /* in: sizeof(struct utcp_stats) */
+    uint64_t packets_in, packets_out;
+    uint64_t segments_retransmitted;
+    uint64_t dropped_malformed; /* headers inconsistent */
+    uint64_t dropped_checksum;  /* transport checksum wrong */
+    uint64_t dropped_not_tcp;
+    uint64_t dropped_bad_address;   /* source or destination that no TCP may answer (W8) */
+    uint64_t dropped_no_connection; /* answered by RST where RFC 9293 wants one */
+    uint64_t dropped_unacceptable; /* outside of the window, PAWS, bad ACK; answered where wanted */
+    uint64_t dropped_backlog;      /* SYN to a listener whose backlog was full */
+    uint64_t dropped_memory;       /* a limit of memory was reached */
+    uint64_t resets_in, resets_out;
+    uint64_t challenge_acks; /* RFC 5961 */
+    uint64_t connections_opened, connections_accepted, connections_failed;
+    uint64_t connections; /* existing now, TIME-WAIT included */
+    uint64_t time_wait;   /* in TIME-WAIT now */
+};
+
+void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);
+
+/* ── Packets and time ─────────────────────────────────────────────────────────────────────────────
+ */
+
+#define UTCP_INPUT_CHECKSUM_PARTIAL                                                                \
+    0x1                            /* the checksum field may hold the folded pseudo-header sum */
+#define UTCP_INPUT_CHECKSUM_OK 0x2 /* somebody has verified it already */
+
+/* Takes one IP packet (from its IP header on; `length` bytes may include link-layer padding). TCP
+ * segments and ICMP errors about them have effect, anything else is counted. Keeps nothing of
+ * `packet`. */
+void utcp_input(struct utcp *stack, uint64_t now, const void *packet, size_t length,
+                unsigned flags);
+
+/* What a packet asks of the sink; all zero where it is complete. */
+struct utcp_offload {
+    bool checksum; /* fill in the transport checksum; the field holds the pseudo-header sum */
+    uint16_t segment_size;    /* not 0: cut the payload into segments of so many bytes */
+    uint16_t checksum_start;  /* bytes from the IP header */
+    uint16_t checksum_offset; /* bytes from checksum_start */
+};
+
+/* Where packets go. reserve() gives `length` bytes to write a packet into, or NULL when there is no
+ * room: utcp_output() then stops, and goes on at the same place the next time. commit() sends the
+ * packet reserved last, `length` bytes of it. */
+struct utcp_sink {
+    uint8_t *(*reserve)(void *context, uint32_t length);
+    void (*commit)(void *context, uint32_t length, const struct utcp_offload *offload);
+    void *context;
+};
+
+/* Sends everything that is to be sent at `now`. True: all of it went out. False: the sink was full.
+ */
+bool utcp_output(struct utcp *stack, uint64_t now, const struct utcp_sink *sink);
+
+/* True when utcp_output() has something to do. */
+bool utcp_output_wanted(const struct utcp *stack);
+
+/* Runs the timers that are due at `now`. */
+void utcp_advance(struct utcp *stack, uint64_t now);
+
+/* When utcp_advance() is needed next; UINT64_MAX: no timer runs. Never later than the first timer,
+ * but may be earlier. */
+uint64_t utcp_deadline(const struct utcp *stack);
+
+/* ── Events ───────────────────────────────────────────────────────────────────────────────────────
+ */
+
+#define UTCP_ACCEPTABLE 0x01 /* a listener has connections to accept */
+#define UTCP_CONNECTED  0x02 /* utcp_connect() succeeded */
+#define UTCP_READABLE   0x04 /* data arrived, or the end of them */
+#define UTCP_WRITABLE   0x08 /* there is room in the send buffer after a write was cut short */
+#define UTCP_FINISHED   0x10 /* the peer has sent all it will (FIN); read to the end */
+#define UTCP_SENT       0x20 /* all that was written has been acknowledged */
+#define UTCP_ERROR      0x40 /* the connection is dead, utcp_error() says why; close it */
+
+struct utcp_event {
+    struct utcp_conn *conn;         /* NULL for a listener */
+    struct utcp_listener *listener; /* NULL for a connection */
+    void *user;                     /* what utcp_set_user() or utcp_listen() was given */
+    uint32_t events;                /* UTCP_* */
+};
+
+/* Takes up to `max` events, at most one for each connection or listener. An event tells of a
+ * change; what it tells of may be over when it is read, and reading less than there is gives no
+ * second event. */
+unsigned utcp_poll(struct utcp *stack, struct utcp_event *events, unsigned max);
+
+/* ── Connections ──────────────────────────────────────────────────────────────────────────────────
+ */
+
+/* Accepts connections to `local`, whose address may be all zero (any address of its family).
+ * `backlog` limits the connections that are not accepted yet, half-open ones included. Errors:
+ * -EADDRINUSE, -EINVAL, -ENOMEM. The listener is the caller's until utcp_listener_close(). */
+int utcp_listen(struct utcp *stack, const struct utcp_endpoint *local, unsigned backlog, void *user,
+                struct utcp_listener **listener);
+
+/* Ends a listener; connections that were not accepted are reset. */
+void utcp_listener_close(struct utcp_listener *listener);
+
+/* The next connection, ready for use, or NULL. It is the caller's until utcp_close() or
+ * utcp_abort(). */
+struct utcp_conn *utcp_accept(struct utcp_listener *listener, uint64_t now);
+
+/* Begins to connect. UTCP_CONNECTED or UTCP_ERROR will follow. Errors: -EADDRINUSE (the pair of
+ * endpoints is in use), -EINVAL, -ENOMEM, -ENOBUFS (connections_max). */
+int utcp_connect(struct utcp *stack, uint64_t now, const struct utcp_endpoint *local,
+                 const struct utcp_endpoint *remote, void *user, struct utcp_conn **conn);
+
+void utcp_set_user(struct utcp_conn *conn, void *user);
+void *utcp_user(const struct utcp_conn *conn);
+
+/* Copies up to `size` bytes out of the receive buffer. 0: the peer has finished. -EAGAIN: nothing
+ * there. Other errors: those of utcp_error(). */
+ptrdiff_t utcp_read(struct utcp_conn *conn, uint64_t now, void *buffer, size_t size);
+
+/* The same without a copy: the bytes that are next, in place, valid until the next call on this
+ * connection or utcp_input(); as many as lie together. Then utcp_consume() takes them. Returns as
+ * utcp_read(). */
+ptrdiff_t utcp_peek(struct utcp_conn *conn, const uint8_t **data);
+void utcp_consume(struct utcp_conn *conn, uint64_t now, size_t size);
+
+/* Bytes ready to be read. */
+size_t utcp_readable(const struct utcp_conn *conn);
+
+/* Copies up to `size` bytes into the send buffer. Returns how many, or -EAGAIN when it is full
+ * (UTCP_WRITABLE will follow), -EPIPE after utcp_shutdown(), -ENOTCONN, or utcp_error(). */
+ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, size_t size);
+
+/* The same without a copy: `data` is read when it is sent and when it is retransmitted, and must
+ * not change before release(owner) is called, which happens exactly once: when all has been
+ * acknowledged, or the connection ends. All of it is taken, or nothing. It counts as one against a
+ * limit of references, not against the send buffer. Errors as utcp_write(). release() must not call
+ * into the stack. */
+int utcp_write_ref(struct utcp_conn *conn, uint64_t now, const void *data, size_t size,
+                   void (*release)(void *owner), void *owner);
+
+/* Bytes written and not yet acknowledged. */
+size_t utcp_unacknowledged(const struct utcp_conn *conn);
+
+/* No more data will be written: a FIN follows the last. */
+void utcp_shutdown(struct utcp_conn *conn, uint64_t now);
+
+/* The caller is done with the connection; the handle is void. What was written is still delivered,
+ * then the connection ends in order. If data has arrived that nobody read, the peer gets a RST (RFC
+ * 2525 section 2.17). */
+void utcp_close(struct utcp_conn *conn, uint64_t now);
+
+/* The same, but at once: a RST. */
+void utcp_abort(struct utcp_conn *conn, uint64_t now);
+
+/* 0, or why the connection is dead: -ECONNREFUSED, -ECONNRESET, -ETIMEDOUT, -EHOSTUNREACH … */
+int utcp_error(const struct utcp_conn *conn);
+
+enum utcp_option {
+    UTCP_OPTION_NODELAY,      /* 1: no Nagle algorithm (RFC 9293 section 3.7.4) */
+    UTCP_OPTION_CORK,         /* 1: send full segments only, until it is 0 again */
+    UTCP_OPTION_KEEPALIVE_US, /* idle time before the first probe; 0: none (RFC 9293 section 3.8.4)
+                               */
+    UTCP_OPTION_USER_TIMEOUT_US, /* how long data may stay unacknowledged; 0: the stack's own limit
+                                  */
+};
+
+/* Errors: -EINVAL. */
+int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t value);
+
+/* The states of RFC 9293 section 3.3.2. */
+enum utcp_state {
+    UTCP_CLOSED,
+    UTCP_LISTEN,
+    UTCP_SYN_SENT,
+    UTCP_SYN_RECEIVED,
+    UTCP_ESTABLISHED,
+    UTCP_FIN_WAIT_1,
+    UTCP_FIN_WAIT_2,
+    UTCP_CLOSE_WAIT,
+    UTCP_CLOSING,
+    UTCP_LAST_ACK,
+    UTCP_TIME_WAIT,
+};
+
+const char *utcp_state_name(enum utcp_state state);
+
+/* What is known of a connection. */
+struct utcp_info {
+    size_t size; /* in: sizeof(struct utcp_info) */
+    enum utcp_state state;
+    struct utcp_endpoint local, remote;
+    const char *congestion;
+    uint32_t mss;         /* bytes of payload that a full segment carries */
+    uint32_t send_window; /* bytes, scaled */
+    uint32_t receive_window;
+    uint8_t send_scale, receive_scale;
+    bool timestamps, window_scale;
+    uint32_t cwnd, ssthresh; /* bytes */
+    uint32_t in_flight;      /* bytes */
+    uint64_t srtt_us, rttvar_us, rto_us;
+    uint64_t bytes_in, bytes_out; /* of payload, in order, acknowledged */
+    uint64_t segments_in, segments_out, segments_retransmitted;
+    uint64_t fast_retransmits, timeouts;
+    uint32_t out_of_order_bytes; /* waiting for a hole to be filled */
+};
+
+void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the keeper and the switch say to each other (design.md, D10).
+ *
+ * A SOCK_SEQPACKET socket pair; one struct is one message of exactly its size. The keeper has the
+ * privileges and knows no packet; the switch handles every packet and has no privileges. So the
+ * keeper checks what the switch asks (the switch might have been taken over), though it may only
+ * ask for few things.
+ *
+ *   keeper                          switch
+ *   CHANNEL_CONFIG           →              + listening socket, mux_bindings, mux_shared (each -1 →
+ * absent) CHANNEL_NIC              →              once for each NIC CHANNEL_QUEUE            → once
+ * for each queue: + AF_XDP socket, UMEM memfd CHANNEL_ADDRESS          →              each address
+ * of the host, then whenever one comes or goes CHANNEL_START            → ←  CHANNEL_READY serving;
+ * the keeper tells systemd ←  CHANNEL_RESOLVE   where does this destination go? CHANNEL_NEXT_HOP →
+ *   CHANNEL_NEIGHBOR         →              the kernel learnt or lost a neighbour
+ *   CHANNEL_ROUTES_CHANGED   →              whatever was resolved may be wrong now
+ *   CHANNEL_LINK             →              MTU, MAC or state of a NIC changed
+ *   CHANNEL_STOP             →              end in order
+ *
+ * Either side's death closes the pair: the switch then ends, the keeper then starts another switch.
+ */
+#ifndef MULTISTACK_CHANNEL_H
+#define MULTISTACK_CHANNEL_H
+
+#include <stdint.h>
+
+#define CHANNEL_MESSAGE_MAX 512
+#define CHANNEL_FDS_MAX     4
+
+enum channel_type {
+    CHANNEL_CONFIG = 1,
+    CHANNEL_NIC,
+    CHANNEL_QUEUE,
+    CHANNEL_ADDRESS,
+    CHANNEL_START,
+    CHANNEL_READY,
+    CHANNEL_RESOLVE,
+    CHANNEL_NEXT_HOP,
+    CHANNEL_NEIGHBOR,
+    CHANNEL_ROUTES_CHANGED,
+    CHANNEL_LINK,
+    CHANNEL_STOP,
+};
+
+struct channel_header {
+    uint32_t type;
+    uint32_t size; /* of the whole message, bytes */
+};
+
+/* The addresses of the whole project: IPv4 in the first four bytes, the rest zero. */
+struct channel_ip {
+    uint8_t bytes[16];
+    uint32_t family; /* 4 or 6 */
+};
+
+struct channel_config {
+    struct channel_header header;
+    uint64_t netns_cookie;
+    uint64_t instance;   /* random, for CONTROL_WELCOME */
+    uint64_t started_ns; /* CLOCK_MONOTONIC of the keeper's start */
+    uint32_t keeper_pid;
+    uint32_t restarts; /* of the switch, so far */
+    uint32_t workers;
+    uint32_t busy_poll_us; /* 0: sleep as soon as there is nothing to do */
+    uint32_t ports_max;
+    uint32_t ports_per_uid_max;
+    uint32_t ring_size_default;
+    uint32_t zero;
+};
+
+struct channel_nic {
+    struct channel_header header;
+    char driver[16]; /* nic_ops.name */
+    char name[32];
+    char xdp_mode[16];
+    char copy_mode[16];
+    uint32_t index;
+    uint32_t ifindex;
+    uint32_t mtu;
+    uint32_t up;
+    uint32_t is_virtual;
+    uint32_t queue_count;
+    uint8_t mac[6];
+    uint8_t zero[2];
+};
+
+/* Offsets for mmap() of the AF_XDP rings, as XDP_MMAP_OFFSETS gives them. */
+struct channel_xsk_ring {
+    uint64_t producer;
+    uint64_t consumer;
+    uint64_t desc;
+    uint64_t flags;
+    uint32_t entries; /* a power of two */
+    uint32_t zero;
+};
+
+struct channel_queue {
+    struct channel_header header;
+    uint32_t nic;
+    uint32_t queue;
+    uint32_t chunk_size; /* bytes of a UMEM frame */
+    uint32_t chunk_count;
+    uint64_t umem_size;
+    uint32_t need_wakeup;  /* 1: bound with XDP_USE_NEED_WAKEUP */
+    uint32_t multi_buffer; /* 1: bound with XDP_USE_SG: frames may come as chains */
+    struct channel_xsk_ring rx, tx, fill, completion;
+};
+
+struct channel_address {
+    struct channel_header header;
+    struct channel_ip address;
+    uint32_t ifindex;
+    uint32_t present; /* 1: is there, 0: went away */
+};
+
+/* START, READY, ROUTES_CHANGED, STOP */
+struct channel_plain {
+    struct channel_header header;
+};
+
+struct channel_resolve {
+    struct channel_header header;
+    struct channel_ip destination;
+    struct channel_ip source;
+};
+
+enum channel_next_hop_kind {
+    CHANNEL_HOP_UNREACHABLE = 0, /* no route, or a route that forbids */
+    CHANNEL_HOP_NIC,       /* through one of the switch's NICs, gateway resolved: mac is set */
+    CHANNEL_HOP_RESOLVING, /* the same, the kernel is asking for the MAC: a NEIGHBOR will follow */
+    CHANNEL_HOP_LOCAL,     /* an address of this host */
+    CHANNEL_HOP_OTHER,     /* through a device that is not the switch's */
+};
+
+struct channel_next_hop {
+    struct channel_header header;
+    struct channel_ip destination; /* as in RESOLVE */
+    struct channel_ip gateway; /* who is asked for by ARP or ND: the gateway, or the destination */
+    uint32_t kind;
+    uint32_t nic;
+    uint32_t mtu; /* of the route, bytes of IP packet */
+    uint8_t mac[6];
+    uint8_t zero[2];
+};
+
+struct channel_neighbor {
+    struct channel_header header;
+    struct channel_ip address;
+    uint32_t ifindex;
+    uint32_t valid; /* 1: mac is its address; 0: gone or failed */
+    uint8_t mac[6];
+    uint8_t zero[2];
+};
+
+struct channel_link {
+    struct channel_header header;
+    uint32_t nic;
+    uint32_t mtu;
+    uint32_t up;
+    uint8_t mac[6];
+    uint8_t zero[2];
+};
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A NIC as the switch sees it: the small interface behind which the drivers stand (design.md, D7).
+ *
+ * A driver has two halves, because multistackd is two processes. The keeper's half opens
+ * descriptors with privileges (channel.h carries them over); the switch's half, described here,
+ * moves frames and has no privilege at all. It works on queues: one receive and one transmit queue
+ * each, served by one worker, never by two.
+ *
+ *   receive:   n = receive(queue, frames, max)     frames lie in the driver's memory
+ *              … forward them …
+ *              release(queue)                      all of them go back to the NIC
+ *   transmit:  buffer = reserve(queue, length)     memory of the driver, not visible to any
+ * application … copy, validate, add the Ethernet header … commit(queue, length, offload)      or
+ * cancel, by reserving again flush(queue)                        once for the batch
+ *
+ * That `reserve` gives private memory is what makes the switch's one copy also its protection: a
+ * packet is copied out of the application's reach into the frame, and validated there. */
+#ifndef MULTISTACK_NIC_H
+#define MULTISTACK_NIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NIC_NAME_SIZE 32
+#define NIC_BATCH     64
+
+/* A received frame: one or more pieces (several where the driver delivers merged segments,
+ * XDP_USE_SG). */
+#define NIC_FRAME_PIECES_MAX 40 /* 64 KB in pieces of 2 KiB, and some */
+
+struct nic_piece {
+    const uint8_t *data;
+    uint32_t length;
+};
+
+struct nic_frame {
+    const uint8_t
+        *data; /* the first piece: holds at least the headers, from the Ethernet header on */
+    uint32_t head_length; /* bytes in the first piece */
+    uint32_t length;      /* bytes in all pieces */
+    uint32_t piece_count; /* of further pieces */
+    const struct nic_piece *pieces;
+};
+
+/* What is asked for a frame to be sent; 0 where it is complete. */
+struct nic_offload {
+    uint16_t segment_size;
+    uint16_t checksum_start; /* from the start of the frame */
+    uint16_t checksum_offset;
+};
+
+struct nic;
+struct nic_queue;
+
+struct nic_ops {
+    const char *name; /* "afxdp", "packet", "wire" */
+
+    /* Fills up to `max` frames; 0 when there are none. What they point to is valid until release().
+     */
+    uint32_t (*receive)(struct nic_queue *queue, struct nic_frame *frames, uint32_t max);
+    void (*release)(struct nic_queue *queue);
+
+    /* NULL: no room now, or longer than the NIC takes. */
+    uint8_t *(*reserve)(struct nic_queue *queue, uint32_t length);
+    void (*commit)(struct nic_queue *queue, uint32_t length, const struct nic_offload *offload);
+    void (*flush)(struct nic_queue *queue);
+
+    /* The descriptor that becomes readable when frames arrive; -1: only polling helps. */
+    int (*fd)(const struct nic_queue *queue);
+    /* About to sleep on fd(). False: there is work already. */
+    bool (*sleep)(struct nic_queue *queue);
+    void (*close)(struct nic_queue *queue);
+};
+
+enum nic_capability {
+    NIC_CAN_SEGMENT = 0x1,  /* commit() takes segment_size: frames up to 64 KB */
+    NIC_CAN_CHECKSUM = 0x2, /* commit() takes checksum_start and _offset */
+};
+
+struct nic_counters {
+    uint64_t rx_packets, rx_bytes;
+    uint64_t tx_packets, tx_bytes;
+    uint64_t rx_dropped; /* by the driver or the kernel before the switch saw them */
+};
+
+struct nic_queue {
+    const struct nic_ops *ops;
+    struct nic *nic;
+    uint32_t index;
+    void *driver; /* the driver's own state of this queue */
+    struct nic_counters counters;
+};
+
+struct nic {
+    const struct nic_ops *ops;
+    char name[NIC_NAME_SIZE];
+    char xdp_mode[16];  /* "native", "generic" or "", for people */
+    char copy_mode[16]; /* "zero-copy", "copy" or "" */
+    uint32_t index;     /* in the switch's table */
+    uint32_t ifindex;   /* 0: not a device of the kernel's (wire) */
+    uint32_t mtu;       /* bytes of IP packet */
+    bool up;
+    bool is_virtual; /* frames may carry partial checksums (design.md, section 7) */
+    uint32_t capabilities;
+    uint8_t mac[6];
+    uint32_t queue_count;
+    struct nic_queue *queues;
+};
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The two ends of a ring: what goes in comes out in order, and a hostile peer is noticed. */
+#include "ring.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SIZE RING_SIZE_MIN
+
+struct pair {
+    struct ring_control *control;
+    uint8_t *data;
+    struct ring_producer producer;
+    struct ring_consumer consumer;
+};
+
+static int set_up(void **state)
+{
+    struct pair *pair = calloc(1, sizeof(*pair));
+
+    pair->control = aligned_alloc(RING_ALIGN, sizeof(*pair->control));
+    pair->data = aligned_alloc(RING_ALIGN, SIZE);
+    memset(pair->control, 0, sizeof(*pair->control));
+    memset(pair->data, 0, SIZE);
+    ring_producer_init(&pair->producer, pair->control, pair->data, SIZE);
+    ring_consumer_init(&pair->consumer, pair->control, pair->data, SIZE);
+    *state = pair;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct pair *pair = *state;
+
+    free(pair->data);
+    free(pair->control);
+    free(pair);
+    return 0;
+}
+
+/* Puts one packet whose bytes are all `fill`. */
+static bool put(struct pair *pair, uint32_t length, uint8_t fill)
+{
+    struct ring_record record = {.length = length};
+    uint8_t *packet;
+
+    assert_true(ring_producer_refresh(&pair->producer));
+    packet = ring_producer_reserve(&pair->producer, length);
+    if (!packet)
+        return false;
+    memset(packet, fill, length);
+    ring_producer_commit(&pair->producer, &record);
+    ring_producer_publish(&pair->producer);
+    return true;
+}
+
+static void expect(struct pair *pair, uint32_t length, uint8_t fill)
+{
+    struct ring_record record;
+    const uint8_t *packet = NULL;
+
+    assert_true(ring_consumer_refresh(&pair->consumer));
+    assert_int_equal(ring_consumer_next(&pair->consumer, &record, &packet), RING_NEXT_PACKET);
+    assert_int_equal(record.length, length);
+    for (uint32_t at = 0; at < length; at++)
+        assert_int_equal(packet[at], fill);
+    ring_consumer_release(&pair->consumer);
+}
+
+static void packets_come_out_in_order_across_the_end_of_the_ring(void **state)
+{
+    struct pair *pair = *state;
+    uint8_t in = 0, out = 0;
+
+    /* Lengths without a common divisor, for long enough that positions pass 2^32. */
+    pair->producer.tail = pair->producer.published = pair->producer.head = 0u - SIZE;
+    pair->control->tail = pair->control->head = 0u - SIZE;
+    pair->consumer.head = pair->consumer.released = pair->consumer.tail = 0u - SIZE;
+    for (uint32_t round = 0; round < 10000; round++) {
+        uint32_t length = 1 + (round * 977) % ring_packet_max(SIZE);
+
+        while (!put(pair, length, in))
+            fail_msg("a drained ring must take any packet up to its maximum");
+        in++;
+        expect(pair, length, out++);
+    }
+}
+
+static void a_full_ring_takes_no_more_and_loses_nothing(void **state)
+{
+    struct pair *pair = *state;
+    uint32_t count = 0;
+
+    while (put(pair, 46, (uint8_t)count))
+        count++;
+    assert_int_equal(count, SIZE / RING_ALIGN);
+    for (uint32_t at = 0; at < count; at++)
+        expect(pair, 46, (uint8_t)at);
+    assert_true(put(pair, 46, 1));
+}
+
+static void a_sleeper_is_woken_once(void **state)
+{
+    struct pair *pair = *state;
+    struct ring_record record = {.length = 1};
+
+    assert_true(ring_consumer_sleep(&pair->consumer));
+    assert_non_null(ring_producer_reserve(&pair->producer, 1));
+    ring_producer_commit(&pair->producer, &record);
+    assert_true(ring_producer_publish(&pair->producer));
+    assert_non_null(ring_producer_reserve(&pair->producer, 1));
+    ring_producer_commit(&pair->producer, &record);
+    assert_false(ring_producer_publish(&pair->producer));
+    assert_false(ring_consumer_sleep(&pair->consumer)); /* there is something: no sleep */
+    expect(pair, 1, 0);
+    expect(pair, 1, 0);
+    assert_true(ring_consumer_sleep(&pair->consumer));
+}
+
+static void a_waiting_producer_is_woken_when_there_is_room(void **state)
+{
+    struct pair *pair = *state;
+
+    while (put(pair, 1000, 0))
+        ;
+    assert_true(ring_producer_wait(&pair->producer, 1000));
+    assert_true(ring_consumer_refresh(&pair->consumer));
+    for (int at = 0; at < 4; at++) {
+        struct ring_record record;
+        const uint8_t *packet = NULL;
+
+        assert_int_equal(ring_consumer_next(&pair->consumer, &record, &packet), RING_NEXT_PACKET);
+    }
+    assert_true(ring_consumer_release(&pair->consumer));
+    assert_false(ring_producer_wait(&pair->producer, 1000));
+}
+
+static void impossible_indices_are_noticed(void **state)
+{
+    struct pair *pair = *state;
+    static const uint32_t tails[] = {1, 63, SIZE + RING_ALIGN, 0x80000000u, 0u - RING_ALIGN};
+
+    for (size_t at = 0; at < sizeof(tails) / sizeof(tails[0]); at++) {
+        pair->control->tail = tails[at];
+        assert_false(ring_consumer_refresh(&pair->consumer));
+    }
+    pair->control->tail = 4 * RING_ALIGN;
+    assert_true(ring_consumer_refresh(&pair->consumer));
+    pair->control->tail = 2 * RING_ALIGN; /* backwards, though within the ring */
+    assert_false(ring_consumer_refresh(&pair->consumer));
+
+    pair->control->head = RING_ALIGN; /* consumed what was never published */
+    assert_false(ring_producer_refresh(&pair->producer));
+}
+
+static void records_that_reach_too_far_are_noticed(void **state)
+{
+    struct pair *pair = *state;
+    struct ring_record *shared = (struct ring_record *)pair->data, record;
+    const uint8_t *packet = NULL;
+    static const uint32_t lengths[] = {49, 64, 1000, SIZE, 0x7fffffff, 0xfffffff0, 0xffffffff};
+
+    pair->control->tail = RING_ALIGN;
+    assert_true(ring_consumer_refresh(&pair->consumer));
+    for (size_t at = 0; at < sizeof(lengths) / sizeof(lengths[0]); at++) {
+        *shared = (struct ring_record){.length = lengths[at]};
+        assert_int_equal(ring_consumer_next(&pair->consumer, &record, &packet), RING_NEXT_BROKEN);
+        *shared = (struct ring_record){.length = lengths[at], .flags = RECORD_PAD};
+        assert_int_equal(ring_consumer_next(&pair->consumer, &record, &packet), RING_NEXT_BROKEN);
+    }
+    *shared = (struct ring_record){.length = 48, .flags = RECORD_PAD}; /* a pad not at the end */
+    assert_int_equal(ring_consumer_next(&pair->consumer, &record, &packet), RING_NEXT_BROKEN);
+    *shared = (struct ring_record){.length = 48};
+    assert_int_equal(ring_consumer_next(&pair->consumer, &record, &packet), RING_NEXT_PACKET);
+    assert_int_equal(ring_consumer_next(&pair->consumer, &record, &packet), RING_NEXT_EMPTY);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define RING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        RING_TEST(packets_come_out_in_order_across_the_end_of_the_ring),
+        RING_TEST(a_full_ring_takes_no_more_and_loses_nothing),
+        RING_TEST(a_sleeper_is_woken_once),
+        RING_TEST(a_waiting_producer_is_woken_when_there_is_room),
+        RING_TEST(impossible_indices_are_noticed),
+        RING_TEST(records_that_reach_too_far_are_noticed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
