@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* The lab's bad wire: loses, doubles, reorders and corrupts packets.
+ *
+ * A tc program, because the test machines have no netem. It stands at the receiving side of each
+ * device in the wire's namespace and forwards what arrives to another device:
+ *
+ *      c0 ───────────────► s0          most packets, and the same the other way
+ *      c0 ──► d0 ══► d1 ──► s0         a packet that is to be reordered takes the detour: a rate
+ *      s0 ──► d1 ══► d0 ──► c0         limit on d0 and d1 holds it back while others overtake it
+ *
+ * Faults befall IP alone: ARP has no checksum, so that a corrupted one would make the lab useless
+ * and not show anything. Each decision is drawn from a generator with a seed, so that one seed
+ * gives one sequence of faults. The order of packets is the machine's. */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lossy.h"
+
+char lossy_license[] SEC("license") = "Dual BSD/GPL";
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, LOSSY_LINKS_MAX);
+    __type(key, __u32); /* ifindex */
+    __type(value, struct lossy_link);
+} lossy_links SEC(".maps");
+
+/* SplitMix64 (Steele, Lea, Flood, 2014). Two CPUs may draw the same number: no harm. */
+static __u64 draw(struct lossy_link *link)
+{
+    __u64 z = link->random += 0x9e3779b97f4a7c15ULL;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+}
+
+static int happens(struct lossy_link *link, __u32 probability)
+{
+    return probability != 0 && draw(link) % LOSSY_SCALE < probability;
+}
+
+/* Inverts one bit behind the Ethernet header. */
+static void corrupt(struct __sk_buff *skb, struct lossy_link *link)
+{
+    __u64 number = draw(link);
+    __u32 offset;
+    __u8 byte;
+
+    if (skb->len <= ETH_HLEN)
+        return;
+    offset = ETH_HLEN + (__u32)(number >> 8) % (skb->len - ETH_HLEN);
+    if (bpf_skb_load_bytes(skb, offset, &byte, 1) != 0)
+        return;
+    byte ^= 1 << (number & 7);
+    if (bpf_skb_store_bytes(skb, offset, &byte, 1, 0) == 0)
+        __sync_fetch_and_add(&link->corrupted, 1);
+}
+
+SEC("tc")
+int lossy(struct __sk_buff *skb)
+{
+    __u32 device = skb->ifindex;
+    struct lossy_link *link = bpf_map_lookup_elem(&lossy_links, &device);
+
+    if (link == NULL)
+        return TC_ACT_SHOT;
+    __sync_fetch_and_add(&link->passed, 1);
+    if (link->detour == 0 ||
+        (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6)))
+        return bpf_redirect(link->out, 0);
+    if (happens(link, link->loss)) {
+        __sync_fetch_and_add(&link->lost, 1);
+        return TC_ACT_SHOT;
+    }
+    if (happens(link, link->duplicate) && bpf_clone_redirect(skb, link->out, 0) == 0)
+        __sync_fetch_and_add(&link->duplicated, 1);
+    if (happens(link, link->corrupt))
+        corrupt(skb, link);
+    if (happens(link, link->reorder)) {
+        __sync_fetch_and_add(&link->reordered, 1);
+        return bpf_redirect(link->detour, 0);
+    }
+    return bpf_redirect(link->out, 0);
+}

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# The lab itself, with the kernel's own stack at both ends: what the other tests stand on.
+. "$(dirname "$0")/lab.sh"
+lab_begin --wire --far
+
+check 'the client reaches the server by IPv4' in_client ping -c 1 -W 2 $SERVER4
+check 'the client reaches the server by IPv6' in_client ping -c 1 -W 2 $SERVER6
+check 'the far client reaches the server through a router, IPv4' in_far ping -c 1 -W 2 $SERVER4
+check 'the far client reaches the server through a router, IPv6' in_far ping -c 1 -W 2 $SERVER6
+
+head -c 4000000 /dev/urandom >"$lab_dir/www/file"
+start web server "$LAB_PYTHON" -m http.server --directory "$lab_dir/www" --bind $SERVER4 8000
+check_soon 'a program started in the background answers' 'listens 8000'
+
+lossy --loss 3 --duplicate 2 --reorder 3 --corrupt 1
+in_client curl -s --max-time 60 -o "$lab_dir/got" http://$SERVER4:8000/file
+check 'the kernel gets a file whole over a bad wire' cmp "$lab_dir/got" "$lab_dir/www/file"
+stop lossy
+faults=$(grep '"client"\|"server"' "$(log_of lossy)")
+for fault in lost duplicated reordered corrupted; do
+    check_match "the wire has $fault packets" "$(tail -n 1 <<<"$faults")" "\"$fault\": [1-9]"
+done
+note "$faults"
+
+check 'a program that runs can be told from one that has ended' running web
+stop web
+check_not 'a program that was stopped does not run' running web
+
+# A lab whose owner was killed is swept away by the next one; the lab of a living owner stays.
+orphan_dir=$(bash -c '. "$1"; lab_begin; start sleeper server sleep 1000
+    echo "$lab_dir $(pid_of sleeper)"; kill -KILL $$' - "$LAB_TESTS/lab.sh" 2>/dev/null)
+read -r orphan_dir sleeper <<<"$orphan_dir"
+check 'a killed test leaves its lab behind' test -e "$orphan_dir"
+lab_sweep
+check_not 'the next test sweeps it away: files' test -e "$orphan_dir"
+check_not 'the next test sweeps it away: namespaces' test -e "/run/netns/$(basename "$orphan_dir")-server"
+check_soon 'the next test sweeps it away: processes' '[ ! -e /proc/$sleeper ]'
+check 'the sweep leaves the labs of the living alone' test -e "$lab_dir/owner"
