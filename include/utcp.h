@@ -29,6 +29,9 @@
 extern "C" {
 #endif
 
+/* What the shared library exports. */
+#define UTCP_API __attribute__((visibility("default")))
+
 struct utcp;          /* a stack: connections, listeners, timers */
 struct utcp_listener; /* a port (and address) that accepts */
 struct utcp_conn;     /* a connection */
@@ -66,12 +69,12 @@ struct utcp_config {
 #define UTCP_NO_WINDOW_SCALE 0x2
 
 /* NULL: out of memory, or an unknown congestion control. `config` is not kept. */
-struct utcp *utcp_new(const struct utcp_config *config, uint64_t now);
+UTCP_API struct utcp *utcp_new(const struct utcp_config *config, uint64_t now);
 
 /* Frees the stack and all in it, without a word to the peers. References are released. */
-void utcp_free(struct utcp *stack);
+UTCP_API void utcp_free(struct utcp *stack);
 
-void utcp_set_mtu(struct utcp *stack, uint32_t mtu);
+UTCP_API void utcp_set_mtu(struct utcp *stack, uint32_t mtu);
 
 /* Counters of a stack; they never go backwards. */
 struct utcp_stats {
@@ -93,7 +96,7 @@ struct utcp_stats {
     uint64_t time_wait;   /* in TIME-WAIT now */
 };
 
-void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);
+UTCP_API void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);
 
 /* ── Packets and time ─────────────────────────────────────────────────────────────────────────────
  */
@@ -105,8 +108,8 @@ void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);
 /* Takes one IP packet (from its IP header on; `length` bytes may include link-layer padding). TCP
  * segments and ICMP errors about them have effect, anything else is counted. Keeps nothing of
  * `packet`. */
-void utcp_input(struct utcp *stack, uint64_t now, const void *packet, size_t length,
-                unsigned flags);
+UTCP_API void utcp_input(struct utcp *stack, uint64_t now, const void *packet, size_t length,
+                         unsigned flags);
 
 /* What a packet asks of the sink; all zero where it is complete. */
 struct utcp_offload {
@@ -127,17 +130,17 @@ struct utcp_sink {
 
 /* Sends everything that is to be sent at `now`. True: all of it went out. False: the sink was full.
  */
-bool utcp_output(struct utcp *stack, uint64_t now, const struct utcp_sink *sink);
+UTCP_API bool utcp_output(struct utcp *stack, uint64_t now, const struct utcp_sink *sink);
 
 /* True when utcp_output() has something to do. */
-bool utcp_output_wanted(const struct utcp *stack);
+UTCP_API bool utcp_output_wanted(const struct utcp *stack);
 
 /* Runs the timers that are due at `now`. */
-void utcp_advance(struct utcp *stack, uint64_t now);
+UTCP_API void utcp_advance(struct utcp *stack, uint64_t now);
 
 /* When utcp_advance() is needed next; UINT64_MAX: no timer runs. Never later than the first timer,
  * but may be earlier. */
-uint64_t utcp_deadline(const struct utcp *stack);
+UTCP_API uint64_t utcp_deadline(const struct utcp *stack);
 
 /* ── Events ───────────────────────────────────────────────────────────────────────────────────────
  */
@@ -160,7 +163,7 @@ struct utcp_event {
 /* Takes up to `max` events, at most one for each connection or listener. An event tells of a
  * change; what it tells of may be over when it is read, and reading less than there is gives no
  * second event. */
-unsigned utcp_poll(struct utcp *stack, struct utcp_event *events, unsigned max);
+UTCP_API unsigned utcp_poll(struct utcp *stack, struct utcp_event *events, unsigned max);
 
 /* ── Connections ──────────────────────────────────────────────────────────────────────────────────
  */
@@ -168,65 +171,65 @@ unsigned utcp_poll(struct utcp *stack, struct utcp_event *events, unsigned max);
 /* Accepts connections to `local`, whose address may be all zero (any address of its family).
  * `backlog` limits the connections that are not accepted yet, half-open ones included. Errors:
  * -EADDRINUSE, -EINVAL, -ENOMEM. The listener is the caller's until utcp_listener_close(). */
-int utcp_listen(struct utcp *stack, const struct utcp_endpoint *local, unsigned backlog, void *user,
-                struct utcp_listener **listener);
+UTCP_API int utcp_listen(struct utcp *stack, const struct utcp_endpoint *local, unsigned backlog,
+                         void *user, struct utcp_listener **listener);
 
 /* Ends a listener; connections that were not accepted are reset. */
-void utcp_listener_close(struct utcp_listener *listener);
+UTCP_API void utcp_listener_close(struct utcp_listener *listener);
 
 /* The next connection, ready for use, or NULL. It is the caller's until utcp_close() or
  * utcp_abort(). */
-struct utcp_conn *utcp_accept(struct utcp_listener *listener, uint64_t now);
+UTCP_API struct utcp_conn *utcp_accept(struct utcp_listener *listener, uint64_t now);
 
 /* Begins to connect. UTCP_CONNECTED or UTCP_ERROR will follow. Errors: -EADDRINUSE (the pair of
  * endpoints is in use), -EINVAL, -ENOMEM, -ENOBUFS (connections_max). */
-int utcp_connect(struct utcp *stack, uint64_t now, const struct utcp_endpoint *local,
-                 const struct utcp_endpoint *remote, void *user, struct utcp_conn **conn);
+UTCP_API int utcp_connect(struct utcp *stack, uint64_t now, const struct utcp_endpoint *local,
+                          const struct utcp_endpoint *remote, void *user, struct utcp_conn **conn);
 
-void utcp_set_user(struct utcp_conn *conn, void *user);
-void *utcp_user(const struct utcp_conn *conn);
+UTCP_API void utcp_set_user(struct utcp_conn *conn, void *user);
+UTCP_API void *utcp_user(const struct utcp_conn *conn);
 
 /* Copies up to `size` bytes out of the receive buffer. 0: the peer has finished. -EAGAIN: nothing
  * there. Other errors: those of utcp_error(). */
-ptrdiff_t utcp_read(struct utcp_conn *conn, uint64_t now, void *buffer, size_t size);
+UTCP_API ptrdiff_t utcp_read(struct utcp_conn *conn, uint64_t now, void *buffer, size_t size);
 
 /* The same without a copy: the bytes that are next, in place, valid until the next call on this
  * connection or utcp_input(); as many as lie together. Then utcp_consume() takes them. Returns as
  * utcp_read(). */
-ptrdiff_t utcp_peek(struct utcp_conn *conn, const uint8_t **data);
-void utcp_consume(struct utcp_conn *conn, uint64_t now, size_t size);
+UTCP_API ptrdiff_t utcp_peek(struct utcp_conn *conn, const uint8_t **data);
+UTCP_API void utcp_consume(struct utcp_conn *conn, uint64_t now, size_t size);
 
 /* Bytes ready to be read. */
-size_t utcp_readable(const struct utcp_conn *conn);
+UTCP_API size_t utcp_readable(const struct utcp_conn *conn);
 
 /* Copies up to `size` bytes into the send buffer. Returns how many, or -EAGAIN when it is full
  * (UTCP_WRITABLE will follow), -EPIPE after utcp_shutdown(), -ENOTCONN, or utcp_error(). */
-ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, size_t size);
+UTCP_API ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, size_t size);
 
 /* The same without a copy: `data` is read when it is sent and when it is retransmitted, and must
  * not change before release(owner) is called, which happens exactly once: when all has been
  * acknowledged, or the connection ends. All of it is taken, or nothing. It counts as one against a
  * limit of references, not against the send buffer. Errors as utcp_write(). release() must not call
  * into the stack. */
-int utcp_write_ref(struct utcp_conn *conn, uint64_t now, const void *data, size_t size,
-                   void (*release)(void *owner), void *owner);
+UTCP_API int utcp_write_ref(struct utcp_conn *conn, uint64_t now, const void *data, size_t size,
+                            void (*release)(void *owner), void *owner);
 
 /* Bytes written and not yet acknowledged. */
-size_t utcp_unacknowledged(const struct utcp_conn *conn);
+UTCP_API size_t utcp_unacknowledged(const struct utcp_conn *conn);
 
 /* No more data will be written: a FIN follows the last. */
-void utcp_shutdown(struct utcp_conn *conn, uint64_t now);
+UTCP_API void utcp_shutdown(struct utcp_conn *conn, uint64_t now);
 
 /* The caller is done with the connection; the handle is void. What was written is still delivered,
  * then the connection ends in order. If data has arrived that nobody read, the peer gets a RST (RFC
  * 2525 section 2.17). */
-void utcp_close(struct utcp_conn *conn, uint64_t now);
+UTCP_API void utcp_close(struct utcp_conn *conn, uint64_t now);
 
 /* The same, but at once: a RST. */
-void utcp_abort(struct utcp_conn *conn, uint64_t now);
+UTCP_API void utcp_abort(struct utcp_conn *conn, uint64_t now);
 
 /* 0, or why the connection is dead: -ECONNREFUSED, -ECONNRESET, -ETIMEDOUT, -EHOSTUNREACH … */
-int utcp_error(const struct utcp_conn *conn);
+UTCP_API int utcp_error(const struct utcp_conn *conn);
 
 enum utcp_option {
     UTCP_OPTION_NODELAY,      /* 1: no Nagle algorithm (RFC 9293 section 3.7.4) */
@@ -238,7 +241,7 @@ enum utcp_option {
 };
 
 /* Errors: -EINVAL. */
-int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t value);
+UTCP_API int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t value);
 
 /* The states of RFC 9293 section 3.3.2. */
 enum utcp_state {
@@ -255,7 +258,7 @@ enum utcp_state {
     UTCP_TIME_WAIT,
 };
 
-const char *utcp_state_name(enum utcp_state state);
+UTCP_API const char *utcp_state_name(enum utcp_state state);
 
 /* What is known of a connection. */
 struct utcp_info {
@@ -277,7 +280,7 @@ struct utcp_info {
     uint32_t out_of_order_bytes; /* waiting for a hole to be filled */
 };
 
-void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);
+UTCP_API void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);
 
 #ifdef __cplusplus
 }
