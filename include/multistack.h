@@ -53,8 +53,8 @@ struct ms_port_options {
     int open_timeout_ms; /* how long ms_port_open() waits for the switch to answer; 0: 3000 */
 };
 
-#define MS_PORT_MERGED_RX 0x1 /* may receive packets above the MTU, merged from several segments   \
-                               */
+/* May receive packets above the MTU, merged from several segments. */
+#define MS_PORT_MERGED_RX 0x1
 
 /* Opens a port. `options` may be NULL and is not kept. On success *port is the caller's until
  * ms_port_close(). Errors: -ENOENT or -ECONNREFUSED (no switch there), -EACCES (not allowed to open

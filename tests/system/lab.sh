@@ -35,13 +35,12 @@ readonly LAB_TESTS LAB_SOURCE LAB_BUILD
 readonly LAB_PREFIX=ms-lab
 readonly LAB_PYTHON=/usr/bin/python3 # Debian's: scapy is installed for this one
 
-# Two users for programs that need no privilege: a stranger, and a member of the group that may open
-# ports. Debian has both on every machine.
-readonly LAB_GROUP=games
-# shellcheck disable=SC2034 # used by the tests
-AS_STRANGER=(setpriv --reuid=nobody --regid=nogroup --clear-groups --no-new-privs)
-# shellcheck disable=SC2034
-AS_MEMBER=(setpriv --reuid=nobody --regid=nogroup "--groups=$LAB_GROUP" --no-new-privs)
+# Programs run as a user that owns nothing, with or without the group that may open ports, and with
+# or without the privilege to bind ports below 1024. Debian has the group `games` on every machine.
+readonly LAB_UID=61077 LAB_GROUP=games
+AS_STRANGER=(setpriv "--reuid=$LAB_UID" "--regid=$LAB_UID" --clear-groups --no-new-privs)
+AS_MEMBER=(setpriv "--reuid=$LAB_UID" "--regid=$LAB_UID" "--groups=$LAB_GROUP" --no-new-privs)
+AS_SERVICE=("${AS_MEMBER[@]}" --inh-caps=+net_bind_service --ambient-caps=+net_bind_service)
 
 PATH=$LAB_BUILD/bin:$LAB_BUILD/tests/system:$PATH:/usr/sbin:/sbin
 # Sanitizers: a report ends the program, and cleaning up finds it in the log.
@@ -239,9 +238,83 @@ counter() {
     in_server multistack stats -j | "$LAB_PYTHON" "$LAB_TESTS/json_field" --sum "$@"
 }
 
-# listens PORT [SERVER]: somebody answers on TCP; asked from the client, as a peer would.
+# ---------------------------------------------------------------- servers and clients
+
+# serve NAME PORT ROOT [ARGS…]: mshttpd on UTCP, without privileges, up to the moment it answers.
+serve() {
+    local name=$1 port=$2 root=$3
+    shift 3
+    start "$name" server "${AS_SERVICE[@]}" mshttpd --root "$root" --listen "0.0.0.0:$port" \
+        --stack utcp "$@"
+    wait_for "listens $port || ! running $name" 10 && running "$name" ||
+        fail "mshttpd answers on port $port: $(tail -n 3 "$(log_of "$name")")"
+}
+
+# legacy NAME PORT ROOT [ROOM]: nginx on the kernel's stack.
+legacy() {
+    local home=$lab_dir/run/$1
+    mkdir -p "$home"
+    cat >"$home/conf" <<END
+worker_processes 1;
+daemon off;
+master_process off;
+pid $home/pid;
+error_log stderr;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    sendfile on;
+    keepalive_requests 1000000;
+    client_body_temp_path $home; proxy_temp_path $home; fastcgi_temp_path $home;
+    uwsgi_temp_path $home; scgi_temp_path $home;
+    server { listen $2; listen [::]:$2; root $3; }
+}
+END
+    start "$1" "${4:-server}" nginx -e stderr -p "$home" -c "$home/conf"
+    wait_for "in_ns ${4:-server} curl -s -o /dev/null http://127.0.0.1:$2/ || ! running $1" 10 &&
+        running "$1" || fail "nginx answers on port $2: $(tail -n 3 "$(log_of "$1")")"
+}
+
+# file NAME MEGABYTES: a file of random bytes to be served; prints nothing.
+file() {
+    head -c "$2"M /dev/urandom >"$lab_dir/www/$1"
+}
+
+# listens PORT [ADDRESS]: somebody answers HTTP; asked from the client, as a peer would.
 listens() {
     in_client curl -s -o /dev/null --max-time 2 "http://${2:-$SERVER4}:$1/"
+}
+
+# get URL [CURL ARGS…]: from the client, on the kernel's stack; the body goes to standard output.
+get() {
+    in_client curl -sS --max-time 60 "$@"
+}
+
+# fetched FILE URL [CURL ARGS…]: the client gets FILE of the lab's www from URL, whole and unchanged.
+fetched() {
+    local want=$lab_dir/www/$1
+    shift
+    [ "$(get "$@" | sha256sum)" = "$(sha256sum <"$want")" ]
+}
+
+# download NAME URL [BYTES/S]: a download in the background that goes to $lab_dir/NAME.
+download() {
+    start "$1" client curl -sS --max-time 100 ${3:+--limit-rate "$3"} -o "$lab_dir/$1.part" "$2"
+}
+
+# has_got NAME BYTES: so much of a download has arrived.
+has_got() {
+    [ "$(stat -c %s "$lab_dir/$1.part" 2>/dev/null || echo 0)" -ge "$2" ]
+}
+
+# check_download WHAT NAME FILE: waits for the end of a download and compares it with FILE of www.
+check_download() {
+    local status
+    wait_for "! running $2" 100 || note "download $2 takes too long"
+    stop "$2"
+    status=$?
+    [ $status = 0 ] || note "curl: $(cat "$(log_of "$2")")"
+    check "$1" cmp "$lab_dir/$2.part" "$lab_dir/www/$3"
 }
 
 # ---------------------------------------------------------------- building and clearing the lab
@@ -294,7 +367,6 @@ build_far() {
 
 # lossy [--loss PERCENT] [--duplicate PERCENT] [--reorder PERCENT] [--corrupt PERCENT] [--seed N]:
 # what the wire does from now on, in both directions.
-# shellcheck disable=SC2120 # without arguments: a good wire
 lossy() {
     [ ! -e "$lab_dir/processes/lossy" ] || stop lossy
     start lossy wire lossy "$@" s0 c0 d0 d1

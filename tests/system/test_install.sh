@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# `make install`: programs, libraries, headers, pkg-config files, manual pages and the unit are where
+# a distribution expects them, and a stranger's program can be built against them, in C and in C++.
+. "$(dirname "$0")/lab.sh"
+
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+check 'meson install with DESTDIR' meson install -C "$LAB_BUILD" --no-rebuild --destdir "$tree"
+prefix=$(find "$tree" -type d -name include | head -n 1)
+prefix=${prefix%/include}
+
+# has WHAT PATTERN: a file of the installed tree.
+has() {
+    check "$1: $2" eval "find '$prefix' -path '*/$2' | grep -q ."
+}
+has 'program' '*bin/multistackd'
+for program in multistack mshttpd msget msecho; do has 'program' "bin/$program"; done
+for library in multistack utcp; do
+    has 'shared library' "lib/*lib$library.so"
+    has 'static library' "lib/*lib$library.a"
+    has 'pkg-config file' "pkgconfig/$library.pc"
+    has 'header' "include/$library.h"
+    has 'manual page' "man/man3/lib$library.3"
+done
+for page in man8/multistackd.8 man1/multistack.1 man1/mshttpd.1 man1/msecho.1; do
+    has 'manual page' "man/$page"
+done
+has 'systemd unit' 'systemd/system/multistackd.service'
+has 'sysusers snippet' 'sysusers.d/multistack.conf'
+check_equal 'nothing else is installed: no test, no header of ours' \
+    "$(find "$prefix" -name 'test_*' -o -name 'lossy*' -o -name 'utcp_internal.h' | wc -l)" 0
+
+pc=$(dirname "$(find "$prefix" -name multistack.pc)")
+cat >"$tree/stranger.c" <<'END'
+#include <multistack.h>
+#include <stdio.h>
+#include <utcp.h>
+
+int main(void)
+{
+    struct ms_port *port = NULL;
+    struct ms_port_options options = {sizeof(options), "/nonexistent/control.sock", "stranger"};
+    int error = ms_port_open(&port, &options);
+
+    printf("%d\n", error);
+    return error == -2 ? 0 : 1;
+}
+END
+for language in c c++; do
+    # shellcheck disable=SC2046 # words
+    check "a stranger's program builds against it, in $language" env \
+        "PKG_CONFIG_PATH=$pc" "PKG_CONFIG_SYSROOT_DIR=$tree" sh -c "
+            gcc -x $language -Wall -o '$tree/stranger' '$tree/stranger.c' \
+                \$(pkg-config --cflags --libs multistack utcp)"
+    check 'and runs' env "LD_LIBRARY_PATH=$(dirname "$pc")" "$tree/stranger"
+done
+check 'the public symbols of libmultistack have its prefix' eval \
+    "! nm -D --defined-only '$(dirname "$pc")/libmultistack.so' | awk '{ print \$3 }' | grep -v '^ms_\|^LIBMULTISTACK\|^MULTISTACK'"
+check 'the public symbols of libutcp have its prefix' eval \
+    "! nm -D --defined-only '$(dirname "$pc")/libutcp.so' | awk '{ print \$3 }' | grep -v '^utcp_\|^LIBUTCP\|^UTCP'"
+exit $((lab_failures > 0))

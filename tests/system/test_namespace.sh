@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# One namespace of ports for stacks and legacy programs, with the kernel's rules and errors.
+. "$(dirname "$0")/lab.sh"
+lab_begin
+
+echo here >"$lab_dir/www/index.html"
+start_switch
+serve web 80 "$lab_dir/www"
+legacy old 8000 "$lab_dir/www"
+
+# refused WORDS COMMAND…: the command fails in a few seconds and says why.
+refused() {
+    local words=$1 said status
+    shift
+    said=$(in_server timeout 5 "$@" 2>&1)
+    status=$?
+    [ $status != 0 ] && [ $status != 124 ] && grep -q "$words" <<<"$said" && return
+    printf 'exit %d: %s\n' $status "$said"
+    return 1
+}
+on_port=("${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --stack utcp --listen)
+plain=("${AS_MEMBER[@]}" mshttpd --root "$lab_dir/www" --stack utcp --listen)
+
+check 'a stack does not get a legacy program'"'"'s port' \
+    refused 'Address already in use' "${on_port[@]}" 0.0.0.0:8000
+check 'nor by its address' refused 'Address already in use' "${on_port[@]}" $SERVER4:8000
+check 'a legacy program does not get a stack'"'"'s port' \
+    refused 'Address already in use' "$LAB_PYTHON" -m http.server --bind 0.0.0.0 80
+check 'nor by its address' \
+    refused 'Address already in use' "$LAB_PYTHON" -m http.server --bind $SERVER4 80
+check 'a second stack does not get it either' \
+    refused 'Address already in use' "${on_port[@]}" 0.0.0.0:80
+check 'nor by its address' refused 'Address already in use' "${on_port[@]}" $SERVER4:80
+check 'a low port needs the privilege' refused 'Permission denied' "${plain[@]}" 0.0.0.0:81
+check 'an address that is not the host'"'"'s is refused' \
+    refused 'Cannot assign requested address' "${plain[@]}" 10.99.0.1:8081
+check 'all of them still answer' eval 'listens 80 && listens 8000'
+
+start exact server "${plain[@]}" $SERVER4:8082
+check_soon 'a binding to one address is served' 'listens 8082'
+start udp server "${AS_SERVICE[@]}" msecho --listen 0.0.0.0:80
+check_soon 'UDP and TCP have ports of their own' \
+    'in_server multistack bindings -j | grep -qi udp || ! running udp'
+check 'a UDP stack on the number of a TCP stack' running udp
+start any server "${plain[@]}" 0.0.0.0:0
+check_soon 'port 0: the kernel chooses' \
+    '[ "$(in_server multistack bindings -j | tr -d " \n" | grep -o "\"port\":[0-9]*" | wc -l)" -ge 4 ]'
+check 'and the program runs' running any
+
+address server nic0 10.77.0.9/24 fd77::9/64
+check 'a wildcard binding serves an address that came later' listens 80 10.77.0.9
+check_not 'a binding to one address does not' listens 8082 10.77.0.9
+in_server ip address del 10.77.0.9/24 dev nic0
+check_not 'and not an address that went away' listens 80 10.77.0.9
+
+stop web KILL
+check_soon 'a killed application'"'"'s port is refused by the kernel: RST' \
+    '! running web && in_client curl -sS --max-time 2 http://'$SERVER4'/ 2>&1 | grep -q "refused\|Couldn.t connect\|reset"'
+check_soon 'and free at once for a legacy program' \
+    'in_server timeout 1 "$LAB_PYTHON" -c "import socket; s = socket.socket(); s.bind((\"0.0.0.0\", 80))"'
+serve again 80 "$lab_dir/www"
+check 'and for another stack' listens 80
+stop switch
