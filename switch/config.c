@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* config.h: words to struct config, and never a half-understood word. */
+#include "config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control_protocol.h"
+#include "port_layout.h"
+
+#define INI_SECTION "multistackd"
+
+const struct config_option config_options[] = {
+    {"nic", CONFIG_NIC, "SPEC",
+     "serve this device: DEV or afxdp:DEV[,queues=N]\n"
+     "[,mode=zerocopy|copy|auto][,xdp=native|generic|auto]\n"
+     "[,share=yes|no]; may be repeated"},
+    {"workers", CONFIG_WORKERS, "N", "threads that move packets (1)"},
+    {"cpus", CONFIG_CPUS, "LIST", "run the switch on these processors, such as 0-2,5"},
+    {"busy-poll", CONFIG_BUSY_POLL, "USEC", "poll so long before sleeping (0)"},
+    {"control", CONFIG_CONTROL, "PATH", "the control socket (" CONTROL_PATH_DEFAULT ")"},
+    {"user", CONFIG_USER, "USER", "run the switch as this user (multistack, else nobody)"},
+    {"group", CONFIG_GROUP, "GROUP", "who may open ports (multistack, if it exists)"},
+    {"ports-max", CONFIG_PORTS_MAX, "N", "ports open at a time (1024)"},
+    {"ports-per-user", CONFIG_PORTS_PER_USER, "N", "ports of one user at a time (256)"},
+    {"ring-size", CONFIG_RING_SIZE, "BYTES", "size of a ring where a port names none (524288)"},
+};
+const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
+
+__attribute__((__format__(__printf__, 2, 3))) static int fail(char error[CONFIG_ERROR_SIZE],
+                                                              const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(error, CONFIG_ERROR_SIZE, format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+/* A decimal number and nothing else. */
+static int parse_number(const char *what, const char *text, uint64_t min, uint64_t max,
+                        uint32_t *number, char error[CONFIG_ERROR_SIZE])
+{
+    unsigned long long value;
+    char *end;
+
+    errno = 0;
+    value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || value < min || value > max)
+        return fail(error, "%s: '%s' is not a number from %llu to %llu", what, text,
+                    (unsigned long long)min, (unsigned long long)max);
+    *number = (uint32_t)value;
+    return 0;
+}
+
+static int copy_text(const char *what, const char *text, char *to, size_t size,
+                     char error[CONFIG_ERROR_SIZE])
+{
+    if (!*text)
+        return fail(error, "%s: is empty", what);
+    if (strlen(text) >= size)
+        return fail(error, "%s: '%.40s…' is longer than %zu characters", what, text, size - 1);
+    memcpy(to, text, strlen(text) + 1);
+    return 0;
+}
+
+/* Words and what they mean; the meaning is the position. */
+static int parse_word(const char *what, const char *text, const char *const *words, size_t count,
+                      char error[CONFIG_ERROR_SIZE])
+{
+    char known[128] = "";
+
+    for (size_t i = 0; i < count; i++) {
+        if (!strcmp(text, words[i]))
+            return (int)i;
+        snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
+                 i == 0 ? "" : (i + 1 == count ? " or " : ", "), words[i]);
+    }
+    return fail(error, "%s: '%s' is not %s", what, text, known);
+}
+
+static int parse_device(const char *text, struct nic_spec *spec, char error[CONFIG_ERROR_SIZE])
+{
+    if (!*text)
+        return fail(error, "no device is named; SPEC is DEV or afxdp:DEV[,option=value…]");
+    if (strlen(text) >= sizeof(spec->device))
+        return fail(error, "'%.40s' is longer than a device's name may be (%d characters)", text,
+                    IFNAMSIZ - 1);
+    if (strpbrk(text, "/: \t="))
+        return fail(error, "'%s' is not the name of a device", text);
+    memcpy(spec->device, text, strlen(text) + 1);
+    return 0;
+}
+
+static int parse_nic_option(const char *name, const char *value, struct nic_spec *spec,
+                            char error[CONFIG_ERROR_SIZE])
+{
+    static const char *const copies[] = {"auto", "zerocopy", "copy"};
+    static const char *const xdps[] = {"auto", "native", "generic"};
+    static const char *const answers[] = {"no", "yes"};
+    int word;
+
+    if (!strcmp(name, "queues"))
+        return parse_number("queues", value, 1, 64, &spec->queues, error);
+    if (!strcmp(name, "mode")) {
+        word = parse_word("mode", value, copies, 3, error);
+        spec->copy = word < 0 ? COPY_AUTO : (enum copy_wish)word;
+    } else if (!strcmp(name, "xdp")) {
+        word = parse_word("xdp", value, xdps, 3, error);
+        spec->xdp = word < 0 ? XDP_AUTO : (enum xdp_wish)word;
+    } else if (!strcmp(name, "share")) {
+        word = parse_word("share", value, answers, 2, error);
+        spec->share = word == 1;
+    } else {
+        return fail(error, "no option '%s'; there are queues, mode, xdp and share", name);
+    }
+    return word < 0 ? -1 : 0;
+}
+
+int config_parse_nic(const char *text, struct nic_spec *spec, char error[CONFIG_ERROR_SIZE])
+{
+    char words[256], *rest = words, *word;
+
+    *spec = (struct nic_spec){0};
+    if (!strncmp(text, "packet:", 7) || !strncmp(text, "wire:", 5))
+        return fail(error, "the %.*s driver is not in this version; use afxdp:DEV",
+                    (int)strcspn(text, ":"), text);
+    if (!strncmp(text, "afxdp:", 6))
+        text += 6;
+    if (strlen(text) >= sizeof(words))
+        return fail(error, "is longer than %zu characters", sizeof(words) - 1);
+    memcpy(words, text, strlen(text) + 1);
+    if (parse_device(strsep(&rest, ","), spec, error))
+        return -1;
+    while ((word = strsep(&rest, ","))) {
+        char *value = strchr(word, '=');
+
+        if (!value)
+            return fail(error, "'%s' is not an option=value", word);
+        *value++ = '\0';
+        if (parse_nic_option(word, value, spec, error))
+            return -1;
+    }
+    if (spec->copy == COPY_ZEROCOPY && spec->xdp == XDP_GENERIC)
+        return fail(error, "mode=zerocopy needs native XDP, and xdp=generic excludes it");
+    return 0;
+}
+
+int config_parse_cpus(const char *text, uint64_t *mask, size_t bits, char error[CONFIG_ERROR_SIZE])
+{
+    char words[256], *rest = words, *word;
+
+    memset(mask, 0, bits / 8);
+    if (strlen(text) >= sizeof(words))
+        return fail(error, "cpus: the list is too long");
+    memcpy(words, text, strlen(text) + 1);
+    while ((word = strsep(&rest, ","))) {
+        char *dash = strchr(word, '-');
+        uint32_t first, last;
+
+        if (dash)
+            *dash++ = '\0';
+        if (parse_number("cpus", word, 0, bits - 1, &first, error) ||
+            parse_number("cpus", dash ? dash : word, 0, bits - 1, &last, error))
+            return -1;
+        if (first > last)
+            return fail(error, "cpus: the range %u-%u runs backwards", first, last);
+        for (uint32_t cpu = first; cpu <= last; cpu++)
+            mask[cpu / 64] |= 1ULL << (cpu % 64);
+    }
+    return 0;
+}
+
+static int add_nic(struct config *config, const char *value, char error[CONFIG_ERROR_SIZE])
+{
+    char why[CONFIG_ERROR_SIZE];
+    struct nic_spec spec;
+
+    if (config->nic_count == CONFIG_NICS_MAX)
+        return fail(error, "nic: more than %d devices", CONFIG_NICS_MAX);
+    if (config_parse_nic(value, &spec, why))
+        return fail(error, "nic %.64s: %.400s", value, why);
+    for (uint32_t i = 0; i < config->nic_count; i++) {
+        if (!strcmp(config->nics[i].device, spec.device))
+            return fail(error, "nic %s: is named twice", spec.device);
+    }
+    config->nics[config->nic_count++] = spec;
+    return 0;
+}
+
+static int set_ring_size(struct config *config, const char *value, char error[CONFIG_ERROR_SIZE])
+{
+    if (parse_number("ring-size", value, RING_SIZE_MIN, RING_SIZE_MAX, &config->ring_size, error))
+        return -1;
+    if (config->ring_size & (config->ring_size - 1))
+        return fail(error, "ring-size: %u is not a power of two", config->ring_size);
+    return 0;
+}
+
+int config_set(struct config *config, enum config_option_id id, const char *value,
+               char error[CONFIG_ERROR_SIZE])
+{
+    uint64_t cpus[16];
+
+    switch (id) {
+    case CONFIG_NIC: return add_nic(config, value, error);
+    case CONFIG_WORKERS:
+        if (parse_number("workers", value, 1, 256, &config->workers, error))
+            return -1;
+        if (config->workers > 1)
+            return fail(error, "workers: this version moves packets with one thread; say 1");
+        return 0;
+    case CONFIG_CPUS:
+        if (config_parse_cpus(value, cpus, sizeof(cpus) * 8, error))
+            return -1;
+        return copy_text("cpus", value, config->cpus, sizeof(config->cpus), error);
+    case CONFIG_BUSY_POLL:
+        return parse_number("busy-poll", value, 0, 1000000, &config->busy_poll_us, error);
+    case CONFIG_CONTROL:
+        return copy_text("control", value, config->control, sizeof(config->control), error);
+    case CONFIG_USER: return copy_text("user", value, config->user, sizeof(config->user), error);
+    case CONFIG_GROUP:
+        return copy_text("group", value, config->group, sizeof(config->group), error);
+    case CONFIG_PORTS_MAX:
+        return parse_number("ports-max", value, 1, 65536, &config->ports_max, error);
+    case CONFIG_PORTS_PER_USER:
+        return parse_number("ports-per-user", value, 1, 65536, &config->ports_per_user_max, error);
+    case CONFIG_RING_SIZE: return set_ring_size(config, value, error);
+    }
+    return fail(error, "no such option");
+}
+
+void config_init(struct config *config)
+{
+    const char *control = getenv(CONTROL_PATH_VARIABLE);
+
+    *config = (struct config){
+        .workers = 1,
+        .ports_max = 1024,
+        .ports_per_user_max = 256,
+        .ring_size = RING_SIZE_DEFAULT,
+    };
+    if (!control || !*control || strlen(control) >= sizeof(config->control))
+        control = CONTROL_PATH_DEFAULT;
+    memcpy(config->control, control, strlen(control) + 1);
+}
+
+struct reading {
+    struct config *config;
+    char why[CONFIG_ERROR_SIZE];
+};
+
+/* One `name = value` of the file. libinih reports the line of the first 0 that this returns. */
+static int read_setting(void *user, const char *section, const char *name, const char *value)
+{
+    struct reading *reading = user;
+
+    if (reading->why[0]) /* libinih reads on behind an error */
+        return 0;
+    if (strcmp(section, INI_SECTION)) {
+        fail(reading->why, "there is no section [%s], only [" INI_SECTION "]", section);
+        return 0;
+    }
+    for (size_t i = 0; i < config_option_count; i++) {
+        if (!strcmp(name, config_options[i].name))
+            return !config_set(reading->config, config_options[i].id, value, reading->why);
+    }
+    fail(reading->why, "there is no setting '%s'", name);
+    return 0;
+}
+
+int config_read_file(struct config *config, const char *path, char error[CONFIG_ERROR_SIZE])
+{
+    struct reading reading = {.config = config};
+    int line = ini_parse(path, read_setting, &reading);
+
+    if (line == -1)
+        return fail(error, "%s: cannot be read: %s", path, strerror(errno));
+    if (line < 0)
+        return fail(error, "%s: cannot be read: out of memory", path);
+    if (line > 0)
+        return fail(error, "%s:%d: %.400s", path, line,
+                    reading.why[0] ? reading.why : "is neither [section] nor name = value");
+    return 0;
+}
+
+int config_check(const struct config *config, char error[CONFIG_ERROR_SIZE])
+{
+    if (!config->nic_count)
+        return fail(error, "no NIC is named: say which device to serve, such as --nic eth1");
+    if (config->ports_per_user_max > config->ports_max)
+        return fail(error, "ports-per-user (%u) is more than ports-max (%u)",
+                    config->ports_per_user_max, config->ports_max);
+    return 0;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What multistackd was told: by its command line and its configuration file, which know the same
+ * words (doc/man/multistackd.8.scd). One table of options serves both. */
+#ifndef MULTISTACK_CONFIG_H
+#define MULTISTACK_CONFIG_H
+
+#include <linux/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_NICS_MAX   16
+#define CONFIG_ERROR_SIZE 512
+#define CONFIG_PATH_SIZE  108 /* sun_path of unix(7) */
+#define CONFIG_NAME_SIZE  33  /* of a user or group: 32 characters, as useradd(8) */
+
+enum copy_wish { COPY_AUTO, COPY_ZEROCOPY, COPY_COPY };
+enum xdp_wish { XDP_AUTO, XDP_NATIVE, XDP_GENERIC };
+
+/* One `--nic SPEC`: what is wanted of a device. What became of it is in struct afxdp_nic. */
+struct nic_spec {
+    char device[IFNAMSIZ];
+    uint32_t queues; /* 0: as many as the device receives with */
+    enum copy_wish copy;
+    enum xdp_wish xdp;
+    bool share; /* attach through libxdp's dispatcher, beside other programs */
+};
+
+struct config {
+    struct nic_spec nics[CONFIG_NICS_MAX];
+    uint32_t nic_count;
+    uint32_t workers;
+    char cpus[256]; /* as taskset(1) takes it; "": anywhere */
+    uint32_t busy_poll_us;
+    char control[CONFIG_PATH_SIZE];
+    char user[CONFIG_NAME_SIZE];  /* "": multistack, or nobody where it does not exist */
+    char group[CONFIG_NAME_SIZE]; /* "": multistack, if it exists */
+    uint32_t ports_max;
+    uint32_t ports_per_user_max;
+    uint32_t ring_size; /* bytes; default of a port's rings */
+    bool verbose;
+};
+
+enum config_option_id {
+    CONFIG_NIC = 256, /* above every character, as getopt_long(3) wants it */
+    CONFIG_WORKERS,
+    CONFIG_CPUS,
+    CONFIG_BUSY_POLL,
+    CONFIG_CONTROL,
+    CONFIG_USER,
+    CONFIG_GROUP,
+    CONFIG_PORTS_MAX,
+    CONFIG_PORTS_PER_USER,
+    CONFIG_RING_SIZE,
+};
+
+struct config_option {
+    const char *name;
+    enum config_option_id id;
+    const char *argument;
+    const char *help;
+};
+
+extern const struct config_option config_options[];
+extern const size_t config_option_count;
+
+/* The defaults; the control socket's path as the environment has it. */
+void config_init(struct config *config);
+
+/* Each of these returns 0, or -1 with one line of why in `error` (what was wrong and what would be
+ * right). */
+int config_set(struct config *config, enum config_option_id id, const char *value,
+               char error[CONFIG_ERROR_SIZE]);
+int config_parse_nic(const char *text, struct nic_spec *spec, char error[CONFIG_ERROR_SIZE]);
+int config_read_file(struct config *config, const char *path, char error[CONFIG_ERROR_SIZE]);
+/* Whatever can only be said of the whole. */
+int config_check(const struct config *config, char error[CONFIG_ERROR_SIZE]);
+
+/* A list of processors such as "0-2,5" as bits; at least one, each below `bits`. */
+int config_parse_cpus(const char *text, uint64_t *mask, size_t bits, char error[CONFIG_ERROR_SIZE]);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* device.h: by rtnetlink and the ethtool ioctl. Not by sysfs, which shows the devices of the
+ * network namespace that it was mounted in and not of the one that we run in. */
+#include "device.h"
+
+#include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+
+/* Drivers that look like hardware and yet hand over what a program on this machine sent. */
+static const char *const virtual_drivers[] = {"virtio_net", "hv_netvsc", "xen_netfront", "vmxnet3"};
+
+static int ethtool(int fd, const char *name, void *request)
+{
+    struct ifreq ifreq = {.ifr_data = request};
+
+    memcpy(ifreq.ifr_name, name, strnlen(name, IFNAMSIZ - 1));
+    return ioctl(fd, SIOCETHTOOL, &ifreq);
+}
+
+static void ask_ethtool(struct device *device)
+{
+    struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
+    struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    device->queues = device->link.rx_queues;
+    if (fd < 0)
+        return;
+    if (!ethtool(fd, device->link.name, &driver)) {
+        size_t length = strnlen(driver.driver, sizeof(device->driver) - 1);
+
+        memcpy(device->driver, driver.driver, length);
+    }
+    if (!ethtool(fd, device->link.name, &channels) &&
+        channels.rx_count + channels.combined_count > 0)
+        device->queues = channels.rx_count + channels.combined_count;
+    close(fd);
+}
+
+int device_probe(struct netlink *netlink, const char *name, struct device *device)
+{
+    int status;
+
+    *device = (struct device){0};
+    status = netlink_get_link(netlink, name, &device->link);
+    if (status == -ENODEV) {
+        log_error("%s: there is no such device in this network namespace; `ip link` shows what "
+                  "there is",
+                  name);
+        return -1;
+    }
+    if (status) {
+        log_error("%s: the kernel does not tell about the device: %s", name, strerror(-status));
+        return -1;
+    }
+    if (!device->link.has_mac || !strcmp(name, "lo")) {
+        log_error("%s: is not an Ethernet device; the afxdp driver needs one", name);
+        return -1;
+    }
+    ask_ethtool(device);
+    device->is_veth = !strcmp(device->link.kind, "veth");
+    device->is_virtual = device->link.kind[0] != '\0';
+    for (size_t i = 0; i < sizeof(virtual_drivers) / sizeof(virtual_drivers[0]); i++)
+        device->is_virtual |= !strcmp(device->driver, virtual_drivers[i]);
+    return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A network device as the kernel knows it: the facts that decide how the switch can use it. */
+#ifndef MULTISTACK_DEVICE_H
+#define MULTISTACK_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "netlink.h"
+
+struct device {
+    struct netlink_link link;
+    char driver[32]; /* as ethtool -i says; "": it does not say */
+    uint32_t queues; /* receive queues in use */
+    bool is_veth;
+    bool is_virtual; /* no wire: packets of this machine arrive with partial checksums */
+};
+
+/* Returns 0, or -1 after it has logged why. */
+int device_probe(struct netlink *netlink, const char *name, struct device *device);
+
+#endif

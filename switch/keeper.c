@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The keeper: the half of multistackd that has privileges and sees no packet (design.md, D10).
+ *
+ * Once, at start, in this order: is there enough power; is the control socket ours; what has to be
+ * looked up by name for the isolation; the mux on each NIC; the host's addresses; and then give
+ * away every privilege that the rest does not need. From there on it is one loop that waits for
+ *
+ *   signals       SIGINT, SIGTERM: end; SIGCHLD: the switch died
+ *   the channel   the switch is ready, or asks for a next hop      keeper_switch.c,
+ * keeper_resolve.c netlink       links, addresses, routes, neighbours changed     keeper_host.c
+ *   time          start the switch again; does it hang; systemd's watchdog
+ *
+ * Nothing in it waits long, but for opening AF_XDP sockets when a switch starts (xsk_open.c).
+ *
+ * Whatever ends this process takes the mux off the NICs with it: links have no other holder
+ * (mux_load.h). The switch ends too: by the death signal, and because its channel closes. */
+#include "keeper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "keeper_internal.h"
+
+#ifndef SO_NETNS_COOKIE /* Linux 5.14 */
+#define SO_NETNS_COOKIE 71
+#endif
+
+uint64_t keeper__now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+/* The signals wait in a descriptor; so a switch that dies before the loop runs is not missed. */
+static int open_events(struct keeper *keeper)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    sigemptyset(&keeper->signals);
+    sigaddset(&keeper->signals, SIGINT);
+    sigaddset(&keeper->signals, SIGTERM);
+    sigaddset(&keeper->signals, SIGCHLD);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* a closed terminal is no reason to stop serving */
+    sigprocmask(SIG_BLOCK, &keeper->signals, NULL);
+    keeper->signal_fd = signalfd(-1, &keeper->signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    keeper->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (keeper->signal_fd < 0 || keeper->epoll_fd < 0)
+        goto failed;
+    event.data.fd = keeper->signal_fd;
+    if (epoll_ctl(keeper->epoll_fd, EPOLL_CTL_ADD, keeper->signal_fd, &event))
+        goto failed;
+    event.data.fd = netlink_fd(&keeper->netlink);
+    if (epoll_ctl(keeper->epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event))
+        goto failed;
+    return 0;
+
+failed:
+    log_error("cannot wait for events: %s", strerror(errno));
+    return -1;
+}
+
+static int open_netlink(struct keeper *keeper)
+{
+    struct netlink_events events = keeper__events;
+    socklen_t size = sizeof(keeper->netns_cookie);
+    int status;
+
+    events.context = keeper;
+    status = netlink_open(&keeper->netlink, &events);
+    if (status) {
+        log_error("no netlink to the kernel: %s", strerror(-status));
+        return -1;
+    }
+    if (getsockopt(netlink_fd(&keeper->netlink), SOL_SOCKET, SO_NETNS_COOKIE, &keeper->netns_cookie,
+                   &size)) {
+        log_error("the kernel does not name its network namespace: %s; it needs Linux 5.14 or "
+                  "later",
+                  strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static void fill_nics(struct keeper *keeper)
+{
+    keeper->nic_count = keeper->config->nic_count;
+    for (uint32_t i = 0; i < keeper->nic_count; i++) {
+        keeper->nics[i].spec = keeper->config->nics[i];
+        keeper->nics[i].index = i;
+    }
+}
+
+static bool some_nic_shares(const struct keeper *keeper)
+{
+    for (uint32_t i = 0; i < keeper->nic_count; i++) {
+        if (keeper->nics[i].spec.share)
+            return true;
+    }
+    return false;
+}
+
+static int start(struct keeper *keeper)
+{
+    uint64_t watchdog_us = 0;
+
+    if (!isolation_has_power() || open_netlink(keeper) || open_events(keeper) ||
+        control_socket_open(&keeper->control, keeper->config) ||
+        isolation_prepare(&keeper->isolation, keeper->config))
+        return -1;
+    for (uint32_t i = 0; i < keeper->nic_count; i++) {
+        if (keeper__open_nic(keeper, &keeper->nics[i]))
+            return -1;
+    }
+    if (isolation_limit_keeper(some_nic_shares(keeper)))
+        return -1;
+    if (getrandom(&keeper->instance, sizeof(keeper->instance), 0) < 0)
+        keeper->instance = keeper__now();
+    if (sd_watchdog_enabled(0, &watchdog_us) > 0)
+        keeper->watchdog_ns = watchdog_us * 1000 / 2;
+    keeper__dump_host(keeper);
+    return keeper__start_switch(keeper);
+}
+
+static void stop(struct keeper *keeper)
+{
+    keeper->stopping = true;
+    if (keeper->announced)
+        sd_notify(0, "STOPPING=1\nSTATUS=Detaching from the NICs");
+    keeper__stop_switch(keeper);
+    for (uint32_t i = 0; i < keeper->nic_count; i++)
+        keeper__close_nic(&keeper->nics[i]);
+    control_socket_close(&keeper->control);
+    mux_close_maps(&keeper->maps);
+    netlink_close(&keeper->netlink);
+    if (keeper->isolation.root_fd >= 0)
+        close(keeper->isolation.root_fd);
+    if (keeper->epoll_fd >= 0)
+        close(keeper->epoll_fd);
+    if (keeper->signal_fd >= 0)
+        close(keeper->signal_fd);
+}
+
+/* Returns whether to end. */
+static bool hear_signals(struct keeper *keeper)
+{
+    struct signalfd_siginfo info;
+    bool end = false;
+
+    while (read(keeper->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGCHLD)
+            continue; /* looked for below: several deaths may have come as one signal */
+        log_notice("ending: %s", strsignal((int)info.ssi_signo));
+        end = true;
+    }
+    if (keeper->child.pid) {
+        siginfo_t ended = {0};
+
+        if (!waitid(P_PID, (id_t)keeper->child.pid, &ended, WEXITED | WNOHANG | WNOWAIT) &&
+            ended.si_pid)
+            keeper__switch_died(keeper);
+    }
+    return end;
+}
+
+static void hear_netlink(struct keeper *keeper)
+{
+    int status = netlink_read(&keeper->netlink);
+
+    if (status == -ENOBUFS) {
+        log_debug("the kernel had more to tell than fitted; asking for everything");
+        keeper__dump_host(keeper);
+    } else if (status) {
+        log_warning("netlink: %s", strerror(-status));
+    }
+}
+
+/* A device of the name is back, as another device to the kernel: the mux is loaded anew, and a new
+ * switch gets sockets on it. Applications see a restart, connections survive it. */
+static void serve_returned(struct keeper *keeper)
+{
+    bool reopened = false;
+
+    for (uint32_t i = 0; i < keeper->nic_count; i++) {
+        struct keeper_nic *nic = &keeper->nics[i];
+
+        if (!nic->returned)
+            continue;
+        nic->returned = false;
+        keeper__close_nic(nic);
+        if (keeper__open_nic(keeper, nic))
+            nic->gone = true;
+        else
+            reopened = true;
+    }
+    if (reopened)
+        keeper__kill_switch(keeper, "a NIC is back, and has to be handed over");
+}
+
+static void announce(struct keeper *keeper)
+{
+    char names[256] = "";
+
+    for (uint32_t i = 0; i < keeper->nic_count; i++)
+        snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", i ? ", " : "",
+                 keeper->nics[i].spec.device);
+    log_notice("ready: serving %s, applications at %s", names, keeper->control.path);
+    sd_notifyf(0, "READY=1\nSTATUS=Serving %s", names);
+    keeper->announced = true;
+}
+
+static uint64_t feed_watchdog(struct keeper *keeper, uint64_t now)
+{
+    if (!keeper->watchdog_ns)
+        return UINT64_MAX;
+    if (now >= keeper->watchdog_at_ns) {
+        sd_notify(0, "WATCHDOG=1");
+        keeper->watchdog_at_ns = now + keeper->watchdog_ns;
+    }
+    return keeper->watchdog_at_ns;
+}
+
+static int run_timers(struct keeper *keeper)
+{
+    uint64_t now = keeper__now();
+    uint64_t next = keeper__switch_timers(keeper, now);
+    uint64_t watchdog = feed_watchdog(keeper, now);
+
+    if (watchdog < next)
+        next = watchdog;
+    now = keeper__now();
+    return next <= now ? 0 : (int)((next - now + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static void run(struct keeper *keeper)
+{
+    while (!keeper->failed) {
+        struct epoll_event events[8];
+        int timeout = run_timers(keeper);
+        int count;
+
+        serve_returned(keeper);
+        keeper__sync(keeper);
+        if (keeper->child.ready && !keeper->announced)
+            announce(keeper);
+        count = epoll_wait(keeper->epoll_fd, events, 8, timeout);
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.fd == keeper->signal_fd) {
+                if (hear_signals(keeper))
+                    return;
+            } else if (events[i].data.fd == netlink_fd(&keeper->netlink)) {
+                hear_netlink(keeper);
+            } else if (events[i].data.fd == keeper->child.channel) {
+                keeper__hear_switch(keeper);
+            }
+        }
+    }
+}
+
+/* Large, mostly for its table of addresses. */
+static struct keeper *create(const struct config *config)
+{
+    struct keeper *keeper = calloc(1, sizeof(*keeper));
+
+    if (!keeper) {
+        log_error("out of memory");
+        return NULL;
+    }
+    keeper->config = config;
+    keeper->maps = (struct mux_maps)MUX_MAPS_INIT;
+    keeper->control = (struct control_socket)CONTROL_SOCKET_INIT;
+    keeper->isolation.root_fd = -1;
+    keeper->child.channel = -1;
+    keeper->epoll_fd = keeper->signal_fd = -1;
+    keeper->started_ns = keeper__now();
+    return keeper;
+}
+
+int keeper_run(const struct config *config)
+{
+    struct keeper *keeper = create(config);
+    bool failed;
+
+    if (!keeper)
+        return EXIT_FAILURE;
+    mux_log_init();
+    fill_nics(keeper);
+    failed = start(keeper) != 0;
+    if (!failed)
+        run(keeper);
+    failed |= keeper->failed;
+    stop(keeper);
+    free(keeper);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int keeper_check(const struct config *config)
+{
+    struct netlink netlink;
+    struct netlink_events events = keeper__events;
+    int status = netlink_open(&netlink, &events);
+
+    if (status) {
+        log_error("no netlink to the kernel: %s", strerror(-status));
+        return EXIT_FAILURE;
+    }
+    for (uint32_t i = 0; i < config->nic_count; i++) {
+        struct device device;
+
+        if (device_probe(&netlink, config->nics[i].device, &device) ||
+            keeper__check_nic(&config->nics[i], &device))
+            status = -1;
+    }
+    netlink_close(&netlink);
+    return status ? EXIT_FAILURE : EXIT_SUCCESS;
+}

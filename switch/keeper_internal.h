@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The keeper's state, shared by keeper*.c. */
+#ifndef MULTISTACK_KEEPER_INTERNAL_H
+#define MULTISTACK_KEEPER_INTERNAL_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "channel.h"
+#include "config.h"
+#include "control_socket.h"
+#include "device.h"
+#include "isolation.h"
+#include "log.h"
+#include "mux_load.h"
+#include "netlink.h"
+
+struct keeper_nic {
+    struct nic_spec spec;
+    struct device device; /* its link is kept up to date by netlink */
+    struct mux_program mux;
+    uint32_t index;
+    uint32_t queue_count;
+    uint16_t bind_flags; /* of AF_XDP, that worked; 0: not bound yet */
+    bool zero_copy, multi_buffer;
+    bool seen;     /* by the dump that is running */
+    bool gone;     /* the device went away */
+    bool returned; /* and there is one of its name again */
+    bool dirty;    /* the switch does not know the latest state of the link */
+};
+
+/* An address of this host on one of its devices. The same address may be on several. */
+struct keeper_address {
+    struct channel_ip ip;
+    uint32_t ifindex;
+    bool present;
+    bool seen;  /* by the dump that is running */
+    bool dirty; /* mux and switch do not know it yet */
+};
+
+#define KEEPER_ADDRESSES_MAX MUX_ADDRESSES_MAX
+
+struct keeper_host {
+    struct keeper_address addresses[KEEPER_ADDRESSES_MAX];
+    uint32_t address_count;
+    bool dirty;        /* some address or NIC is */
+    bool routes_dirty; /* the switch has to forget what it resolved */
+    struct log_limit full_limit;
+};
+
+/* The switch process, as long as there is one. */
+struct keeper_switch {
+    pid_t pid;   /* 0: none */
+    int channel; /* -1: none */
+    bool ready;  /* it said CHANNEL_READY */
+    uint64_t started_ns;
+    uint64_t died_ns;     /* the last one */
+    uint64_t start_at_ns; /* when to start the next; 0: not waiting */
+    uint32_t restarts;
+    /* How often it was started: within a window, and how long the wait has grown. */
+    uint64_t window_ns;
+    uint32_t window_starts;
+    uint64_t wait_ns;
+    bool muted;         /* requests wait until the bucket fills again */
+    uint64_t tokens_ns; /* the bucket of requests, in the time that refills it */
+    uint64_t refilled_ns;
+};
+
+struct keeper {
+    const struct config *config;
+    struct keeper_nic nics[CONFIG_NICS_MAX];
+    uint32_t nic_count;
+    struct mux_maps maps;
+    struct netlink netlink;
+    struct control_socket control;
+    struct isolation isolation;
+    struct keeper_host host;
+    struct keeper_switch child;
+    sigset_t signals;
+    int epoll_fd;
+    int signal_fd;
+    uint64_t instance;
+    uint64_t netns_cookie;
+    uint64_t started_ns;
+    uint64_t watchdog_ns; /* interval that systemd wants to hear from us in; 0: it does not */
+    uint64_t watchdog_at_ns;
+    bool announced; /* READY=1 was said */
+    bool stopping;
+    bool failed; /* cannot go on */
+};
+
+#define NS_PER_MS  1000000ULL
+#define NS_PER_SEC 1000000000ULL
+
+uint64_t keeper__now(void); /* CLOCK_MONOTONIC, ns */
+
+/* keeper_nic.c: NICs. Each returns 0, or -1 after it has logged why. */
+int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic);
+void keeper__close_nic(struct keeper_nic *nic);
+/* Opens the AF_XDP sockets of `nic` and hands them to the switch. */
+int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic);
+int keeper__check_nic(const struct nic_spec *spec, const struct device *device);
+
+/* keeper_switch.c: the switch's life. */
+/* Starts a switch. 0, or -1 after it has logged why: then none is running. */
+int keeper__start_switch(struct keeper *keeper);
+/* After its end: notes it, and starts another or plans to. */
+void keeper__switch_died(struct keeper *keeper);
+/* The channel is readable, or closed. */
+void keeper__hear_switch(struct keeper *keeper);
+/* Ends a switch that does not serve as it should; the end is then noticed as any other. */
+void keeper__kill_switch(struct keeper *keeper, const char *why);
+void keeper__stop_switch(struct keeper *keeper);
+/* What is due by time: starting again, a switch that hangs. Returns when to come again, ns. */
+uint64_t keeper__switch_timers(struct keeper *keeper, uint64_t now);
+/* One message, of the size that its header says. 0, -EAGAIN where the switch has to read first, or
+ * another negative errno when it is gone. */
+int keeper__send(struct keeper *keeper, const void *message, const int *fds, uint32_t fd_count);
+/* The same, but waits a while for a switch that is just starting. */
+int keeper__send_patiently(struct keeper *keeper, const void *message, const int *fds,
+                           uint32_t fd_count);
+
+/* keeper_host.c: what netlink says of the host, to mux and switch. */
+extern const struct netlink_events keeper__events;
+void keeper__dump_host(struct keeper *keeper);
+/* Tells mux and switch whatever they do not know yet. */
+void keeper__sync(struct keeper *keeper);
+/* Makes sync say everything again: to a new switch. */
+void keeper__forget_sync(struct keeper *keeper);
+
+/* keeper_resolve.c: the switch asks where a destination is. */
+void keeper__resolve(struct keeper *keeper, const struct channel_resolve *request,
+                     struct channel_next_hop *answer);
+
+#endif

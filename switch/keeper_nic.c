@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* NICs in the keeper: the mux on them for as long as the keeper lives, AF_XDP sockets for as long
+ * as a switch does. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "keeper_internal.h"
+#include "xsk_open.h"
+
+int keeper__check_nic(const struct nic_spec *spec, const struct device *device)
+{
+    uint32_t queues = spec->queues ? spec->queues : device->queues;
+
+    if (queues > device->queues) {
+        log_error("%s: receives with %u queues, not %u; say queues=%u or fewer, or give it more "
+                  "(ethtool -L %s)",
+                  spec->device, device->queues, queues, device->queues, spec->device);
+        return -1;
+    }
+    if (queues > MUX_QUEUES_MAX) {
+        log_error("%s: receives with %u queues and the mux serves %u; give it fewer (ethtool -L "
+                  "%s combined %u)",
+                  spec->device, queues, MUX_QUEUES_MAX, spec->device, MUX_QUEUES_MAX);
+        return -1;
+    }
+    if (queues < device->queues)
+        log_warning("%s: serving %u of %u queues: what the NIC spreads to the others does not "
+                    "reach the stacks; steer it (ethtool -X) or leave queues= out",
+                    spec->device, queues, device->queues);
+    return 0;
+}
+
+int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic)
+{
+    if (device_probe(&keeper->netlink, nic->spec.device, &nic->device) ||
+        keeper__check_nic(&nic->spec, &nic->device) ||
+        mux_attach(&nic->mux, &keeper->maps, &nic->device, &nic->spec))
+        return -1;
+    nic->queue_count = nic->spec.queues ? nic->spec.queues : nic->device.queues;
+    nic->bind_flags = 0;
+    nic->gone = nic->returned = false;
+    return 0;
+}
+
+void keeper__close_nic(struct keeper_nic *nic)
+{
+    mux_detach(&nic->mux);
+}
+
+/* Frames come in chunks; without multi-buffer one chunk has to hold a whole one (hostile.md, H3).
+ */
+static int check_mtu(const struct keeper_nic *nic)
+{
+    if (nic->multi_buffer || nic->device.link.mtu <= XSK_MTU_MAX)
+        return 0;
+    log_error("%s: its MTU of %u does not fit: without multi-buffer AF_XDP (Linux 6.6, and the "
+              "driver) %d is the most; lower it (ip link set dev %s mtu %d) or say mode=copy",
+              nic->spec.device, nic->device.link.mtu, XSK_MTU_MAX, nic->spec.device, XSK_MTU_MAX);
+    return -1;
+}
+
+static void report_mode(const struct keeper_nic *nic)
+{
+    log_notice(
+        "%s: afxdp, %u queue%s, %s XDP%s, %s mode%s, MTU %u", nic->spec.device, nic->queue_count,
+        nic->queue_count == 1 ? "" : "s", nic->mux.native ? "native" : "generic",
+        nic->spec.share ? " (shared through libxdp)" : "", nic->zero_copy ? "zero-copy" : "copy",
+        nic->multi_buffer ? ", multi-buffer" : "", nic->device.link.mtu);
+}
+
+static int open_queues(struct keeper_nic *nic, struct xsk *queues)
+{
+    bool first = !nic->bind_flags;
+
+    for (uint32_t i = 0; i < nic->queue_count; i++) {
+        struct xsk_request request = {
+            .device = nic->spec.device,
+            .ifindex = nic->device.link.ifindex,
+            .queue = i,
+            .copy = nic->spec.copy,
+            .native = nic->mux.native,
+            .flags = nic->bind_flags,
+        };
+
+        if (xsk_open(&request, &queues[i]))
+            return -1;
+        nic->bind_flags = queues[i].flags;
+        nic->zero_copy = queues[i].zero_copy;
+        nic->multi_buffer = queues[i].multi_buffer;
+    }
+    if (first && check_mtu(nic))
+        return -1;
+    if (first)
+        report_mode(nic);
+    return 0;
+}
+
+static int send_queues(struct keeper *keeper, struct keeper_nic *nic, struct xsk *queues)
+{
+    for (uint32_t i = 0; i < nic->queue_count; i++) {
+        const int fds[2] = {queues[i].fd, queues[i].umem_fd};
+        int status = mux_set_socket(&nic->mux, i, queues[i].fd);
+
+        if (status) {
+            log_error("%s: queue %u cannot be put into the mux: %s", nic->spec.device, i,
+                      strerror(-status));
+            return -1;
+        }
+        queues[i].message.nic = nic->index;
+        if (keeper__send_patiently(keeper, &queues[i].message, fds, 2))
+            return -1;
+    }
+    return 0;
+}
+
+int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic)
+{
+    const struct netlink_link *link = &nic->device.link;
+    struct xsk queues[MUX_QUEUES_MAX];
+    struct channel_nic message = {
+        .header = {.type = CHANNEL_NIC, .size = sizeof(message)},
+        .driver = "afxdp",
+        .index = nic->index,
+        .ifindex = link->ifindex,
+        .mtu = link->mtu,
+        .up = link->up,
+        .is_virtual = nic->device.is_virtual,
+        .queue_count = nic->gone ? 0 : nic->queue_count,
+    };
+    int status;
+
+    for (uint32_t i = 0; i < MUX_QUEUES_MAX; i++)
+        queues[i].fd = queues[i].umem_fd = -1;
+    status = nic->gone ? 0 : open_queues(nic, queues);
+    if (!status) {
+        memcpy(message.name, nic->spec.device, sizeof(nic->spec.device));
+        strcpy(message.xdp_mode, nic->mux.native ? "native" : "generic");
+        strcpy(message.copy_mode, nic->zero_copy ? "zero-copy" : "copy");
+        memcpy(message.mac, link->mac, 6);
+        status = keeper__send_patiently(keeper, &message, NULL, 0);
+    }
+    if (!status && !nic->gone)
+        status = send_queues(keeper, nic, queues);
+    nic->dirty = false;
+    /* The switch has them now, and alone: they must end when it does. */
+    for (uint32_t i = 0; i < MUX_QUEUES_MAX; i++)
+        xsk_close(&queues[i]);
+    return status;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Next hops: the kernel's answer to the switch's question.
+ *
+ * Route first, as the kernel would choose it for a packet of this host with that source; then the
+ * neighbour, the gateway's or the destination's own. A neighbour that is not known or not confirmed
+ * lately is asked for by the kernel (NTF_USE, as if the kernel had sent it a packet itself), and a
+ * notification will bring what it found. */
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+
+#include "keeper_internal.h"
+
+static const struct keeper_nic *find_nic(const struct keeper *keeper, uint32_t ifindex)
+{
+    for (uint32_t i = 0; i < keeper->nic_count; i++) {
+        if (keeper->nics[i].device.link.ifindex == ifindex && !keeper->nics[i].gone)
+            return &keeper->nics[i];
+    }
+    return NULL;
+}
+
+/* Groups have no neighbour: their MAC follows from the address (RFC 1112 section 6.4, RFC 2464
+ * section 7). */
+static void map_group(const struct netlink_route *route, struct channel_next_hop *answer)
+{
+    const uint8_t *ip = answer->destination.bytes;
+
+    if (route->type == RTN_BROADCAST) {
+        memset(answer->mac, 0xff, 6);
+    } else if (answer->destination.family == 4) {
+        const uint8_t mac[6] = {0x01, 0x00, 0x5e, ip[1] & 0x7f, ip[2], ip[3]};
+
+        memcpy(answer->mac, mac, 6);
+    } else {
+        const uint8_t mac[6] = {0x33, 0x33, ip[12], ip[13], ip[14], ip[15]};
+
+        memcpy(answer->mac, mac, 6);
+    }
+    answer->kind = CHANNEL_HOP_NIC;
+}
+
+static void find_mac(struct keeper *keeper, uint32_t ifindex, struct channel_next_hop *answer)
+{
+    struct netlink_neighbor neighbor = {0};
+    int status = netlink_get_neighbor(&keeper->netlink, &answer->gateway, ifindex, &neighbor);
+
+    if (status)
+        neighbor.valid = neighbor.confirmed = false;
+    answer->kind = neighbor.valid ? CHANNEL_HOP_NIC : CHANNEL_HOP_RESOLVING;
+    memcpy(answer->mac, neighbor.mac, 6);
+    if (!neighbor.confirmed) {
+        status = netlink_ask_neighbor(&keeper->netlink, &answer->gateway, ifindex);
+        if (status)
+            log_debug("the kernel does not look for a neighbour: %s", strerror(-status));
+    }
+}
+
+static bool ip_is_sane(const struct channel_ip *ip)
+{
+    return ip->family == 4 || ip->family == 6;
+}
+
+void keeper__resolve(struct keeper *keeper, const struct channel_resolve *request,
+                     struct channel_next_hop *answer)
+{
+    struct netlink_route route;
+    const struct keeper_nic *nic;
+
+    *answer = (struct channel_next_hop){
+        .header = {.type = CHANNEL_NEXT_HOP, .size = sizeof(*answer)},
+        .destination = request->destination,
+        .gateway = request->destination,
+        .kind = CHANNEL_HOP_UNREACHABLE,
+    };
+    if (!ip_is_sane(&request->destination) ||
+        request->source.family != request->destination.family ||
+        netlink_get_route(&keeper->netlink, &request->destination, &request->source, &route))
+        return;
+    if (route.type == RTN_LOCAL) {
+        answer->kind = CHANNEL_HOP_LOCAL;
+        return;
+    }
+    if (route.type != RTN_UNICAST && route.type != RTN_BROADCAST && route.type != RTN_MULTICAST)
+        return; /* blackhole, prohibit, unreachable */
+    nic = find_nic(keeper, route.ifindex);
+    if (!nic) {
+        answer->kind = CHANNEL_HOP_OTHER;
+        return;
+    }
+    answer->nic = nic->index;
+    answer->mtu = nic->device.link.mtu;
+    if (route.mtu && route.mtu < answer->mtu)
+        answer->mtu = route.mtu;
+    if (route.has_gateway)
+        answer->gateway = route.gateway;
+    if (route.type == RTN_UNICAST)
+        find_mac(keeper, route.ifindex, answer);
+    else
+        map_group(&route, answer);
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* mux_load.h: by libbpf's skeleton and bpf_link, or by libxdp's dispatcher. */
+#include "mux_load.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#include <xdp/libxdp.h>
+
+#include "log.h"
+#include "mux.skel.h"
+#include "xsk_open.h"
+
+#define MUX_SECTION        "xdp.frags"
+#define DISPATCHER_PROGRAM "xdp_dispatcher"
+#define STALE_AFTER_NS     (4 * MUX_HEARTBEAT_TIMEOUT_NS)
+
+/* The libraries explain a failure in many lines before they return it. The last of them is kept and
+ * goes with our own message; all of them are debug output. */
+static char library_words[256];
+
+static int keep_words(const char *format, va_list arguments)
+{
+    char line[sizeof(library_words)];
+
+    vsnprintf(line, sizeof(line), format, arguments);
+    line[strcspn(line, "\n")] = '\0';
+    if (!line[0])
+        return 0;
+    memcpy(library_words, line, sizeof(line));
+    log_debug("%s", line);
+    return 0;
+}
+
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+    return level == LIBBPF_WARN ? keep_words(format, arguments) : 0;
+}
+
+static int print_libxdp(enum libxdp_print_level level, const char *format, va_list arguments)
+{
+    return level == LIBXDP_WARN ? keep_words(format, arguments) : 0;
+}
+
+void mux_log_init(void)
+{
+    libbpf_set_print(print_libbpf);
+    libxdp_set_print(print_libxdp);
+}
+
+static const char *library_reason(void)
+{
+    return library_words[0] ? library_words : "no further reason";
+}
+
+static struct mux_bpf *open_skeleton(const struct mux_maps *maps, const char *device)
+{
+    struct mux_bpf *skeleton = mux_bpf__open();
+
+    if (!skeleton) {
+        log_error("%s: the mux cannot be opened: %s", device, strerror(errno));
+        return NULL;
+    }
+    if (maps->bindings >= 0 && (bpf_map__reuse_fd(skeleton->maps.mux_bindings, maps->bindings) ||
+                                bpf_map__reuse_fd(skeleton->maps.mux_addresses, maps->addresses) ||
+                                bpf_map__reuse_fd(skeleton->maps.mux_shared, maps->shared_fd))) {
+        log_error("%s: the maps cannot be shared with this NIC: %s", device, library_reason());
+        mux_bpf__destroy(skeleton);
+        return NULL;
+    }
+    return skeleton;
+}
+
+static void report_load_failure(const char *device, int error)
+{
+    if (error == EPERM)
+        log_error("%s: the kernel refuses the mux: %s; CAP_BPF and CAP_NET_ADMIN are needed, and a "
+                  "kernel that is not locked down",
+                  device, library_reason());
+    else if (error == ENOSYS)
+        log_error("%s: this kernel has no bpf(2): it needs CONFIG_BPF_SYSCALL=y", device);
+    else
+        log_error("%s: the kernel does not load the mux: %s: %s; it needs Linux 5.18 or later",
+                  device, strerror(error), library_reason());
+}
+
+/* The first program's maps become everybody's. */
+static int adopt_maps(struct mux_maps *maps, const struct mux_bpf *skeleton)
+{
+    if (maps->bindings >= 0)
+        return 0;
+    maps->bindings = fcntl(bpf_map__fd(skeleton->maps.mux_bindings), F_DUPFD_CLOEXEC, 3);
+    maps->addresses = fcntl(bpf_map__fd(skeleton->maps.mux_addresses), F_DUPFD_CLOEXEC, 3);
+    maps->shared_fd = fcntl(bpf_map__fd(skeleton->maps.mux_shared), F_DUPFD_CLOEXEC, 3);
+    if (maps->bindings < 0 || maps->addresses < 0 || maps->shared_fd < 0) {
+        log_error("the maps cannot be kept: %s", strerror(errno));
+        mux_close_maps(maps);
+        return -1;
+    }
+    maps->shared =
+        mmap(NULL, sizeof(*maps->shared), PROT_READ | PROT_WRITE, MAP_SHARED, maps->shared_fd, 0);
+    if (maps->shared == MAP_FAILED) {
+        maps->shared = NULL;
+        log_error("the heartbeat cannot be mapped: %s", strerror(errno));
+        mux_close_maps(maps);
+        return -1;
+    }
+    return 0;
+}
+
+/* Who is there already? By id and name, so that people know what to unload (hostile.md, H6). */
+static void report_occupant(const struct device *device, int error)
+{
+    LIBBPF_OPTS(bpf_xdp_query_opts, query);
+    struct bpf_prog_info info = {0};
+    uint32_t size = sizeof(info), id = 0;
+    const char *name = "name unknown";
+    int fd = -1;
+
+    if (!bpf_xdp_query((int)device->link.ifindex, 0, &query)) {
+        const uint32_t ids[] = {query.prog_id, query.drv_prog_id, query.skb_prog_id,
+                                query.hw_prog_id};
+
+        for (size_t i = 0; i < 4 && !id; i++)
+            id = ids[i];
+    }
+    if (id)
+        fd = bpf_prog_get_fd_by_id(id);
+    if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) && info.name[0])
+        name = info.name;
+    log_error("%s: an XDP program is there already: id %u, %s (%s); it is left alone. End the "
+              "program that attached it, or, where that used libxdp too, say share=yes",
+              device->link.name, id, name, strerror(error));
+    if (fd >= 0)
+        close(fd);
+}
+
+struct attachment {
+    enum { ATTACH_NATIVE, ATTACH_GENERIC } mode;
+    uint32_t flags;
+    const char *name;
+};
+
+static const struct attachment native = {ATTACH_NATIVE, XDP_FLAGS_DRV_MODE, "native"};
+static const struct attachment generic = {ATTACH_GENERIC, XDP_FLAGS_SKB_MODE, "generic"};
+
+/* The modes to try, best first (design.md, section 7): native on hardware. On a veth native XDP
+ * makes the peer give up GSO, which costs legacy traffic far more than generic XDP does, as long as
+ * the AF_XDP sockets take the unsegmented frames that then arrive. */
+static size_t choose_modes(const struct device *device, const struct nic_spec *spec,
+                           const struct attachment *modes[2])
+{
+    bool generic_first =
+        device->is_veth && spec->copy != COPY_ZEROCOPY && xsk_kernel_has_multi_buffer();
+
+    if (spec->xdp != XDP_AUTO || spec->copy == COPY_ZEROCOPY) {
+        modes[0] = spec->xdp == XDP_GENERIC ? &generic : &native;
+        return 1;
+    }
+    modes[0] = generic_first ? &generic : &native;
+    modes[1] = generic_first ? &native : &generic;
+    return 2;
+}
+
+static int attach_link(struct mux_program *mux, const struct device *device, uint32_t flags)
+{
+    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
+    int fd = bpf_link_create(bpf_program__fd(mux->skeleton->progs.multistack_mux),
+                             (int)device->link.ifindex, BPF_XDP, &options);
+
+    if (fd < 0)
+        return fd == -1 ? -errno : fd;
+    mux->link_fd = fd;
+    return 0;
+}
+
+static int attach_alone(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
+                        const struct attachment *const *modes, size_t mode_count)
+{
+    const char *name = device->link.name;
+    int status = mux_bpf__load(mux->skeleton);
+
+    if (status) {
+        report_load_failure(name, -status);
+        return -1;
+    }
+    if (adopt_maps(maps, mux->skeleton))
+        return -1;
+    for (size_t i = 0; i < mode_count; i++) {
+        status = attach_link(mux, device, modes[i]->flags);
+        if (!status) {
+            mux->native = modes[i]->mode == ATTACH_NATIVE;
+            return 0;
+        }
+        /* EEXIST: one in the other mode. */
+        if (status == -EBUSY || status == -EEXIST) {
+            report_occupant(device, -status);
+            return -1;
+        }
+        log_notice("%s: no %s XDP: %s%s", name, modes[i]->name, strerror(-status),
+                   i + 1 < mode_count ? "; falling back" : "");
+    }
+    log_error("%s: the device takes no XDP program in the mode that was asked for; xdp=auto takes "
+              "what there is",
+              name);
+    return -1;
+}
+
+/* An instance of ours whose switch has not been heard of for long: its heartbeat is in a map of the
+ * program. */
+static bool program_is_stale(int program_fd)
+{
+    uint32_t map_ids[16] = {0}, size;
+    struct bpf_prog_info info = {.nr_map_ids = 16, .map_ids = (uintptr_t)map_ids};
+    struct timespec now;
+    bool stale = false;
+
+    size = sizeof(info);
+    if (bpf_obj_get_info_by_fd(program_fd, &info, &size) || strcmp(info.name, MUX_PROGRAM_NAME))
+        return false;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    for (uint32_t i = 0; i < info.nr_map_ids && i < 16; i++) {
+        struct bpf_map_info map_info = {0};
+        struct mux_shared shared = {0};
+        uint32_t zero = 0;
+        int fd = bpf_map_get_fd_by_id(map_ids[i]);
+
+        if (fd < 0)
+            continue;
+        size = sizeof(map_info);
+        if (!bpf_obj_get_info_by_fd(fd, &map_info, &size) && !strcmp(map_info.name, "mux_shared") &&
+            map_info.value_size == sizeof(shared) && !bpf_map_lookup_elem(fd, &zero, &shared)) {
+            uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+
+            stale = shared.heartbeat_ns + STALE_AFTER_NS < now_ns;
+        }
+        close(fd);
+    }
+    return stale;
+}
+
+static void detach_stale(const struct device *device)
+{
+    struct xdp_multiprog *multi = xdp_multiprog__get_from_ifindex((int)device->link.ifindex);
+    struct xdp_program *program = NULL, *stale = NULL;
+
+    if (libxdp_get_error(multi))
+        return; /* nothing is attached, or nothing of libxdp's */
+    while (!stale && (program = xdp_multiprog__next_prog(program, multi))) {
+        if (program_is_stale(xdp_program__fd(program)))
+            stale = program;
+    }
+    if (stale) {
+        log_notice("%s: an instance that ended without detaching left its program %u; detaching it",
+                   device->link.name, xdp_program__id(stale));
+        xdp_program__detach(stale, (int)device->link.ifindex, xdp_multiprog__attach_mode(multi), 0);
+    }
+    xdp_multiprog__close(multi);
+}
+
+static int attach_shared(struct mux_program *mux, struct mux_maps *maps,
+                         const struct device *device, const struct attachment *const *modes,
+                         size_t mode_count)
+{
+    int status = -EOPNOTSUPP;
+    const char *name = device->link.name;
+
+    detach_stale(device);
+    mux->shared = xdp_program__from_bpf_obj(mux->skeleton->obj, MUX_SECTION);
+    if (libxdp_get_error(mux->shared)) {
+        log_error("%s: libxdp does not take the mux: %s", name, library_reason());
+        mux->shared = NULL;
+        return -1;
+    }
+    for (size_t i = 0; i < mode_count && status; i++) {
+        status = xdp_program__attach(
+            mux->shared, (int)device->link.ifindex,
+            modes[i]->mode == ATTACH_NATIVE ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
+        mux->native = modes[i]->mode == ATTACH_NATIVE;
+        if (status)
+            log_notice("%s: no %s XDP through the dispatcher: %s: %s", name, modes[i]->name,
+                       strerror(-status), library_reason());
+    }
+    if (status == -EBUSY || status == -EEXIST) {
+        report_occupant(device, -status);
+    } else if (status) {
+        log_error("%s: libxdp's dispatcher cannot be attached; it needs bpffs (mount -t bpf bpf "
+                  "/sys/fs/bpf) and the package libxdp1",
+                  name);
+    }
+    if (status) {
+        xdp_program__close(mux->shared);
+        mux->shared = NULL;
+        return -1;
+    }
+    return adopt_maps(maps, mux->skeleton);
+}
+
+int mux_attach(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
+               const struct nic_spec *spec)
+{
+    const struct attachment *modes[2];
+    size_t mode_count = choose_modes(device, spec, modes);
+    int status;
+
+    *mux = (struct mux_program){.link_fd = -1, .ifindex = device->link.ifindex};
+    library_words[0] = '\0';
+    mux->skeleton = open_skeleton(maps, device->link.name);
+    if (!mux->skeleton)
+        return -1;
+    status = spec->share ? attach_shared(mux, maps, device, modes, mode_count)
+                         : attach_alone(mux, maps, device, modes, mode_count);
+    if (!status) {
+        status = mux_set_mac(mux, device->link.mac);
+        if (status)
+            log_error("%s: the mux cannot be told the MAC address: %s", device->link.name,
+                      strerror(-status));
+    }
+    if (status) {
+        mux_detach(mux);
+        return -1;
+    }
+    return 0;
+}
+
+void mux_detach(struct mux_program *mux)
+{
+    if (mux->shared) {
+        int status = xdp_program__detach(mux->shared, (int)mux->ifindex,
+                                         mux->native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
+
+        if (status)
+            log_warning("the mux stays in libxdp's dispatcher, where it passes everything: %s",
+                        strerror(-status));
+        xdp_program__close(mux->shared);
+    }
+    if (mux->skeleton) {
+        if (mux->link_fd >= 0)
+            close(mux->link_fd);
+        mux_bpf__destroy(mux->skeleton);
+    }
+    *mux = (struct mux_program){.link_fd = -1};
+}
+
+int mux_set_mac(struct mux_program *mux, const uint8_t mac[6])
+{
+    struct mux_nic nic = {0};
+    uint32_t zero = 0;
+
+    memcpy(nic.mac, mac, 6);
+    return bpf_map_update_elem(bpf_map__fd(mux->skeleton->maps.mux_nic), &zero, &nic, BPF_ANY);
+}
+
+int mux_set_socket(struct mux_program *mux, uint32_t queue, int xsk_fd)
+{
+    return bpf_map_update_elem(bpf_map__fd(mux->skeleton->maps.mux_sockets), &queue, &xsk_fd,
+                               BPF_ANY);
+}
+
+int mux_set_address(const struct mux_maps *maps, const struct channel_ip *ip, uint32_t ifindex,
+                    bool present)
+{
+    struct mux_addr key = {.family = (uint8_t)ip->family};
+
+    memcpy(key.address, ip->bytes, sizeof(key.address));
+    return present ? bpf_map_update_elem(maps->addresses, &key, &ifindex, BPF_ANY)
+                   : bpf_map_delete_elem(maps->addresses, &key);
+}
+
+void mux_clear_bindings(const struct mux_maps *maps)
+{
+    struct mux_key key;
+
+    /* Always the first: what is deleted cannot be the place to go on from. */
+    while (!bpf_map_get_next_key(maps->bindings, NULL, &key)) {
+        if (bpf_map_delete_elem(maps->bindings, &key))
+            return;
+    }
+}
+
+void mux_close_maps(struct mux_maps *maps)
+{
+    if (maps->shared)
+        munmap(maps->shared, sizeof(*maps->shared));
+    if (maps->bindings >= 0)
+        close(maps->bindings);
+    if (maps->addresses >= 0)
+        close(maps->addresses);
+    if (maps->shared_fd >= 0)
+        close(maps->shared_fd);
+    *maps = (struct mux_maps)MUX_MAPS_INIT;
+}

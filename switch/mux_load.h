@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The keeper's hand on the mux (bpf/mux.bpf.c): its maps, and one program on each NIC.
+ *
+ * A program is held by a link whose only descriptor is the keeper's, never pinned: whatever ends
+ * the keeper, SIGKILL too, takes the program off the NIC. A program that is already there is never
+ * replaced. With `share=yes` libxdp's dispatcher holds it instead, beside others; the dispatcher
+ * pins it, so an unclean end leaves it on the NIC, where the dead heartbeat makes it pass
+ * everything until the next start takes it away. */
+#ifndef MULTISTACK_MUX_LOAD_H
+#define MULTISTACK_MUX_LOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "device.h"
+#include "mux_maps.h"
+
+#define MUX_PROGRAM_NAME "multistack_mux"
+
+/* What all NICs share. */
+struct mux_maps {
+    int bindings, addresses, shared_fd; /* -1: not created yet */
+    struct mux_shared *shared;          /* the mapping of shared_fd */
+};
+
+#define MUX_MAPS_INIT                                                                              \
+    {                                                                                              \
+        .bindings = -1, .addresses = -1, .shared_fd = -1                                           \
+    }
+
+struct mux_bpf;
+struct xdp_program;
+
+/* The program on one NIC. All zero: none. */
+struct mux_program {
+    struct mux_bpf *skeleton;
+    struct xdp_program *shared; /* share=yes: what the dispatcher knows it by */
+    int link_fd;                /* otherwise: what holds it */
+    uint32_t ifindex;
+    bool native;
+};
+
+/* Keeps the last of libbpf's and libxdp's own words, for our messages. */
+void mux_log_init(void);
+
+/* Loads the program and attaches it to `device` as `spec` wishes; creates `maps` when it is the
+ * first. Returns 0, or -1 after it has logged why. */
+int mux_attach(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
+               const struct nic_spec *spec);
+void mux_detach(struct mux_program *mux);
+
+/* Each returns 0 or a negative errno. */
+int mux_set_mac(struct mux_program *mux, const uint8_t mac[6]);
+int mux_set_socket(struct mux_program *mux, uint32_t queue, int xsk_fd);
+int mux_set_address(const struct mux_maps *maps, const struct channel_ip *ip, uint32_t ifindex,
+                    bool present);
+/* Forgets every binding, after the switch that made them is gone. */
+void mux_clear_bindings(const struct mux_maps *maps);
+void mux_close_maps(struct mux_maps *maps);
+
+#endif

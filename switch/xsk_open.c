@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* xsk_open.h: socket, packet memory, rings, bind, with every fall-back that a kernel or a driver
+ * may make necessary. */
+#include "xsk_open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/if_xdp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define UMEM_SIZE ((size_t)XSK_CHUNK_SIZE * XSK_CHUNK_COUNT)
+
+static int open_socket(const char *device)
+{
+    int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 && errno == EAFNOSUPPORT)
+        log_error("%s: this kernel has no AF_XDP sockets: it needs CONFIG_XDP_SOCKETS=y, as Linux "
+                  "5.11 and later of all distributions have",
+                  device);
+    else if (fd < 0)
+        log_error("%s: cannot open an AF_XDP socket: %s", device, strerror(errno));
+    return fd;
+}
+
+bool xsk_kernel_has_multi_buffer(void)
+{
+    /* The kernel looks at the flags first and then for the device, which cannot exist. */
+    struct sockaddr_xdp nowhere = {
+        .sxdp_family = AF_XDP, .sxdp_flags = XDP_USE_SG, .sxdp_ifindex = INT_MAX};
+    int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+    bool has;
+
+    if (fd < 0)
+        return false;
+    has = bind(fd, (struct sockaddr *)&nowhere, sizeof(nowhere)) < 0 && errno == ENODEV;
+    close(fd);
+    return has;
+}
+
+/* Memory that can neither shrink nor grow, nor lose these properties. */
+static int create_umem(const char *device)
+{
+    int fd = memfd_create("multistack-umem", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0 || ftruncate(fd, UMEM_SIZE) ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+        log_error("%s: no packet memory of %zu KiB: %s", device, UMEM_SIZE / 1024, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static int register_umem(const char *device, int fd, int umem_fd)
+{
+    void *memory = mmap(NULL, UMEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, umem_fd, 0);
+    struct xdp_umem_reg umem = {
+        .addr = (uintptr_t)memory, .len = UMEM_SIZE, .chunk_size = XSK_CHUNK_SIZE};
+    int status, error;
+
+    if (memory == MAP_FAILED) {
+        log_error("%s: cannot map the packet memory: %s", device, strerror(errno));
+        return -1;
+    }
+    status = setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem));
+    error = errno;
+    munmap(memory, UMEM_SIZE); /* the kernel has pinned the pages */
+    if (status)
+        log_error("%s: cannot register %zu KiB of packet memory: %s%s", device, UMEM_SIZE / 1024,
+                  strerror(error),
+                  error == ENOBUFS ? "; CAP_IPC_LOCK is missing and RLIMIT_MEMLOCK too low" : "");
+    return status;
+}
+
+static int size_rings(const char *device, int fd)
+{
+    static const struct {
+        int option;
+        int entries;
+    } rings[] = {
+        {XDP_UMEM_FILL_RING, XSK_RING_FILL},
+        {XDP_UMEM_COMPLETION_RING, XSK_RING_COMPLETION},
+        {XDP_RX_RING, XSK_RING_RX},
+        {XDP_TX_RING, XSK_RING_TX},
+    };
+
+    for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++) {
+        if (setsockopt(fd, SOL_XDP, rings[i].option, &rings[i].entries, sizeof(int))) {
+            log_error("%s: cannot size a ring of %d entries: %s", device, rings[i].entries,
+                      strerror(errno));
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void copy_ring(struct channel_xsk_ring *to, const struct xdp_ring_offset *from,
+                      uint32_t entries)
+{
+    *to = (struct channel_xsk_ring){.producer = from->producer,
+                                    .consumer = from->consumer,
+                                    .desc = from->desc,
+                                    .flags = from->flags,
+                                    .entries = entries};
+}
+
+static int describe(const struct xsk_request *request, struct xsk *xsk)
+{
+    struct xdp_mmap_offsets offsets;
+    struct xdp_options options = {0};
+    socklen_t size = sizeof(offsets);
+
+    if (getsockopt(xsk->fd, SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &size) ||
+        size != sizeof(offsets)) {
+        log_error("%s: the kernel does not tell where the rings are; it needs Linux 5.4 or later",
+                  request->device);
+        return -1;
+    }
+    size = sizeof(options);
+    if (!getsockopt(xsk->fd, SOL_XDP, XDP_OPTIONS, &options, &size))
+        xsk->zero_copy = options.flags & XDP_OPTIONS_ZEROCOPY;
+    xsk->message = (struct channel_queue){
+        .header = {.type = CHANNEL_QUEUE, .size = sizeof(struct channel_queue)},
+        .queue = request->queue,
+        .chunk_size = XSK_CHUNK_SIZE,
+        .chunk_count = XSK_CHUNK_COUNT,
+        .umem_size = UMEM_SIZE,
+        .need_wakeup = xsk->need_wakeup,
+        .multi_buffer = xsk->multi_buffer,
+    };
+    copy_ring(&xsk->message.rx, &offsets.rx, XSK_RING_RX);
+    copy_ring(&xsk->message.tx, &offsets.tx, XSK_RING_TX);
+    copy_ring(&xsk->message.fill, &offsets.fr, XSK_RING_FILL);
+    copy_ring(&xsk->message.completion, &offsets.cr, XSK_RING_COMPLETION);
+    return 0;
+}
+
+/* A socket that was just closed gives its queue free from a work item of the kernel's, later: EBUSY
+ * until then. It is also what another program's socket on the queue says, hence the limit. */
+static int bind_patiently(int fd, const struct xsk_request *request, uint16_t flags)
+{
+    struct sockaddr_xdp address = {.sxdp_family = AF_XDP,
+                                   .sxdp_flags = flags,
+                                   .sxdp_ifindex = request->ifindex,
+                                   .sxdp_queue_id = request->queue};
+    struct timespec pause = {.tv_nsec = XSK_BUSY_INTERVAL_MS * 1000000L};
+
+    for (int waited = 0;; waited += XSK_BUSY_INTERVAL_MS) {
+        if (!bind(fd, (struct sockaddr *)&address, sizeof(address)))
+            return 0;
+        if (errno != EBUSY || waited >= XSK_BUSY_TIMEOUT_MS)
+            return -errno;
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* One attempt, with a socket of its own: a refused bind() leaves traces of its flags behind.
+ * Returns 0, a negative errno of bind(), or 1 after it has logged why nothing can work. */
+static int try_flags(const struct xsk_request *request, uint16_t flags, struct xsk *xsk)
+{
+    int status = 1;
+
+    *xsk = (struct xsk){.fd = -1, .umem_fd = -1, .flags = flags};
+    xsk->fd = open_socket(request->device);
+    if (xsk->fd < 0)
+        return 1;
+    xsk->umem_fd = create_umem(request->device);
+    if (xsk->umem_fd < 0 || register_umem(request->device, xsk->fd, xsk->umem_fd) ||
+        size_rings(request->device, xsk->fd))
+        goto failed;
+    status = bind_patiently(xsk->fd, request, flags);
+    if (status)
+        goto failed;
+    xsk->multi_buffer = flags & XDP_USE_SG;
+    xsk->need_wakeup = flags & XDP_USE_NEED_WAKEUP;
+    status = describe(request, xsk) ? 1 : 0;
+    if (!status)
+        return 0;
+
+failed:
+    xsk_close(xsk);
+    return status;
+}
+
+static void report_bind_failure(const struct xsk_request *request, int error)
+{
+    const char *device = request->device;
+
+    if (error == EBUSY)
+        log_error("%s: another program's AF_XDP socket has queue %u; end that program, or take "
+                  "fewer queues with queues=N",
+                  device, request->queue);
+    else if (request->copy == COPY_ZEROCOPY)
+        log_error("%s: no zero-copy on queue %u: %s; the driver may lack it, mode=auto takes what "
+                  "there is",
+                  device, request->queue, strerror(error));
+    else
+        log_error("%s: cannot bind an AF_XDP socket to queue %u: %s", device, request->queue,
+                  strerror(error));
+}
+
+/* Best first. The last bits go first: need-wakeup is Linux 5.4, multi-buffer 6.6. */
+static const uint16_t flag_choices[] = {
+    XDP_ZEROCOPY | XDP_USE_NEED_WAKEUP | XDP_USE_SG,
+    XDP_ZEROCOPY | XDP_USE_NEED_WAKEUP,
+    XDP_COPY | XDP_USE_NEED_WAKEUP | XDP_USE_SG,
+    XDP_COPY | XDP_USE_NEED_WAKEUP,
+    XDP_COPY,
+};
+
+static bool flags_fit(const struct xsk_request *request, uint16_t flags)
+{
+    if (flags & XDP_ZEROCOPY && (request->copy == COPY_COPY || !request->native))
+        return false;
+    return !(flags & XDP_COPY && request->copy == COPY_ZEROCOPY);
+}
+
+int xsk_open(const struct xsk_request *request, struct xsk *xsk)
+{
+    int status = -EOPNOTSUPP;
+
+    if (request->flags) {
+        status = try_flags(request, request->flags, xsk);
+    } else {
+        for (size_t i = 0; i < sizeof(flag_choices) / sizeof(flag_choices[0]); i++) {
+            if (!flags_fit(request, flag_choices[i]))
+                continue;
+            status = try_flags(request, flag_choices[i], xsk);
+            if (status >= 0 || status == -EBUSY)
+                break;
+            log_debug("%s: queue %u refuses flags %#x: %s", request->device, request->queue,
+                      flag_choices[i], strerror(-status));
+        }
+    }
+    if (status < 0)
+        report_bind_failure(request, -status);
+    return status ? -1 : 0;
+}
+
+void xsk_close(struct xsk *xsk)
+{
+    if (xsk->fd >= 0)
+        close(xsk->fd);
+    if (xsk->umem_fd >= 0)
+        close(xsk->umem_fd);
+    xsk->fd = xsk->umem_fd = -1;
+}

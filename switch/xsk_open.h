@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The keeper's half of the afxdp driver: opens AF_XDP sockets, which takes CAP_NET_RAW, and hands
+ * them over. It never touches their rings.
+ *
+ * Each queue has a packet memory of its own (a sealed memfd, so that nobody's ftruncate() becomes
+ * somebody's SIGBUS), a socket bound to it, and four rings. All of it is made anew for each switch:
+ * nothing of a dead one's packets is seen by the next. */
+#ifndef MULTISTACK_XSK_OPEN_H
+#define MULTISTACK_XSK_OPEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "channel.h"
+#include "config.h"
+
+/* Linux 6.6; Debian 12's headers lack the name. */
+#ifndef XDP_USE_SG
+#define XDP_USE_SG (1 << 4)
+#endif
+
+#define XSK_CHUNK_SIZE       2048 /* bytes; one frame, or a piece of one */
+#define XSK_CHUNK_COUNT      4096 /* per queue: 8 MiB */
+#define XSK_RING_RX          2048
+#define XSK_RING_TX          2048
+#define XSK_RING_FILL        4096
+#define XSK_RING_COMPLETION  2048
+#define XSK_HEADROOM         256 /* bytes that XDP keeps free before a frame, XDP_PACKET_HEADROOM */
+#define XSK_BUSY_TIMEOUT_MS  5000 /* a socket just closed holds its queue for a while */
+#define XSK_BUSY_INTERVAL_MS 5
+
+/* The largest MTU whose frames (with a VLAN tag to spare) fit into one chunk. */
+#define XSK_MTU_MAX (XSK_CHUNK_SIZE - XSK_HEADROOM - 14 - 4)
+
+struct xsk_request {
+    const char *device; /* for messages */
+    uint32_t ifindex;
+    uint32_t queue;
+    enum copy_wish copy;
+    bool native;    /* the XDP program is attached in native mode: zero-copy is possible */
+    uint16_t flags; /* of bind(2), that worked last time; 0: find out */
+};
+
+struct xsk {
+    int fd;
+    int umem_fd;
+    uint16_t flags; /* of bind(2), that worked */
+    bool zero_copy; /* what the kernel says that it really is */
+    bool multi_buffer;
+    bool need_wakeup;
+    struct channel_queue message; /* filled but for `nic` */
+};
+
+/* Whether this kernel delivers frames as chains of chunks. */
+bool xsk_kernel_has_multi_buffer(void);
+
+/* Returns 0, or -1 after it has logged why. The descriptors are the caller's. */
+int xsk_open(const struct xsk_request *request, struct xsk *xsk);
+void xsk_close(struct xsk *xsk);
+
+#endif
