@@ -60,6 +60,14 @@ struct utcp_config {
     const char *congestion;      /* "newreno" …; NULL: the default */
     uint64_t time_wait_us;       /* 2 MSL; 0: 60 s */
     uint32_t flags;              /* UTCP_NO_* */
+
+    /* Called, when not NULL, at the moment when a pair of endpoints is in use no more: the
+     * connection has ended, TIME-WAIT included, whoever closed it. For those who reserve something
+     * for a connection, such as its port. It must not call into the stack. utcp_free() does not
+     * call it. */
+    void (*gone)(void *gone_context, const struct utcp_endpoint *local,
+                 const struct utcp_endpoint *remote);
+    void *gone_context;
 };
 
 #define UTCP_OFFLOAD_CHECKSUM 0x1 /* the sink fills in transport checksums */
@@ -74,7 +82,10 @@ UTCP_API struct utcp *utcp_new(const struct utcp_config *config, uint64_t now);
 /* Frees the stack and all in it, without a word to the peers. References are released. */
 UTCP_API void utcp_free(struct utcp *stack);
 
+/* What the sink can do has changed (the switch was restarted on another device, say); segments from
+ * now on are made accordingly. */
 UTCP_API void utcp_set_mtu(struct utcp *stack, uint32_t mtu);
+UTCP_API void utcp_set_offloads(struct utcp *stack, uint32_t offloads);
 
 /* Counters of a stack; they never go backwards. */
 struct utcp_stats {
