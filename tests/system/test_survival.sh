@@ -35,7 +35,8 @@ stop switch KILL
 check_soon 'the switch ends with its keeper' "[ ! -e /proc/$switch ]" 2
 check_not 'no XDP program is left on the NIC' eval \
     'in_server ip -details link show nic0 | grep -q xdp'
-check_not 'nobody answers RST for the stack meanwhile' listens 80
+check_match 'the host stack stays silent meanwhile: no RST' \
+    "$(in_client curl -sS --max-time 2 http://$SERVER4/ 2>&1)" 'timed out'
 check 'the application waits' running web
 start_switch
 check_download 'a download survives kill -9 of the keeper, and a start by hand' second big
