@@ -161,7 +161,7 @@ int config_parse_cpus(const char *text, uint64_t *mask, size_t bits, char error[
     memcpy(words, text, strlen(text) + 1);
     while ((word = strsep(&rest, ","))) {
         char *dash = strchr(word, '-');
-        uint32_t first, last;
+        uint32_t first = 0, last = 0;
 
         if (dash)
             *dash++ = '\0';

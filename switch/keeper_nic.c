@@ -2,6 +2,7 @@
 /* NICs in the keeper: the mux on them for as long as the keeper lives, AF_XDP sockets for as long
  * as a switch does. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -135,8 +136,10 @@ int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic)
     status = nic->gone ? 0 : open_queues(nic, queues);
     if (!status) {
         memcpy(message.name, nic->spec.device, sizeof(nic->spec.device));
-        strcpy(message.xdp_mode, nic->mux.native ? "native" : "generic");
-        strcpy(message.copy_mode, nic->zero_copy ? "zero-copy" : "copy");
+        snprintf(message.xdp_mode, sizeof(message.xdp_mode), "%s",
+                 nic->mux.native ? "native" : "generic");
+        snprintf(message.copy_mode, sizeof(message.copy_mode), "%s",
+                 nic->zero_copy ? "zero-copy" : "copy");
         memcpy(message.mac, link->mac, 6);
         status = keeper__send_patiently(keeper, &message, NULL, 0);
     }
