@@ -195,10 +195,13 @@ static int add_nic(struct config *config, const char *value, char error[CONFIG_E
 
 static int set_ring_size(struct config *config, const char *value, char error[CONFIG_ERROR_SIZE])
 {
-    if (parse_number("ring-size", value, RING_SIZE_MIN, RING_SIZE_MAX, &config->ring_size, error))
+    uint32_t size;
+
+    if (parse_number("ring-size", value, RING_SIZE_MIN, RING_SIZE_MAX, &size, error))
         return -1;
-    if (config->ring_size & (config->ring_size - 1))
-        return fail(error, "ring-size: %u is not a power of two", config->ring_size);
+    if (size & (size - 1))
+        return fail(error, "ring-size: %u is not a power of two", size);
+    config->ring_size = size;
     return 0;
 }
 

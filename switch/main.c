@@ -9,8 +9,9 @@
 #include "keeper.h"
 #include "log.h"
 
-#define EXIT_USAGE  2
-#define OPTIONS_MAX 32
+#define EXIT_USAGE     2
+#define OPTIONS_MAX    32
+#define OPTION_LETTERS ":c:nvhV"
 
 enum { OPTION_CONFIG = 'c', OPTION_CHECK = 'n', OPTION_VERBOSE = 'v' };
 enum { OPTION_HELP = 'h', OPTION_VERSION = 'V' };
@@ -83,15 +84,20 @@ static void read_files(int argc, char **argv, const struct option *options, stru
     char error[CONFIG_ERROR_SIZE];
     int id;
 
-    opterr = 1;
-    while ((id = getopt_long(argc, argv, "c:nvhV", options, NULL)) != -1) {
-        if (id == '?')
-            wrong_usage("the command line is not understood");
+    opterr = 0;
+    while ((id = getopt_long(argc, argv, OPTION_LETTERS, options, NULL)) != -1) {
+        if (id == '?' || id == ':') {
+            snprintf(error, sizeof(error), "%.100s: %s", argv[optind - 1],
+                     id == ':' ? "lacks its value" : "there is no such option");
+            wrong_usage(error);
+        }
         if (id == OPTION_CONFIG && config_read_file(config, optarg, error))
             wrong_usage(error);
     }
-    if (optind < argc)
-        wrong_usage("the command line has words that belong to no option");
+    if (optind < argc) {
+        snprintf(error, sizeof(error), "%.100s: belongs to no option", argv[optind]);
+        wrong_usage(error);
+    }
     optind = 1;
 }
 
@@ -105,7 +111,7 @@ static void read_command_line(int argc, char **argv, struct request *request)
     fill_options(options);
     config_init(&request->config);
     read_files(argc, argv, options, &request->config);
-    while ((id = getopt_long(argc, argv, "c:nvhV", options, NULL)) != -1) {
+    while ((id = getopt_long(argc, argv, OPTION_LETTERS, options, NULL)) != -1) {
         switch (id) {
         case OPTION_CONFIG: break;
         case OPTION_CHECK: request->check = true; break;

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* multistackd's words: NIC specifications, options, the configuration file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "control_protocol.h"
+#include "port_layout.h"
+
+static char error[CONFIG_ERROR_SIZE];
+
+static void a_nic_may_be_named_in_short_and_in_full(void **state)
+{
+    struct nic_spec spec;
+
+    (void)state;
+    assert_int_equal(config_parse_nic("eth1", &spec, error), 0);
+    assert_string_equal(spec.device, "eth1");
+    assert_int_equal(spec.queues, 0);
+    assert_int_equal(spec.copy, COPY_AUTO);
+    assert_int_equal(spec.xdp, XDP_AUTO);
+    assert_false(spec.share);
+    assert_int_equal(config_parse_nic("afxdp:enp1s0f0np0,queues=4,mode=zerocopy,xdp=native,"
+                                      "share=yes",
+                                      &spec, error),
+                     0);
+    assert_string_equal(spec.device, "enp1s0f0np0");
+    assert_int_equal(spec.queues, 4);
+    assert_int_equal(spec.copy, COPY_ZEROCOPY);
+    assert_int_equal(spec.xdp, XDP_NATIVE);
+    assert_true(spec.share);
+    assert_int_equal(config_parse_nic("eth1,mode=copy,xdp=generic,share=no", &spec, error), 0);
+    assert_int_equal(spec.copy, COPY_COPY);
+    assert_int_equal(spec.xdp, XDP_GENERIC);
+    assert_false(spec.share);
+}
+
+static void a_wrong_nic_is_refused_and_the_reason_names_it(void **state)
+{
+    static const struct {
+        const char *text, *reason;
+    } wrong[] = {
+        {"", "no device"},
+        {"afxdp:", "no device"},
+        {",queues=1", "no device"},
+        {"a-name-of-17-byte", "longer"},
+        {"eth0/1", "not the name"},
+        {"eth1,", "''"},
+        {"eth1,queues", "'queues'"},
+        {"eth1,queues=", "queues"},
+        {"eth1,queues=0", "1 to 64"},
+        {"eth1,queues=65", "1 to 64"},
+        {"eth1,queues=-1", "1 to 64"},
+        {"eth1,queues= 4", "1 to 64"},
+        {"eth1,queues=4x", "1 to 64"},
+        {"eth1,queues=99999999999999999999", "1 to 64"},
+        {"eth1,mode=fast", "auto, zerocopy or copy"},
+        {"eth1,xdp=hardware", "auto, native or generic"},
+        {"eth1,share=maybe", "no or yes"},
+        {"eth1,colour=red", "no option 'colour'"},
+        {"eth1,mode=zerocopy,xdp=generic", "excludes"},
+        {"packet:eth1", "not in this version"},
+        {"wire:/tmp/x", "not in this version"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct nic_spec spec;
+
+        error[0] = '\0';
+        assert_int_equal(config_parse_nic(wrong[i].text, &spec, error), -1);
+        if (!strstr(error, wrong[i].reason))
+            fail_msg("'%s': '%s' does not say '%s'", wrong[i].text, error, wrong[i].reason);
+    }
+}
+
+static void options_take_what_makes_sense(void **state)
+{
+    struct config config;
+
+    (void)state;
+    config_init(&config);
+    assert_int_equal(config_check(&config, error), -1);
+    assert_non_null(strstr(error, "--nic"));
+    assert_int_equal(config_set(&config, CONFIG_NIC, "eth1", error), 0);
+    assert_int_equal(config_check(&config, error), 0);
+    assert_int_equal(config_set(&config, CONFIG_NIC, "eth1,queues=2", error), -1);
+    assert_non_null(strstr(error, "twice"));
+    assert_int_equal(config_set(&config, CONFIG_WORKERS, "1", error), 0);
+    assert_int_equal(config_set(&config, CONFIG_WORKERS, "2", error), -1);
+    assert_int_equal(config_set(&config, CONFIG_WORKERS, "0", error), -1);
+    assert_int_equal(config_set(&config, CONFIG_BUSY_POLL, "50", error), 0);
+    assert_int_equal(config.busy_poll_us, 50);
+    assert_int_equal(config_set(&config, CONFIG_RING_SIZE, "1048576", error), 0);
+    assert_int_equal(config_set(&config, CONFIG_RING_SIZE, "1000000", error), -1);
+    assert_int_equal(config.ring_size, 1048576);
+    assert_int_equal(config_set(&config, CONFIG_PORTS_MAX, "8", error), 0);
+    assert_int_equal(config_check(&config, error), -1); /* 256 for each user */
+    assert_int_equal(config_set(&config, CONFIG_CPUS, "0-1,3", error), 0);
+    assert_int_equal(config_set(&config, CONFIG_CPUS, "3-1", error), -1);
+    assert_int_equal(config_set(&config, CONFIG_CPUS, "1,,2", error), -1);
+}
+
+static void a_path_that_does_not_fit_a_socket_is_refused(void **state)
+{
+    char path[200];
+    struct config config;
+
+    (void)state;
+    config_init(&config);
+    memset(path, 'x', sizeof(path));
+    path[0] = '/';
+    path[CONFIG_PATH_SIZE] = '\0';
+    assert_int_equal(config_set(&config, CONFIG_CONTROL, path, error), -1);
+    path[CONFIG_PATH_SIZE - 1] = '\0';
+    assert_int_equal(config_set(&config, CONFIG_CONTROL, path, error), 0);
+}
+
+static void the_environment_names_the_control_socket(void **state)
+{
+    struct config config;
+
+    (void)state;
+    unsetenv(CONTROL_PATH_VARIABLE);
+    config_init(&config);
+    assert_string_equal(config.control, CONTROL_PATH_DEFAULT);
+    setenv(CONTROL_PATH_VARIABLE, "/tmp/other.sock", 1);
+    config_init(&config);
+    assert_string_equal(config.control, "/tmp/other.sock");
+    unsetenv(CONTROL_PATH_VARIABLE);
+}
+
+static void processors_are_listed_as_for_taskset(void **state)
+{
+    uint64_t mask[2];
+
+    (void)state;
+    assert_int_equal(config_parse_cpus("0-2,5,64-65", mask, 128, error), 0);
+    assert_int_equal(mask[0], 0x27);
+    assert_int_equal(mask[1], 0x3);
+    assert_int_equal(config_parse_cpus("128", mask, 128, error), -1);
+    assert_int_equal(config_parse_cpus("", mask, 128, error), -1);
+    assert_int_equal(config_parse_cpus("1-", mask, 128, error), -1);
+}
+
+/* Reads `text` as a file; returns what config_read_file() does. */
+static int read_text(struct config *config, const char *text)
+{
+    char path[] = "/tmp/test_config-XXXXXX";
+    int fd = mkstemp(path);
+    int status;
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    config_init(config);
+    status = config_read_file(config, path, error);
+    unlink(path);
+    return status;
+}
+
+static void a_file_has_the_names_of_the_command_line(void **state)
+{
+    struct config config;
+
+    (void)state;
+    assert_int_equal(read_text(&config, "# comment\n[multistackd]\nnic = eth1,queues=2\n"
+                                        "nic = eth2\nbusy-poll = 20 ; why not\n"
+                                        "control = /run/x.sock\n"),
+                     0);
+    assert_int_equal(config.nic_count, 2);
+    assert_string_equal(config.nics[1].device, "eth2");
+    assert_int_equal(config.busy_poll_us, 20);
+    assert_string_equal(config.control, "/run/x.sock");
+}
+
+static void a_wrong_file_is_refused_with_the_line(void **state)
+{
+    struct config config;
+
+    (void)state;
+    assert_int_equal(read_text(&config, "[multistackd]\nnic = eth1\nspeed = 9\n"), -1);
+    assert_non_null(strstr(error, ":3: there is no setting 'speed'"));
+    assert_int_equal(read_text(&config, "nic = eth1\n"), -1);
+    assert_non_null(strstr(error, ":1:"));
+    assert_int_equal(read_text(&config, "[multistackd]\nrubbish\nnic = eth1\n"), -1);
+    assert_non_null(strstr(error, ":2:"));
+    assert_int_equal(read_text(&config, "[multistackd]\nnic = eth1,queues=0\nspeed = 9\n"), -1);
+    assert_non_null(strstr(error, ":2: nic eth1,queues=0: queues"));
+    config_init(&config);
+    assert_int_equal(config_read_file(&config, "/nonexistent/file", error), -1);
+    assert_non_null(strstr(error, "No such file"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_nic_may_be_named_in_short_and_in_full),
+        cmocka_unit_test(a_wrong_nic_is_refused_and_the_reason_names_it),
+        cmocka_unit_test(options_take_what_makes_sense),
+        cmocka_unit_test(a_path_that_does_not_fit_a_socket_is_refused),
+        cmocka_unit_test(the_environment_names_the_control_socket),
+        cmocka_unit_test(processors_are_listed_as_for_taskset),
+        cmocka_unit_test(a_file_has_the_names_of_the_command_line),
+        cmocka_unit_test(a_wrong_file_is_refused_with_the_line),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
