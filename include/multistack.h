@@ -18,7 +18,11 @@
  * Threads. A ring belongs to one thread at a time; ms_receive(), ms_receive_done(), ms_reserve(),
  * ms_commit(), ms_flush() and ms_ring_wait() of different rings may run side by side. All other
  * calls on a port, ms_dispatch() among them, belong to one thread, and that thread must be the
- * rings' own as long as the port has just one ring.
+ * rings' own as long as the port has just one ring (unless ms_ring_fd() has been asked for).
+ *
+ * Processes. A port belongs to the process that opened it. Its descriptors are close-on-exec and
+ * its memory is not inherited: a child of fork() must not touch the port, and should exec() or exit
+ * soon, because the switch takes the port for alive as long as anybody has its control socket open.
  *
  * Restarts. When the switch goes away (upgrade, crash, kill -9), the port stays: ms_receive() gives
  * nothing, ms_reserve() gives NULL, and the library connects again and presents the bindings again
@@ -40,6 +44,9 @@ extern "C" {
 
 #define MS_VERSION "0.1.0"
 
+/* What the shared library exports. */
+#define MS_API __attribute__((visibility("default")))
+
 struct ms_port;
 
 struct ms_port_options {
@@ -59,11 +66,12 @@ struct ms_port_options {
 /* Opens a port. `options` may be NULL and is not kept. On success *port is the caller's until
  * ms_port_close(). Errors: -ENOENT or -ECONNREFUSED (no switch there), -EACCES (not allowed to open
  * ports), -EPROTONOSUPPORT (the switch speaks another version), -ENOSPC (the switch is full),
- * -EINVAL, -ENOMEM, -ETIMEDOUT. */
-int ms_port_open(struct ms_port **port, const struct ms_port_options *options);
+ * -EPROTO (what answers there is no switch), -EINVAL, -ENAMETOOLONG, -EMFILE, -ENOMEM,
+ * -ETIMEDOUT. */
+MS_API int ms_port_open(struct ms_port **port, const struct ms_port_options *options);
 
 /* Closes the port and all of its bindings. NULL is allowed. */
-void ms_port_close(struct ms_port *port);
+MS_API void ms_port_close(struct ms_port *port);
 
 /* Facts about a port. They change when the switch restarts or the NIC's MTU changes: `generation`
  * is one more after each reconnection. */
@@ -77,34 +85,43 @@ struct ms_port_info {
     uint32_t mtu;        /* bytes of IP packet, the smallest of the NICs' */
     uint32_t offloads;   /* MS_OFFLOAD_* that may be asked for on sending */
     unsigned generation; /* how often the port was set up: 1 at first */
-    int last_error;      /* why the port is not connected: negative errno, or 0 */
+    int last_error;      /* why the port is not connected, or a binding is not claimed: negative
+                            errno, or 0 */
+    unsigned bindings_waiting; /* bindings that are reserved in the kernel, but that the switch has
+                                  not (or not again) accepted: tried again by itself */
+    const char *detached;      /* why the switch cut the port off last (it broke a rule): a word of
+                                  multistack(1), such as "ring_index"; NULL: it never did */
 };
 
 #define MS_OFFLOAD_CHECKSUM 0x1
 #define MS_OFFLOAD_SEGMENT  0x2
 
-void ms_port_info(const struct ms_port *port, struct ms_port_info *info);
+MS_API void ms_port_info(const struct ms_port *port, struct ms_port_info *info);
 
 /* Binds a 3-tuple: `address` is a sockaddr_in or sockaddr_in6, whose address may be the wildcard
  * and whose port may be 0 (the kernel chooses); `protocol` is IPPROTO_TCP or IPPROTO_UDP. The
  * binding is reserved in the kernel first, with the kernel's rules and the kernel's errors
  * (-EADDRINUSE, -EACCES, -EADDRNOTAVAIL …), then claimed at the switch. Waits for the switch's
- * answer; while the switch is away the binding is reserved at once and claimed when it is back.
- * Returns a binding's handle (≥ 0). */
-int ms_bind(struct ms_port *port, int protocol, const struct sockaddr *address, socklen_t length);
+ * answer; while the switch is away, or when it does not answer within the open timeout, the binding
+ * is reserved at once and claimed when the switch is back. Returns a binding's handle (≥ 0). Errors
+ * besides the kernel's: what the switch says, such as -EADDRINUSE or -EXDEV (this process is in
+ * another network namespace than the NICs); -EINVAL, -EAFNOSUPPORT, -EPROTONOSUPPORT, -ENOMEM. */
+MS_API int ms_bind(struct ms_port *port, int protocol, const struct sockaddr *address,
+                   socklen_t length);
 
-/* Gives a binding back. Errors: -ENOENT. */
-int ms_unbind(struct ms_port *port, int binding);
+/* Gives a binding back, and waits for the switch to do so, so that it may be bound again at once.
+ * Errors: -ENOENT. */
+MS_API int ms_unbind(struct ms_port *port, int binding);
 
 /* The address of a binding, with the port that the kernel chose. As getsockname(2) in its
  * arguments. Errors: -ENOENT. */
-int ms_binding_address(const struct ms_port *port, int binding, struct sockaddr *address,
-                       socklen_t *length);
+MS_API int ms_binding_address(const struct ms_port *port, int binding, struct sockaddr *address,
+                              socklen_t *length);
 
 /* The local address that the kernel's routing would use towards `remote`, and a port of 0. For
  * stacks that open connections. Errors: what connect(2) on a UDP socket gives (-ENETUNREACH …). */
-int ms_source_address(const struct sockaddr *remote, socklen_t remote_length,
-                      struct sockaddr_storage *local, socklen_t *local_length);
+MS_API int ms_source_address(const struct sockaddr *remote, socklen_t remote_length,
+                             struct sockaddr_storage *local, socklen_t *local_length);
 
 /* A received packet. */
 struct ms_packet {
@@ -121,13 +138,14 @@ struct ms_packet {
 /* Gives up to `max` received packets without copying. 0: none are there. They stay valid until
  * ms_receive_done(), which gives all of them back at once; a second ms_receive() before it goes on
  * behind them. */
-unsigned ms_receive(struct ms_port *port, unsigned ring, struct ms_packet *packets, unsigned max);
-void ms_receive_done(struct ms_port *port, unsigned ring);
+MS_API unsigned ms_receive(struct ms_port *port, unsigned ring, struct ms_packet *packets,
+                           unsigned max);
+MS_API void ms_receive_done(struct ms_port *port, unsigned ring);
 
 /* Room for a packet of `length` bytes (1 to 65,535), to be written in place. NULL: the ring is full
  * or the switch is away. What was reserved is sent by ms_commit(), or forgotten by the next
  * ms_reserve(). */
-uint8_t *ms_reserve(struct ms_port *port, unsigned ring, uint32_t length);
+MS_API uint8_t *ms_reserve(struct ms_port *port, unsigned ring, uint32_t length);
 
 /* What is asked of the switch for a packet; all zero for a packet that is complete. */
 struct ms_offload {
@@ -142,29 +160,33 @@ struct ms_offload {
 
 /* Commits the packet reserved last; `length` may be less than was reserved. `offload` may be NULL.
  */
-void ms_commit(struct ms_port *port, unsigned ring, uint32_t length,
-               const struct ms_offload *offload);
+MS_API void ms_commit(struct ms_port *port, unsigned ring, uint32_t length,
+                      const struct ms_offload *offload);
 
 /* Hands all committed packets to the switch, and wakes it if it sleeps. */
-void ms_flush(struct ms_port *port, unsigned ring);
+MS_API void ms_flush(struct ms_port *port, unsigned ring);
 
 /* To wait in an event loop: ms_port_fd() becomes readable when a ring has packets, when there is
  * room again in a ring that was full, when the switch has something to say, or when it is time to
  * try to reconnect. Before sleeping, call ms_ring_wait() for each ring: it asks for the wake-up,
- * and says false when there is something to do already. After waking, call ms_dispatch().
- * `for_room`: bytes that did not fit, or 0. The descriptor stays the same for the life of the port;
- * it is the port's to close. */
-int ms_port_fd(const struct ms_port *port);
-bool ms_ring_wait(struct ms_port *port, unsigned ring, uint32_t for_room);
-int ms_dispatch(struct ms_port *port);
+ * and says false when there is something to do already. After waking, call ms_dispatch(), which
+ * also takes the readiness back; it never blocks and returns 0 (what became of the connection is
+ * told by ms_port_info()). `for_room`: bytes that did not fit, or 0. The descriptor stays the same
+ * for the life of the port; it is the port's to close. */
+MS_API int ms_port_fd(const struct ms_port *port);
+MS_API bool ms_ring_wait(struct ms_port *port, unsigned ring, uint32_t for_room);
+MS_API int ms_dispatch(struct ms_port *port);
 
-/* As ms_port_fd(), but of a single ring, for a thread that serves just that one. Changes when the
- * switch restarts (see ms_port_info.generation); -1 while it is away. */
-int ms_ring_fd(const struct ms_port *port, unsigned ring);
+/* As ms_port_fd(), but of a single ring, for a thread that serves just that one: readable when the
+ * ring has packets or room, and when the switch went away or came back. From the first call on the
+ * ring no longer makes ms_port_fd() readable. ms_ring_wait() takes the readiness back;
+ * ms_dispatch() is not for this thread. The same for the life of the port. A negative errno when it
+ * cannot be made, -EINVAL for a ring that does not exist. */
+MS_API int ms_ring_fd(const struct ms_port *port, unsigned ring);
 
 /* Sleeps until ring 0 has packets or `timeout_ms` is over (-1: no limit), and dispatches. Returns 1
  * when there are packets, 0 when not, or a negative errno (-EINTR among them). */
-int ms_wait(struct ms_port *port, int timeout_ms);
+MS_API int ms_wait(struct ms_port *port, int timeout_ms);
 
 /* Counts kept by the library. */
 struct ms_ring_stats {
@@ -175,7 +197,7 @@ struct ms_ring_stats {
     uint64_t wakeups_sent; /* the switch slept and was woken */
 };
 
-int ms_ring_stats(const struct ms_port *port, unsigned ring, struct ms_ring_stats *stats);
+MS_API int ms_ring_stats(const struct ms_port *port, unsigned ring, struct ms_ring_stats *stats);
 
 #ifdef __cplusplus
 }

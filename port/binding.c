@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The bindings of a port: each is a placeholder in the kernel, kept for the life of the binding,
+ * and a claim at the switch, made again after each reconnection (session.c sends what the states
+ * here ask for).
+ *
+ *                  BIND sent              BOUND
+ *   ms_bind → WAITING ──────► CLAIMING ──────────► CLAIMED
+ *                ▲    lost        │ │ refused         │ ms_unbind
+ *                │◄───────────────┘ ▼                 ▼     UNBIND sent          UNBOUND
+ *                └─────────────── REFUSED  ┌───► LEAVING ───────────► UNBINDING ───────► FREE
+ *                   a while later          │
+ *                 ms_unbind in CLAIMING: UNCLAIMED, until BOUND comes
+ *
+ * When the connection is lost, what the application still wants goes back to WAITING, the rest to
+ * FREE: the switch forgets all bindings of a connection by itself. */
+#include "port_internal.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void free_binding(struct binding *binding)
+{
+    if (binding->placeholder >= 0)
+        close(binding->placeholder);
+    *binding = (struct binding){.state = BINDING_FREE, .placeholder = -1};
+}
+
+/* Whether the application has it (and not just the way out). */
+static bool is_held(const struct binding *binding)
+{
+    return binding->state == BINDING_WAITING || binding->state == BINDING_CLAIMING ||
+           binding->state == BINDING_CLAIMED || binding->state == BINDING_REFUSED;
+}
+
+static struct binding *find_held(const struct ms_port *port, int handle)
+{
+    if (handle < 0 || (unsigned)handle >= port->binding_count || !is_held(&port->bindings[handle]))
+        return NULL;
+    return &port->bindings[handle];
+}
+
+static struct binding *find_request(struct ms_port *port, uint32_t request)
+{
+    for (unsigned i = 0; i < port->binding_count; i++) {
+        struct binding *binding = &port->bindings[i];
+
+        if (binding->request == request &&
+            (binding->state == BINDING_CLAIMING || binding->state == BINDING_UNCLAIMED ||
+             binding->state == BINDING_UNBINDING))
+            return binding;
+    }
+    return NULL;
+}
+
+/* A free place in the table, or a negative errno. */
+static int find_place(struct ms_port *port)
+{
+    unsigned count = port->binding_count;
+    struct binding *larger;
+
+    for (unsigned i = 0; i < count; i++)
+        if (port->bindings[i].state == BINDING_FREE)
+            return (int)i;
+    if (count > INT32_MAX / 2)
+        return -ENOMEM;
+    larger = reallocarray(port->bindings, count ? 2 * (size_t)count : 4, sizeof(*larger));
+    if (!larger)
+        return -ENOMEM;
+    port->bindings = larger;
+    port->binding_count = count ? 2 * count : 4;
+    for (unsigned i = count; i < port->binding_count; i++)
+        larger[i] = (struct binding){.state = BINDING_FREE, .placeholder = -1};
+    return (int)count;
+}
+
+bool binding__bound(struct ms_port *port, const struct control_bound *bound)
+{
+    struct binding *binding = find_request(port, bound->header.request);
+
+    if (!binding || binding->state == BINDING_UNBINDING)
+        return false;
+    binding->number = bound->binding;
+    binding->error = -bound->header.error;
+    if (binding->state == BINDING_UNCLAIMED) {
+        binding->state = BINDING_LEAVING;
+        if (binding->error)
+            free_binding(binding);
+    } else {
+        binding->state = binding->error ? BINDING_REFUSED : BINDING_CLAIMED;
+    }
+    return true;
+}
+
+bool binding__unbound(struct ms_port *port, const struct control_unbound *unbound)
+{
+    struct binding *binding = find_request(port, unbound->header.request);
+
+    if (!binding || binding->state != BINDING_UNBINDING)
+        return false;
+    free_binding(binding); /* with an error too: then the switch has not got it */
+    return true;
+}
+
+void binding__forget_claims(struct ms_port *port)
+{
+    for (unsigned i = 0; i < port->binding_count; i++) {
+        struct binding *binding = &port->bindings[i];
+
+        if (is_held(binding)) {
+            binding->state = BINDING_WAITING;
+            binding->error = 0;
+        } else if (binding->state != BINDING_FREE) {
+            free_binding(binding);
+        }
+    }
+}
+
+void binding__retry_refused(struct ms_port *port)
+{
+    for (unsigned i = 0; i < port->binding_count; i++)
+        if (port->bindings[i].state == BINDING_REFUSED)
+            port->bindings[i].state = BINDING_WAITING; /* `error` stays until the answer */
+}
+
+unsigned binding__count_waiting(const struct ms_port *port)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < port->binding_count; i++)
+        count += is_held(&port->bindings[i]) && port->bindings[i].state != BINDING_CLAIMED;
+    return count;
+}
+
+int binding__first_error(const struct ms_port *port)
+{
+    for (unsigned i = 0; i < port->binding_count; i++)
+        if (is_held(&port->bindings[i]) && port->bindings[i].error)
+            return port->bindings[i].error;
+    return 0;
+}
+
+void binding__dispose(struct ms_port *port)
+{
+    for (unsigned i = 0; i < port->binding_count; i++)
+        free_binding(&port->bindings[i]);
+    free(port->bindings);
+}
+
+int ms_bind(struct ms_port *port, int protocol, const struct sockaddr *address, socklen_t length)
+{
+    struct control_address bound;
+    struct binding *binding;
+    int placeholder, place, error;
+
+    placeholder = placeholder__open(protocol, address, length, &bound);
+    if (placeholder < 0)
+        return placeholder;
+    place = find_place(port);
+    if (place < 0) {
+        close(placeholder);
+        return place;
+    }
+    port->bindings[place] =
+        (struct binding){.state = BINDING_WAITING, .placeholder = placeholder, .address = bound};
+    session__await_binding(port, (unsigned)place);
+    binding = &port->bindings[place];
+    if (binding->state != BINDING_REFUSED)
+        return place;
+    error = binding->error;
+    free_binding(binding);
+    session__report_bindings(port);
+    return error;
+}
+
+int ms_unbind(struct ms_port *port, int handle)
+{
+    struct binding *binding = find_held(port, handle);
+
+    if (!binding)
+        return -ENOENT;
+    switch (binding->state) {
+    case BINDING_CLAIMING:
+    case BINDING_CLAIMED:
+        binding->state = binding->state == BINDING_CLAIMED ? BINDING_LEAVING : BINDING_UNCLAIMED;
+        close(binding->placeholder);
+        binding->placeholder = -1;
+        session__await_binding(port, (unsigned)handle);
+        break;
+    default: free_binding(binding); break; /* the switch does not know it */
+    }
+    session__report_bindings(port);
+    return 0;
+}
+
+int ms_binding_address(const struct ms_port *port, int handle, struct sockaddr *address,
+                       socklen_t *length)
+{
+    const struct binding *binding = find_held(port, handle);
+
+    if (!binding)
+        return -ENOENT;
+    return getsockname(binding->placeholder, address, length) < 0 ? -errno : 0;
+}
+
+/* connect(2) on a UDP socket sends nothing: it asks the kernel's routing and remembers the answer.
+ */
+int ms_source_address(const struct sockaddr *remote, socklen_t remote_length,
+                      struct sockaddr_storage *local, socklen_t *local_length)
+{
+    int fd, error = 0;
+
+    if (!remote || remote_length < sizeof(remote->sa_family))
+        return -EINVAL;
+    fd = socket(remote->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    *local_length = sizeof(*local);
+    if (connect(fd, remote, remote_length) < 0 ||
+        getsockname(fd, (struct sockaddr *)local, local_length) < 0)
+        error = -errno;
+    close(fd);
+    if (error)
+        return error;
+    if (local->ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)local)->sin6_port = 0;
+    else if (local->ss_family == AF_INET)
+        ((struct sockaddr_in *)local)->sin_port = 0;
+    return 0;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Placeholders: ordinary kernel sockets that reserve a 3-tuple (design decision D2).
+ *
+ * The kernel checks privilege and conflicts when they are bound, and refuses the port to everybody
+ * else for as long as they are open. Packets that reach one (while the switch is away) must be
+ * swallowed, not answered: hence the filter that drops everything, in place before the bind so that
+ * not one packet slips in, and locked; and for TCP a listener, because a socket that is only bound
+ * makes the kernel answer RST. */
+#include "port_internal.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+static int set(int fd, int level, int option, const void *value, socklen_t size)
+{
+    return setsockopt(fd, level, option, value, size) < 0 ? -errno : 0;
+}
+
+static int make_deaf(int fd)
+{
+    struct sock_filter drop_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    struct sock_fprog program = {.len = 1, .filter = drop_all};
+    int error, yes = 1, nothing = 0;
+
+    error = set(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+    if (!error)
+        error = set(fd, SOL_SOCKET, SO_LOCK_FILTER, &yes, sizeof(yes));
+    if (!error) /* the kernel raises it to its minimum */
+        error = set(fd, SOL_SOCKET, SO_RCVBUF, &nothing, sizeof(nothing));
+    return error;
+}
+
+static int describe(int fd, uint8_t protocol, struct control_address *bound)
+{
+    struct sockaddr_storage name;
+    socklen_t size = sizeof(name);
+
+    if (getsockname(fd, (struct sockaddr *)&name, &size) < 0)
+        return -errno;
+    *bound = (struct control_address){.protocol = protocol};
+    if (name.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&name;
+
+        bound->family = 6;
+        bound->port = in6->sin6_port;
+        memcpy(bound->bytes, &in6->sin6_addr, 16);
+    } else {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&name;
+
+        bound->family = 4;
+        bound->port = in->sin_port;
+        memcpy(bound->bytes, &in->sin_addr, 4);
+    }
+    return 0;
+}
+
+int placeholder__open(int protocol, const struct sockaddr *address, socklen_t length,
+                      struct control_address *bound)
+{
+    int type = protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
+    int fd, error = 0, yes = 1;
+
+    if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+        return -EPROTONOSUPPORT;
+    if (!address || length < sizeof(address->sa_family))
+        return -EINVAL;
+    if (address->sa_family != AF_INET && address->sa_family != AF_INET6)
+        return -EAFNOSUPPORT;
+    fd = socket(address->sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+    if (fd < 0)
+        return -errno;
+    /* Without it the wildcard address of IPv6 would reserve IPv4 as well. */
+    if (address->sa_family == AF_INET6)
+        error = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
+    if (!error)
+        error = make_deaf(fd);
+    if (!error && bind(fd, address, length) < 0)
+        error = -errno;
+    if (!error && protocol == IPPROTO_TCP && listen(fd, 0) < 0)
+        error = -errno;
+    if (!error)
+        error = describe(fd, (uint8_t)protocol, bound);
+    if (error) {
+        close(fd);
+        return error;
+    }
+    return fd;
+}

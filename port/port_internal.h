@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* libmultistack from the inside.
+ *
+ * Files: port.c opens, closes and waits. session.c is the conversation with the switch, a state
+ * machine that never blocks. region.c is the shared memory of one conversation. ring.c moves
+ * packets. placeholder.c makes the kernel sockets that reserve bindings, binding.c keeps them.
+ *
+ *            one thread                            the ring's thread
+ *   ms_dispatch → session ──► region ◄─ adopt ──── ms_receive, ms_reserve …
+ *
+ * What the two sides share is small: `epoch`, which counts each coming and going of the switch, and
+ * `region`, which is NULL while the switch is away. A ring compares the epoch on each call (one
+ * load); when it differs, and the ring has handed out nothing that lies in the old region, the ring
+ * takes the new region over under the lock. So memory that the application still reads stays mapped
+ * for as long as it reads it, whatever became of the switch. The receiving and the sending half of
+ * a ring do this separately: a forgotten reservation must not keep packets from coming in.
+ *
+ * A region is counted: one for the port, one for each half of a ring that uses it. Its last user
+ * unmaps it and closes the eventfds. */
+#ifndef MULTISTACK_PORT_INTERNAL_H
+#define MULTISTACK_PORT_INTERNAL_H
+
+#include "control_client.h"
+#include "multistack.h"
+#include "port_layout.h"
+#include "ring.h"
+
+#include <pthread.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+
+/* The shared memory and the eventfds of one conversation with the switch. */
+struct region {
+    atomic_uint users;
+    uint8_t *memory;
+    uint64_t size;
+    uint32_t ring_count;
+    uint32_t rx_size;
+    uint32_t tx_size;
+    struct {
+        int rx_fd; /* the switch writes: packets, or room */
+        int tx_fd; /* we write: packets, while the switch sleeps */
+    } rings[PORT_RINGS_MAX];
+};
+
+/* Counters are written by the ring's thread and read by any. */
+typedef _Atomic uint64_t counter;
+
+static inline void counter_add(counter *count, uint64_t amount)
+{
+    /* one writer: no need for an atomic addition */
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + amount,
+                          memory_order_relaxed);
+}
+
+struct receiver {
+    unsigned epoch; /* of the port, when `region` was taken over */
+    struct region *region;
+    struct ring_consumer ring;
+    bool lent;   /* packets are handed out: they lie in `region` */
+    bool asleep; /* the ring's consumer_sleeps may be up */
+    counter packets, bytes;
+};
+
+struct sender {
+    unsigned epoch;
+    struct region *region;
+    struct ring_producer ring;
+    uint32_t reserved; /* bytes handed out by ms_reserve() and not committed, or 0 */
+    counter packets, bytes, full, wakeups;
+};
+
+/* Nothing in it is touched by two threads but what the lock guards. */
+struct ring {
+    struct receiver rx;
+    struct sender tx;
+    atomic_int own_fd; /* ms_ring_fd(): an epoll of its own, or -1; set under the port's lock */
+} __attribute__((aligned(128)));
+
+enum binding_state {
+    BINDING_FREE = 0,
+    BINDING_WAITING,   /* reserved in the kernel, to be claimed */
+    BINDING_CLAIMING,  /* BIND is on the way */
+    BINDING_CLAIMED,   /* the switch has it */
+    BINDING_REFUSED,   /* the switch refused it; to be tried again later */
+    BINDING_LEAVING,   /* given back by the application, to be told to the switch */
+    BINDING_UNCLAIMED, /* given back while BIND was on the way */
+    BINDING_UNBINDING, /* UNBIND is on the way */
+};
+
+struct binding {
+    enum binding_state state;
+    int placeholder;                /* -1 when given back */
+    struct control_address address; /* as getsockname() of the placeholder says */
+    uint32_t request;               /* of the BIND or UNBIND on the way */
+    uint32_t number;                /* the switch's */
+    int error;                      /* REFUSED: why, negative */
+};
+
+enum session_state {
+    SESSION_AWAY,    /* no connection; the timer says when to try again */
+    SESSION_HELLO,   /* connected, HELLO sent */
+    SESSION_OPENING, /* PORT_OPEN sent */
+    SESSION_BINDING, /* the region is there, bindings are being presented again */
+    SESSION_READY,
+};
+
+struct session {
+    enum session_state state;
+    int fd;
+    uint32_t request;    /* number of the request sent last */
+    unsigned on_the_way; /* BIND and UNBIND */
+    bool wants_write;
+    int retry_delay_ms;
+    int64_t ready_since_ms;
+    struct region *region; /* OPENING is over, not yet READY */
+};
+
+struct ms_port {
+    /* options */
+    char *control_path;
+    char name[CONTROL_NAME_SIZE];
+    unsigned ring_count;
+    uint32_t rx_bytes;
+    uint32_t tx_bytes;
+    unsigned flags;
+    int timeout_ms;
+
+    int epoll_fd;
+    int timer_fd;
+    int alarm_fd; /* a ring found its memory broken: tells the session's thread */
+    int news_fd;  /* the switch went or came: wakes threads that wait in ms_ring_fd() */
+
+    struct session session;
+    uint32_t number; /* of the port at the switch */
+    uint32_t mtu;
+    uint32_t offloads;
+    uint32_t rx_size;
+    uint32_t tx_size;
+    unsigned generation;
+    int last_error;
+    const char *detached;
+
+    struct binding *bindings;
+    unsigned binding_count;
+
+    pthread_mutex_t lock;  /* of `region` and each ring's `own_fd` */
+    struct region *region; /* NULL: away */
+    atomic_uint epoch;
+    atomic_bool broken;
+    struct ring *rings;
+};
+
+/* ── region.c ── */
+
+/* Checks what PORT_OPENED says and brought, and maps it. On success the descriptors in `message`
+ * are the region's. Errors: -EPROTO, -ENOMEM. */
+int region__open(struct region **region, struct control_message *message, unsigned ring_count);
+struct region *region__use(struct region *region);
+void region__drop(struct region *region); /* NULL is allowed */
+
+struct ring_control *region__rx_control(const struct region *region, unsigned ring);
+struct ring_control *region__tx_control(const struct region *region, unsigned ring);
+uint8_t *region__rx_data(const struct region *region, unsigned ring);
+uint8_t *region__tx_data(const struct region *region, unsigned ring);
+
+/* ── ring.c ── */
+
+int ring__init(struct ms_port *port);
+void ring__dispose(struct ms_port *port);
+/* Makes `region` (counted already) the one that rings take over next; NULL: the switch is away. */
+void ring__switch_over(struct ms_port *port, struct region *region);
+
+/* ── placeholder.c ── */
+
+/* A kernel socket that reserves `address`: bound, deaf, and for TCP listening. Returns the
+ * descriptor and what the kernel bound, or the kernel's error. */
+int placeholder__open(int protocol, const struct sockaddr *address, socklen_t length,
+                      struct control_address *bound);
+
+/* ── binding.c ── */
+
+/* The answer to a BIND or UNBIND has come. False: there was no such request. */
+bool binding__bound(struct ms_port *port, const struct control_bound *bound);
+bool binding__unbound(struct ms_port *port, const struct control_unbound *unbound);
+/* The switch is gone: whatever it had must be presented again. */
+void binding__forget_claims(struct ms_port *port);
+/* Those that were refused are to be tried again. */
+void binding__retry_refused(struct ms_port *port);
+unsigned binding__count_waiting(const struct ms_port *port);
+int binding__first_error(const struct ms_port *port);
+void binding__dispose(struct ms_port *port);
+
+/* ── session.c ── */
+
+enum { /* what an event of the port's epoll is about */
+       SESSION_EVENT_CONTROL,
+       SESSION_EVENT_TIMER,
+       SESSION_EVENT_ALARM,
+       SESSION_EVENT_RING,
+};
+
+/* Connects and says HELLO. What fails is in last_error, and tried again by the timer. */
+void session__connect(struct ms_port *port);
+/* The control socket is readable or writable, the timer is due, a ring is broken. */
+void session__control_handler(struct ms_port *port);
+void session__timer_handler(struct ms_port *port);
+void session__alarm_handler(struct ms_port *port);
+/* Sends BIND and UNBIND requests, as many as may be on the way. */
+void session__present_bindings(struct ms_port *port);
+/* Waits for the switch's word on a binding that is on the way, unless the connection is lost or the
+ * port's timeout is over before. */
+void session__await_binding(struct ms_port *port, unsigned index);
+/* Says in last_error what is wrong with the bindings, if anything. */
+void session__report_bindings(struct ms_port *port);
+void session__end(struct ms_port *port);
+
+#endif

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Packets in and out of the rings of a port. See port_internal.h for how a ring follows its port
+ * over restarts of the switch, and common/ring.h for the two ends of a ring.
+ *
+ * Nobody reads the eventfds: they are in edge-triggered epolls, where each write makes an edge and
+ * the count does not matter. That spares a system call for each wake-up. */
+#include "port_internal.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static_assert(MS_TX_CHECKSUM == RECORD_CHECKSUM_PARTIAL && MS_TX_SEGMENT == RECORD_SEGMENT &&
+                  MS_RX_CHECKSUM_PARTIAL == RECORD_CHECKSUM_PARTIAL &&
+                  MS_RX_MERGED == RECORD_SEGMENT,
+              "the library's flags are those of the records");
+
+#define OFFLOAD_FLAGS (MS_TX_CHECKSUM | MS_TX_SEGMENT)
+
+static void watch(int epoll_fd, int fd, uint32_t events, uint32_t kind)
+{
+    struct epoll_event event = {.events = events, .data.u32 = kind};
+
+    /* Fails only for want of memory; then the ring is served when something else wakes us. */
+    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* Where the RX eventfd of a ring belongs. */
+static int watcher(const struct ms_port *port, const struct ring *ring)
+{
+    int own = atomic_load_explicit(&ring->own_fd, memory_order_relaxed);
+
+    return own >= 0 ? own : port->epoll_fd;
+}
+
+int ring__init(struct ms_port *port)
+{
+    port->rings = aligned_alloc(alignof(struct ring), port->ring_count * sizeof(struct ring));
+    if (!port->rings)
+        return -ENOMEM;
+    memset(port->rings, 0, port->ring_count * sizeof(struct ring));
+    for (unsigned i = 0; i < port->ring_count; i++)
+        atomic_init(&port->rings[i].own_fd, -1);
+    return 0;
+}
+
+void ring__dispose(struct ms_port *port)
+{
+    if (!port->rings)
+        return;
+    for (unsigned i = 0; i < port->ring_count; i++) {
+        struct ring *ring = &port->rings[i];
+
+        region__drop(ring->rx.region);
+        region__drop(ring->tx.region);
+        if (ring->own_fd >= 0)
+            close(ring->own_fd);
+    }
+    free(port->rings);
+}
+
+void ring__switch_over(struct ms_port *port, struct region *region)
+{
+    struct region *old;
+
+    pthread_mutex_lock(&port->lock);
+    old = port->region;
+    port->region = region;
+    for (unsigned i = 0; i < port->ring_count; i++) {
+        int epoll_fd = watcher(port, &port->rings[i]);
+
+        /* The switch may have the eventfd open for longer than we do, so closing is not enough. */
+        if (old)
+            epoll_ctl(epoll_fd, EPOLL_CTL_DEL, old->rings[i].rx_fd, NULL);
+        if (region)
+            watch(epoll_fd, region->rings[i].rx_fd, EPOLLIN | EPOLLET, SESSION_EVENT_RING);
+    }
+    atomic_store_explicit(&port->broken, false, memory_order_relaxed);
+    /* release: a ring that sees the new number without the lock will take the lock */
+    atomic_fetch_add_explicit(&port->epoch, 1, memory_order_release);
+    pthread_mutex_unlock(&port->lock);
+    eventfd_write(port->news_fd, 1);
+    region__drop(old);
+}
+
+/* The region that is the port's now, counted, and the epoch it belongs to. */
+static struct region *take_over(struct ms_port *port, unsigned *epoch)
+{
+    struct region *region;
+
+    pthread_mutex_lock(&port->lock);
+    region = region__use(port->region);
+    *epoch = atomic_load_explicit(&port->epoch, memory_order_relaxed);
+    pthread_mutex_unlock(&port->lock);
+    return region;
+}
+
+/* An index in shared memory is impossible. The ring stands still until the session, which is
+ * another thread's, has dropped the connection and opened a new one. */
+static void give_up(struct ms_port *port, struct region **region)
+{
+    region__drop(*region);
+    *region = NULL;
+    if (!atomic_exchange_explicit(&port->broken, true, memory_order_relaxed))
+        eventfd_write(port->alarm_fd, 1);
+}
+
+/* Whether the receiving half has memory to work on; follows the port first where it may. */
+static bool receiver_ready(struct ms_port *port, unsigned index)
+{
+    struct receiver *rx = &port->rings[index].rx;
+    struct region *old = rx->region;
+
+    if (rx->epoch == atomic_load_explicit(&port->epoch, memory_order_acquire))
+        return rx->region != NULL;
+    if (rx->lent)
+        return false;
+    rx->region = take_over(port, &rx->epoch);
+    rx->asleep = false;
+    if (rx->region)
+        ring_consumer_init(&rx->ring, region__rx_control(rx->region, index),
+                           region__rx_data(rx->region, index), rx->region->rx_size);
+    region__drop(old);
+    return rx->region != NULL;
+}
+
+static bool sender_ready(struct ms_port *port, unsigned index)
+{
+    struct sender *tx = &port->rings[index].tx;
+    struct region *old = tx->region;
+
+    if (tx->epoch == atomic_load_explicit(&port->epoch, memory_order_acquire))
+        return tx->region != NULL;
+    if (tx->reserved)
+        return false;
+    tx->region = take_over(port, &tx->epoch);
+    if (tx->region)
+        ring_producer_init(&tx->ring, region__tx_control(tx->region, index),
+                           region__tx_data(tx->region, index), tx->region->tx_size);
+    region__drop(old);
+    return tx->region != NULL;
+}
+
+unsigned ms_receive(struct ms_port *port, unsigned index, struct ms_packet *packets, unsigned max)
+{
+    struct receiver *rx;
+    uint64_t bytes = 0;
+    unsigned count = 0;
+
+    if (index >= port->ring_count || !receiver_ready(port, index))
+        return 0;
+    rx = &port->rings[index].rx;
+    if (rx->asleep) {
+        ring_consumer_wake(&rx->ring);
+        rx->asleep = false;
+    }
+    if (!ring_consumer_refresh(&rx->ring)) {
+        if (!rx->lent)
+            give_up(port, &rx->region);
+        return 0;
+    }
+    while (count < max) {
+        struct ring_record record;
+        enum ring_next next = ring_consumer_next(&rx->ring, &record, &packets[count].data);
+
+        if (next == RING_NEXT_EMPTY)
+            break;
+        if (next == RING_NEXT_BROKEN) {
+            if (count == 0 && !rx->lent)
+                give_up(port, &rx->region);
+            break;
+        }
+        packets[count].length = record.length;
+        packets[count].flags = record.flags & (MS_RX_CHECKSUM_PARTIAL | MS_RX_MERGED);
+        packets[count].segment_size = record.segment_size;
+        bytes += record.length;
+        count++;
+    }
+    if (count) {
+        rx->lent = true;
+        counter_add(&rx->packets, count);
+        counter_add(&rx->bytes, bytes);
+    }
+    return count;
+}
+
+void ms_receive_done(struct ms_port *port, unsigned index)
+{
+    struct receiver *rx;
+
+    if (index >= port->ring_count)
+        return;
+    rx = &port->rings[index].rx;
+    rx->lent = false;
+    if (receiver_ready(port, index) && ring_consumer_release(&rx->ring))
+        eventfd_write(rx->region->rings[index].tx_fd, 1);
+}
+
+uint8_t *ms_reserve(struct ms_port *port, unsigned index, uint32_t length)
+{
+    struct sender *tx;
+    uint8_t *place;
+
+    if (index >= port->ring_count || length == 0 || length > IP_PACKET_MAX)
+        return NULL;
+    tx = &port->rings[index].tx;
+    tx->reserved = 0;
+    if (!sender_ready(port, index) || length > ring_packet_max(tx->ring.size))
+        return NULL;
+    place = ring_producer_reserve(&tx->ring, length);
+    if (!place) {
+        if (!ring_producer_refresh(&tx->ring)) {
+            give_up(port, &tx->region);
+            return NULL;
+        }
+        place = ring_producer_reserve(&tx->ring, length);
+    }
+    if (place)
+        tx->reserved = length;
+    else
+        counter_add(&tx->full, 1);
+    return place;
+}
+
+void ms_commit(struct ms_port *port, unsigned index, uint32_t length,
+               const struct ms_offload *offload)
+{
+    struct ring_record record = {.length = length};
+    struct sender *tx;
+
+    if (index >= port->ring_count)
+        return;
+    tx = &port->rings[index].tx;
+    if (length == 0 || length > tx->reserved)
+        return;
+    if (offload) {
+        record.flags = offload->flags & OFFLOAD_FLAGS;
+        record.segment_size = offload->segment_size;
+        record.checksum_start = offload->checksum_start;
+        record.checksum_offset = offload->checksum_offset;
+    }
+    ring_producer_commit(&tx->ring, &record);
+    tx->reserved = 0;
+    counter_add(&tx->packets, 1);
+    counter_add(&tx->bytes, length);
+}
+
+void ms_flush(struct ms_port *port, unsigned index)
+{
+    struct sender *tx;
+
+    if (index >= port->ring_count || !sender_ready(port, index))
+        return;
+    tx = &port->rings[index].tx;
+    if (ring_producer_publish(&tx->ring)) {
+        eventfd_write(tx->region->rings[index].tx_fd, 1);
+        counter_add(&tx->wakeups, 1);
+    }
+}
+
+bool ms_ring_wait(struct ms_port *port, unsigned index, uint32_t for_room)
+{
+    struct epoll_event taken[4];
+    struct ring *ring;
+    int own_fd;
+
+    if (index >= port->ring_count)
+        return true;
+    ring = &port->rings[index];
+    own_fd = atomic_load_explicit(&ring->own_fd, memory_order_relaxed);
+    if (own_fd >= 0) /* before looking, so that what comes later is an edge of its own */
+        epoll_wait(own_fd, taken, sizeof(taken) / sizeof(taken[0]), 0);
+    if (receiver_ready(port, index)) {
+        ring->rx.asleep = ring_consumer_sleep(&ring->rx.ring);
+        if (!ring->rx.asleep)
+            return false;
+    }
+    if (for_room && sender_ready(port, index)) {
+        uint32_t most = ring_packet_max(ring->tx.ring.size);
+
+        if (!ring_producer_wait(&ring->tx.ring, for_room < most ? for_room : most))
+            return false;
+    }
+    return true;
+}
+
+int ms_ring_fd(const struct ms_port *constant, unsigned index)
+{
+    struct ms_port *port = (struct ms_port *)constant; /* const is about what the caller sees */
+    struct ring *ring;
+    int fd;
+
+    if (index >= port->ring_count)
+        return -EINVAL;
+    ring = &port->rings[index];
+    pthread_mutex_lock(&port->lock);
+    fd = ring->own_fd;
+    if (fd < 0) {
+        fd = epoll_create1(EPOLL_CLOEXEC);
+        if (fd < 0) {
+            fd = -errno;
+        } else {
+            watch(fd, port->news_fd, EPOLLIN | EPOLLET, SESSION_EVENT_RING);
+            if (port->region) {
+                int rx_fd = port->region->rings[index].rx_fd;
+
+                epoll_ctl(port->epoll_fd, EPOLL_CTL_DEL, rx_fd, NULL);
+                watch(fd, rx_fd, EPOLLIN | EPOLLET, SESSION_EVENT_RING);
+            }
+            ring->own_fd = fd;
+        }
+    }
+    pthread_mutex_unlock(&port->lock);
+    return fd;
+}
+
+int ms_ring_stats(const struct ms_port *port, unsigned index, struct ms_ring_stats *stats)
+{
+    struct ms_ring_stats now = {.size = sizeof(now)};
+    const struct ring *ring;
+    size_t size = stats->size < sizeof(now) ? stats->size : sizeof(now);
+
+    if (index >= port->ring_count)
+        return -EINVAL;
+    ring = &port->rings[index];
+    now.size = stats->size;
+    now.rx_packets = atomic_load_explicit(&ring->rx.packets, memory_order_relaxed);
+    now.rx_bytes = atomic_load_explicit(&ring->rx.bytes, memory_order_relaxed);
+    now.tx_packets = atomic_load_explicit(&ring->tx.packets, memory_order_relaxed);
+    now.tx_bytes = atomic_load_explicit(&ring->tx.bytes, memory_order_relaxed);
+    now.tx_full = atomic_load_explicit(&ring->tx.full, memory_order_relaxed);
+    now.wakeups_sent = atomic_load_explicit(&ring->tx.wakeups, memory_order_relaxed);
+    memcpy(stats, &now, size);
+    return 0;
+}

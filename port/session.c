@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The conversation with the switch: one state machine for the first connection and for all later
+ * ones. It never blocks; it is driven by what the port's epoll says (control socket, timer, alarm).
+ *
+ *            connect               WELCOME              PORT_OPENED            all bindings
+ * answered AWAY ───────────► HELLO ───────────────► OPENING ─────────────► BINDING ───────────────►
+ * READY ▲                  │                       │                      │                       │
+ *      └──────────────────┴───────────────────────┴──────────────────────┴───────────────────────┘
+ *       the connection closes, an answer is an error or nonsense, the switch detaches the port
+ *
+ * AWAY: rings give nothing and take nothing. The timer tries again after 10 ms, then after twice as
+ *   long each time, up to 250 ms, so that the outage of a restart ends soon after the switch is
+ *   back; after one second when the switch cut the port off for breaking a rule.
+ * BINDING: bindings are presented with their placeholders, up to CONTROL_PIPELINE_MAX at a time.
+ *   Packets do not flow yet: what is sent before the binding is back would be dropped.
+ * READY: packets flow. Bindings that the switch refused are presented again every 250 ms. */
+#include "port_internal.h"
+#include "reasons.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define RETRY_FIRST_MS    10
+#define RETRY_MOST_MS     250
+#define RETRY_DETACHED_MS 1000
+#define STEADY_MS         1000 /* READY for so long: the next retry begins with RETRY_FIRST_MS */
+#define MESSAGES_AT_ONCE  256
+
+static void set_timer(struct ms_port *port, int after_ms)
+{
+    struct itimerspec when = {
+        .it_value = {.tv_sec = after_ms / 1000, .tv_nsec = (long)(after_ms % 1000) * 1000000}};
+
+    timerfd_settime(port->timer_fd, 0, &when, NULL);
+}
+
+static void watch_control(struct ms_port *port, int operation, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.u32 = SESSION_EVENT_CONTROL};
+
+    epoll_ctl(port->epoll_fd, operation, port->session.fd, &event);
+}
+
+static void close_connection(struct ms_port *port)
+{
+    struct session *session = &port->session;
+
+    if (session->fd >= 0) {
+        watch_control(port, EPOLL_CTL_DEL, 0);
+        close(session->fd);
+    }
+    session->fd = -1;
+    session->on_the_way = 0;
+    session->wants_write = false;
+    region__drop(session->region);
+    session->region = NULL;
+}
+
+/* Into AWAY, from any state. `error`: why. */
+static void lose(struct ms_port *port, int error)
+{
+    struct session *session = &port->session;
+    int64_t now = control_client__now_ms();
+
+    if (session->state == SESSION_READY && now - session->ready_since_ms >= STEADY_MS)
+        session->retry_delay_ms = 0;
+    session->retry_delay_ms *= 2;
+    if (session->retry_delay_ms < RETRY_FIRST_MS)
+        session->retry_delay_ms = RETRY_FIRST_MS;
+    if (session->retry_delay_ms > RETRY_MOST_MS)
+        session->retry_delay_ms = RETRY_MOST_MS;
+    close_connection(port);
+    if (port->region)
+        ring__switch_over(port, NULL);
+    binding__forget_claims(port);
+    session->state = SESSION_AWAY;
+    port->last_error = error;
+    set_timer(port, session->retry_delay_ms);
+}
+
+static const char *detach_reason_name(uint32_t reason)
+{
+    static const char *const names[] = {
+#define DETACH_REASON_NAME(symbol, name, text) [DETACH_##symbol] = name,
+        DETACH_REASONS(DETACH_REASON_NAME)
+#undef DETACH_REASON_NAME
+    };
+
+    static_assert(sizeof(names) / sizeof(names[0]) == DETACH_REASON_COUNT, "a name for each");
+    return reason < DETACH_REASON_COUNT ? names[reason] : "unknown";
+}
+
+/* The switch cut us off: our process broke a rule, and would do so again at once. */
+static void detached(struct ms_port *port, uint32_t reason)
+{
+    port->detached = detach_reason_name(reason);
+    lose(port, -EPROTO);
+    set_timer(port, RETRY_DETACHED_MS);
+}
+
+/* From BINDING to READY, when the last answer has come. */
+static void settle(struct ms_port *port)
+{
+    struct session *session = &port->session;
+
+    session__report_bindings(port);
+    if (session->state != SESSION_BINDING)
+        return;
+    for (unsigned i = 0; i < port->binding_count; i++)
+        if (port->bindings[i].state == BINDING_WAITING ||
+            port->bindings[i].state == BINDING_CLAIMING)
+            return;
+    session->state = SESSION_READY;
+    session->ready_since_ms = control_client__now_ms();
+    port->generation++;
+    ring__switch_over(port, session->region);
+    session->region = NULL;
+}
+
+static int send_bind(struct ms_port *port, struct binding *binding)
+{
+    struct control_bind bind = {
+        .header = {.type = CONTROL_BIND,
+                   .size = sizeof(bind),
+                   .request = port->session.request + 1},
+        .address = binding->address,
+        .port_count = 1,
+    };
+
+    return control_client__send(port->session.fd, &bind, binding->placeholder);
+}
+
+static int send_unbind(struct ms_port *port, struct binding *binding)
+{
+    struct control_unbind unbind = {
+        .header = {.type = CONTROL_UNBIND,
+                   .size = sizeof(unbind),
+                   .request = port->session.request + 1},
+        .binding = binding->number,
+    };
+
+    return control_client__send(port->session.fd, &unbind, -1);
+}
+
+void session__present_bindings(struct ms_port *port)
+{
+    struct session *session = &port->session;
+    bool full = false;
+
+    if (session->state != SESSION_BINDING && session->state != SESSION_READY)
+        return;
+    for (unsigned i = 0; i < port->binding_count; i++) {
+        struct binding *binding = &port->bindings[i];
+        bool claim = binding->state == BINDING_WAITING;
+        int error;
+
+        if (!claim && binding->state != BINDING_LEAVING)
+            continue;
+        if (session->on_the_way == CONTROL_PIPELINE_MAX)
+            break; /* goes on with the next answer */
+        error = claim ? send_bind(port, binding) : send_unbind(port, binding);
+        if (error == -EAGAIN || error == -ETOOMANYREFS) {
+            full = true; /* goes on when the socket is writable */
+            break;
+        }
+        if (error) {
+            lose(port, error);
+            return;
+        }
+        binding->request = ++session->request;
+        binding->state = claim ? BINDING_CLAIMING : BINDING_UNBINDING;
+        session->on_the_way++;
+    }
+    if (full != session->wants_write) {
+        session->wants_write = full;
+        watch_control(port, EPOLL_CTL_MOD, EPOLLIN | (full ? EPOLLOUT : 0U));
+    }
+}
+
+static int welcome_handler(struct ms_port *port, const struct control_message *message)
+{
+    struct control_port_open open = {
+        .header = {.type = CONTROL_PORT_OPEN,
+                   .size = sizeof(open),
+                   .request = ++port->session.request},
+        .ring_count = port->ring_count,
+        .rx_size = port->rx_bytes,
+        .tx_size = port->tx_bytes,
+        .flags = port->flags & MS_PORT_MERGED_RX ? CONTROL_PORT_MERGED_RX : 0,
+    };
+    int error = control_client__check_welcome(message);
+
+    if (error)
+        return error;
+    memcpy(open.name, port->name, sizeof(open.name));
+    port->session.state = SESSION_OPENING;
+    return control_client__send(port->session.fd, &open, -1);
+}
+
+static int port_opened_handler(struct ms_port *port, struct control_message *message)
+{
+    const struct control_port_opened *opened = &message->port_opened;
+    int error;
+
+    if (opened->header.error)
+        return -opened->header.error;
+    error = region__open(&port->session.region, message, port->ring_count);
+    if (error)
+        return error;
+    port->number = opened->port;
+    port->mtu = opened->mtu;
+    port->offloads = opened->offloads;
+    port->rx_size = opened->rx_size;
+    port->tx_size = opened->tx_size;
+    port->session.state = SESSION_BINDING;
+    session__present_bindings(port);
+    settle(port);
+    return 0;
+}
+
+static int answer_handler(struct ms_port *port, const struct control_message *message)
+{
+    bool expected = message->header.type == CONTROL_BOUND
+                        ? binding__bound(port, &message->bound)
+                        : binding__unbound(port, &message->unbound);
+
+    if (!expected)
+        return -EPROTO;
+    port->session.on_the_way--;
+    session__present_bindings(port);
+    settle(port);
+    return 0;
+}
+
+/* Kinds that a later switch may add are not for us. */
+static int event_handler(struct ms_port *port, const struct control_event *event)
+{
+    if (event->kind == CONTROL_EVENT_MTU)
+        port->mtu = event->value;
+    else if (event->kind == CONTROL_EVENT_DETACHED)
+        detached(port, event->value);
+    return 0;
+}
+
+/* The table of what may come when; anything else is -EPROTO. */
+static int message_handler(struct ms_port *port, struct control_message *message)
+{
+    enum session_state state = port->session.state;
+    bool bound = state == SESSION_BINDING || state == SESSION_READY;
+
+    switch (message->header.type) {
+    case CONTROL_WELCOME:
+        if (state == SESSION_HELLO && message->header.request == port->session.request)
+            return welcome_handler(port, message);
+        break;
+    case CONTROL_PORT_OPENED:
+        if (state == SESSION_OPENING && message->header.request == port->session.request)
+            return port_opened_handler(port, message);
+        break;
+    case CONTROL_BOUND:
+    case CONTROL_UNBOUND:
+        if (bound)
+            return answer_handler(port, message);
+        break;
+    case CONTROL_EVENT:
+        if (state != SESSION_HELLO)
+            return event_handler(port, &message->event);
+        break;
+    }
+    return -EPROTO;
+}
+
+void session__connect(struct ms_port *port)
+{
+    struct session *session = &port->session;
+    int error, fd = control_client__connect(port->control_path);
+
+    if (fd < 0) {
+        lose(port, fd);
+        return;
+    }
+    session->fd = fd;
+    session->state = SESSION_HELLO;
+    watch_control(port, EPOLL_CTL_ADD, EPOLLIN);
+    error = control_client__hello(fd, ++session->request);
+    if (error)
+        lose(port, error);
+}
+
+void session__control_handler(struct ms_port *port)
+{
+    struct control_message message;
+
+    session__present_bindings(port);
+    for (int i = 0; i < MESSAGES_AT_ONCE && port->session.state != SESSION_AWAY; i++) {
+        int error = control_client__receive(port->session.fd, &message);
+
+        if (error == -EAGAIN)
+            return;
+        if (!error) {
+            error = message_handler(port, &message);
+            control_client__close_fds(&message); /* those that nobody took */
+        }
+        if (error)
+            lose(port, error == -EAGAIN ? -ECONNRESET : error);
+    }
+}
+
+void session__timer_handler(struct ms_port *port)
+{
+    uint64_t expirations;
+
+    if (read(port->timer_fd, &expirations, sizeof(expirations)) != sizeof(expirations))
+        return; /* was set anew meanwhile */
+    if (port->session.state == SESSION_AWAY) {
+        session__connect(port);
+    } else {
+        binding__retry_refused(port);
+        session__present_bindings(port);
+    }
+}
+
+void session__alarm_handler(struct ms_port *port)
+{
+    /* A ring that has moved on to a new region since then has taken the alarm back. */
+    if (atomic_load_explicit(&port->broken, memory_order_relaxed) &&
+        port->session.state == SESSION_READY)
+        lose(port, -EPROTO);
+}
+
+void session__report_bindings(struct ms_port *port)
+{
+    if (port->session.state != SESSION_BINDING && port->session.state != SESSION_READY)
+        return;
+    port->last_error = binding__first_error(port);
+    if (port->last_error)
+        set_timer(port, RETRY_MOST_MS);
+}
+
+/* Whether the switch still owes a word on the binding. */
+static bool on_the_way(const struct ms_port *port, unsigned index)
+{
+    switch (port->bindings[index].state) {
+    case BINDING_FREE:
+    case BINDING_CLAIMED:
+    case BINDING_REFUSED: return false;
+    default: return port->session.state == SESSION_READY;
+    }
+}
+
+void session__await_binding(struct ms_port *port, unsigned index)
+{
+    int64_t deadline = control_client__now_ms() + port->timeout_ms;
+
+    session__present_bindings(port);
+    while (on_the_way(port, index)) {
+        short events = port->session.wants_write ? POLLIN | POLLOUT : POLLIN;
+
+        if (control_client__wait(port->session.fd, events, deadline))
+            break;
+        session__control_handler(port);
+    }
+}
+
+void session__end(struct ms_port *port)
+{
+    close_connection(port);
+    if (port->region)
+        ring__switch_over(port, NULL);
+}
