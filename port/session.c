@@ -2,10 +2,11 @@
 /* The conversation with the switch: one state machine for the first connection and for all later
  * ones. It never blocks; it is driven by what the port's epoll says (control socket, timer, alarm).
  *
- *            connect               WELCOME              PORT_OPENED            all bindings
- * answered AWAY ───────────► HELLO ───────────────► OPENING ─────────────► BINDING ───────────────►
- * READY ▲                  │                       │                      │                       │
- *      └──────────────────┴───────────────────────┴──────────────────────┴───────────────────────┘
+ *                                                                         all bindings
+ *          connect             WELCOME             PORT_OPENED              answered
+ *   AWAY ──────────► HELLO ──────────────► OPENING ────────────► BINDING ───────────────► READY
+ *     ▲                │                      │                     │                       │
+ *     └────────────────┴──────────────────────┴─────────────────────┴───────────────────────┘
  *       the connection closes, an answer is an error or nonsense, the switch detaches the port
  *
  * AWAY: rings give nothing and take nothing. The timer tries again after 10 ms, then after twice as

@@ -6,8 +6,8 @@
  * away every privilege that the rest does not need. From there on it is one loop that waits for
  *
  *   signals       SIGINT, SIGTERM: end; SIGCHLD: the switch died
- *   the channel   the switch is ready, or asks for a next hop      keeper_switch.c,
- * keeper_resolve.c netlink       links, addresses, routes, neighbours changed     keeper_host.c
+ *   the channel   the switch is ready, or asks for a next hop      keeper_switch.c, keeper_resolve.c
+ *   netlink       links, addresses, routes, neighbours changed     keeper_host.c
  *   time          start the switch again; does it hang; systemd's watchdog
  *
  * Nothing in it waits long, but for opening AF_XDP sockets when a switch starts (xsk_open.c).
