@@ -187,7 +187,7 @@ static void hear_netlink(struct keeper *keeper)
     }
 }
 
-/* A device of the name is back, as another device to the kernel: the mux is loaded anew, and a new
+/* A device of the name is back, as another device to the kernel: the mux goes onto it, and a new
  * switch gets sockets on it. Applications see a restart, connections survive it. */
 static void serve_returned(struct keeper *keeper)
 {
@@ -199,26 +199,10 @@ static void serve_returned(struct keeper *keeper)
         if (!nic->returned)
             continue;
         nic->returned = false;
-        keeper__close_nic(nic);
-        if (keeper__open_nic(keeper, nic))
-            nic->gone = true;
-        else
-            reopened = true;
+        reopened |= !keeper__open_nic(keeper, nic);
     }
     if (reopened)
         keeper__kill_switch(keeper, "a NIC is back, and has to be handed over");
-}
-
-static void announce(struct keeper *keeper)
-{
-    char names[256] = "";
-
-    for (uint32_t i = 0; i < keeper->nic_count; i++)
-        snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", i ? ", " : "",
-                 keeper->nics[i].spec.device);
-    log_notice("ready: serving %s, applications at %s", names, keeper->control.path);
-    sd_notifyf(0, "READY=1\nSTATUS=Serving %s", names);
-    keeper->announced = true;
 }
 
 static uint64_t feed_watchdog(struct keeper *keeper, uint64_t now)
@@ -253,8 +237,6 @@ static void run(struct keeper *keeper)
 
         serve_returned(keeper);
         keeper__sync(keeper);
-        if (keeper->child.ready && !keeper->announced)
-            announce(keeper);
         count = epoll_wait(keeper->epoll_fd, events, 8, timeout);
         for (int i = 0; i < count; i++) {
             if (events[i].data.fd == keeper->signal_fd) {

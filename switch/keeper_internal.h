@@ -96,7 +96,8 @@ struct keeper {
 
 uint64_t keeper__now(void); /* CLOCK_MONOTONIC, ns */
 
-/* keeper_nic.c: NICs. Each returns 0, or -1 after it has logged why. */
+/* keeper_nic.c: NICs. Each returns 0, or -1 after it has logged why. Opening one that is gone
+ * serves the device that has its name now. */
 int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic);
 void keeper__close_nic(struct keeper_nic *nic);
 /* Opens the AF_XDP sockets of `nic` and hands them to the switch. */

@@ -34,10 +34,17 @@ int keeper__check_nic(const struct nic_spec *spec, const struct device *device)
 
 int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic)
 {
-    if (device_probe(&keeper->netlink, nic->spec.device, &nic->device) ||
-        keeper__check_nic(&nic->spec, &nic->device) ||
-        mux_attach(&nic->mux, &keeper->maps, &nic->device, &nic->spec))
+    struct device device;
+    int status;
+
+    if (device_probe(&keeper->netlink, nic->spec.device, &device) ||
+        keeper__check_nic(&nic->spec, &device))
         return -1;
+    status = nic->gone ? mux_attach_again(&nic->mux, &keeper->maps, &device, &nic->spec)
+                       : mux_attach(&nic->mux, &keeper->maps, &device, &nic->spec);
+    if (status)
+        return -1;
+    nic->device = device;
     nic->queue_count = nic->spec.queues ? nic->spec.queues : nic->device.queues;
     nic->bind_flags = 0;
     nic->gone = nic->returned = false;

@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -273,11 +274,25 @@ void keeper__stop_switch(struct keeper *keeper)
         keeper__kill_switch(keeper, "does not stop");
 }
 
+static void announce(struct keeper *keeper)
+{
+    char names[256] = "";
+
+    for (uint32_t i = 0; i < keeper->nic_count; i++)
+        snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", i ? ", " : "",
+                 keeper->nics[i].spec.device);
+    log_notice("ready: serving %s, applications at %s", names, keeper->control.path);
+    sd_notifyf(0, "READY=1\nSTATUS=Serving %s", names);
+    keeper->announced = true;
+}
+
 static void on_ready(struct keeper *keeper)
 {
     struct keeper_switch *child = &keeper->child;
 
     child->ready = true;
+    if (!keeper->announced)
+        announce(keeper);
     if (child->died_ns)
         log_notice("switch: serving again as process %d, %.0f ms after the last one ended (%u "
                    "restarts)",

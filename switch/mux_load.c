@@ -181,20 +181,17 @@ static int attach_link(struct mux_program *mux, const struct device *device, uin
     return 0;
 }
 
-static int attach_alone(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
-                        const struct attachment *const *modes, size_t mode_count)
+/* Holds the loaded program on the device in the first mode that it takes. */
+static int attach_loaded(struct mux_program *mux, const struct device *device,
+                         const struct nic_spec *spec)
 {
+    const struct attachment *modes[2];
+    size_t mode_count = choose_modes(device, spec, modes);
     const char *name = device->link.name;
-    int status = mux_bpf__load(mux->skeleton);
 
-    if (status) {
-        report_load_failure(name, -status);
-        return -1;
-    }
-    if (adopt_maps(maps, mux->skeleton))
-        return -1;
     for (size_t i = 0; i < mode_count; i++) {
-        status = attach_link(mux, device, modes[i]->flags);
+        int status = attach_link(mux, device, modes[i]->flags);
+
         if (!status) {
             mux->native = modes[i]->mode == ATTACH_NATIVE;
             return 0;
@@ -211,6 +208,18 @@ static int attach_alone(struct mux_program *mux, struct mux_maps *maps, const st
               "what there is",
               name);
     return -1;
+}
+
+static int attach_alone(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
+                        const struct nic_spec *spec)
+{
+    int status = mux_bpf__load(mux->skeleton);
+
+    if (status) {
+        report_load_failure(device->link.name, -status);
+        return -1;
+    }
+    return adopt_maps(maps, mux->skeleton) ? -1 : attach_loaded(mux, device, spec);
 }
 
 /* An instance of ours whose switch has not been heard of for long: its heartbeat is in a map of the
@@ -266,9 +275,10 @@ static void detach_stale(const struct device *device)
 }
 
 static int attach_shared(struct mux_program *mux, struct mux_maps *maps,
-                         const struct device *device, const struct attachment *const *modes,
-                         size_t mode_count)
+                         const struct device *device, const struct nic_spec *spec)
 {
+    const struct attachment *modes[2];
+    size_t mode_count = choose_modes(device, spec, modes);
     int status = -EOPNOTSUPP;
     const char *name = device->link.name;
 
@@ -303,11 +313,19 @@ static int attach_shared(struct mux_program *mux, struct mux_maps *maps,
     return adopt_maps(maps, mux->skeleton);
 }
 
+static int tell_mac(struct mux_program *mux, const struct device *device)
+{
+    int status = mux_set_mac(mux, device->link.mac);
+
+    if (status)
+        log_error("%s: the mux cannot be told the MAC address: %s", device->link.name,
+                  strerror(-status));
+    return status;
+}
+
 int mux_attach(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
                const struct nic_spec *spec)
 {
-    const struct attachment *modes[2];
-    size_t mode_count = choose_modes(device, spec, modes);
     int status;
 
     *mux = (struct mux_program){.link_fd = -1, .ifindex = device->link.ifindex};
@@ -315,19 +333,29 @@ int mux_attach(struct mux_program *mux, struct mux_maps *maps, const struct devi
     mux->skeleton = open_skeleton(maps, device->link.name);
     if (!mux->skeleton)
         return -1;
-    status = spec->share ? attach_shared(mux, maps, device, modes, mode_count)
-                         : attach_alone(mux, maps, device, modes, mode_count);
-    if (!status) {
-        status = mux_set_mac(mux, device->link.mac);
-        if (status)
-            log_error("%s: the mux cannot be told the MAC address: %s", device->link.name,
-                      strerror(-status));
-    }
+    status = spec->share ? attach_shared(mux, maps, device, spec)
+                         : attach_alone(mux, maps, device, spec);
+    if (!status)
+        status = tell_mac(mux, device);
     if (status) {
         mux_detach(mux);
         return -1;
     }
     return 0;
+}
+
+int mux_attach_again(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
+                     const struct nic_spec *spec)
+{
+    if (spec->share || !mux->skeleton) {
+        mux_detach(mux);
+        return mux_attach(mux, maps, device, spec);
+    }
+    if (mux->link_fd >= 0)
+        close(mux->link_fd);
+    mux->link_fd = -1;
+    mux->ifindex = device->link.ifindex;
+    return attach_loaded(mux, device, spec) || tell_mac(mux, device) ? -1 : 0;
 }
 
 void mux_detach(struct mux_program *mux)

@@ -48,6 +48,10 @@ void mux_log_init(void);
  * first. Returns 0, or -1 after it has logged why. */
 int mux_attach(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
                const struct nic_spec *spec);
+/* The same for a device that took the place of one that went away. Loads nothing anew, which takes
+ * a capability that the keeper has given away by then. */
+int mux_attach_again(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
+                     const struct nic_spec *spec);
 void mux_detach(struct mux_program *mux);
 
 /* Each returns 0 or a negative errno. */
