@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The operator's command: main.c finds the subcommand in a table, query.c asks the switch,
+ * status.c, tables.c and stats.c print, table.c lays columns out. */
+#ifndef MULTISTACK_COMMAND_H
+#define MULTISTACK_COMMAND_H
+
+#include "control_protocol.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What the command line asked for. */
+struct request {
+    const char *control; /* NULL: the default */
+    bool json;
+    bool watch;
+    uint64_t interval_s;
+};
+
+/* Subcommands. Each returns an exit status. */
+int status_command(const struct request *request);
+int ports_command(const struct request *request);
+int bindings_command(const struct request *request);
+int stats_command(const struct request *request);
+
+/* ── query.c ── */
+
+/* Connects and says hello. Returns the descriptor; or -1, and has said why. */
+int query_open(const struct request *request);
+
+/* All records of a subject, in memory of the caller's to free. Fields that the switch does not know
+ * are zero, those that we do not know are left out. */
+struct records {
+    void *data;
+    size_t count;
+};
+
+/* False: it has said why. `size`: of our struct for a record. */
+bool query(const struct request *request, int socket_fd, uint32_t subject, size_t size,
+           struct records *records);
+
+/* Connects, asks, closes. */
+bool query_once(const struct request *request, uint32_t subject, size_t size,
+                struct records *records);
+
+/* ── table.c ── */
+
+#define TABLE_COLUMNS_MAX 12
+#define TABLE_CELL_SIZE   80
+
+struct table {
+    size_t columns;
+    bool right[TABLE_COLUMNS_MAX]; /* aligned to the right: numbers */
+    size_t rows, room;
+    char (*cells)[TABLE_CELL_SIZE];
+};
+
+/* `heads` ends with NULL; a head that begins with '>' makes a column of numbers. */
+void table_begin(struct table *table, const char *const *heads);
+/* The next cell, row by row. */
+void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Prints and frees. */
+void table_end(struct table *table);
+
+#define TEXT_SIZE 32
+
+/* "1,234,567"; "12.3 MB" (of 1000); "2 d 3 h", "3 min 12 s"; return `text`. */
+const char *text_number(uint64_t number, char text[TEXT_SIZE]);
+const char *text_bytes(uint64_t bytes, char text[TEXT_SIZE]);
+const char *text_duration(uint64_t ns, char text[TEXT_SIZE]);
+/* A name from the switch, safe for a terminal. */
+const char *text_name(const char *name, char text[CONTROL_NAME_SIZE]);
+
+#endif
