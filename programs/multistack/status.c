@@ -53,7 +53,7 @@ static int print_json(const struct control_status_record *status, const struct r
     json_object(&json, NULL);
     json_string(&json, "version", status->version);
     json_string(&json, "instance", instance);
-    json_real(&json, "uptime_s", (double)(status->uptime_ns / 1000000) / 1000);
+    json_real(&json, "uptime_s", (double)status->uptime_ns / 1e9);
     json_number(&json, "switch_pid", status->switch_pid);
     json_number(&json, "keeper_pid", status->keeper_pid);
     json_number(&json, "restarts", status->restarts);

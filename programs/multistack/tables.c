@@ -38,7 +38,7 @@ static int ports_json(const struct records *ports)
         json_number(&json, "rx_ring_bytes", port[i].rx_size);
         json_number(&json, "tx_ring_bytes", port[i].tx_size);
         json_number(&json, "bindings", port[i].bindings);
-        json_real(&json, "age_s", (double)(port[i].age_ns / 1000000) / 1000);
+        json_real(&json, "age_s", (double)port[i].age_ns / 1e9);
         json_end(&json);
     }
     json_end(&json);
