@@ -274,13 +274,44 @@ static void detach_stale(const struct device *device)
     xdp_multiprog__close(multi);
 }
 
+/* Where the kernel refuses dispatchers, libxdp attaches the program alone and by netlink: it shares
+ * nothing then, and outlives us. */
+static bool is_in_dispatcher(const struct device *device)
+{
+    struct xdp_multiprog *multi = xdp_multiprog__get_from_ifindex((int)device->link.ifindex);
+    bool is;
+
+    if (libxdp_get_error(multi))
+        return false;
+    is = !xdp_multiprog__is_legacy(multi);
+    xdp_multiprog__close(multi);
+    return is;
+}
+
+static int attach_in_mode(struct mux_program *mux, const struct device *device,
+                          const struct attachment *mode)
+{
+    enum xdp_attach_mode libxdp_mode = mode->mode == ATTACH_NATIVE ? XDP_MODE_NATIVE : XDP_MODE_SKB;
+    int status = xdp_program__attach(mux->shared, (int)device->link.ifindex, libxdp_mode, 0);
+
+    mux->native = mode->mode == ATTACH_NATIVE;
+    if (!status && !is_in_dispatcher(device)) {
+        xdp_program__detach(mux->shared, (int)device->link.ifindex, libxdp_mode, 0);
+        status = -EOPNOTSUPP;
+    }
+    if (status)
+        log_notice("%s: no %s XDP through libxdp's dispatcher: %s: %s", device->link.name,
+                   mode->name, strerror(-status), library_reason());
+    return status;
+}
+
 static int attach_shared(struct mux_program *mux, struct mux_maps *maps,
                          const struct device *device, const struct nic_spec *spec)
 {
     const struct attachment *modes[2];
     size_t mode_count = choose_modes(device, spec, modes);
-    int status = -EOPNOTSUPP;
     const char *name = device->link.name;
+    int status = -EOPNOTSUPP;
 
     detach_stale(device);
     mux->shared = xdp_program__from_bpf_obj(mux->skeleton->obj, MUX_SECTION);
@@ -289,28 +320,20 @@ static int attach_shared(struct mux_program *mux, struct mux_maps *maps,
         mux->shared = NULL;
         return -1;
     }
-    for (size_t i = 0; i < mode_count && status; i++) {
-        status = xdp_program__attach(
-            mux->shared, (int)device->link.ifindex,
-            modes[i]->mode == ATTACH_NATIVE ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
-        mux->native = modes[i]->mode == ATTACH_NATIVE;
-        if (status)
-            log_notice("%s: no %s XDP through the dispatcher: %s: %s", name, modes[i]->name,
-                       strerror(-status), library_reason());
-    }
-    if (status == -EBUSY || status == -EEXIST) {
+    for (size_t i = 0; i < mode_count && status && status != -EBUSY; i++)
+        status = attach_in_mode(mux, device, modes[i]);
+    if (!status)
+        return adopt_maps(maps, mux->skeleton);
+    if (status == -EBUSY || status == -EEXIST)
         report_occupant(device, -status);
-    } else if (status) {
-        log_error("%s: libxdp's dispatcher cannot be attached; it needs bpffs (mount -t bpf bpf "
-                  "/sys/fs/bpf) and the package libxdp1",
+    else
+        log_error("%s: cannot be shared: libxdp's dispatcher needs bpffs (mount -t bpf bpf "
+                  "/sys/fs/bpf), the package libxdp1, and a kernel that lets programs extend "
+                  "others; without share=yes the mux has the NIC's XDP hook alone",
                   name);
-    }
-    if (status) {
-        xdp_program__close(mux->shared);
-        mux->shared = NULL;
-        return -1;
-    }
-    return adopt_maps(maps, mux->skeleton);
+    xdp_program__close(mux->shared);
+    mux->shared = NULL;
+    return -1;
 }
 
 static int tell_mac(struct mux_program *mux, const struct device *device)
