@@ -6,16 +6,19 @@
  * keeper checks what the switch asks (the switch might have been taken over), though it may only
  * ask for few things.
  *
- *   keeper                          switch
- *   CHANNEL_CONFIG           →              + listening socket, mux_bindings, mux_shared (each -1 →
- * absent) CHANNEL_NIC              →              once for each NIC CHANNEL_QUEUE            → once
- * for each queue: + AF_XDP socket, UMEM memfd CHANNEL_ADDRESS          →              each address
- * of the host, then whenever one comes or goes CHANNEL_START            → ←  CHANNEL_READY serving;
- * the keeper tells systemd ←  CHANNEL_RESOLVE   where does this destination go? CHANNEL_NEXT_HOP →
- *   CHANNEL_NEIGHBOR         →              the kernel learnt or lost a neighbour
- *   CHANNEL_ROUTES_CHANGED   →              whatever was resolved may be wrong now
- *   CHANNEL_LINK             →              MTU, MAC or state of a NIC changed
- *   CHANNEL_STOP             →              end in order
+ *   keeper                    switch
+ *   CHANNEL_CONFIG          →            + listening socket, mux_bindings, mux_shared
+ *   CHANNEL_NIC             →            once for each NIC: + mux_verdicts
+ *   CHANNEL_QUEUE           →            once for each of its queues: + AF_XDP socket, UMEM memfd
+ *   CHANNEL_ADDRESS         →            each address of the host, then as they come and go
+ *   CHANNEL_START           →
+ *                           ←  CHANNEL_READY      serving; the keeper tells systemd
+ *                           ←  CHANNEL_RESOLVE    where does this destination go?
+ *   CHANNEL_NEXT_HOP        →
+ *   CHANNEL_NEIGHBOR        →            the kernel learnt or lost a neighbour
+ *   CHANNEL_ROUTES_CHANGED  →            whatever was resolved may be wrong now
+ *   CHANNEL_LINK            →            MTU, MAC or state of a NIC changed
+ *   CHANNEL_STOP            →            end in order
  *
  * Either side's death closes the pair: the switch then ends, the keeper then starts another switch.
  */
@@ -80,6 +83,8 @@ struct channel_nic {
     uint32_t up;
     uint32_t is_virtual;
     uint32_t queue_count;
+    uint32_t verdict_cpus; /* values in one element of mux_verdicts; 0: this NIC has no mux */
+    uint32_t pad;
     uint8_t mac[6];
     uint8_t zero[2];
 };

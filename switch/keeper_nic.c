@@ -135,7 +135,9 @@ int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic)
         .up = link->up,
         .is_virtual = nic->device.is_virtual,
         .queue_count = nic->gone ? 0 : nic->queue_count,
+        .verdict_cpus = mux_verdict_cpus(),
     };
+    const int verdicts = mux_verdicts_fd(&nic->mux);
     int status;
 
     for (uint32_t i = 0; i < MUX_QUEUES_MAX; i++)
@@ -148,7 +150,7 @@ int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic)
         snprintf(message.copy_mode, sizeof(message.copy_mode), "%s",
                  nic->zero_copy ? "zero-copy" : "copy");
         memcpy(message.mac, link->mac, 6);
-        status = keeper__send_patiently(keeper, &message, NULL, 0);
+        status = keeper__send_patiently(keeper, &message, &verdicts, 1);
     }
     if (!status && !nic->gone)
         status = send_queues(keeper, nic, queues);

@@ -415,6 +415,18 @@ int mux_set_socket(struct mux_program *mux, uint32_t queue, int xsk_fd)
                                BPF_ANY);
 }
 
+int mux_verdicts_fd(const struct mux_program *mux)
+{
+    return bpf_map__fd(mux->skeleton->maps.mux_verdicts);
+}
+
+uint32_t mux_verdict_cpus(void)
+{
+    int cpus = libbpf_num_possible_cpus();
+
+    return cpus > 0 ? (uint32_t)cpus : 0;
+}
+
 int mux_set_address(const struct mux_maps *maps, const struct channel_ip *ip, uint32_t ifindex,
                     bool present)
 {

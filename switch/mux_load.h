@@ -57,6 +57,10 @@ void mux_detach(struct mux_program *mux);
 /* Each returns 0 or a negative errno. */
 int mux_set_mac(struct mux_program *mux, const uint8_t mac[6]);
 int mux_set_socket(struct mux_program *mux, uint32_t queue, int xsk_fd);
+/* The map of counted verdicts; the descriptor stays ours. */
+int mux_verdicts_fd(const struct mux_program *mux);
+/* How many values one element of it has: one for each processor that there may be. */
+uint32_t mux_verdict_cpus(void);
 int mux_set_address(const struct mux_maps *maps, const struct channel_ip *ip, uint32_t ifindex,
                     bool present);
 /* Forgets every binding, after the switch that made them is gone. */

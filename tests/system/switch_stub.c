@@ -64,6 +64,21 @@ static void take_config(struct stub *stub, const struct channel_config *config, 
                                                                               : "set");
 }
 
+static void take_nic(struct stub *stub, const struct channel_nic *nic, const int *fds)
+{
+    uint64_t values[1024] = {0};
+    uint32_t verdict = 0;
+    union bpf_attr lookup = {
+        .map_fd = (uint32_t)fds[0], .key = (uintptr_t)&verdict, .value = (uintptr_t)values};
+
+    log_notice("NIC %u: verdicts %s", nic->index,
+               nic->verdict_cpus && nic->verdict_cpus <= 1024 &&
+                       !syscall(SYS_bpf, BPF_MAP_LOOKUP_ELEM, &lookup, sizeof(lookup))
+                   ? "read"
+                   : strerror(errno));
+    stub->nics++;
+}
+
 static void take_queue(struct stub *stub, const struct channel_queue *queue, const int *fds)
 {
     void *rx = mmap(NULL, queue->rx.desc + queue->rx.entries * 16ULL, PROT_READ | PROT_WRITE,
@@ -144,7 +159,7 @@ static bool take(struct stub *stub, const void *bytes, const int *fds)
 
     switch (header->type) {
     case CHANNEL_CONFIG: take_config(stub, bytes, fds); break;
-    case CHANNEL_NIC: stub->nics++; break;
+    case CHANNEL_NIC: take_nic(stub, bytes, fds); break;
     case CHANNEL_QUEUE: take_queue(stub, bytes, fds); break;
     case CHANNEL_ADDRESS:
         stub->addresses++;

@@ -41,6 +41,7 @@ keep ''
 check 'the mux is on the NIC' xdp_there
 check 'it says which mode is really used' says 'nic0: afxdp, 2 queues, (native|generic) XDP, copy mode'
 check 'both queues are handed over' says 'started with 1 NICs, 2 queues'
+check 'and what the mux counts can be read' says 'NIC 0: verdicts read'
 check 'packet memory cannot be truncated' says 'queue 1 of NIC 0: .*memory mapped, truncation refused'
 check_not 'nor is any of it' says 'truncation possible'
 check_equal 'the control socket is its group'\''s' "$(stat -c '%a %G' "$MULTISTACK_CONTROL")" \
@@ -151,6 +152,13 @@ check_equal '--check-config takes what is good' \
 said=$(in_server "${AS_STRANGER[@]}" "$(command -v keeper_stub)" --nic nic0 \
     --control "$lab_dir/run/x.sock" 2>&1)
 check_match 'without privileges it names those that lack' "$said" 'CAP_NET_ADMIN.*CAP_BPF.*missing'
+
+# Not every kernel lets libxdp's dispatcher work; then sharing is refused, and nothing stays behind.
+said=$(in_server unshare --mount bash -c 'mount -t bpf bpf /sys/fs/bpf && exec "$@"' - timeout -s TERM 3 \
+    keeper_stub --nic nic0,share=yes --control "$MULTISTACK_CONTROL" 2>&1)
+check_match 'share=yes: through the dispatcher, or refused with the reason' "$said" \
+    'shared through libxdp|nic0: cannot be shared: .*bpffs'
+check_not 'share=yes: nothing is left on the NIC' xdp_there
 
 # ---- a program that is there already
 in_server ip link set nic0 xdpgeneric obj "$object" sec xdp || fail 'another XDP program on the NIC'
