@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of short inputs. Without the key nobody
+ * can tell what a value will be, nor find inputs that collide; so it serves for hash tables that
+ * strangers fill, and for initial sequence numbers (RFC 6528). The result for given bytes and key
+ * is the same on every machine. */
+#ifndef MULTISTACK_SIPHASH_H
+#define MULTISTACK_SIPHASH_H
+
+#include <endian.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct siphash_key {
+    uint64_t word[2];
+};
+
+static inline struct siphash_key siphash_key(const uint8_t bytes[16])
+{
+    struct siphash_key key;
+
+    memcpy(key.word, bytes, sizeof(key.word));
+    key.word[0] = le64toh(key.word[0]);
+    key.word[1] = le64toh(key.word[1]);
+    return key;
+}
+
+static inline uint64_t siphash__rotate(uint64_t value, unsigned bits)
+{
+    return value << bits | value >> (64 - bits);
+}
+
+static inline void siphash__round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[1] = siphash__rotate(v[1], 13) ^ v[0];
+    v[0] = siphash__rotate(v[0], 32);
+    v[2] += v[3];
+    v[3] = siphash__rotate(v[3], 16) ^ v[2];
+    v[0] += v[3];
+    v[3] = siphash__rotate(v[3], 21) ^ v[0];
+    v[2] += v[1];
+    v[1] = siphash__rotate(v[1], 17) ^ v[2];
+    v[2] = siphash__rotate(v[2], 32);
+}
+
+static inline void siphash__absorb(uint64_t v[4], uint64_t word)
+{
+    v[3] ^= word;
+    siphash__round(v);
+    siphash__round(v);
+    v[0] ^= word;
+}
+
+static inline uint64_t siphash(struct siphash_key key, const void *data, size_t size)
+{
+    uint64_t v[4] = {key.word[0] ^ 0x736f6d6570736575, key.word[1] ^ 0x646f72616e646f6d,
+                     key.word[0] ^ 0x6c7967656e657261, key.word[1] ^ 0x7465646279746573};
+    uint64_t last = (uint64_t)size << 56;
+    const uint8_t *at = data;
+
+    for (; size >= 8; at += 8, size -= 8) {
+        uint64_t word;
+
+        memcpy(&word, at, sizeof(word));
+        siphash__absorb(v, le64toh(word));
+    }
+    for (size_t i = 0; i < size; i++)
+        last |= (uint64_t)at[i] << (8 * i);
+    siphash__absorb(v, last);
+    v[2] ^= 0xff;
+    for (int i = 0; i < 4; i++)
+        siphash__round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+#endif

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Whole transfers between two stacks over bad wires: every byte arrives once, in order, unchanged,
+ * and both ends close. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "simulator.h"
+
+#define MINUTE UINT64_C(60000000)
+
+static struct sim_config plain(void)
+{
+    struct sim_config config = {
+        .seed = 1,
+        .family = 4,
+        .link = {{.delay_us = 1000, .rate = 20000, .queue_us = 5000},
+                 {.delay_us = 1000, .rate = 20000, .queue_us = 5000}},
+        .app = {{.to_send = 2000000, .to_receive = 1000000},
+                {.to_send = 1000000, .to_receive = 2000000}},
+    };
+
+    return config;
+}
+
+static void assert_nothing_left(struct sim *sim, int side)
+{
+    struct utcp_stats stats = {.size = sizeof(stats)};
+
+    utcp_stats(sim_stack(sim, side), &stats);
+    assert_int_equal(stats.connections, 0);
+    assert_int_equal(stats.time_wait, 0);
+}
+
+/* Runs to the end, checks, and returns the virtual time it took. */
+static uint64_t transfer(const struct sim_config *config)
+{
+    struct sim *sim = sim_new(config);
+    bool closed = sim_run(sim, 120 * MINUTE);
+    uint64_t time = sim_now(sim) - config->start;
+
+    for (int i = 0; i < 2; i++) {
+        struct sim_app *app = sim_app(sim, i);
+
+        if (!closed || app->failed || app->received != app->to_receive)
+            print_message("seed %lu side %d: closed %d error %d sent %lu received %lu\n",
+                          (unsigned long)config->seed, i, app->closed, app->error,
+                          (unsigned long)app->sent, (unsigned long)app->received);
+        assert_int_equal(app->error, 0);
+        assert_true(app->closed);
+        assert_int_equal(app->received, app->to_receive);
+        assert_int_equal(app->released, app->referred);
+        assert_nothing_left(sim, i);
+    }
+    sim_free(sim);
+    return time;
+}
+
+static void a_clean_wire_carries_both_directions(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    transfer(&config);
+}
+
+static void for_seeds(struct sim_config config, unsigned count)
+{
+    for (unsigned seed = 1; seed <= count; seed++) {
+        config.seed = seed;
+        transfer(&config);
+    }
+}
+
+static void set_links(struct sim_config *config, struct sim_link link)
+{
+    config->link[0] = config->link[1] = link;
+}
+
+static void set_sizes(struct sim_config *config, uint64_t from_0, uint64_t from_1)
+{
+    config->app[0].to_send = config->app[1].to_receive = from_0;
+    config->app[1].to_send = config->app[0].to_receive = from_1;
+}
+
+static void ipv6_carries_both_directions(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    config.family = 6;
+    transfer(&config);
+}
+
+static void losses_are_repaired(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    set_sizes(&config, 400000, 300000);
+    config.link[0].loss = config.link[1].loss = 50;
+    for_seeds(config, 10);
+}
+
+static void heavy_losses_are_repaired(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    set_sizes(&config, 40000, 30000);
+    config.link[0].loss = config.link[1].loss = 200;
+    for_seeds(config, 20);
+}
+
+static void reordering_does_no_harm(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    config.link[0].reorder = config.link[1].reorder = 100;
+    for_seeds(config, 5);
+}
+
+static void duplicates_do_no_harm(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    config.link[0].duplicate = config.link[1].duplicate = 200;
+    for_seeds(config, 5);
+}
+
+static void corrupted_packets_are_repaired(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    set_sizes(&config, 400000, 400000);
+    config.link[0].corrupt = config.link[1].corrupt = 50;
+    for_seeds(config, 10);
+}
+
+static const struct sim_link bad = {
+    .loss = 30,
+    .reorder = 50,
+    .duplicate = 30,
+    .corrupt = 10,
+    .delay_us = 3000,
+    .rate = 5000,
+    .queue_us = 20000,
+};
+
+static void everything_at_once(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    set_sizes(&config, 200000, 200000);
+    set_links(&config, bad);
+    for_seeds(config, 20);
+    config.family = 6;
+    for_seeds(config, 10);
+}
+
+static void everything_at_once_without_options(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    set_sizes(&config, 200000, 200000);
+    set_links(&config, bad);
+    config.stack[0].flags = UTCP_NO_TIMESTAMPS | UTCP_NO_WINDOW_SCALE;
+    for_seeds(config, 10);
+    config.stack[1].flags = UTCP_NO_TIMESTAMPS;
+    for_seeds(config, 10);
+}
+
+static void large_segments_are_cut(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    config.stack[0].offloads = UTCP_OFFLOAD_CHECKSUM | UTCP_OFFLOAD_SEGMENT;
+    config.link[0].cut = true;
+    config.link[0].loss = 10;
+    for_seeds(config, 5);
+}
+
+static void merged_segments_are_taken_whole(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        config.stack[i].offloads = UTCP_OFFLOAD_CHECKSUM | UTCP_OFFLOAD_SEGMENT;
+    set_links(&config, bad);
+    for_seeds(config, 10);
+}
+
+static void references_are_released_once(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    set_links(&config, bad);
+    set_sizes(&config, 500000, 500000);
+    config.app[0].by_reference = config.app[1].by_reference = true;
+    for_seeds(config, 10);
+}
+
+static void a_slow_reader_closes_the_window(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    config.stack[1].receive_buffer_max = 20000;
+    config.app[1].read_pause_us = 2000000;
+    set_sizes(&config, 300000, 1000);
+    transfer(&config);
+    set_links(&config, bad);
+    for_seeds(config, 5);
+}
+
+static void two_slow_readers_do_not_deadlock(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        config.stack[i].receive_buffer_max = 10000;
+        config.app[i].read_pause_us = 700000 + 300000 * (unsigned)i;
+        config.app[i].read_size = 5000;
+    }
+    set_links(&config, bad);
+    set_sizes(&config, 100000, 100000);
+    for_seeds(config, 10);
+}
+
+static void tiny_windows_work(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    config.stack[0].receive_buffer_max = config.stack[1].receive_buffer_max = 100;
+    set_sizes(&config, 5000, 5000);
+    for_seeds(config, 3);
+    set_links(&config, bad);
+    for_seeds(config, 5);
+}
+
+static void tiny_send_buffers_and_writes_work(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    config.stack[0].send_buffer_max = config.stack[1].send_buffer_max = 1000;
+    config.app[0].write_size = 37;
+    config.app[1].write_size = 501;
+    set_sizes(&config, 30000, 30000);
+    set_links(&config, bad);
+    for_seeds(config, 5);
+}
+
+static void a_full_sink_only_delays(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        config.link[i] = (struct sim_link){.delay_us = 500, .rate = 1000, .queue_us = 1};
+        config.stack[i].offloads = i ? 0 : UTCP_OFFLOAD_CHECKSUM | UTCP_OFFLOAD_SEGMENT;
+    }
+    set_sizes(&config, 300000, 300000);
+    for_seeds(config, 3);
+}
+
+static void little_memory_only_delays(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    config.stack[0].memory_max = config.stack[1].memory_max = 1;
+    set_sizes(&config, 100000, 100000);
+    set_links(&config, bad);
+    for_seeds(config, 5);
+}
+
+static void sequence_numbers_wrap(void **state)
+{
+    static const uint32_t first[] = {0xffffffff, 0xfffffffe, 0xfffff000,
+                                     0xffff0000, 0x7fffffff, 0x7ffff000};
+    struct sim_config config = plain();
+
+    (void)state;
+    set_sizes(&config, 300000, 100000);
+    set_links(&config, bad);
+    for (unsigned i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+        config.start = sim_start_for_iss(&config, first[i]);
+        for_seeds(config, 2);
+    }
+}
+
+static void both_may_open_at_once(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    config.both_connect = true;
+    set_sizes(&config, 50000, 50000);
+    transfer(&config);
+    set_links(&config, bad);
+    for_seeds(config, 20);
+}
+
+/* Every pair of ways to close, over a good wire and a bad one. */
+static void every_order_of_closing_ends(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 9; way++) {
+        struct sim_config config = plain();
+
+        config.app[0].close = (enum sim_close)(way / 3);
+        config.app[1].close = (enum sim_close)(way % 3);
+        if (way == 8) /* both would wait for the other */
+            continue;
+        set_sizes(&config, 20000, 10000);
+        transfer(&config);
+        set_links(&config, bad);
+        for_seeds(config, 10);
+    }
+}
+
+static void nothing_to_say_is_fine(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    set_sizes(&config, 0, 0);
+    transfer(&config);
+    set_links(&config, bad);
+    for_seeds(config, 10);
+}
+
+/* A path narrower than both ends think: found by ICMP. */
+static void a_narrow_path_is_found(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    config.link[0].mtu = 1300;
+    set_sizes(&config, 200000, 1000);
+    transfer(&config);
+    config.family = 6;
+    transfer(&config);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_clean_wire_carries_both_directions),
+        cmocka_unit_test(ipv6_carries_both_directions),
+        cmocka_unit_test(losses_are_repaired),
+        cmocka_unit_test(heavy_losses_are_repaired),
+        cmocka_unit_test(reordering_does_no_harm),
+        cmocka_unit_test(duplicates_do_no_harm),
+        cmocka_unit_test(corrupted_packets_are_repaired),
+        cmocka_unit_test(everything_at_once),
+        cmocka_unit_test(everything_at_once_without_options),
+        cmocka_unit_test(large_segments_are_cut),
+        cmocka_unit_test(merged_segments_are_taken_whole),
+        cmocka_unit_test(references_are_released_once),
+        cmocka_unit_test(a_slow_reader_closes_the_window),
+        cmocka_unit_test(two_slow_readers_do_not_deadlock),
+        cmocka_unit_test(tiny_windows_work),
+        cmocka_unit_test(tiny_send_buffers_and_writes_work),
+        cmocka_unit_test(a_full_sink_only_delays),
+        cmocka_unit_test(little_memory_only_delays),
+        cmocka_unit_test(sequence_numbers_wrap),
+        cmocka_unit_test(both_may_open_at_once),
+        cmocka_unit_test(every_order_of_closing_ends),
+        cmocka_unit_test(nothing_to_say_is_fine),
+        cmocka_unit_test(a_narrow_path_is_found),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

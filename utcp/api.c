@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the application does with a connection: RFC 9293 section 3.10.1 to 3.10.6. */
+#include <errno.h>
+#include <string.h>
+
+#include "utcp_internal.h"
+
+static void set_now(struct utcp *stack, uint64_t now)
+{
+    if (now > stack->now)
+        stack->now = now;
+}
+
+static bool ended(const struct utcp_conn *conn)
+{
+    return conn->state == UTCP_CLOSED;
+}
+
+static size_t readable(const struct utcp_conn *conn)
+{
+    return conn->receive.next - conn->receive.read;
+}
+
+/* What a read says when there is nothing to read. */
+static ptrdiff_t nothing_to_read(const struct utcp_conn *conn)
+{
+    if (conn->error)
+        return conn->error;
+    return conn->peer_fin_taken || ended(conn) ? 0 : -EAGAIN;
+}
+
+static void consume(struct utcp_conn *conn, size_t size)
+{
+    utcp__recvbuf_consume(&conn->receive, &conn->stack->pool, size);
+    if (utcp__window_to_update(conn))
+        utcp__want_output(conn);
+}
+
+static int may_write(const struct utcp_conn *conn)
+{
+    if (conn->error)
+        return conn->error;
+    if (conn->fin_queued)
+        return -EPIPE;
+    return ended(conn) ? -ENOTCONN : 0;
+}
+
+/* The application lets go. */
+static void disown(struct utcp_conn *conn)
+{
+    conn->owned = false;
+    conn->events = 0;
+    list_remove(&conn->event_link);
+}
+
+static bool valid_pair(const struct utcp_endpoint *local, const struct utcp_endpoint *remote)
+{
+    return (local->family == 4 || local->family == 6) && local->family == remote->family &&
+           !local->zero && !remote->zero && local->port && remote->port &&
+           utcp__address_is_unicast(local) && utcp__address_is_unicast(remote) &&
+           memcmp(local, remote, sizeof(*local)) != 0;
+}
+
+/* A buffer that lets a window's worth be in flight and as much again be ready. */
+uint32_t utcp__send_limit(const struct utcp_conn *conn)
+{
+    uint32_t wanted = max_u32(UTCP_SEND_INITIAL, 2 * min_u32(conn->cc.cwnd, UINT32_C(1) << 29));
+
+    return min_u32(wanted, conn->stack->send_max);
+}
+
+struct utcp_conn *utcp_accept(struct utcp_listener *listener, uint64_t now)
+{
+    struct utcp_conn *conn;
+
+    set_now(listener->stack, now);
+    if (list_empty(&listener->ready))
+        return NULL;
+    conn = list_member(listener->ready.next, struct utcp_conn, owner_link);
+    list_remove(&conn->owner_link);
+    listener->pending--;
+    conn->listener = NULL;
+    conn->owned = true;
+    if (conn->events)
+        utcp__event(conn, 0); /* what happened before it had an owner */
+    return conn;
+}
+
+int utcp_connect(struct utcp *stack, uint64_t now, const struct utcp_endpoint *local,
+                 const struct utcp_endpoint *remote, void *user, struct utcp_conn **result)
+{
+    struct utcp_conn *conn;
+
+    set_now(stack, now);
+    if (!valid_pair(local, remote))
+        return -EINVAL;
+    if (utcp__find(stack, local, remote))
+        return -EADDRINUSE;
+    conn = utcp__conn_new(stack, local, remote);
+    utcp__reap(stack);
+    if (conn == NULL)
+        return stack->connections >= stack->connections_max ? -ENOBUFS : -ENOMEM;
+    conn->owned = true;
+    conn->user = user;
+    utcp__conn_choose_iss(conn, 0);
+    utcp__conn_set_state(conn, UTCP_SYN_SENT);
+    conn->syn_due = true;
+    utcp__timers_update(conn, false);
+    utcp__want_output(conn);
+    *result = conn;
+    return 0;
+}
+
+void utcp_set_user(struct utcp_conn *conn, void *user)
+{
+    conn->user = user;
+}
+
+void *utcp_user(const struct utcp_conn *conn)
+{
+    return conn->user;
+}
+
+ptrdiff_t utcp_read(struct utcp_conn *conn, uint64_t now, void *buffer, size_t size)
+{
+    uint8_t *to = buffer;
+    size_t done = 0;
+
+    set_now(conn->stack, now);
+    if (readable(conn) == 0)
+        return nothing_to_read(conn);
+    while (done < size) {
+        const uint8_t *data;
+        size_t part = utcp__recvbuf_peek(&conn->receive, &data);
+
+        if (part == 0)
+            break;
+        if (part > size - done)
+            part = size - done;
+        memcpy(to + done, data, part);
+        utcp__recvbuf_consume(&conn->receive, &conn->stack->pool, part);
+        done += part;
+    }
+    consume(conn, 0);
+    return (ptrdiff_t)done;
+}
+
+ptrdiff_t utcp_peek(struct utcp_conn *conn, const uint8_t **data)
+{
+    if (readable(conn) == 0)
+        return nothing_to_read(conn);
+    return (ptrdiff_t)utcp__recvbuf_peek(&conn->receive, data);
+}
+
+void utcp_consume(struct utcp_conn *conn, uint64_t now, size_t size)
+{
+    set_now(conn->stack, now);
+    consume(conn, size < readable(conn) ? size : readable(conn));
+}
+
+size_t utcp_readable(const struct utcp_conn *conn)
+{
+    return readable(conn);
+}
+
+ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, size_t size)
+{
+    uint32_t limit = utcp__send_limit(conn);
+    int error = may_write(conn);
+    size_t space, done;
+
+    set_now(conn->stack, now);
+    if (error)
+        return error;
+    if (size == 0)
+        return 0;
+    space = conn->send.copied < limit ? limit - (size_t)conn->send.copied : 0;
+    done = utcp__sendbuf_copy(&conn->send, &conn->stack->pool, data, size < space ? size : space);
+    if (done < size) {
+        if (conn->send.una == conn->send.end)
+            return -ENOMEM; /* not even the first block: nothing would wake the writer */
+        conn->write_blocked = true;
+    }
+    if (done == 0)
+        return -EAGAIN;
+    utcp__timers_update(conn, false);
+    utcp__want_output(conn);
+    return (ptrdiff_t)done;
+}
+
+int utcp_write_ref(struct utcp_conn *conn, uint64_t now, const void *data, size_t size,
+                   void (*release)(void *owner), void *owner)
+{
+    int error = may_write(conn);
+
+    set_now(conn->stack, now);
+    if (error)
+        return error;
+    if (size == 0) {
+        if (release)
+            release(owner);
+        return 0;
+    }
+    if (conn->send.references >= UTCP_REFERENCES_MAX) {
+        conn->write_blocked = true;
+        return -EAGAIN;
+    }
+    if (!utcp__sendbuf_refer(&conn->send, data, size, release, owner))
+        return -ENOMEM;
+    utcp__timers_update(conn, false);
+    utcp__want_output(conn);
+    return 0;
+}
+
+size_t utcp_unacknowledged(const struct utcp_conn *conn)
+{
+    return conn->send.end - conn->send.una;
+}
+
+void utcp_shutdown(struct utcp_conn *conn, uint64_t now)
+{
+    set_now(conn->stack, now);
+    if (!ended(conn) && !conn->fin_queued)
+        utcp__conn_finish(conn);
+}
+
+/* Whether the peer is still to be told that its data were not read. */
+static bool unread_matters(const struct utcp_conn *conn)
+{
+    return readable(conn) > 0 &&
+           (conn->state == UTCP_ESTABLISHED || conn->state == UTCP_FIN_WAIT_1 ||
+            conn->state == UTCP_FIN_WAIT_2 || conn->state == UTCP_CLOSE_WAIT);
+}
+
+void utcp_close(struct utcp_conn *conn, uint64_t now)
+{
+    struct utcp *stack = conn->stack;
+
+    set_now(stack, now);
+    disown(conn);
+    if (ended(conn)) {
+        utcp__conn_free(conn);
+        return;
+    }
+    if (conn->state == UTCP_SYN_SENT) {
+        utcp__conn_end(conn, 0);
+    } else if (unread_matters(conn)) {
+        utcp__conn_reset(conn, 0);
+    } else {
+        if (!conn->fin_queued)
+            utcp__conn_finish(conn);
+        utcp__recvbuf_dispose(&conn->receive, &stack->pool);
+        if (conn->state == UTCP_TIME_WAIT)
+            list_append(&stack->time_wait, &conn->owner_link);
+        else
+            utcp__timer_life(conn); /* FIN-WAIT-2 does not last for an orphan */
+    }
+    utcp__reap(stack);
+}
+
+void utcp_abort(struct utcp_conn *conn, uint64_t now)
+{
+    struct utcp *stack = conn->stack;
+
+    set_now(stack, now);
+    disown(conn);
+    if (ended(conn)) {
+        utcp__conn_free(conn);
+        return;
+    }
+    utcp__conn_reset(conn, 0);
+    utcp__reap(stack);
+}
+
+int utcp_error(const struct utcp_conn *conn)
+{
+    return conn->error;
+}
+
+int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t value)
+{
+    switch (option) {
+    case UTCP_OPTION_NODELAY: conn->nodelay = value != 0; break;
+    case UTCP_OPTION_CORK: conn->cork = value != 0; break;
+    case UTCP_OPTION_KEEPALIVE_US:
+        if (value > UINT64_MAX / 2)
+            return -EINVAL;
+        conn->keepalive_us = value;
+        conn->probes = 0;
+        if (!ended(conn))
+            utcp__timer_life(conn);
+        break;
+    case UTCP_OPTION_USER_TIMEOUT_US:
+        if (value > UINT64_MAX / 2)
+            return -EINVAL;
+        conn->user_timeout_us = value;
+        if (value && conn->waiting_since && !ended(conn))
+            utcp__timer_set(conn, TIMER_USER, conn->waiting_since + value);
+        else
+            utcp__timer_stop(conn, TIMER_USER);
+        break;
+    default: return -EINVAL;
+    }
+    utcp__want_output(conn);
+    return 0;
+}

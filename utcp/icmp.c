@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ICMP errors about segments of ours (RFC 5927). Anybody can forge them, so one counts only when
+ * the sequence number that it quotes is in flight; and what it can do is bounded. */
+#include "utcp_internal.h"
+
+/* RFC 1191 section 7: MTUs that networks have, for routers that do not tell theirs. */
+static uint32_t plateau_below(uint32_t mtu)
+{
+    static const uint16_t plateaus[] = {32000, 17914, 8166, 4352, 2002, 1492, 1006, 576};
+
+    for (unsigned i = 0; i < sizeof(plateaus) / sizeof(plateaus[0]); i++)
+        if (plateaus[i] < mtu)
+            return plateaus[i];
+    return UTCP_MTU_MIN_IPV4;
+}
+
+/* Path MTU discovery, RFC 1191 and RFC 8201. That the segment was too long says nothing about
+ * congestion: it is cut and sent again, the window stays. */
+static void lower_path_mtu(struct utcp_conn *conn, uint32_t mtu)
+{
+    uint32_t floor = conn->local.family == 4 ? UTCP_MTU_MIN_IPV4 : UTCP_MTU_MIN_IPV6;
+
+    if (mtu == 0)
+        mtu = plateau_below(conn->path_mtu);
+    if (mtu < floor)
+        mtu = floor;
+    if (mtu >= conn->path_mtu)
+        return;
+    conn->path_mtu = (uint16_t)mtu;
+    utcp__conn_update_mss(conn);
+    if (utcp__synchronized(conn))
+        utcp__recovery_resend(conn);
+}
+
+void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error)
+{
+    struct utcp_conn *conn = utcp__find(stack, &error->local, &error->remote);
+
+    if (conn == NULL) {
+        stack->stats.dropped_no_connection++;
+        return;
+    }
+    if (seq_before(error->seq, conn->snd_una) || !seq_before(error->seq, conn->snd_max)) {
+        stack->stats.dropped_unacceptable++;
+        return;
+    }
+    if (error->too_big)
+        lower_path_mtu(conn, error->mtu);
+    else if (error->error && conn->state == UTCP_SYN_SENT)
+        utcp__conn_end(conn, error->error);
+    else if (error->error) /* RFC 5461: it may pass; if not, this is why */
+        conn->soft_error = error->error;
+}

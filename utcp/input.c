@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Segments that come in. The steps for a connection past SYN-SENT are those of RFC 9293 section
+ * 3.10.7.4, in its order, each a function: sequence number (with PAWS), RST, SYN, ACK, text, FIN.
+ * (Its third, security, has been without meaning for decades; its sixth, URG, is that urgent data
+ * are data like any, RFC 6093 section 6.) A step returns false when the segment ends there. */
+#include <errno.h>
+
+#include "utcp_internal.h"
+
+static uint32_t segment_size(const struct utcp_segment *segment)
+{
+    return segment->length + !!(segment->flags & TCP_SYN) + !!(segment->flags & TCP_FIN);
+}
+
+static void acknowledge_now(struct utcp_conn *conn)
+{
+    conn->ack_now = true;
+    utcp__want_output(conn);
+}
+
+/* Answers what was not acceptable. What occupies sequence numbers is answered always (the peer
+ * waits for it), a bare ACK within limits: two ends that disagree would go on forever. */
+static bool refuse(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    conn->stack->stats.dropped_unacceptable++;
+    if (segment_size(segment))
+        acknowledge_now(conn);
+    else
+        utcp__challenge_ack(conn);
+    return false;
+}
+
+void utcp__challenge_ack(struct utcp_conn *conn)
+{
+    uint64_t now = conn->stack->now;
+
+    if (now >= conn->challenge_until) {
+        conn->challenge_until = now + UTCP_CHALLENGE_PERIOD;
+        conn->challenges = 0;
+    }
+    if (conn->challenges >= UTCP_CHALLENGE_MAX)
+        return;
+    conn->challenges++;
+    conn->stack->stats.challenge_acks++;
+    acknowledge_now(conn);
+}
+
+/* ── First: sequence number ────────────────────────────────────────────────────────────────── */
+
+/* RFC 7323 section 5.3 R1. A value from before the peer's clock wrapped, after so long an idle time
+ * that nobody can tell, is taken for new (section 5.5). */
+static bool too_old(const struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    return (int32_t)(segment->options.ts_value - conn->ts_recent) < 0 &&
+           conn->stack->now - conn->ts_recent_at < UTCP_PAWS_IDLE;
+}
+
+static bool check_timestamp(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    if (!conn->timestamps || segment->flags & TCP_RST)
+        return true;
+    if (!segment->options.has_timestamps) { /* RFC 7323 section 3.2 */
+        conn->stack->stats.dropped_unacceptable++;
+        return false;
+    }
+    return too_old(conn, segment) ? refuse(conn, segment) : true;
+}
+
+/* Any of the segment's sequence numbers lies in the window, or it has none and stands in it or at
+ * one of its ends (a bare ACK that follows a full window of data, some of which was lost, stands at
+ * the far one). With a window of zero what stands at its beginning is let in as well, for the sake
+ * of its ACK, RST and FIN; trim() takes the rest away. */
+static bool in_window(const struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    uint32_t next = utcp__rcv_nxt(conn), size = segment_size(segment);
+
+    if (segment->seq == next)
+        return true;
+    if (size == 0)
+        return seq_before(next, segment->seq) && seq_up_to(segment->seq, conn->rcv_adv);
+    return seq_before(segment->seq, conn->rcv_adv) && seq_before(next, segment->seq + size);
+}
+
+/* Cuts off what was received already, and what lies beyond the window. */
+static void trim(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    uint32_t next = utcp__rcv_nxt(conn), room;
+
+    if (segment->flags & TCP_SYN) /* the SYN step deals with it */
+        return;
+    if (seq_before(segment->seq, next)) {
+        uint32_t old = min_u32(next - segment->seq, segment->length);
+
+        segment->payload += old;
+        segment->length -= old;
+        segment->seq += old;
+        acknowledge_now(conn); /* the peer sends what we have */
+    }
+    room = seq_before(segment->seq, conn->rcv_adv) ? conn->rcv_adv - segment->seq : 0;
+    if (segment->length > room) {
+        segment->length = room;
+        segment->flags &= (uint8_t)~TCP_FIN;
+        acknowledge_now(conn); /* a window probe wants an answer */
+    }
+}
+
+/* In TIME-WAIT the peer's FIN, when it comes again, starts the time anew. */
+static void time_wait_again(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    if (conn->state == UTCP_TIME_WAIT && segment->flags & TCP_FIN &&
+        segment->seq + segment_size(segment) == utcp__rcv_nxt(conn))
+        utcp__timer_life(conn);
+}
+
+static bool step_sequence(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    if (!check_timestamp(conn, segment))
+        return false;
+    if (!in_window(conn, segment)) {
+        if (segment->flags & TCP_RST) {
+            conn->stack->stats.dropped_unacceptable++;
+            return false;
+        }
+        if (conn->state == UTCP_SYN_RECEIVED && segment->flags & TCP_SYN &&
+            segment->seq == conn->irs)
+            return true; /* step_syn() knows it */
+        time_wait_again(conn, segment);
+        return refuse(conn, segment);
+    }
+    /* RFC 7323 section 4.3: only what covers the last ACK moves TS.Recent, so that segments out of
+     * order cannot poison it. */
+    if (conn->timestamps && segment->options.has_timestamps && !(segment->flags & TCP_RST) &&
+        seq_up_to(segment->seq, conn->last_ack)) {
+        conn->ts_recent = segment->options.ts_value;
+        conn->ts_recent_at = conn->stack->now;
+    }
+    trim(conn, segment);
+    return true;
+}
+
+/* ── Second: RST ───────────────────────────────────────────────────────────────────────────── */
+
+/* RFC 5961 section 3.2: only the exact sequence number ends the connection; a guess within the
+ * window is asked to prove itself. */
+static bool step_reset(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    if (!(segment->flags & TCP_RST))
+        return true;
+    if (conn->state == UTCP_TIME_WAIT) /* RFC 1337 */
+        return false;
+    if (segment->seq != utcp__rcv_nxt(conn)) {
+        conn->stack->stats.dropped_unacceptable++;
+        utcp__challenge_ack(conn);
+        return false;
+    }
+    conn->stack->stats.resets_in++;
+    switch (conn->state) {
+    case UTCP_SYN_RECEIVED: utcp__conn_end(conn, conn->passive ? 0 : -ECONNREFUSED); break;
+    case UTCP_CLOSING:
+    case UTCP_LAST_ACK:
+        utcp__conn_end(conn, conn->send.una == conn->send.end ? 0 : -ECONNRESET);
+        break;
+    default: utcp__conn_end(conn, -ECONNRESET); break;
+    }
+    return false;
+}
+
+/* ── Fourth: SYN ───────────────────────────────────────────────────────────────────────────── */
+
+static bool step_syn(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    if (!(segment->flags & TCP_SYN))
+        return true;
+    if (conn->state == UTCP_SYN_RECEIVED && segment->seq == conn->irs) {
+        if (segment->flags & TCP_ACK) { /* of a simultaneous open: without the SYN it is in order */
+            segment->flags &= (uint8_t) ~(TCP_SYN | TCP_FIN);
+            segment->length = 0;
+            segment->seq++;
+            segment->window >>= conn->send_scale; /* a SYN's is not scaled */
+            return true;
+        }
+        conn->syn_due = true; /* the peer has not seen our SYN-ACK */
+        utcp__want_output(conn);
+        return false;
+    }
+    conn->stack->stats.dropped_unacceptable++;
+    if (conn->state == UTCP_SYN_RECEIVED && conn->passive) {
+        utcp__conn_end(conn, 0); /* back to LISTEN */
+        return false;
+    }
+    utcp__challenge_ack(conn); /* RFC 5961 section 4.2 */
+    return false;
+}
+
+/* ── Fifth: ACK ────────────────────────────────────────────────────────────────────────────── */
+
+static bool establish(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    if (!seq_before(conn->iss, segment->ack) || seq_before(conn->snd_max, segment->ack)) {
+        conn->stack->stats.dropped_unacceptable++;
+        utcp__reply(conn->stack, &conn->local, &conn->remote, TCP_RST, segment->ack, 0);
+        return false;
+    }
+    if (conn->retries == 0 && conn->rtt.timed_at)
+        utcp__rtt_sample(&conn->rtt, conn->stack->now - conn->rtt.timed_at);
+    conn->rtt.timed_at = 0;
+    conn->snd_una = conn->iss + 1;
+    conn->syn_due = false;
+    utcp__conn_established(conn, segment);
+    return true;
+}
+
+/* A round-trip time that this acknowledgment of new data tells, or 0. The timed segment was sent
+ * once only (Karn); else the echoed timestamp says which copy is answered, in milliseconds. */
+static uint64_t take_rtt(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    struct utcp_rtt *rtt = &conn->rtt;
+    uint64_t sample = 0;
+
+    if (rtt->timed_at) {
+        if (seq_before(segment->ack, rtt->timed_seq))
+            return 0;
+        sample = conn->stack->now - rtt->timed_at;
+        rtt->timed_at = 0;
+    } else if (conn->timestamps && segment->options.ts_echo) {
+        int32_t age = (int32_t)(utcp__timestamp_now(conn) - segment->options.ts_echo);
+
+        if (age < 0 || (uint64_t)age * UTCP_MS > UTCP_RTO_MAX) /* no clock of ours said that */
+            return 0;
+        sample = (uint64_t)age * UTCP_MS;
+    } else {
+        return 0;
+    }
+    utcp__rtt_sample(rtt, sample);
+    return sample ? sample : 1;
+}
+
+/* Our FIN is acknowledged. */
+static void fin_acknowledged(struct utcp_conn *conn)
+{
+    conn->fin_acked = true;
+    switch (conn->state) {
+    case UTCP_FIN_WAIT_1: utcp__conn_set_state(conn, UTCP_FIN_WAIT_2); break;
+    case UTCP_CLOSING: utcp__conn_time_wait(conn); break;
+    case UTCP_LAST_ACK: utcp__conn_end(conn, 0); break;
+    default: break;
+    }
+}
+
+static uint64_t send_room_event_at(const struct utcp_conn *conn)
+{
+    return utcp__send_limit(conn) / 4 * 3;
+}
+
+/* Data, or the FIN, were acknowledged for the first time. */
+static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    uint32_t in_flight = utcp__in_flight(conn), bytes = segment->ack - conn->snd_una;
+    uint64_t left = conn->send.end - conn->send.una;
+    bool fin = conn->fin_queued && !conn->fin_acked && bytes > left;
+    uint64_t rtt_us = take_rtt(conn, segment);
+
+    utcp__sendbuf_acknowledge(&conn->send, &conn->stack->pool, bytes - fin);
+    conn->snd_una = segment->ack;
+    if (seq_before(conn->snd_nxt, conn->snd_una))
+        conn->snd_nxt = conn->snd_una;
+    if (seq_before(conn->small_end, conn->snd_una))
+        conn->small_end = conn->snd_una;
+    utcp__recovery_acked(conn, bytes, in_flight, rtt_us);
+    conn->retries = 0;
+    conn->rtt.backoff = 0;
+    conn->soft_error = 0;
+    utcp__timers_update(conn, true);
+    if (conn->write_blocked && conn->send.copied <= send_room_event_at(conn) &&
+        conn->send.references < UTCP_REFERENCES_MAX) {
+        conn->write_blocked = false;
+        utcp__event(conn, UTCP_WRITABLE);
+    }
+    if (left && conn->send.una == conn->send.end)
+        utcp__event(conn, UTCP_SENT);
+    utcp__want_output(conn);
+    if (fin)
+        fin_acknowledged(conn);
+}
+
+/* RFC 5681 section 2: the definition of a duplicate. */
+static bool is_duplicate(const struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    return segment->ack == conn->snd_una && utcp__in_flight(conn) > 0 && segment->length == 0 &&
+           !(segment->flags & TCP_FIN) &&
+           (uint32_t)segment->window << conn->send_scale == conn->snd_wnd;
+}
+
+static void update_window(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    uint32_t window = (uint32_t)segment->window << conn->send_scale;
+
+    if (!seq_before(conn->snd_wl1, segment->seq) &&
+        !(conn->snd_wl1 == segment->seq && seq_up_to(conn->snd_wl2, segment->ack)))
+        return;
+    if (window != conn->snd_wnd)
+        utcp__want_output(conn);
+    /* An open window ends probing, and what was learnt by it is no sign of a bad path. */
+    if (conn->snd_wnd == 0 && window && utcp__in_flight(conn) == 0) {
+        conn->rtt.backoff = 0;
+        utcp__timer_stop(conn, TIMER_RETRANSMIT);
+    }
+    conn->snd_wnd = window;
+    conn->snd_wnd_max = max_u32(conn->snd_wnd_max, window);
+    conn->snd_wl1 = segment->seq;
+    conn->snd_wl2 = segment->ack;
+}
+
+/* A peer that answers probes of its closed window is alive (RFC 9293 section 3.8.6.1); only for a
+ * connection that nobody waits for, patience has an end. */
+static void heard(struct utcp_conn *conn)
+{
+    conn->heard_at = conn->stack->now;
+    conn->probes = 0;
+    if (!utcp__orphan(conn) && (conn->snd_wnd == 0 || utcp__in_flight(conn) == 0))
+        conn->retries = 0;
+}
+
+static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    if (!(segment->flags & TCP_ACK)) {
+        conn->stack->stats.dropped_unacceptable++;
+        return false;
+    }
+    if (conn->state == UTCP_SYN_RECEIVED && !establish(conn, segment))
+        return false;
+    /* RFC 5961 section 5.2: neither of what was never sent, nor older than any window was wide. */
+    if (seq_before(conn->snd_max, segment->ack) ||
+        seq_before(segment->ack, conn->snd_una - conn->snd_wnd_max)) {
+        conn->stack->stats.dropped_unacceptable++;
+        utcp__challenge_ack(conn);
+        return false;
+    }
+    heard(conn);
+    if (seq_before(segment->ack, conn->snd_una))
+        return true; /* old, and so is its window */
+    if (is_duplicate(conn, segment))
+        utcp__recovery_duplicate(conn);
+    if (segment->ack != conn->snd_una)
+        acknowledged(conn, segment);
+    if (conn->state == UTCP_CLOSED || conn->state == UTCP_TIME_WAIT)
+        return conn->state != UTCP_CLOSED;
+    update_window(conn, segment);
+    return true;
+}
+
+/* ── Seventh: text ─────────────────────────────────────────────────────────────────────────── */
+
+/* An ACK for each second full segment, for the others within the delay (RFC 9293 section 3.8.6.3).
+ * A merged segment counts as what it was made of. */
+static void acknowledge_later(struct utcp_conn *conn, uint32_t bytes)
+{
+    uint32_t segments;
+
+    if (bytes > conn->segment_seen)
+        conn->segment_seen = (uint16_t)min_u32(bytes, conn->receive_mss);
+    segments = bytes / conn->segment_seen;
+    conn->segments_unacked = (uint8_t)min_u32(conn->segments_unacked + segments, UINT8_MAX);
+    if (conn->segments_unacked >= 2) {
+        acknowledge_now(conn);
+        return;
+    }
+    if (!utcp__timer_runs(conn, TIMER_ACK))
+        utcp__timer_set(conn, TIMER_ACK, conn->stack->now + UTCP_DELAYED_ACK);
+}
+
+/* An application that reads as fast as data come gets a wider window, for the path may need it. */
+static void widen_window(struct utcp_conn *conn, uint32_t bytes)
+{
+    uint64_t unread = conn->receive.next - conn->receive.read;
+
+    conn->receive_seen += bytes;
+    if (conn->receive_seen < conn->receive_limit)
+        return;
+    conn->receive_seen = 0;
+    if (unread <= conn->receive_limit / 2)
+        conn->receive_limit = min_u32(2 * conn->receive_limit, conn->stack->receive_max);
+}
+
+/* Data behind the peer's FIN are none. */
+static void cut_at_fin(const struct utcp_conn *conn, uint64_t offset, struct utcp_segment *segment)
+{
+    if (conn->peer_fin_known && offset + segment->length > conn->peer_fin)
+        segment->length = offset < conn->peer_fin ? (uint32_t)(conn->peer_fin - offset) : 0;
+}
+
+static void store(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    struct utcp_recvbuf *receive = &conn->receive;
+    uint64_t before = receive->next;
+    uint64_t offset = before + (segment->seq - utcp__rcv_nxt(conn));
+    bool holes = receive->pending.count > 0;
+    uint32_t stored;
+
+    cut_at_fin(conn, offset, segment);
+    if (segment->length == 0)
+        return;
+    stored =
+        utcp__recvbuf_put(receive, &conn->stack->pool, offset, segment->payload, segment->length);
+    if (stored < segment->length) {
+        conn->stack->stats.dropped_memory++;
+        segment->flags &= (uint8_t)~TCP_FIN;
+        acknowledge_now(conn);
+    }
+    if (receive->next == before) { /* a hole is before it: RFC 5681 section 4.2 */
+        if (conn->duplicate_acks_due < UINT8_MAX)
+            conn->duplicate_acks_due++;
+        utcp__want_output(conn);
+        return;
+    }
+    if (holes)
+        acknowledge_now(conn);
+    else
+        acknowledge_later(conn, (uint32_t)(receive->next - before));
+    widen_window(conn, (uint32_t)(receive->next - before));
+    utcp__event(conn, UTCP_READABLE);
+}
+
+/* False: the connection has been reset. */
+static bool step_text(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    bool receiving = conn->state == UTCP_ESTABLISHED || conn->state == UTCP_FIN_WAIT_1 ||
+                     conn->state == UTCP_FIN_WAIT_2;
+
+    if (!receiving || segment->length == 0)
+        return true;
+    if (utcp__orphan(conn)) { /* nobody will read it: RFC 2525 section 2.17 */
+        utcp__conn_reset(conn, -ECONNRESET);
+        return false;
+    }
+    store(conn, segment);
+    return true;
+}
+
+/* ── Eighth: FIN ───────────────────────────────────────────────────────────────────────────── */
+
+static void take_fin(struct utcp_conn *conn)
+{
+    conn->peer_fin_taken = true;
+    acknowledge_now(conn);
+    utcp__event(conn, UTCP_READABLE | UTCP_FINISHED);
+    switch (conn->state) {
+    case UTCP_ESTABLISHED: utcp__conn_set_state(conn, UTCP_CLOSE_WAIT); break;
+    case UTCP_FIN_WAIT_1: utcp__conn_set_state(conn, UTCP_CLOSING); break;
+    case UTCP_FIN_WAIT_2: utcp__conn_time_wait(conn); break;
+    default: break;
+    }
+}
+
+/* The FIN counts when all data before it are there; until then its place is remembered. */
+static void step_fin(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    if (conn->peer_fin_taken)
+        return;
+    if (segment->flags & TCP_FIN && !conn->peer_fin_known) {
+        conn->peer_fin =
+            conn->receive.next + (segment->seq + segment->length - utcp__rcv_nxt(conn));
+        /* `next` may have moved beyond the segment by what was pending behind it. */
+        conn->peer_fin_known = !seq_before(segment->seq + segment->length, utcp__rcv_nxt(conn));
+        if (conn->peer_fin_known && conn->peer_fin > conn->receive.next && segment->length == 0 &&
+            conn->duplicate_acks_due < UINT8_MAX) {
+            conn->duplicate_acks_due++;
+            utcp__want_output(conn);
+        }
+    }
+    if (conn->peer_fin_known && conn->receive.next == conn->peer_fin)
+        take_fin(conn);
+}
+
+/* ── Entry points ──────────────────────────────────────────────────────────────────────────── */
+
+void utcp__input_text(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    uint32_t room = seq_before(segment->seq, conn->rcv_adv) ? conn->rcv_adv - segment->seq : 0;
+
+    if (segment->length > room) { /* more than fits the window that our SYN told */
+        segment->length = room;
+        segment->flags &= (uint8_t)~TCP_FIN;
+    }
+    if (step_text(conn, segment))
+        step_fin(conn, segment);
+}
+
+void utcp__input_synchronized(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    if (step_sequence(conn, segment) && step_reset(conn, segment) && step_syn(conn, segment) &&
+        step_ack(conn, segment) && step_text(conn, segment))
+        step_fin(conn, segment);
+}
+
+/* RFC 6191: a SYN that is newer than the connection in TIME-WAIT may take its place. */
+static bool newer_than_time_wait(const struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    if (conn->state != UTCP_TIME_WAIT ||
+        (segment->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
+        return false;
+    if (conn->timestamps && segment->options.has_timestamps &&
+        segment->options.ts_value != conn->ts_recent)
+        return (int32_t)(segment->options.ts_value - conn->ts_recent) > 0;
+    return seq_before(utcp__rcv_nxt(conn), segment->seq);
+}
+
+static void input_segment(struct utcp *stack, struct utcp_segment *segment)
+{
+    struct utcp_conn *conn = utcp__find(stack, &segment->local, &segment->remote);
+    struct utcp_listener *listener = NULL;
+    uint32_t iss_after = 0;
+
+    if (conn == NULL || conn->state == UTCP_TIME_WAIT)
+        listener = utcp__find_listener(stack, &segment->local);
+    if (conn && listener && newer_than_time_wait(conn, segment)) {
+        iss_after = conn->snd_max;
+        utcp__conn_end(conn, 0);
+        conn = NULL;
+    }
+    if (conn) {
+        conn->segments_in++;
+        if (conn->state == UTCP_SYN_SENT)
+            utcp__input_syn_sent(conn, segment);
+        else
+            utcp__input_synchronized(conn, segment);
+    } else if (listener) {
+        utcp__input_listen(stack, listener, segment, iss_after);
+    } else {
+        stack->stats.dropped_no_connection++;
+        utcp__reply_reset(stack, segment);
+    }
+}
+
+void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t length, unsigned flags)
+{
+    struct utcp_packet packet;
+
+    if (now > stack->now)
+        stack->now = now;
+    stack->stats.packets_in++;
+    utcp__packet_parse(data, length, flags, &packet);
+    switch (packet.kind) {
+    case PACKET_TCP: input_segment(stack, &packet.segment); break;
+    case PACKET_ICMP_ERROR: utcp__input_icmp(stack, &packet.error); break;
+    case PACKET_MALFORMED: stack->stats.dropped_malformed++; break;
+    case PACKET_BAD_CHECKSUM: stack->stats.dropped_checksum++; break;
+    case PACKET_BAD_ADDRESS: stack->stats.dropped_bad_address++; break;
+    case PACKET_OTHER: stack->stats.dropped_not_tcp++; break;
+    }
+    utcp__reap(stack);
+}

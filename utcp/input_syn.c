@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Segments in LISTEN and SYN-SENT, RFC 9293 section 3.10.7.2 and 3.10.7.3. */
+#include <errno.h>
+
+#include "options/options.h"
+#include "utcp_internal.h"
+
+/* The peer's SYN is taken: its sequence numbers and options hold from now on. */
+static void take_syn(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    conn->irs = segment->seq;
+    conn->rcv_adv = segment->seq + 1;
+    conn->last_ack = segment->seq + 1;
+    utcp__options_negotiate(conn, &segment->options);
+    utcp__conn_update_mss(conn);
+    /* The window in a SYN is not scaled. */
+    conn->snd_wnd = conn->snd_wnd_max = segment->window;
+    conn->snd_wl1 = segment->seq;
+    conn->heard_at = conn->stack->now;
+}
+
+/* `iss_after` (0: none) is the end of the sequence numbers of the connection in TIME-WAIT whose
+ * place the new one takes. */
+static void open_passively(struct utcp *stack, struct utcp_listener *listener,
+                           const struct utcp_segment *segment, uint32_t iss_after)
+{
+    struct utcp_conn *conn;
+
+    if (listener->pending >= listener->backlog) {
+        stack->stats.dropped_backlog++;
+        return;
+    }
+    conn = utcp__conn_new(stack, &segment->local, &segment->remote);
+    if (conn == NULL) {
+        stack->stats.dropped_memory++;
+        return;
+    }
+    conn->passive = true;
+    conn->listener = listener;
+    listener->pending++;
+    list_append(&listener->half_open, &conn->owner_link);
+    utcp__conn_choose_iss(conn, iss_after);
+    take_syn(conn, segment);
+    conn->segments_in++;
+    utcp__conn_set_state(conn, UTCP_SYN_RECEIVED);
+    /* Data on a SYN are not taken; the peer sends them again when it is established. */
+    conn->syn_due = true;
+    utcp__want_output(conn);
+}
+
+void utcp__input_listen(struct utcp *stack, struct utcp_listener *listener,
+                        const struct utcp_segment *segment, uint32_t iss_after)
+{
+    /* First, a RST: nothing was sent that it could be about. */
+    if (segment->flags & TCP_RST)
+        return;
+    /* Second, an ACK: of nothing that was sent. */
+    if (segment->flags & TCP_ACK) {
+        stack->stats.dropped_no_connection++;
+        utcp__reply_reset(stack, segment);
+        return;
+    }
+    /* Third, a SYN; one with a FIN makes no sense and gets no answer. */
+    if ((segment->flags & (TCP_SYN | TCP_FIN)) != TCP_SYN) {
+        stack->stats.dropped_unacceptable++;
+        return;
+    }
+    open_passively(stack, listener, segment, iss_after);
+}
+
+/* SYN and SYN-ACK crossed or met: what was sent is acknowledged. */
+static void syn_acknowledged(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    uint64_t now = conn->stack->now;
+
+    conn->snd_una = segment->ack;
+    if (conn->retries == 0 && conn->rtt.timed_at)
+        utcp__rtt_sample(&conn->rtt, now - conn->rtt.timed_at);
+    conn->rtt.timed_at = 0;
+    conn->syn_due = false;
+    utcp__conn_established(conn, segment);
+    conn->ack_now = true;
+}
+
+void utcp__input_syn_sent(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    struct utcp *stack = conn->stack;
+    bool acknowledges = segment->flags & TCP_ACK;
+
+    /* First, the ACK: of our SYN, and nothing else. (Before the SYN has gone out, of nothing.) */
+    if (acknowledges &&
+        (seq_up_to(segment->ack, conn->iss) || seq_before(conn->snd_max, segment->ack))) {
+        stack->stats.dropped_unacceptable++;
+        utcp__reply_reset(stack, segment);
+        return;
+    }
+    /* Second, a RST: believed when it knows our sequence number. */
+    if (segment->flags & TCP_RST) {
+        if (!acknowledges) {
+            stack->stats.dropped_unacceptable++;
+            return;
+        }
+        stack->stats.resets_in++;
+        utcp__conn_end(conn, -ECONNREFUSED);
+        return;
+    }
+    /* Fourth, the SYN. Fifth, neither SYN nor RST: dropped. */
+    if ((segment->flags & (TCP_SYN | TCP_FIN)) != TCP_SYN) {
+        stack->stats.dropped_unacceptable++;
+        return;
+    }
+    take_syn(conn, segment);
+    if (!acknowledges) { /* both opened at once, RFC 9293 figure 7 */
+        utcp__conn_set_state(conn, UTCP_SYN_RECEIVED);
+        conn->syn_due = true;
+        utcp__want_output(conn);
+        return;
+    }
+    syn_acknowledged(conn, segment);
+    segment->seq++;
+    segment->flags &= (uint8_t)~TCP_SYN;
+    utcp__input_text(conn, segment);
+}

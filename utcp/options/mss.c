@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Maximum segment size, RFC 9293 section 3.7.1, RFC 6691: each side tells in its SYN how large a
+ * segment (without IP and TCP options) it can receive. */
+#include "options.h"
+#include "utcp_internal.h"
+
+/* Tiny segments are a way to make us work (CVE-2019-11479). Links that carry IP at all carry more
+ * than this. */
+#define MSS_MIN 88
+
+static void parse(const uint8_t *value, struct utcp_segment_options *options)
+{
+    options->mss = (uint16_t)(value[0] << 8 | value[1]);
+    options->has_mss = options->mss != 0;
+}
+
+static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer)
+{
+    conn->peer_mss = peer->has_mss              ? peer->mss
+                     : conn->remote.family == 4 ? UTCP_MSS_DEFAULT_IPV4
+                                                : UTCP_MSS_DEFAULT_IPV6;
+    if (conn->peer_mss < MSS_MIN)
+        conn->peer_mss = MSS_MIN;
+}
+
+static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at)
+{
+    if (!(tcp_flags & TCP_SYN))
+        return at;
+    *at++ = TCP_OPTION_MSS;
+    *at++ = TCP_OPTION_MSS_LENGTH;
+    *at++ = (uint8_t)(conn->receive_mss >> 8);
+    *at++ = (uint8_t)conn->receive_mss;
+    return at;
+}
+
+const struct utcp_option_module utcp__option_mss = {
+    .name = "mss",
+    .kind = TCP_OPTION_MSS,
+    .length = TCP_OPTION_MSS_LENGTH,
+    .parse = parse,
+    .negotiate = negotiate,
+    .write = write,
+};

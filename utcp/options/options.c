@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of option modules and the walks over it: options.h. */
+#include <assert.h>
+
+#include "options.h"
+
+static const struct utcp_option_module *const modules[] = {
+    &utcp__option_mss,
+    &utcp__option_window_scale,
+    &utcp__option_timestamps,
+};
+
+#define MODULES (sizeof(modules) / sizeof(modules[0]))
+
+void utcp__options_parse(const uint8_t *at, uint32_t size, struct utcp_segment_options *options)
+{
+    const uint8_t *end = at + size;
+    uint32_t seen = 0; /* bit by index of the module */
+
+    *options = (struct utcp_segment_options){0};
+    while (at < end && *at != TCP_OPTION_END) {
+        if (*at == TCP_OPTION_NOP) {
+            at++;
+            continue;
+        }
+        if (end - at < 2 || at[1] < 2 || at[1] > end - at)
+            return;
+        for (unsigned i = 0; i < MODULES; i++) {
+            if (at[0] != modules[i]->kind || at[1] != modules[i]->length || seen & 1u << i)
+                continue;
+            seen |= 1u << i;
+            modules[i]->parse(at + 2, options);
+        }
+        at += at[1];
+    }
+}
+
+void utcp__options_negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer)
+{
+    for (unsigned i = 0; i < MODULES; i++)
+        modules[i]->negotiate(conn, peer);
+}
+
+uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at)
+{
+    uint8_t *end = at;
+
+    for (unsigned i = 0; i < MODULES; i++)
+        end = modules[i]->write(conn, tcp_flags, end);
+    assert(end - at <= UTCP_OPTIONS_MAX && (end - at) % 4 == 0);
+    return (uint8_t)(end - at);
+}
+
+uint8_t utcp__options_size(const struct utcp_conn *conn)
+{
+    uint8_t scratch[UTCP_OPTIONS_MAX];
+
+    return utcp__options_write(conn, TCP_ACK, scratch);
+}

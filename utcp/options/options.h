@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* TCP options as modules: each has a file with its three hooks and a line in the table of
+ * options.c.
+ *
+ *   parse      takes the option out of a segment that came in
+ *   negotiate  a SYN of the peer was taken: decides what holds for the connection
+ *   write      puts the option into a segment that goes out
+ *
+ * What arrives is first only noted (struct utcp_segment_options); it means something when it was
+ * negotiated. A module writes a multiple of four bytes, so that no padding is needed. */
+#ifndef UTCP_OPTIONS_H
+#define UTCP_OPTIONS_H
+
+#include <stdint.h>
+
+#include "packet.h"
+
+struct utcp_conn;
+
+#define UTCP_OPTIONS_MAX 40 /* bytes, RFC 9293 section 3.1 */
+
+struct utcp_option_module {
+    const char *name;
+    uint8_t kind;
+    uint8_t length; /* of the whole option; an option of another length is ignored */
+    /* `value` are the `length` - 2 bytes behind kind and length. */
+    void (*parse)(const uint8_t *value, struct utcp_segment_options *options);
+    /* In SYN-SENT, and for the new connection when a listener takes a SYN. */
+    void (*negotiate)(struct utcp_conn *conn, const struct utcp_segment_options *peer);
+    /* `tcp_flags` are those of the segment. Returns the end of what was written. */
+    uint8_t *(*write)(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at);
+};
+
+extern const struct utcp_option_module utcp__option_mss, utcp__option_window_scale,
+    utcp__option_timestamps;
+
+/* Walks `size` bytes of options. Where they make no sense the walk ends, and what was found so far
+ * holds. Of an option that comes twice the first counts. */
+void utcp__options_parse(const uint8_t *at, uint32_t size, struct utcp_segment_options *options);
+void utcp__options_negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer);
+
+/* Writes the options of a segment; returns their size, a multiple of four up to UTCP_OPTIONS_MAX.
+ */
+uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at);
+
+/* What options take away from the payload of every data segment. */
+uint8_t utcp__options_size(const struct utcp_conn *conn);
+
+#endif

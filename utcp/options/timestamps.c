@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Timestamps, RFC 7323 section 3: round-trip times that retransmissions do not spoil, and the
+ * protection against wrapped sequence numbers (PAWS, input.c).
+ *
+ * The clock ticks in milliseconds. Each pair of endpoints has its own offset (section 5.4), the
+ * same for connections that follow one another, so that time goes on between them (RFC 6191). */
+#include "options.h"
+#include "utcp_internal.h"
+
+static uint32_t get_be32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static uint8_t *put_be32(uint8_t *at, uint32_t value)
+{
+    *at++ = (uint8_t)(value >> 24);
+    *at++ = (uint8_t)(value >> 16);
+    *at++ = (uint8_t)(value >> 8);
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+static void parse(const uint8_t *value, struct utcp_segment_options *options)
+{
+    options->has_timestamps = true;
+    options->ts_value = get_be32(value);
+    options->ts_echo = get_be32(value + 4);
+}
+
+static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer)
+{
+    conn->timestamps = conn->timestamps && peer->has_timestamps;
+    if (conn->timestamps) {
+        conn->ts_recent = peer->ts_value;
+        conn->ts_recent_at = conn->stack->now;
+    }
+}
+
+static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at)
+{
+    /* A RST carries none: it is believed or not by its sequence number alone. */
+    if (!conn->timestamps || tcp_flags & TCP_RST)
+        return at;
+    *at++ = TCP_OPTION_NOP;
+    *at++ = TCP_OPTION_NOP;
+    *at++ = TCP_OPTION_TIMESTAMPS;
+    *at++ = TCP_OPTION_TIMESTAMPS_LENGTH;
+    at = put_be32(at, utcp__timestamp_now(conn));
+    return put_be32(at, tcp_flags & TCP_ACK ? conn->ts_recent : 0);
+}
+
+const struct utcp_option_module utcp__option_timestamps = {
+    .name = "timestamps",
+    .kind = TCP_OPTION_TIMESTAMPS,
+    .length = TCP_OPTION_TIMESTAMPS_LENGTH,
+    .parse = parse,
+    .negotiate = negotiate,
+    .write = write,
+};

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Window scale, RFC 7323 section 2: windows above 64 KiB when both SYNs carry the option. */
+#include "options.h"
+#include "utcp_internal.h"
+
+#define SHIFT_MAX 14 /* RFC 7323 section 2.3: a greater one counts as this */
+
+static void parse(const uint8_t *value, struct utcp_segment_options *options)
+{
+    options->has_window_scale = true;
+    options->window_scale = value[0] > SHIFT_MAX ? SHIFT_MAX : value[0];
+}
+
+static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer)
+{
+    conn->window_scale = conn->window_scale && peer->has_window_scale;
+    conn->send_scale = conn->window_scale ? peer->window_scale : 0;
+    if (!conn->window_scale)
+        conn->receive_scale = 0;
+}
+
+static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at)
+{
+    if (!(tcp_flags & TCP_SYN) || !conn->window_scale)
+        return at;
+    *at++ = TCP_OPTION_NOP;
+    *at++ = TCP_OPTION_WINDOW_SCALE;
+    *at++ = TCP_OPTION_WINDOW_SCALE_LENGTH;
+    *at++ = conn->receive_scale;
+    return at;
+}
+
+const struct utcp_option_module utcp__option_window_scale = {
+    .name = "window scale",
+    .kind = TCP_OPTION_WINDOW_SCALE,
+    .length = TCP_OPTION_WINDOW_SCALE_LENGTH,
+    .parse = parse,
+    .negotiate = negotiate,
+    .write = write,
+};

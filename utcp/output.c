@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Segments that go out. For each connection on the output list, again and again until nothing is
+ * left: plan() decides on one segment by predicates, emit() builds it in the sink, account() moves
+ * the connection's numbers on. Nothing is accounted for that did not go out, so a full sink only
+ * means to go on here the next time. */
+#include <string.h>
+
+#include "options/options.h"
+#include "utcp_internal.h"
+
+#define QUANTUM 64 /* packets until the next connection has its turn */
+
+enum plan_kind {
+    PLAN_NOTHING,
+    PLAN_SYN,
+    PLAN_DATA,      /* at snd_nxt: new, or again after a timeout; a FIN may be its all */
+    PLAN_RESEND,    /* at snd_una, by fast retransmit */
+    PLAN_PROBE,     /* a byte beyond the window */
+    PLAN_KEEPALIVE, /* a sequence number that the peer has acknowledged */
+    PLAN_DUPLICATE, /* an ACK that tells of a segment out of order */
+    PLAN_ACK,
+};
+
+struct plan {
+    enum plan_kind kind;
+    uint32_t seq, length;
+    uint8_t flags;
+};
+
+enum progress { PROGRESS_DONE, PROGRESS_MORE, PROGRESS_FULL };
+
+/* ── Predicates ────────────────────────────────────────────────────────────────────────────── */
+
+static uint64_t buffered(const struct utcp_conn *conn)
+{
+    return conn->send.end - conn->send.una;
+}
+
+/* Bytes written and not sent (again) yet. */
+static uint64_t unsent(const struct utcp_conn *conn)
+{
+    uint32_t in_flight = utcp__in_flight(conn);
+
+    return buffered(conn) > in_flight ? buffered(conn) - in_flight : 0;
+}
+
+static bool fin_unsent(const struct utcp_conn *conn)
+{
+    return conn->fin_queued && !conn->fin_acked && utcp__in_flight(conn) <= buffered(conn);
+}
+
+static uint32_t room(uint32_t limit, uint32_t in_flight)
+{
+    return limit > in_flight ? limit - in_flight : 0;
+}
+
+/* Nagle's algorithm in Minshall's form: only one segment that is not full may be on its way. What
+ * a program writes in one go leaves at once, tail and all; what it writes in drips is gathered.
+ * (RFC 9293 section 3.7.4) */
+static bool may_send_small(const struct utcp_conn *conn)
+{
+    if (conn->fin_queued || seq_before(conn->snd_nxt, conn->snd_max))
+        return true; /* no more will come to fill it up, or it was sent before */
+    if (conn->cork)
+        return false;
+    return conn->nodelay || utcp__in_flight(conn) == 0 ||
+           seq_up_to(conn->small_end, conn->snd_una);
+}
+
+/* Most payload of one packet. */
+static uint32_t packet_max(const struct utcp_conn *conn)
+{
+    uint32_t segments;
+
+    if (!(conn->stack->offloads & UTCP_OFFLOAD_SEGMENT))
+        return conn->mss;
+    segments = (UTCP_SEGMENT_LARGE_MAX - 60 - UTCP_OPTIONS_MAX) / conn->mss;
+    return segments ? segments * conn->mss : conn->mss;
+}
+
+/* How much to send at snd_nxt now: as much as the window, the congestion window and the packet
+ * allow, in full segments, except for a tail that may_send_small() lets go (RFC 9293 section
+ * 3.8.6.2.1). */
+static uint32_t sendable(const struct utcp_conn *conn)
+{
+    uint32_t in_flight = utcp__in_flight(conn), window = room(conn->snd_wnd, in_flight);
+    uint32_t congestion = room(utcp__recovery_window(conn), in_flight);
+    uint64_t left = unsent(conn);
+    uint32_t length = packet_max(conn);
+
+    if (length > left)
+        length = (uint32_t)left;
+    if (length > window)
+        length = window;
+    if (length > congestion)
+        length = congestion / conn->mss * conn->mss;
+    if (length == left && may_send_small(conn))
+        return length;
+    if (length >= conn->mss)
+        return length / conn->mss * conn->mss;
+    /* Less than a segment. Not the last of the data: the window is narrow, and worth filling only
+     * when the peer's buffer is so small. */
+    return length < left && length == window && length >= conn->snd_wnd_max / 2 ? length : 0;
+}
+
+/* Data wait for a window and nothing is on its way that would bring news of it. */
+static bool blocked_by_window(const struct utcp_conn *conn)
+{
+    return unsent(conn) > 0 && utcp__in_flight(conn) == 0 && conn->snd_wnd < conn->mss &&
+           conn->snd_wnd < unsent(conn);
+}
+
+/* The furthest right edge that the buffer has room for and the window field can tell. */
+static uint32_t furthest_edge(const struct utcp_conn *conn)
+{
+    uint64_t unread = conn->receive.next - conn->receive.read;
+    uint32_t free = unread < conn->receive_limit ? (uint32_t)(conn->receive_limit - unread) : 0;
+
+    return utcp__rcv_nxt(conn) + min_u32(free, UINT32_C(65535) << conn->receive_scale);
+}
+
+/* RFC 9293 section 3.8.6.2.2: the edge never goes back, and forward only in steps worth sending. */
+uint32_t utcp__window_edge(const struct utcp_conn *conn)
+{
+    uint32_t edge = furthest_edge(conn), next = utcp__rcv_nxt(conn);
+    uint32_t step = min_u32(conn->receive_limit / 2, conn->receive_mss);
+
+    if (seq_before(conn->rcv_adv + step, edge) || conn->rcv_adv + step == edge)
+        return edge;
+    return seq_before(conn->rcv_adv, next) ? next : conn->rcv_adv;
+}
+
+/* The reader has made so much room that the peer should know. While it sees at least half of the
+ * buffer open, it can wait for the next ACK. */
+bool utcp__window_to_update(const struct utcp_conn *conn)
+{
+    uint32_t edge = furthest_edge(conn), next = utcp__rcv_nxt(conn);
+    uint32_t open = seq_before(next, conn->rcv_adv) ? conn->rcv_adv - next : 0;
+    uint32_t half = conn->receive_limit / 2, step;
+
+    if (!utcp__synchronized(conn) || conn->peer_fin_taken || !seq_before(conn->rcv_adv, edge))
+        return false;
+    step = open < half ? min_u32(half, 2 * conn->receive_mss) : half;
+    return edge - conn->rcv_adv >= step;
+}
+
+uint32_t utcp__ack_sequence(const struct utcp_conn *conn)
+{
+    uint32_t edge = conn->snd_una + conn->snd_wnd;
+
+    return utcp__synchronized(conn) && seq_before(edge, conn->snd_max) ? edge : conn->snd_max;
+}
+
+/* ── Planning ──────────────────────────────────────────────────────────────────────────────── */
+
+static bool plan_syn(const struct utcp_conn *conn, struct plan *plan)
+{
+    if (!conn->syn_due)
+        return false;
+    *plan = (struct plan){PLAN_SYN, conn->iss, 0,
+                          conn->state == UTCP_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK};
+    return true;
+}
+
+static bool plan_resend(const struct utcp_conn *conn, struct plan *plan)
+{
+    uint32_t flight = conn->snd_max - conn->snd_una;
+    uint64_t data = buffered(conn) < flight ? buffered(conn) : flight;
+    uint32_t length = data < conn->mss ? (uint32_t)data : conn->mss;
+    bool fin =
+        conn->fin_queued && !conn->fin_acked && flight > buffered(conn) && length == buffered(conn);
+
+    if (!conn->recovery.retransmit_due || length + fin == 0)
+        return false;
+    *plan = (struct plan){PLAN_RESEND, conn->snd_una, length, TCP_ACK};
+    if (fin)
+        plan->flags |= TCP_FIN;
+    return true;
+}
+
+static bool plan_data(const struct utcp_conn *conn, struct plan *plan)
+{
+    uint32_t length = sendable(conn);
+    bool fin = fin_unsent(conn) && length == unsent(conn);
+
+    if (length == 0 && !fin)
+        return false;
+    *plan = (struct plan){PLAN_DATA, conn->snd_nxt, length, TCP_ACK};
+    if (fin)
+        plan->flags |= TCP_FIN;
+    if (length && length == unsent(conn))
+        plan->flags |= TCP_PSH;
+    return true;
+}
+
+/* RFC 9293 section 3.8.6.1. When the window is open after all, but too narrow for sendable(), this
+ * is the override timeout of section 3.8.6.2.1: what fits is sent. */
+static bool plan_probe(const struct utcp_conn *conn, struct plan *plan)
+{
+    if (!conn->probe_due || !blocked_by_window(conn))
+        return false;
+    if (conn->snd_wnd)
+        *plan = (struct plan){PLAN_DATA, conn->snd_nxt, conn->snd_wnd, TCP_ACK};
+    else
+        *plan = (struct plan){PLAN_PROBE, conn->snd_nxt, 1, TCP_ACK};
+    return true;
+}
+
+static void plan(const struct utcp_conn *conn, struct plan *plan)
+{
+    plan->kind = PLAN_NOTHING;
+    if (!utcp__synchronized(conn)) {
+        if (!plan_syn(conn, plan) && conn->ack_now && conn->state == UTCP_SYN_RECEIVED)
+            *plan = (struct plan){PLAN_ACK, conn->snd_max, 0, TCP_ACK};
+        return;
+    }
+    if (conn->duplicate_acks_due) {
+        *plan = (struct plan){PLAN_DUPLICATE, utcp__ack_sequence(conn), 0, TCP_ACK};
+        return;
+    }
+    if (plan_resend(conn, plan) || plan_probe(conn, plan) || plan_data(conn, plan))
+        return;
+    if (conn->keepalive_due)
+        *plan = (struct plan){PLAN_KEEPALIVE, conn->snd_una - 1, 0, TCP_ACK};
+    else if (conn->ack_now || utcp__window_to_update(conn))
+        *plan = (struct plan){PLAN_ACK, utcp__ack_sequence(conn), 0, TCP_ACK};
+}
+
+/* ── Sending ───────────────────────────────────────────────────────────────────────────────── */
+
+static uint16_t window_field(const struct utcp_conn *conn, uint8_t tcp_flags)
+{
+    uint32_t window;
+
+    if (tcp_flags & TCP_SYN) /* not scaled, RFC 7323 section 2.2 */
+        return (uint16_t)min_u32(conn->receive_limit, UINT16_MAX);
+    window = (utcp__window_edge(conn) - utcp__rcv_nxt(conn)) >> conn->receive_scale;
+    return (uint16_t)min_u32(window, UINT16_MAX);
+}
+
+static uint8_t *reserve(const struct utcp_sink *sink, uint32_t length)
+{
+    return sink->reserve(sink->context, length);
+}
+
+/* Builds the planned segment in the sink and sends it. False: the sink is full. */
+static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
+                 const struct utcp_sink *sink)
+{
+    struct utcp *stack = conn->stack;
+    struct utcp_offload offload = {0};
+    uint8_t options[UTCP_OPTIONS_MAX], *packet, *at;
+    uint8_t options_length = utcp__options_write(conn, plan->flags, options);
+    uint32_t headers = utcp__packet_headers(conn->local.family) + options_length;
+    struct utcp_outgoing outgoing;
+
+    packet = reserve(sink, headers + plan->length);
+    if (packet == NULL && plan->length > conn->mss) { /* perhaps there is room for less */
+        plan->length = conn->mss;
+        plan->flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+        packet = reserve(sink, headers + plan->length);
+    }
+    if (packet == NULL)
+        return false;
+    *window = window_field(conn, plan->flags);
+    outgoing = (struct utcp_outgoing){
+        .local = &conn->local,
+        .remote = &conn->remote,
+        .seq = plan->seq,
+        .ack = plan->flags & TCP_ACK ? utcp__rcv_nxt(conn) : 0,
+        .window = *window,
+        .ip_id = conn->ip_id,
+        .flags = plan->flags,
+        .options_length = options_length,
+        .length = plan->length,
+    };
+    conn->ip_id += (uint16_t)(plan->length / conn->mss + 1);
+    at = utcp__packet_build(packet, &outgoing);
+    memcpy(at, options, options_length);
+    if (plan->length)
+        utcp__sendbuf_get(&conn->send, conn->send.una + (plan->seq - conn->snd_una),
+                          at + options_length, plan->length);
+    if (plan->length > conn->mss)
+        offload.segment_size = conn->mss;
+    utcp__packet_checksum(packet, &outgoing,
+                          stack->offloads & UTCP_OFFLOAD_CHECKSUM || offload.segment_size,
+                          &offload);
+    sink->commit(sink->context, headers + plan->length, &offload);
+    stack->stats.packets_out++;
+    conn->segments_out++;
+    return true;
+}
+
+/* Whatever goes out tells the peer what has come in. */
+static void account_ack(struct utcp_conn *conn, uint16_t window)
+{
+    uint32_t next = utcp__rcv_nxt(conn);
+    uint32_t edge = next + ((uint32_t)window << conn->receive_scale);
+
+    conn->ack_now = false;
+    conn->segments_unacked = 0;
+    conn->last_ack = next;
+    utcp__timer_stop(conn, TIMER_ACK);
+    if (seq_before(conn->rcv_adv, edge))
+        conn->rcv_adv = edge;
+}
+
+/* Sequence numbers went out. */
+static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
+{
+    uint64_t now = conn->stack->now;
+    uint32_t end = plan->seq + plan->length + !!(plan->flags & TCP_SYN) + !!(plan->flags & TCP_FIN);
+    bool first_in_flight = utcp__in_flight(conn) == 0;
+
+    if (seq_before(plan->seq, conn->snd_max)) {
+        conn->segments_retransmitted++;
+        conn->stack->stats.segments_retransmitted++;
+        conn->rtt.timed_at = 0; /* Karn */
+    } else if (conn->rtt.timed_at == 0) {
+        conn->rtt.timed_at = now ? now : 1;
+        conn->rtt.timed_seq = end;
+    }
+    if (plan->kind == PLAN_DATA || plan->kind == PLAN_SYN)
+        conn->snd_nxt = end;
+    if (seq_before(conn->snd_max, end))
+        conn->snd_max = end;
+    if (plan->length % conn->mss)
+        conn->small_end = end;
+    conn->sent_at = now;
+    if (first_in_flight || !utcp__timer_runs(conn, TIMER_RETRANSMIT))
+        utcp__timer_set(conn, TIMER_RETRANSMIT, now + utcp__rtt_timeout(&conn->rtt));
+}
+
+static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t window)
+{
+    switch (plan->kind) {
+    case PLAN_SYN:
+        conn->syn_due = false;
+        account_sequence(conn, plan);
+        utcp__timer_set(conn, TIMER_RETRANSMIT, conn->stack->now + utcp__rtt_timeout(&conn->rtt));
+        utcp__timers_update(conn, false);
+        break;
+    case PLAN_RESEND:
+        conn->recovery.retransmit_due = false;
+        account_sequence(conn, plan);
+        break;
+    case PLAN_PROBE:
+    case PLAN_DATA:
+        conn->probe_due = false;
+        account_sequence(conn, plan);
+        break;
+    case PLAN_KEEPALIVE: conn->keepalive_due = false; break;
+    case PLAN_DUPLICATE: conn->duplicate_acks_due--; break;
+    case PLAN_ACK:
+    case PLAN_NOTHING: break;
+    }
+    if (plan->flags & TCP_SYN)
+        conn->rcv_adv = utcp__rcv_nxt(conn) + window;
+    else
+        account_ack(conn, window);
+}
+
+/* RFC 5681 section 4.1: after a pause nobody knows what the path can bear. */
+static void restart_after_idle(struct utcp_conn *conn)
+{
+    uint32_t initial;
+
+    if (!utcp__synchronized(conn) || conn->snd_una != conn->snd_max ||
+        conn->stack->now - conn->sent_at <= conn->rtt.rto)
+        return;
+    initial = utcp__initial_window(conn->mss);
+    if (conn->cc.cwnd > initial)
+        conn->cc.cwnd = initial;
+}
+
+static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink *sink)
+{
+    restart_after_idle(conn);
+    for (int packets = 0; packets < QUANTUM; packets++) {
+        struct plan next;
+        uint16_t window;
+
+        plan(conn, &next);
+        if (next.kind == PLAN_NOTHING) {
+            conn->probe_due = false;
+            conn->recovery.retransmit_due = false;
+            if (utcp__synchronized(conn) && blocked_by_window(conn) &&
+                !utcp__timer_runs(conn, TIMER_RETRANSMIT))
+                utcp__timer_set(conn, TIMER_RETRANSMIT,
+                                conn->stack->now + utcp__rtt_timeout(&conn->rtt));
+            return PROGRESS_DONE;
+        }
+        if (!emit(conn, &next, &window, sink))
+            return PROGRESS_FULL;
+        account(conn, &next, window);
+    }
+    return PROGRESS_MORE;
+}
+
+static bool output_replies(struct utcp *stack, const struct utcp_sink *sink)
+{
+    while (stack->reply_count) {
+        const struct utcp_reply *reply = &stack->replies[stack->reply_first];
+        struct utcp_outgoing outgoing = {
+            .local = &reply->local,
+            .remote = &reply->remote,
+            .seq = reply->seq,
+            .ack = reply->ack,
+            .flags = reply->flags,
+        };
+        struct utcp_offload offload = {0};
+        uint32_t length = utcp__packet_headers(reply->local.family);
+        uint8_t *packet = reserve(sink, length);
+
+        if (packet == NULL)
+            return false;
+        utcp__packet_build(packet, &outgoing);
+        utcp__packet_checksum(packet, &outgoing, stack->offloads & UTCP_OFFLOAD_CHECKSUM, &offload);
+        sink->commit(sink->context, length, &offload);
+        stack->stats.packets_out++;
+        stack->stats.resets_out++;
+        stack->reply_first = (stack->reply_first + 1) % UTCP_REPLIES_MAX;
+        stack->reply_count--;
+    }
+    return true;
+}
+
+bool utcp_output_wanted(const struct utcp *stack)
+{
+    return stack->reply_count || !list_empty(&stack->output);
+}
+
+bool utcp_output(struct utcp *stack, uint64_t now, const struct utcp_sink *sink)
+{
+    if (now > stack->now)
+        stack->now = now;
+    if (!output_replies(stack, sink))
+        return false;
+    while (!list_empty(&stack->output)) {
+        struct list *link = stack->output.next;
+
+        switch (output_conn(list_member(link, struct utcp_conn, output_link), sink)) {
+        case PROGRESS_FULL: return false;
+        case PROGRESS_MORE:
+            list_remove(link);
+            list_append(&stack->output, link);
+            break;
+        case PROGRESS_DONE: list_remove(link); break;
+        }
+    }
+    return true;
+}

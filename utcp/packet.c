@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Packets in and out: packet.h. Every length is checked before it is believed, every walk is
+ * bounded. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "checksum.h"
+#include "options/options.h"
+#include "packet.h"
+
+#define IPV6_EXTENSIONS_MAX      8 /* extension headers that are walked */
+#define IPV6_HOP_BY_HOP          0
+#define IPV6_ROUTING             43
+#define IPV6_DESTINATION_OPTIONS 60
+
+/* The IP layer of a packet, checked. */
+struct ip_view {
+    uint8_t family;
+    uint8_t protocol;
+    const uint8_t *source, *destination;
+    const uint8_t *payload;
+    uint32_t length; /* bytes of payload, without link-layer padding */
+};
+
+static uint32_t get_be32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static size_t address_size(uint8_t family)
+{
+    return family == 4 ? 4 : 16;
+}
+
+static bool is_zero(const uint8_t *at, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (at[i])
+            return false;
+    return true;
+}
+
+static bool ipv6_extension(uint8_t protocol)
+{
+    return protocol == IPV6_HOP_BY_HOP || protocol == IPV6_ROUTING ||
+           protocol == IPV6_DESTINATION_OPTIONS;
+}
+
+/* Fragments are PACKET_OTHER: whoever put packets together does so before this. */
+static enum utcp_packet_kind parse_ipv4(const uint8_t *data, size_t length, struct ip_view *view)
+{
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
+    size_t header, total;
+
+    if (length < IPV4_HEADER_MIN)
+        return PACKET_MALFORMED;
+    header = (size_t)(ip->version_ihl & 0xf) * 4;
+    total = ntohs(ip->total_length);
+    if (header < IPV4_HEADER_MIN || header > total || total > length)
+        return PACKET_MALFORMED;
+    if (checksum_finish(checksum_add(0, data, header)) != 0)
+        return PACKET_BAD_CHECKSUM;
+    if (ntohs(ip->fragment) & (IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET))
+        return PACKET_OTHER;
+    *view = (struct ip_view){
+        4, ip->protocol, ip->source, ip->destination, data + header, (uint32_t)(total - header)};
+    return PACKET_TCP;
+}
+
+static enum utcp_packet_kind parse_ipv6(const uint8_t *data, size_t length, struct ip_view *view)
+{
+    const struct wire_ipv6 *ip = (const struct wire_ipv6 *)data;
+    const uint8_t *at = data + IPV6_HEADER_SIZE;
+    uint32_t left;
+    uint8_t protocol;
+
+    if (length < IPV6_HEADER_SIZE)
+        return PACKET_MALFORMED;
+    left = ntohs(ip->payload_length);
+    if (left > length - IPV6_HEADER_SIZE)
+        return PACKET_MALFORMED;
+    protocol = ip->next_header;
+    for (int i = 0; ipv6_extension(protocol); i++) {
+        uint32_t size;
+
+        if (i == IPV6_EXTENSIONS_MAX || left < 8)
+            return PACKET_MALFORMED;
+        size = ((uint32_t)at[1] + 1) * 8;
+        if (size > left)
+            return PACKET_MALFORMED;
+        if (protocol == IPV6_ROUTING && at[3] != 0) /* segments left: it is for somebody else */
+            return PACKET_OTHER;
+        protocol = at[0];
+        at += size;
+        left -= size;
+    }
+    *view = (struct ip_view){6, protocol, ip->source, ip->destination, at, left};
+    return PACKET_TCP;
+}
+
+static enum utcp_packet_kind parse_ip(const uint8_t *data, size_t length, struct ip_view *view)
+{
+    if (length < 1)
+        return PACKET_MALFORMED;
+    switch (data[0] >> 4) {
+    case 4: return parse_ipv4(data, length, view);
+    case 6: return parse_ipv6(data, length, view);
+    default: return PACKET_MALFORMED;
+    }
+}
+
+static bool checksum_right(const struct ip_view *ip, be16 field, unsigned flags)
+{
+    uint64_t pseudo;
+
+    if (flags & UTCP_INPUT_CHECKSUM_OK)
+        return true;
+    pseudo = checksum_pseudo_header(ip->source, ip->destination, address_size(ip->family),
+                                    ip->protocol, ip->length);
+    /* A local peer leaves the rest of the sum to a NIC that is not there; its bytes have not left
+     * this machine's memory. Looking for that first costs nothing. */
+    if (flags & UTCP_INPUT_CHECKSUM_PARTIAL && field == checksum_fold(pseudo))
+        return true;
+    return checksum_finish(checksum_add(pseudo, ip->payload, ip->length)) == 0;
+}
+
+static struct utcp_endpoint endpoint(uint8_t family, const uint8_t *address, be16 port)
+{
+    struct utcp_endpoint end = {.family = family, .port = ntohs(port)};
+
+    memcpy(end.address, address, address_size(family));
+    return end;
+}
+
+/* Hostile.md W8. That a host's own address comes as the source is all right as long as it is not
+ * the very same end. */
+static bool addresses_allowed(const struct utcp_endpoint *source,
+                              const struct utcp_endpoint *destination)
+{
+    return source->port != 0 && destination->port != 0 && utcp__address_is_unicast(source) &&
+           utcp__address_is_unicast(destination) &&
+           memcmp(source, destination, sizeof(*source)) != 0;
+}
+
+static enum utcp_packet_kind parse_tcp(const struct ip_view *ip, unsigned flags,
+                                       struct utcp_segment *segment)
+{
+    const struct wire_tcp *tcp = (const struct wire_tcp *)ip->payload;
+    uint32_t header;
+
+    if (ip->length < TCP_HEADER_MIN)
+        return PACKET_MALFORMED;
+    header = (uint32_t)(tcp->data_offset >> 4) * 4;
+    if (header < TCP_HEADER_MIN || header > ip->length)
+        return PACKET_MALFORMED;
+    if (!checksum_right(ip, tcp->checksum, flags))
+        return PACKET_BAD_CHECKSUM;
+    segment->remote = endpoint(ip->family, ip->source, tcp->source_port);
+    segment->local = endpoint(ip->family, ip->destination, tcp->destination_port);
+    if (!addresses_allowed(&segment->remote, &segment->local))
+        return PACKET_BAD_ADDRESS;
+    segment->seq = ntohl(tcp->sequence);
+    segment->ack = ntohl(tcp->acknowledgment);
+    segment->window = ntohs(tcp->window);
+    segment->flags = tcp->flags;
+    segment->payload = ip->payload + header;
+    segment->length = ip->length - header;
+    utcp__options_parse(ip->payload + TCP_HEADER_MIN, header - TCP_HEADER_MIN, &segment->options);
+    return PACKET_TCP;
+}
+
+/* What an ICMP error means to a connection that is being opened (RFC 9293 section 3.9.2.2). */
+static void icmp4_meaning(const struct wire_icmp *icmp, struct utcp_icmp_error *error)
+{
+    error->error = 0;
+    if (icmp->type != ICMP_DESTINATION_UNREACHABLE)
+        return;
+    if (icmp->code == ICMP_FRAGMENTATION_NEEDED) {
+        error->too_big = true;
+        error->mtu = ntohl(icmp->rest) & 0xffff;
+        return;
+    }
+    if (icmp->code == 2 || icmp->code == 3) /* protocol, port */
+        error->error = -ECONNREFUSED;
+    else
+        error->error = icmp->code == 0 ? -ENETUNREACH : -EHOSTUNREACH;
+}
+
+static void icmp6_meaning(const struct wire_icmp *icmp, struct utcp_icmp_error *error)
+{
+    error->error = 0;
+    if (icmp->type == ICMPV6_PACKET_TOO_BIG) {
+        error->too_big = true;
+        error->mtu = ntohl(icmp->rest);
+        return;
+    }
+    if (icmp->type == ICMPV6_DESTINATION_UNREACHABLE)
+        error->error = icmp->code == 4   ? -ECONNREFUSED /* port */
+                       : icmp->code == 0 ? -ENETUNREACH
+                                         : -EHOSTUNREACH;
+}
+
+/* The quoted packet is cut short, so its lengths and checksums cannot be checked; its ports and
+ * sequence number must be there. */
+static bool quoted_segment(uint8_t family, const uint8_t *data, uint32_t length,
+                           struct utcp_icmp_error *error)
+{
+    const uint8_t *tcp, *source, *destination;
+
+    if (family == 4) {
+        const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
+        uint32_t header;
+
+        if (length < IPV4_HEADER_MIN || ip->version_ihl >> 4 != 4)
+            return false;
+        header = (uint32_t)(ip->version_ihl & 0xf) * 4;
+        if (header < IPV4_HEADER_MIN || length < header + 8 || ip->protocol != IP_PROTOCOL_TCP ||
+            ntohs(ip->fragment) & IPV4_FRAGMENT_OFFSET)
+            return false;
+        tcp = data + header;
+        source = ip->source;
+        destination = ip->destination;
+    } else {
+        const struct wire_ipv6 *ip = (const struct wire_ipv6 *)data;
+
+        /* UTCP sends no extension headers, so none is to be expected in a quotation. */
+        if (length < IPV6_HEADER_SIZE + 8 || data[0] >> 4 != 6 ||
+            ip->next_header != IP_PROTOCOL_TCP)
+            return false;
+        tcp = data + IPV6_HEADER_SIZE;
+        source = ip->source;
+        destination = ip->destination;
+    }
+    error->local = endpoint(family, source, ((const struct wire_tcp *)tcp)->source_port);
+    error->remote = endpoint(family, destination, ((const struct wire_tcp *)tcp)->destination_port);
+    error->seq = get_be32(tcp + 4);
+    return true;
+}
+
+static enum utcp_packet_kind parse_icmp(const struct ip_view *ip, unsigned flags,
+                                        struct utcp_icmp_error *error)
+{
+    const struct wire_icmp *icmp = (const struct wire_icmp *)ip->payload;
+    bool v4 = ip->family == 4;
+
+    if (ip->length < ICMP_HEADER_SIZE)
+        return PACKET_MALFORMED;
+    if (v4 ? icmp->type != ICMP_DESTINATION_UNREACHABLE && icmp->type != ICMP_TIME_EXCEEDED &&
+                 icmp->type != ICMP_PARAMETER_PROBLEM
+           : icmp->type < ICMPV6_DESTINATION_UNREACHABLE || icmp->type > ICMPV6_PARAMETER_PROBLEM)
+        return PACKET_OTHER;
+    if (v4 ? checksum_finish(checksum_add(0, ip->payload, ip->length)) != 0 &&
+                 !(flags & UTCP_INPUT_CHECKSUM_OK)
+           : !checksum_right(ip, icmp->checksum, flags))
+        return PACKET_BAD_CHECKSUM;
+    *error = (struct utcp_icmp_error){0};
+    if (!quoted_segment(ip->family, ip->payload + ICMP_HEADER_SIZE, ip->length - ICMP_HEADER_SIZE,
+                        error))
+        return PACKET_OTHER;
+    if (v4)
+        icmp4_meaning(icmp, error);
+    else
+        icmp6_meaning(icmp, error);
+    return PACKET_ICMP_ERROR;
+}
+
+static void build_ip(uint8_t *packet, const struct utcp_outgoing *outgoing, uint32_t length)
+{
+    if (outgoing->local->family == 4) {
+        struct wire_ipv4 ip = {
+            .version_ihl = 0x45,
+            .total_length = htons((uint16_t)(IPV4_HEADER_MIN + length)),
+            .id = htons(outgoing->ip_id),
+            .fragment = htons(IPV4_DONT_FRAGMENT), /* RFC 1191 */
+            .ttl = 64,
+            .protocol = IP_PROTOCOL_TCP,
+        };
+
+        memcpy(ip.source, outgoing->local->address, sizeof(ip.source));
+        memcpy(ip.destination, outgoing->remote->address, sizeof(ip.destination));
+        ip.checksum = checksum_finish(checksum_add(0, &ip, sizeof(ip)));
+        memcpy(packet, &ip, sizeof(ip));
+    } else {
+        struct wire_ipv6 ip = {
+            .version_class_flow = htonl(UINT32_C(6) << 28),
+            .payload_length = htons((uint16_t)length),
+            .next_header = IP_PROTOCOL_TCP,
+            .hop_limit = 64,
+        };
+
+        memcpy(ip.source, outgoing->local->address, sizeof(ip.source));
+        memcpy(ip.destination, outgoing->remote->address, sizeof(ip.destination));
+        memcpy(packet, &ip, sizeof(ip));
+    }
+}
+
+static uint32_t ip_header(uint8_t family)
+{
+    return family == 4 ? IPV4_HEADER_MIN : IPV6_HEADER_SIZE;
+}
+
+bool utcp__address_is_unicast(const struct utcp_endpoint *end)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    const uint8_t *at = end->address;
+
+    if (end->family == 4) /* 0/8, 127/8, 224/4, 255.255.255.255 */
+        return at[0] != 0 && at[0] != 127 && at[0] >> 4 != 14 &&
+               !(at[0] == 255 && at[1] == 255 && at[2] == 255 && at[3] == 255);
+    /* ::, ::1, ff00::/8, ::ffff:0:0/96 */
+    return at[0] != 0xff && !(is_zero(at, 15) && at[15] <= 1) &&
+           memcmp(at, mapped, sizeof(mapped)) != 0;
+}
+
+uint32_t utcp__packet_headers(uint8_t family)
+{
+    return ip_header(family) + TCP_HEADER_MIN;
+}
+
+uint8_t *utcp__packet_build(uint8_t *packet, const struct utcp_outgoing *outgoing)
+{
+    uint32_t header = TCP_HEADER_MIN + outgoing->options_length;
+    uint8_t *tcp = packet + ip_header(outgoing->local->family);
+    struct wire_tcp fields = {
+        .source_port = htons(outgoing->local->port),
+        .destination_port = htons(outgoing->remote->port),
+        .sequence = htonl(outgoing->seq),
+        .acknowledgment = htonl(outgoing->ack),
+        .data_offset = (uint8_t)(header / 4 << 4),
+        .flags = outgoing->flags,
+        .window = htons(outgoing->window),
+    };
+
+    build_ip(packet, outgoing, header + outgoing->length);
+    memcpy(tcp, &fields, sizeof(fields));
+    return tcp + TCP_HEADER_MIN;
+}
+
+void utcp__packet_checksum(uint8_t *packet, const struct utcp_outgoing *outgoing, bool partial,
+                           struct utcp_offload *offload)
+{
+    uint8_t family = outgoing->local->family;
+    uint32_t start = ip_header(family);
+    uint32_t length = TCP_HEADER_MIN + outgoing->options_length + outgoing->length;
+    uint64_t sum = checksum_pseudo_header(outgoing->local->address, outgoing->remote->address,
+                                          address_size(family), IP_PROTOCOL_TCP, length);
+    be16 field;
+
+    if (partial) {
+        field = checksum_fold(sum);
+        offload->checksum = true;
+        offload->checksum_start = (uint16_t)start;
+        offload->checksum_offset = offsetof(struct wire_tcp, checksum);
+    } else {
+        field = checksum_finish(checksum_add(sum, packet + start, length));
+    }
+    memcpy(packet + start + offsetof(struct wire_tcp, checksum), &field, sizeof(field));
+}
+
+void utcp__packet_parse(const uint8_t *data, size_t length, unsigned flags,
+                        struct utcp_packet *packet)
+{
+    struct ip_view ip;
+
+    packet->kind = parse_ip(data, length, &ip);
+    if (packet->kind != PACKET_TCP)
+        return;
+    if (ip.protocol == IP_PROTOCOL_TCP)
+        packet->kind = parse_tcp(&ip, flags, &packet->segment);
+    else if (ip.protocol == (ip.family == 4 ? IP_PROTOCOL_ICMP : IP_PROTOCOL_ICMPV6))
+        packet->kind = parse_icmp(&ip, flags, &packet->error);
+    else
+        packet->kind = PACKET_OTHER;
+}

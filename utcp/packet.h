@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Packets, parsed once into a checked view (in) and built (out). Behind this file nobody looks at
+ * raw headers: lengths are true, addresses are such as TCP may talk to, checksums are right. */
+#ifndef UTCP_PACKET_H
+#define UTCP_PACKET_H
+
+#include "utcp.h"
+#include "wire.h"
+
+/* Options of a segment, as far as they were there and well formed (options/). */
+struct utcp_segment_options {
+    bool has_mss, has_window_scale, has_timestamps;
+    uint8_t window_scale;
+    uint16_t mss;
+    uint32_t ts_value, ts_echo;
+};
+
+/* A TCP segment that came in. */
+struct utcp_segment {
+    struct utcp_endpoint local, remote; /* as this stack sees it: local is the destination */
+    uint32_t seq, ack;
+    uint16_t window; /* as it stands in the header, not scaled */
+    uint8_t flags;   /* TCP_* */
+    uint32_t length; /* bytes of payload; SYN and FIN do not count here */
+    const uint8_t *payload;
+    struct utcp_segment_options options;
+};
+
+/* An ICMP error about a segment of ours. */
+struct utcp_icmp_error {
+    struct utcp_endpoint local, remote; /* of the segment quoted in it */
+    uint32_t seq;                       /* of the segment quoted in it */
+    bool too_big;                       /* fragmentation needed, packet too big */
+    uint32_t mtu;                       /* with too_big; 0: not told */
+    int error;                          /* otherwise: a negative errno value, or 0: no matter */
+};
+
+enum utcp_packet_kind {
+    PACKET_TCP,
+    PACKET_ICMP_ERROR,
+    PACKET_MALFORMED,
+    PACKET_BAD_CHECKSUM,
+    PACKET_BAD_ADDRESS,
+    PACKET_OTHER, /* whole and fine, but nothing for us */
+};
+
+struct utcp_packet {
+    enum utcp_packet_kind kind;
+    union {
+        struct utcp_segment segment;  /* PACKET_TCP */
+        struct utcp_icmp_error error; /* PACKET_ICMP_ERROR */
+    };
+};
+
+/* `flags` as for utcp_input(). The view refers to the bytes of `data`. */
+void utcp__packet_parse(const uint8_t *data, size_t length, unsigned flags,
+                        struct utcp_packet *packet);
+
+/* What is to be sent. */
+struct utcp_outgoing {
+    const struct utcp_endpoint *local, *remote;
+    uint32_t seq, ack;
+    uint16_t window; /* as it is to stand in the header */
+    uint16_t ip_id;  /* IPv4 */
+    uint8_t flags;
+    uint8_t options_length; /* a multiple of four */
+    uint32_t length;        /* bytes of payload */
+};
+
+/* Bytes of the IP and TCP headers without options. */
+uint32_t utcp__packet_headers(uint8_t family);
+
+/* Writes the headers at `packet`; options (at the address returned), then payload follow. */
+uint8_t *utcp__packet_build(uint8_t *packet, const struct utcp_outgoing *outgoing);
+
+/* When all bytes stand: fills the checksum in, the whole or, with `partial`, the pseudo-header's
+ * sum. */
+void utcp__packet_checksum(uint8_t *packet, const struct utcp_outgoing *outgoing, bool partial,
+                           struct utcp_offload *offload);
+
+/* Whether TCP may talk to this address: not unspecified, loop-back, multicast or broadcast. */
+bool utcp__address_is_unicast(const struct utcp_endpoint *endpoint);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Buffer memory of a stack: pool.h. */
+#include <stdlib.h>
+
+#include "pool.h"
+
+#define FREE_COUNT_MAX 1024 /* blocks kept for later: 4 MiB */
+
+void utcp__pool_init(struct utcp_pool *pool, uint64_t limit)
+{
+    *pool = (struct utcp_pool){.limit = limit};
+}
+
+void utcp__pool_dispose(struct utcp_pool *pool)
+{
+    while (pool->free) {
+        void *block = pool->free;
+
+        pool->free = *(void **)block;
+        free(block);
+    }
+    pool->free_count = 0;
+}
+
+void *utcp__pool_get(struct utcp_pool *pool, bool essential)
+{
+    void *block = pool->free;
+
+    if (pool->used + POOL_BLOCK_SIZE > pool->limit && !essential)
+        return NULL;
+    if (block) {
+        pool->free = *(void **)block;
+        pool->free_count--;
+    } else {
+        block = malloc(POOL_BLOCK_SIZE);
+        if (block == NULL)
+            return NULL;
+    }
+    pool->used += POOL_BLOCK_SIZE;
+    return block;
+}
+
+void utcp__pool_put(struct utcp_pool *pool, void *block)
+{
+    pool->used -= POOL_BLOCK_SIZE;
+    if (pool->free_count >= FREE_COUNT_MAX) {
+        free(block);
+        return;
+    }
+    *(void **)block = pool->free;
+    pool->free = block;
+    pool->free_count++;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A bounded set of 64-bit numbers, kept as sorted ranges that neither overlap nor touch. */
+#ifndef UTCP_RANGES_H
+#define UTCP_RANGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct utcp_range {
+    uint64_t start, end; /* end: the first number that is not in it */
+};
+
+struct utcp_ranges {
+    struct utcp_range *at;
+    uint32_t count, capacity;
+    uint64_t size; /* numbers in the set */
+};
+
+void utcp__ranges_init(struct utcp_ranges *ranges);
+void utcp__ranges_dispose(struct utcp_ranges *ranges);
+
+/* Adds the numbers from `start` up to `end`. When that would make more than `limit` ranges, the
+ * highest range is left out, be it an old one or the new one. False: nothing was added, because the
+ * new one was the highest or memory ran out. */
+bool utcp__ranges_add(struct utcp_ranges *ranges, uint64_t start, uint64_t end, uint32_t limit);
+
+/* Takes out everything below `end`. */
+void utcp__ranges_drop_below(struct utcp_ranges *ranges, uint64_t end);
+
+/* The first stretch of [from, end) that is not in the set. False: all of it is. */
+bool utcp__ranges_gap(const struct utcp_ranges *ranges, uint64_t from, uint64_t end,
+                      struct utcp_range *gap);
+
+#endif

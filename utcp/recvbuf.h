@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The receive buffer: bytes of the stream by their offset (0 is the first after the SYN), from what
+ * the application reads next up to the end of the window.
+ *
+ *        read            next                              read + capacity
+ *   ──────┼───────────────┼─────────────────────────────────┼──────
+ *   gone  │ ready         │ hole ░ pending ░ hole ░ pending  │ outside of the window
+ *
+ * A byte's place follows from its offset: blocks of the stack's pool stand for stretches of the
+ * stream and are fetched when the first byte comes for them, so an idle connection holds none, and
+ * memory is bounded by the window however small and scattered the segments are. What is there
+ * beyond the first hole is kept in a bounded set of ranges. The first copy of a byte wins. */
+#ifndef UTCP_RECVBUF_H
+#define UTCP_RECVBUF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pool.h"
+#include "ranges.h"
+
+#define RECVBUF_RANGES_MAX 256 /* holes that are kept apart */
+
+struct utcp_recvbuf {
+    uint8_t **blocks; /* a ring: the block of stretch n is blocks[n % block_slots] */
+    uint32_t slots;   /* a power of two, or 0 */
+    uint32_t held;    /* blocks that are there */
+    uint64_t read;    /* offset of the byte that is read next */
+    uint64_t next;    /* offset of the first byte that is missing */
+    struct utcp_ranges pending;
+};
+
+void utcp__recvbuf_init(struct utcp_recvbuf *buffer);
+void utcp__recvbuf_dispose(struct utcp_recvbuf *buffer, struct utcp_pool *pool);
+
+/* Stores `size` bytes that belong at `offset`, which is not below `next`; the caller has cut them
+ * to the window. Returns how many of them were stored or were there already; fewer than `size` when
+ * memory or ranges ran out. */
+uint32_t utcp__recvbuf_put(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t offset,
+                           const uint8_t *data, uint32_t size);
+
+/* The bytes that are ready from `read` on, as far as they lie together. */
+size_t utcp__recvbuf_peek(const struct utcp_recvbuf *buffer, const uint8_t **data);
+
+/* Gives up `size` bytes, no more than are ready. */
+void utcp__recvbuf_consume(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t size);
+
+#endif

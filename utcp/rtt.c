@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The retransmission timeout, RFC 6298 section 2. Which samples may be used (Karn's algorithm,
+ * section 3) is decided where acknowledgments come in. */
+#include "utcp_internal.h"
+
+void utcp__rtt_init(struct utcp_rtt *rtt)
+{
+    *rtt = (struct utcp_rtt){.rto = UTCP_RTO_INITIAL};
+}
+
+void utcp__rtt_sample(struct utcp_rtt *rtt, uint64_t sample)
+{
+    uint64_t spread;
+
+    if (sample == 0)
+        sample = 1;
+    if (rtt->srtt == 0) {
+        rtt->srtt = sample;
+        rtt->rttvar = sample / 2;
+    } else {
+        uint64_t error = sample > rtt->srtt ? sample - rtt->srtt : rtt->srtt - sample;
+
+        rtt->rttvar = (3 * rtt->rttvar + error) / 4;
+        rtt->srtt = (7 * rtt->srtt + sample) / 8;
+    }
+    /* The minimum is one of the spread: a steady path of 250 ms needs room above it, too. */
+    spread = 4 * rtt->rttvar > UTCP_RTO_MIN ? 4 * rtt->rttvar : UTCP_RTO_MIN;
+    rtt->rto = rtt->srtt + spread;
+    if (rtt->rto > UTCP_RTO_MAX)
+        rtt->rto = UTCP_RTO_MAX;
+}
+
+uint64_t utcp__rtt_timeout(const struct utcp_rtt *rtt)
+{
+    uint64_t timeout = rtt->rto << (rtt->backoff < 16 ? rtt->backoff : 16);
+
+    return timeout < UTCP_RTO_MAX ? timeout : UTCP_RTO_MAX;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The send buffer: what the application wrote and the peer has not acknowledged, as a queue of
+ * chunks. A chunk holds a copy (in a block of the stack's pool) or refers to the application's own
+ * memory, which is released exactly once, when the chunk goes. Bytes are named by their offset in
+ * the stream (0 is the first after the SYN). */
+#ifndef UTCP_SENDBUF_H
+#define UTCP_SENDBUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pool.h"
+
+struct utcp_chunk {
+    struct utcp_chunk *next;
+    const uint8_t *data;
+    uint64_t start; /* offset of its first byte */
+    uint64_t size;  /* bytes */
+    void (*release)(void *owner);
+    void *owner;
+    bool copied; /* the chunk is a block, with the bytes behind this header */
+};
+
+#define CHUNK_COPY_MAX (POOL_BLOCK_SIZE - sizeof(struct utcp_chunk))
+
+struct utcp_sendbuf {
+    struct utcp_chunk *first, *last;
+    struct utcp_chunk *cursor; /* where the last bytes were taken from: the next ones are near */
+    uint64_t una;              /* offset of the first byte that is not acknowledged */
+    uint64_t end;              /* offset behind the last byte */
+    uint64_t copied;           /* bytes of chunks that are copies */
+    uint32_t references;       /* chunks that are not */
+};
+
+void utcp__sendbuf_init(struct utcp_sendbuf *buffer);
+void utcp__sendbuf_dispose(struct utcp_sendbuf *buffer, struct utcp_pool *pool);
+
+/* Appends a copy; returns how many bytes, fewer when memory ran out. */
+size_t utcp__sendbuf_copy(struct utcp_sendbuf *buffer, struct utcp_pool *pool, const uint8_t *data,
+                          size_t size);
+
+/* Appends a reference to `size` > 0 bytes. False: out of memory, and nothing is released. */
+bool utcp__sendbuf_refer(struct utcp_sendbuf *buffer, const uint8_t *data, size_t size,
+                         void (*release)(void *owner), void *owner);
+
+/* Copies bytes of the buffer to `to`. All of them must be in it. */
+void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to, uint32_t size);
+
+/* The first `size` bytes are acknowledged. */
+void utcp__sendbuf_acknowledge(struct utcp_sendbuf *buffer, struct utcp_pool *pool, uint64_t size);
+
+#endif

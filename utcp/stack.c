@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The stack: its connections by their endpoints, its listeners, its events, and the segments that
+ * no connection sends. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "utcp_internal.h"
+
+#define TABLE_FIRST 64
+
+static bool endpoint_equal(const struct utcp_endpoint *a, const struct utcp_endpoint *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+static struct utcp_conn **bucket(const struct utcp *stack, const struct utcp_endpoint *local,
+                                 const struct utcp_endpoint *remote)
+{
+    return &stack->table[utcp__endpoints_hash(stack, local, remote, 'c') & (stack->table_size - 1)];
+}
+
+/* Doubles the table. When there is no memory for it the chains get longer, that is all. */
+static void grow_table(struct utcp *stack)
+{
+    struct utcp_conn **table = calloc(2 * (size_t)stack->table_size, sizeof(struct utcp_conn *));
+    struct utcp_conn **old = stack->table;
+    uint32_t old_size = stack->table_size;
+
+    if (table == NULL)
+        return;
+    stack->table = table;
+    stack->table_size = 2 * old_size;
+    for (uint32_t i = 0; i < old_size; i++) {
+        while (old[i]) {
+            struct utcp_conn *conn = old[i], **head;
+
+            old[i] = conn->chain;
+            head = bucket(stack, &conn->local, &conn->remote);
+            conn->chain = *head;
+            *head = conn;
+        }
+    }
+    free(old);
+}
+
+/* A scale that lets 16 bits tell of a window of `bytes`: RFC 7323 section 2.3. */
+static uint8_t scale_for(uint32_t bytes)
+{
+    uint8_t shift = 0;
+
+    while (shift < 14 && bytes >> shift > UINT16_MAX)
+        shift++;
+    return shift;
+}
+
+static uint32_t or_default(uint32_t value, uint32_t otherwise)
+{
+    return value ? value : otherwise;
+}
+
+/* Headers fit, IPv6 works, and lengths fit 16 bits. */
+static uint32_t mtu_clamped(uint32_t mtu)
+{
+    mtu = or_default(mtu, UTCP_MTU_DEFAULT);
+    return mtu < UTCP_MTU_MIN_IPV4 ? UTCP_MTU_MIN_IPV4 : min_u32(mtu, IP_PACKET_MAX);
+}
+
+struct utcp_conn *utcp__find(const struct utcp *stack, const struct utcp_endpoint *local,
+                             const struct utcp_endpoint *remote)
+{
+    struct utcp_conn *conn = *bucket(stack, local, remote);
+
+    while (conn && !(endpoint_equal(&conn->remote, remote) && endpoint_equal(&conn->local, local)))
+        conn = conn->chain;
+    return conn;
+}
+
+void utcp__table_add(struct utcp_conn *conn)
+{
+    struct utcp *stack = conn->stack;
+    struct utcp_conn **head;
+
+    if (stack->connections >= stack->table_size)
+        grow_table(stack);
+    head = bucket(stack, &conn->local, &conn->remote);
+    conn->chain = *head;
+    *head = conn;
+    conn->in_table = true;
+    stack->connections++;
+}
+
+void utcp__table_remove(struct utcp_conn *conn)
+{
+    struct utcp_conn **at = bucket(conn->stack, &conn->local, &conn->remote);
+
+    if (!conn->in_table)
+        return;
+    while (*at != conn)
+        at = &(*at)->chain;
+    *at = conn->chain;
+    conn->in_table = false;
+    conn->stack->connections--;
+}
+
+/* The listener on the exact address before that on any address. */
+struct utcp_listener *utcp__find_listener(const struct utcp *stack,
+                                          const struct utcp_endpoint *local)
+{
+    struct utcp_listener *found = NULL;
+
+    list_for_each_safe (link, after, &stack->listeners) {
+        struct utcp_listener *listener = list_member(link, struct utcp_listener, link);
+
+        if (endpoint_equal(&listener->local, local))
+            return listener;
+        if (listener->any_address && listener->local.port == local->port &&
+            listener->local.family == local->family)
+            found = listener;
+    }
+    return found;
+}
+
+uint64_t utcp__endpoints_hash(const struct utcp *stack, const struct utcp_endpoint *local,
+                              const struct utcp_endpoint *remote, uint8_t purpose)
+{
+    size_t size = local->family == 4 ? 4 : 16;
+    uint8_t input[1 + 2 * (16 + 2)], *at = input;
+
+    *at++ = purpose;
+    memcpy(at, local->address, size);
+    memcpy(at + size, remote->address, size);
+    at += 2 * size;
+    memcpy(at, &local->port, 2);
+    memcpy(at + 2, &remote->port, 2);
+    at += 4;
+    return siphash(stack->key, input, (size_t)(at - input));
+}
+
+void utcp__reply(struct utcp *stack, const struct utcp_endpoint *local,
+                 const struct utcp_endpoint *remote, uint8_t flags, uint32_t seq, uint32_t ack)
+{
+    uint32_t index = (stack->reply_first + stack->reply_count) % UTCP_REPLIES_MAX;
+
+    if (stack->reply_count == UTCP_REPLIES_MAX)
+        return;
+    stack->replies[index] = (struct utcp_reply){*local, *remote, seq, ack, flags};
+    stack->reply_count++;
+}
+
+void utcp__reply_reset(struct utcp *stack, const struct utcp_segment *segment)
+{
+    uint32_t length = segment->length + !!(segment->flags & TCP_SYN) + !!(segment->flags & TCP_FIN);
+
+    if (segment->flags & TCP_RST)
+        return;
+    if (segment->flags & TCP_ACK)
+        utcp__reply(stack, &segment->local, &segment->remote, TCP_RST, segment->ack, 0);
+    else
+        utcp__reply(stack, &segment->local, &segment->remote, TCP_RST | TCP_ACK, 0,
+                    segment->seq + length);
+}
+
+void utcp__want_output(struct utcp_conn *conn)
+{
+    if (list_empty(&conn->output_link) && conn->in_table)
+        list_append(&conn->stack->output, &conn->output_link);
+}
+
+void utcp__event(struct utcp_conn *conn, uint32_t events)
+{
+    conn->events |= events;
+    if (conn->owned && list_empty(&conn->event_link))
+        list_append(&conn->stack->events, &conn->event_link);
+}
+
+void utcp__listener_event(struct utcp_listener *listener, uint32_t events)
+{
+    listener->events |= events;
+    if (list_empty(&listener->event_link))
+        list_append(&listener->stack->listener_events, &listener->event_link);
+}
+
+struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
+{
+    struct utcp_config config = {0};
+    struct utcp *stack = calloc(1, sizeof(*stack));
+
+    if (stack == NULL)
+        return NULL;
+    memcpy(&config, given, given->size < sizeof(config) ? given->size : sizeof(config));
+    stack->congestion = utcp__congestion_find(config.congestion);
+    stack->table_size = TABLE_FIRST;
+    stack->table = calloc(stack->table_size, sizeof(struct utcp_conn *));
+    if (stack->congestion == NULL || stack->table == NULL) {
+        free(stack->table);
+        free(stack);
+        return NULL;
+    }
+    stack->now = now;
+    stack->key = siphash_key(config.secret);
+    stack->mtu = mtu_clamped(config.mtu);
+    stack->offloads = config.offloads;
+    stack->flags = config.flags;
+    stack->connections_max = or_default(config.connections_max, 65536);
+    stack->receive_max = min_u32(or_default(config.receive_buffer_max, 4 << 20), 1 << 29);
+    stack->send_max = min_u32(or_default(config.send_buffer_max, 4 << 20), 1 << 29);
+    stack->time_wait_us = config.time_wait_us ? config.time_wait_us : UTCP_TIME_WAIT_DEFAULT;
+    stack->receive_scale = scale_for(stack->receive_max);
+    list_init(&stack->all);
+    list_init(&stack->output);
+    list_init(&stack->events);
+    list_init(&stack->listener_events);
+    list_init(&stack->listeners);
+    list_init(&stack->time_wait);
+    list_init(&stack->dead);
+    utcp__wheel_init(&stack->wheel, now);
+    utcp__pool_init(&stack->pool, config.memory_max ? config.memory_max : UINT64_C(1) << 30);
+    return stack;
+}
+
+void utcp_free(struct utcp *stack)
+{
+    if (stack == NULL)
+        return;
+    list_for_each_safe (link, after, &stack->all)
+        utcp__conn_free(list_member(link, struct utcp_conn, all_link));
+    list_for_each_safe (listener_link, after_it, &stack->listeners)
+        free(list_member(listener_link, struct utcp_listener, link));
+    utcp__pool_dispose(&stack->pool);
+    free(stack->table);
+    free(stack);
+}
+
+void utcp_set_mtu(struct utcp *stack, uint32_t mtu)
+{
+    stack->mtu = mtu_clamped(mtu);
+    list_for_each_safe (link, after, &stack->all) {
+        struct utcp_conn *conn = list_member(link, struct utcp_conn, all_link);
+
+        if (conn->path_mtu <= stack->mtu || !conn->in_table)
+            continue;
+        conn->path_mtu = (uint16_t)stack->mtu;
+        utcp__conn_update_mss(conn);
+    }
+}
+
+int utcp_listen(struct utcp *stack, const struct utcp_endpoint *local, unsigned backlog, void *user,
+                struct utcp_listener **listener)
+{
+    static const uint8_t any[16];
+    struct utcp_listener *new;
+
+    if ((local->family != 4 && local->family != 6) || local->port == 0 || local->zero)
+        return -EINVAL;
+    list_for_each_safe (link, after, &stack->listeners)
+        if (endpoint_equal(&list_member(link, struct utcp_listener, link)->local, local))
+            return -EADDRINUSE;
+    new = calloc(1, sizeof(*new));
+    if (new == NULL)
+        return -ENOMEM;
+    new->stack = stack;
+    new->local = *local;
+    new->any_address = memcmp(local->address, any, sizeof(any)) == 0;
+    new->backlog = backlog ? backlog : 1;
+    new->user = user;
+    list_init(&new->event_link);
+    list_init(&new->half_open);
+    list_init(&new->ready);
+    list_append(&stack->listeners, &new->link);
+    *listener = new;
+    return 0;
+}
+
+static void reset_all(struct list *connections)
+{
+    while (!list_empty(connections))
+        utcp__conn_reset(list_member(connections->next, struct utcp_conn, owner_link), 0);
+}
+
+void utcp_listener_close(struct utcp_listener *listener)
+{
+    if (listener == NULL)
+        return;
+    reset_all(&listener->half_open);
+    reset_all(&listener->ready);
+    list_remove(&listener->link);
+    list_remove(&listener->event_link);
+    utcp__reap(listener->stack);
+    free(listener);
+}
+
+unsigned utcp_poll(struct utcp *stack, struct utcp_event *events, unsigned max)
+{
+    unsigned count = 0;
+
+    while (count < max && !list_empty(&stack->listener_events)) {
+        struct utcp_listener *listener =
+            list_member(stack->listener_events.next, struct utcp_listener, event_link);
+
+        list_remove(&listener->event_link);
+        events[count++] = (struct utcp_event){
+            .listener = listener, .user = listener->user, .events = listener->events};
+        listener->events = 0;
+    }
+    while (count < max && !list_empty(&stack->events)) {
+        struct utcp_conn *conn = list_member(stack->events.next, struct utcp_conn, event_link);
+
+        list_remove(&conn->event_link);
+        events[count++] =
+            (struct utcp_event){.conn = conn, .user = conn->user, .events = conn->events};
+        conn->events = 0;
+    }
+    return count;
+}

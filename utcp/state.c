@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How a connection begins, changes its state and ends. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "options/options.h"
+#include "utcp_internal.h"
+
+#define BIT(state) (1u << (state))
+
+/* Where each state may lead: RFC 9293 figure 5, with the end by reset or timeout from everywhere.
+ */
+static const uint16_t successors[] = {
+    [UTCP_CLOSED] = BIT(UTCP_SYN_SENT) | BIT(UTCP_SYN_RECEIVED),
+    [UTCP_LISTEN] = 0, /* listeners are no connections here */
+    [UTCP_SYN_SENT] = BIT(UTCP_ESTABLISHED) | BIT(UTCP_SYN_RECEIVED) | BIT(UTCP_CLOSED),
+    [UTCP_SYN_RECEIVED] = BIT(UTCP_ESTABLISHED) | BIT(UTCP_CLOSED),
+    [UTCP_ESTABLISHED] = BIT(UTCP_FIN_WAIT_1) | BIT(UTCP_CLOSE_WAIT) | BIT(UTCP_CLOSED),
+    [UTCP_FIN_WAIT_1] = BIT(UTCP_FIN_WAIT_2) | BIT(UTCP_CLOSING) | BIT(UTCP_CLOSED),
+    [UTCP_FIN_WAIT_2] = BIT(UTCP_TIME_WAIT) | BIT(UTCP_CLOSED),
+    [UTCP_CLOSE_WAIT] = BIT(UTCP_LAST_ACK) | BIT(UTCP_CLOSED),
+    [UTCP_CLOSING] = BIT(UTCP_TIME_WAIT) | BIT(UTCP_CLOSED),
+    [UTCP_LAST_ACK] = BIT(UTCP_CLOSED),
+    [UTCP_TIME_WAIT] = BIT(UTCP_CLOSED),
+};
+
+static uint32_t mss_for_mtu(const struct utcp_conn *conn, uint32_t mtu)
+{
+    return mtu - utcp__packet_headers(conn->local.family);
+}
+
+/* Room for one more connection, if need be that of the oldest one in TIME-WAIT. */
+static bool make_room(struct utcp *stack)
+{
+    if (stack->connections < stack->connections_max)
+        return true;
+    if (list_empty(&stack->time_wait))
+        return false;
+    utcp__conn_end(list_member(stack->time_wait.next, struct utcp_conn, owner_link), 0);
+    return true;
+}
+
+/* Takes an unaccepted connection from its listener. */
+static void leave_listener(struct utcp_conn *conn)
+{
+    if (conn->listener == NULL)
+        return;
+    list_remove(&conn->owner_link);
+    conn->listener->pending--;
+    conn->listener = NULL;
+}
+
+/* RFC 9293 section 3.10.5: whom a RST is owed. */
+static bool peer_needs_reset(const struct utcp_conn *conn)
+{
+    switch (conn->state) {
+    case UTCP_SYN_RECEIVED:
+    case UTCP_ESTABLISHED:
+    case UTCP_FIN_WAIT_1:
+    case UTCP_FIN_WAIT_2:
+    case UTCP_CLOSE_WAIT: return true;
+    default: return false;
+    }
+}
+
+void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
+{
+    struct utcp *stack = conn->stack;
+
+    assert(successors[conn->state] & BIT(state));
+    if (conn->state == UTCP_TIME_WAIT)
+        stack->stats.time_wait--;
+    if (state == UTCP_TIME_WAIT)
+        stack->stats.time_wait++;
+    conn->state = (uint8_t)state;
+    if (state != UTCP_CLOSED)
+        utcp__timer_life(conn);
+}
+
+struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint *local,
+                                 const struct utcp_endpoint *remote)
+{
+    struct utcp_conn *conn;
+
+    if (!make_room(stack))
+        return NULL;
+    conn = calloc(1, sizeof(*conn));
+    if (conn == NULL)
+        return NULL;
+    conn->stack = stack;
+    conn->local = *local;
+    conn->remote = *remote;
+    list_init(&conn->output_link);
+    list_init(&conn->event_link);
+    list_init(&conn->owner_link);
+    list_append(&stack->all, &conn->all_link);
+    utcp__wheel_timer_init(&conn->wheel_timer);
+    for (int timer = 0; timer < TIMERS; timer++)
+        conn->deadline[timer] = TIMER_IDLE;
+    utcp__sendbuf_init(&conn->send);
+    utcp__recvbuf_init(&conn->receive);
+    utcp__rtt_init(&conn->rtt);
+    conn->window_scale = !(stack->flags & UTCP_NO_WINDOW_SCALE);
+    conn->receive_scale = conn->window_scale ? stack->receive_scale : 0;
+    conn->timestamps = !(stack->flags & UTCP_NO_TIMESTAMPS);
+    conn->ts_offset = (uint32_t)utcp__endpoints_hash(stack, local, remote, 't');
+    conn->receive_limit = min_u32(UTCP_WINDOW_INITIAL, stack->receive_max);
+    conn->path_mtu = (uint16_t)stack->mtu;
+    conn->receive_mss = (uint16_t)mss_for_mtu(conn, stack->mtu);
+    conn->peer_mss = local->family == 4 ? UTCP_MSS_DEFAULT_IPV4 : UTCP_MSS_DEFAULT_IPV6;
+    conn->segment_seen = UTCP_MSS_DEFAULT_IPV4;
+    conn->heard_at = stack->now;
+    utcp__conn_update_mss(conn);
+    utcp__table_add(conn);
+    return conn;
+}
+
+void utcp__conn_free(struct utcp_conn *conn)
+{
+    list_remove(&conn->all_link);
+    list_remove(&conn->event_link);
+    list_remove(&conn->owner_link);
+    utcp__sendbuf_dispose(&conn->send, &conn->stack->pool);
+    utcp__recvbuf_dispose(&conn->receive, &conn->stack->pool);
+    free(conn);
+}
+
+void utcp__reap(struct utcp *stack)
+{
+    while (!list_empty(&stack->dead))
+        utcp__conn_free(list_member(stack->dead.next, struct utcp_conn, owner_link));
+}
+
+/* RFC 6528: a clock that ticks every 4 µs, from an origin that is secret for each pair of
+ * endpoints. `after` (0: none) is the end of an earlier connection's sequence numbers, above which
+ * a new one begins (RFC 9293 section 3.4.1). */
+void utcp__conn_choose_iss(struct utcp_conn *conn, uint32_t after)
+{
+    const struct utcp *stack = conn->stack;
+
+    conn->iss = (uint32_t)(stack->now / 4) +
+                (uint32_t)utcp__endpoints_hash(stack, &conn->local, &conn->remote, 's');
+    if (after && seq_up_to(conn->iss, after))
+        conn->iss = after + 65537;
+    conn->snd_una = conn->snd_nxt = conn->snd_max = conn->iss;
+    conn->small_end = conn->iss;
+}
+
+/* What fits a packet and suits the peer, less the options of every segment (RFC 6691). */
+void utcp__conn_update_mss(struct utcp_conn *conn)
+{
+    uint32_t mss = min_u32(conn->peer_mss, mss_for_mtu(conn, conn->path_mtu));
+
+    conn->mss = (uint16_t)(mss - utcp__options_size(conn));
+    conn->cc.mss = conn->mss;
+}
+
+void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    struct utcp *stack = conn->stack;
+    uint64_t now = stack->now;
+
+    utcp__conn_set_state(conn, UTCP_ESTABLISHED);
+    /* A SYN's window is never scaled, RFC 7323 section 2.2. */
+    conn->snd_wnd = (uint32_t)segment->window << (segment->flags & TCP_SYN ? 0 : conn->send_scale);
+    conn->snd_wnd_max = conn->snd_wnd;
+    conn->snd_wl1 = segment->seq;
+    conn->snd_wl2 = segment->ack;
+    utcp__conn_update_mss(conn);
+    utcp__recovery_start(conn);
+    if (conn->retries && conn->rtt.srtt == 0)
+        conn->rtt.rto = UTCP_RTO_AFTER_SYN;
+    conn->retries = 0;
+    conn->rtt.backoff = 0;
+    conn->sent_at = now;
+    utcp__timers_update(conn, true);
+    utcp__timer_life(conn);
+    if (conn->listener) {
+        list_remove(&conn->owner_link);
+        list_append(&conn->listener->ready, &conn->owner_link);
+        utcp__listener_event(conn->listener, UTCP_ACCEPTABLE);
+        stack->stats.connections_accepted++;
+    } else {
+        utcp__event(conn, UTCP_CONNECTED);
+        stack->stats.connections_opened++;
+    }
+    if (conn->fin_queued)
+        utcp__conn_finish(conn);
+    utcp__want_output(conn);
+}
+
+void utcp__conn_finish(struct utcp_conn *conn)
+{
+    conn->fin_queued = true;
+    if (conn->state == UTCP_ESTABLISHED)
+        utcp__conn_set_state(conn, UTCP_FIN_WAIT_1);
+    else if (conn->state == UTCP_CLOSE_WAIT)
+        utcp__conn_set_state(conn, UTCP_LAST_ACK);
+    utcp__timers_update(conn, false);
+    utcp__want_output(conn);
+}
+
+void utcp__conn_time_wait(struct utcp_conn *conn)
+{
+    utcp__conn_set_state(conn, UTCP_TIME_WAIT); /* starts its timer */
+    utcp__timer_stop(conn, TIMER_RETRANSMIT);
+    utcp__timer_stop(conn, TIMER_USER);
+    utcp__sendbuf_dispose(&conn->send, &conn->stack->pool);
+    if (utcp__orphan(conn)) {
+        utcp__recvbuf_dispose(&conn->receive, &conn->stack->pool);
+        list_append(&conn->stack->time_wait, &conn->owner_link);
+    }
+}
+
+void utcp__conn_end(struct utcp_conn *conn, int error)
+{
+    struct utcp *stack = conn->stack;
+
+    if (conn->state == UTCP_CLOSED && !conn->in_table)
+        return;
+    if (error && !conn->passive && conn->state <= UTCP_SYN_RECEIVED)
+        stack->stats.connections_failed++;
+    utcp__table_remove(conn);
+    utcp__wheel_stop(&stack->wheel, &conn->wheel_timer);
+    for (int timer = 0; timer < TIMERS; timer++)
+        conn->deadline[timer] = TIMER_IDLE;
+    list_remove(&conn->output_link);
+    leave_listener(conn);
+    list_remove(&conn->owner_link);
+    if (conn->state != UTCP_CLOSED)
+        utcp__conn_set_state(conn, UTCP_CLOSED);
+    utcp__sendbuf_dispose(&conn->send, &stack->pool);
+    if (error || !conn->owned)
+        utcp__recvbuf_dispose(&conn->receive, &stack->pool);
+    conn->error = error;
+    if (!conn->owned) {
+        list_remove(&conn->event_link);
+        list_append(&stack->dead, &conn->owner_link);
+    } else if (error) {
+        conn->events = 0; /* what it told of is void */
+        utcp__event(conn, UTCP_ERROR);
+    }
+}
+
+void utcp__conn_reset(struct utcp_conn *conn, int error)
+{
+    if (peer_needs_reset(conn))
+        utcp__reply(conn->stack, &conn->local, &conn->remote, TCP_RST | TCP_ACK,
+                    utcp__ack_sequence(conn), utcp__rcv_nxt(conn));
+    utcp__conn_end(conn, error);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A connection's timers. Each has a deadline; the connection's one place on the wheel is at the
+ * first of them, or earlier: putting a deadline off, which happens with every acknowledgment, costs
+ * nothing, and when the wheel calls too early the place is taken anew. */
+#include <errno.h>
+
+#include "utcp_internal.h"
+
+static unsigned retries_max(const struct utcp_conn *conn)
+{
+    switch (conn->state) {
+    case UTCP_SYN_SENT: return UTCP_RETRIES_SYN;
+    case UTCP_SYN_RECEIVED: return UTCP_RETRIES_SYN_ACK;
+    default: return utcp__orphan(conn) ? UTCP_RETRIES_ORPHAN : UTCP_RETRIES_DATA;
+    }
+}
+
+static void give_up(struct utcp_conn *conn)
+{
+    utcp__conn_reset(conn, conn->soft_error ? conn->soft_error : -ETIMEDOUT);
+}
+
+/* Oldest unacknowledged segment, SYN, or window probe: RFC 6298 section 5, RFC 9293 section
+ * 3.8.6.1. */
+static void retransmit_fires(struct utcp_conn *conn)
+{
+    bool handshake = !utcp__synchronized(conn);
+
+    if (conn->retries >= retries_max(conn)) {
+        give_up(conn);
+        return;
+    }
+    conn->retries++;
+    conn->timeouts += handshake || utcp__in_flight(conn) > 0;
+    if (handshake) {
+        conn->syn_due = true;
+        conn->rtt.timed_at = 0;
+    } else if (utcp__in_flight(conn) > 0) {
+        utcp__recovery_timed_out(conn);
+    } else {
+        conn->probe_due = true;
+    }
+    if (conn->rtt.backoff < UINT8_MAX)
+        conn->rtt.backoff++;
+    utcp__want_output(conn);
+}
+
+static void acknowledge_fires(struct utcp_conn *conn)
+{
+    conn->ack_now = true;
+    utcp__want_output(conn);
+}
+
+/* RFC 9293 section 3.8.4. */
+static void keepalive_fires(struct utcp_conn *conn)
+{
+    uint64_t now = conn->stack->now;
+
+    if (conn->probes == 0 &&
+        (now < conn->heard_at + conn->keepalive_us || conn->snd_una != conn->snd_max)) {
+        utcp__timer_life(conn); /* not idle */
+        return;
+    }
+    if (conn->probes >= UTCP_KEEPALIVE_PROBES) {
+        give_up(conn);
+        return;
+    }
+    conn->probes++;
+    conn->keepalive_due = true;
+    utcp__timer_set(conn, TIMER_LIFE,
+                    now + (conn->keepalive_us < UTCP_KEEPALIVE_INTERVAL ? conn->keepalive_us
+                                                                        : UTCP_KEEPALIVE_INTERVAL));
+    utcp__want_output(conn);
+}
+
+static void life_fires(struct utcp_conn *conn)
+{
+    if (conn->state == UTCP_TIME_WAIT || (conn->state == UTCP_FIN_WAIT_2 && utcp__orphan(conn)))
+        utcp__conn_end(conn, 0);
+    else if (conn->keepalive_us)
+        keepalive_fires(conn);
+}
+
+/* Runs one timer of the connection that is due; false when there is none. None sets itself to a
+ * time that is not in the future. */
+static bool run_one(struct utcp_conn *conn)
+{
+    static void (*const fires[TIMERS])(struct utcp_conn * conn) = {
+        [TIMER_RETRANSMIT] = retransmit_fires,
+        [TIMER_ACK] = acknowledge_fires,
+        [TIMER_LIFE] = life_fires,
+        [TIMER_USER] = give_up,
+    };
+
+    for (int timer = 0; timer < TIMERS; timer++) {
+        if (conn->deadline[timer] > conn->stack->now)
+            continue;
+        conn->deadline[timer] = TIMER_IDLE;
+        fires[timer](conn);
+        return true;
+    }
+    return false;
+}
+
+static uint64_t first_deadline(const struct utcp_conn *conn)
+{
+    uint64_t first = TIMER_IDLE;
+
+    for (int timer = 0; timer < TIMERS; timer++)
+        if (conn->deadline[timer] < first)
+            first = conn->deadline[timer];
+    return first;
+}
+
+/* Something is written or sent that the peer has to acknowledge. */
+static bool waits_for_peer(const struct utcp_conn *conn)
+{
+    if (!utcp__synchronized(conn))
+        return true;
+    return conn->send.una != conn->send.end || (conn->fin_queued && !conn->fin_acked);
+}
+
+void utcp__timer_set(struct utcp_conn *conn, enum utcp_timer timer, uint64_t when)
+{
+    conn->deadline[timer] = when;
+    if (when >> WHEEL_TICK_BITS < conn->wheel_timer.tick)
+        utcp__wheel_start(&conn->stack->wheel, &conn->wheel_timer, when);
+}
+
+void utcp__timer_stop(struct utcp_conn *conn, enum utcp_timer timer)
+{
+    conn->deadline[timer] = TIMER_IDLE;
+}
+
+void utcp__timers_update(struct utcp_conn *conn, bool progress)
+{
+    uint64_t now = conn->stack->now;
+    bool waits = waits_for_peer(conn);
+
+    if (progress) {
+        if (utcp__in_flight(conn) > 0)
+            utcp__timer_set(conn, TIMER_RETRANSMIT, now + utcp__rtt_timeout(&conn->rtt));
+        else
+            utcp__timer_stop(conn, TIMER_RETRANSMIT);
+    }
+    if (!waits)
+        conn->waiting_since = 0;
+    else if (progress || conn->waiting_since == 0)
+        conn->waiting_since = now ? now : 1;
+    else
+        return;
+    if (waits && conn->user_timeout_us)
+        utcp__timer_set(conn, TIMER_USER, conn->waiting_since + conn->user_timeout_us);
+    else
+        utcp__timer_stop(conn, TIMER_USER);
+}
+
+void utcp__timer_life(struct utcp_conn *conn)
+{
+    uint64_t now = conn->stack->now;
+
+    if (conn->state == UTCP_TIME_WAIT)
+        utcp__timer_set(conn, TIMER_LIFE, now + conn->stack->time_wait_us);
+    else if (conn->state == UTCP_FIN_WAIT_2 && utcp__orphan(conn))
+        utcp__timer_set(conn, TIMER_LIFE, now + UTCP_FIN_WAIT_2_LIMIT);
+    else if (conn->keepalive_us && utcp__synchronized(conn)) {
+        uint64_t from = conn->heard_at + conn->keepalive_us;
+
+        utcp__timer_set(conn, TIMER_LIFE, from > now ? from : now + conn->keepalive_us);
+    } else {
+        utcp__timer_stop(conn, TIMER_LIFE);
+    }
+}
+
+void utcp_advance(struct utcp *stack, uint64_t now)
+{
+    struct utcp_wheel_timer *due;
+
+    if (now > stack->now)
+        stack->now = now;
+    while ((due = utcp__wheel_due(&stack->wheel, stack->now)) != NULL) {
+        struct utcp_conn *conn = list_member(due, struct utcp_conn, wheel_timer);
+
+        while (conn->state != UTCP_CLOSED && run_one(conn))
+            continue;
+        if (conn->state != UTCP_CLOSED && first_deadline(conn) != TIMER_IDLE)
+            utcp__wheel_start(&stack->wheel, &conn->wheel_timer, first_deadline(conn));
+    }
+    utcp__reap(stack);
+}
+
+uint64_t utcp_deadline(const struct utcp *stack)
+{
+    return utcp__wheel_next(&stack->wheel);
+}

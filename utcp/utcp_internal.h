@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* libutcp inside: theory of operation, and the structures.
+ *
+ * ── What happens when ──────────────────────────────────────────────────────────────────────────
+ *
+ * A stack (struct utcp) is entered with the time, which it keeps as `now` until the next entry. All
+ * work is done in three kinds of call, none of which loops for longer than its input is:
+ *
+ *   utcp_input()    one packet: packet.c checks it, stack.c finds the connection, input.c (or
+ *                   input_syn.c) takes it through the steps of RFC 9293 section 3.10.7 in their
+ *                   order. Nothing is sent: the connection is only put on the stack's output list.
+ *   utcp_advance()  timers that are due (timers.c), found by the wheel (wheel.c). Nothing is sent
+ *                   here either.
+ *   utcp_output()   the output list: output.c decides segment by segment what each connection sends
+ *                   (predicates), builds it in place in the sink, and accounts for it.
+ *
+ * The application's calls (api.c) change a connection and put it on the output list. What the
+ * application should know comes as bits in `events` and a place on the stack's event list.
+ *
+ * ── Files ──────────────────────────────────────────────────────────────────────────────────────
+ *
+ *   stack.c      stack, connection table, listeners, events, segments without a connection
+ *   packet.c     headers: parse to a checked view, build          options/   one file an option
+ *   input.c      segments for a connection, in the RFC's order    congestion/ one file a control
+ *   input_syn.c  segments in LISTEN and SYN-SENT                  icmp.c     errors about segments
+ *   recovery.c   what an acknowledgment or its lack says about loss; rtt.c measures
+ *   output.c     what is to be sent, and when not                 timers.c   the four timers
+ *   state.c      the one function that moves a state; how connections begin and end
+ *   api.c        read, write, close …                             info.c     what is known
+ *   sendbuf.c, recvbuf.c, ranges.c, pool.c, wheel.c   values with their own unit tests
+ *
+ * ── Who owns a connection ──────────────────────────────────────────────────────────────────────
+ *
+ * From utcp_connect() or utcp_accept() on the application, until utcp_close() or utcp_abort();
+ * before utcp_accept() its listener; after utcp_close() nobody (an orphan), and timers see to it
+ * that it ends. A connection that reaches CLOSED leaves the table, the lists and its timers at once
+ * and gives up its buffers. The struct itself goes when the owner lets go; without an owner it is
+ * put on the list of the dead, which is emptied (utcp__reap()) when the call into the library that
+ * ended it returns. So pointers are good in the application's hand and all through a call inside.
+ *
+ * ── Sequence numbers ───────────────────────────────────────────────────────────────────────────
+ *
+ *   snd_una ≤ snd_nxt ≤ snd_max. snd_nxt is what is sent next: a retransmission timeout and a path
+ *   MTU that shrank set it back to snd_una; snd_max is the end of all that was ever sent.
+ *   Buffers count in 64-bit offsets of the stream, 0 being the byte after the SYN; so the first
+ *   byte of the send buffer is snd_una (when the SYN is acknowledged), and rcv_nxt is irs + 1 + the
+ *   receive buffer's `next`, plus one when the FIN was taken.
+ *
+ * ── Memory ─────────────────────────────────────────────────────────────────────────────────────
+ *
+ * Limits: connections_max (beyond it the oldest TIME-WAIT makes room, else a SYN is dropped and
+ * utcp_connect() fails), memory_max over all buffers (pool.h; beyond it data that arrive are
+ * dropped and come again, and utcp_write() takes less), the window and the send buffer's limit for
+ * each connection, 256 holes in a receive buffer, 64 references in a send buffer, the backlog of a
+ * listener, 256 replies without a connection for each output. Whatever is refused is counted. */
+#ifndef UTCP_INTERNAL_H
+#define UTCP_INTERNAL_H
+
+#include <assert.h>
+
+#include "congestion/congestion.h"
+#include "list.h"
+#include "packet.h"
+#include "pool.h"
+#include "recvbuf.h"
+#include "sendbuf.h"
+#include "siphash.h"
+#include "utcp.h"
+#include "wheel.h"
+
+/* ── Constants ─────────────────────────────────────────────────────────────────────────────── */
+
+#define UTCP_MS     UINT64_C(1000) /* µs */
+#define UTCP_SECOND (1000 * UTCP_MS)
+
+#define UTCP_MTU_DEFAULT       1500
+#define UTCP_MTU_MIN_IPV4      576  /* RFC 1191 allows 68; below this only forgers go */
+#define UTCP_MTU_MIN_IPV6      1280 /* RFC 8200 section 5 */
+#define UTCP_MSS_DEFAULT_IPV4  536  /* RFC 9293 section 3.7.1, MUST-15 */
+#define UTCP_MSS_DEFAULT_IPV6  1220
+#define UTCP_WINDOW_INITIAL    65536 /* bytes of receive buffer that a connection begins with */
+#define UTCP_SEND_INITIAL      (256 * 1024) /* bytes of send buffer that a connection begins with */
+#define UTCP_REFERENCES_MAX    64
+#define UTCP_REPLIES_MAX       256
+#define UTCP_SEGMENT_LARGE_MAX 65000 /* bytes of a packet that the sink cuts */
+
+/* RFC 6298. Its minimum of one second is from the days of clocks with ticks of half a second;
+ * 200 ms is above every delayed acknowledgment in use. */
+#define UTCP_RTO_INITIAL   (1 * UTCP_SECOND)
+#define UTCP_RTO_AFTER_SYN (3 * UTCP_SECOND) /* section 5.7 */
+#define UTCP_RTO_MIN       (200 * UTCP_MS)
+#define UTCP_RTO_MAX       (60 * UTCP_SECOND)
+
+/* Retransmissions without an answer until the connection is given up (RFC 9293 section 3.8.3). */
+#define UTCP_RETRIES_SYN     6 /* 127 s; R2 for a SYN must be at least three minutes or the user's */
+#define UTCP_RETRIES_SYN_ACK 5
+#define UTCP_RETRIES_DATA    15 /* about 15 minutes */
+#define UTCP_RETRIES_ORPHAN  8  /* nobody waits for it: about 100 s at the least RTO */
+
+#define UTCP_DELAYED_ACK        (40 * UTCP_MS) /* RFC 9293 section 3.8.6.3: below 500 ms */
+#define UTCP_FIN_WAIT_2_LIMIT   (60 * UTCP_SECOND)
+#define UTCP_TIME_WAIT_DEFAULT  (60 * UTCP_SECOND)
+#define UTCP_KEEPALIVE_INTERVAL (75 * UTCP_SECOND)
+#define UTCP_KEEPALIVE_PROBES   9
+#define UTCP_CHALLENGE_PERIOD   (5 * UTCP_SECOND) /* RFC 5961 section 10: 10 in 5 seconds */
+#define UTCP_CHALLENGE_MAX      10
+#define UTCP_PAWS_IDLE          (24 * 24 * 3600 * UTCP_SECOND) /* RFC 7323 section 5.5 */
+
+/* ── Structures ────────────────────────────────────────────────────────────────────────────── */
+
+/* A connection has four timers, and one place on the wheel: that of the first of them. */
+enum utcp_timer {
+    TIMER_RETRANSMIT, /* oldest segment unacknowledged; with nothing in flight: window probe */
+    TIMER_ACK,        /* delayed acknowledgment */
+    TIMER_LIFE,       /* keep-alive, FIN-WAIT-2, TIME-WAIT: whichever the state calls for */
+    TIMER_USER,       /* user timeout */
+    TIMERS,
+};
+
+#define TIMER_IDLE UINT64_MAX
+
+struct utcp_rtt {
+    uint64_t srtt, rttvar, rto; /* µs; srtt 0: no sample yet */
+    uint64_t timed_at;          /* when the segment being timed was sent; 0: none is */
+    uint32_t timed_seq;         /* its end */
+    uint8_t backoff;            /* doublings of rto */
+};
+
+/* Loss recovery, RFC 5681 section 3.2, RFC 6582. */
+struct utcp_recovery {
+    uint32_t recover; /* snd_max when the last recovery or timeout began */
+    uint16_t duplicates;
+    bool active;
+    bool partial_seen;   /* the retransmission timer was restarted for the first partial ACK */
+    bool retransmit_due; /* the segment at snd_una is to be sent again, now */
+    uint32_t extra;      /* bytes beyond cwnd that duplicates allow: segments that left the net */
+};
+
+struct utcp_conn {
+    struct utcp *stack;
+    struct utcp_listener *listener; /* until accepted */
+    void *user;
+    struct utcp_conn *chain; /* in the table */
+    struct list all_link;    /* on the stack's list of all */
+    struct list output_link, event_link;
+    struct list owner_link; /* on the listener's list, or that of TIME-WAIT */
+    struct utcp_endpoint local, remote;
+
+    uint8_t state; /* enum utcp_state; moved by utcp__conn_set_state() alone */
+    bool passive;  /* came by a listener */
+    bool owned;    /* the application holds it */
+    bool in_table;
+    bool window_scale, timestamps; /* offered, then negotiated */
+    uint8_t send_scale, receive_scale;
+    bool nodelay, cork;
+    bool fin_queued; /* no more will be written */
+    bool fin_acked;
+    bool peer_fin_known; /* peer_fin holds */
+    bool peer_fin_taken; /* rcv_nxt counts it */
+    bool syn_due;        /* SYN or SYN-ACK is to be sent (again) */
+    bool ack_now;        /* an ACK must go out with this output */
+    bool probe_due;      /* a window probe */
+    bool keepalive_due;  /* a keep-alive probe */
+    bool write_blocked;  /* a write was cut short: UTCP_WRITABLE is owed */
+    uint8_t retries;     /* timeouts since anything was acknowledged */
+    uint8_t probes;      /* keep-alive probes not answered */
+    uint8_t challenges;  /* challenge ACKs in this period */
+    uint8_t duplicate_acks_due;
+    uint8_t segments_unacked; /* full segments that came since the last ACK */
+    uint16_t ip_id;
+    uint32_t events; /* UTCP_* that utcp_poll() has not delivered */
+    int error;
+    int soft_error; /* what ICMP said, for the day the connection times out */
+
+    /* RFC 9293 section 3.3.1 */
+    uint32_t iss, snd_una, snd_nxt, snd_max, snd_wl1, snd_wl2;
+    uint32_t snd_wnd, snd_wnd_max; /* bytes, scaled */
+    uint32_t small_end;            /* end of the last segment sent that was not full (Nagle) */
+    uint32_t irs;
+    uint32_t rcv_adv;       /* right edge of the window that was told to the peer */
+    uint32_t last_ack;      /* Last.ACK.sent, RFC 7323 section 4.3 */
+    uint32_t receive_limit; /* bytes of receive buffer */
+    uint32_t receive_seen;  /* bytes taken since the limit grew last */
+    uint64_t peer_fin;      /* offset of the peer's FIN in its stream */
+    struct utcp_sendbuf send;
+    struct utcp_recvbuf receive;
+
+    uint16_t peer_mss, receive_mss; /* options not counted */
+    uint16_t segment_seen;          /* largest payload of a segment that came, up to receive_mss */
+    uint16_t path_mtu;
+    uint16_t mss; /* payload of a full segment: utcp__conn_update_mss() */
+    uint32_t ts_offset, ts_recent;
+    uint64_t ts_recent_at;
+
+    struct utcp_rtt rtt;
+    struct utcp_recovery recovery;
+    struct utcp_cc cc;
+
+    uint64_t deadline[TIMERS];
+    struct utcp_wheel_timer wheel_timer;
+    uint64_t keepalive_us, user_timeout_us;
+    uint64_t heard_at;        /* when the last acceptable segment came */
+    uint64_t sent_at;         /* when the last data went out */
+    uint64_t waiting_since;   /* since when snd_una stands while something is to be acknowledged */
+    uint64_t challenge_until; /* end of this period of challenge ACKs */
+
+    uint64_t segments_in, segments_out, segments_retransmitted, fast_retransmits, timeouts;
+};
+
+struct utcp_listener {
+    struct utcp *stack;
+    struct list link; /* on the stack's list */
+    struct list event_link;
+    struct list half_open, ready; /* connections that were not accepted */
+    struct utcp_endpoint local;
+    bool any_address;
+    unsigned backlog, pending; /* limit, and length of both lists */
+    void *user;
+    uint32_t events;
+};
+
+/* A segment that no connection sends. */
+struct utcp_reply {
+    struct utcp_endpoint local, remote;
+    uint32_t seq, ack;
+    uint8_t flags;
+};
+
+struct utcp {
+    uint64_t now;
+    struct siphash_key key;
+    const struct utcp_cc_ops *congestion;
+    uint32_t mtu, offloads, flags, connections_max, receive_max, send_max;
+    uint64_t time_wait_us;
+    uint8_t receive_scale; /* what every connection offers */
+
+    struct utcp_conn **table;
+    uint32_t table_size; /* a power of two */
+    uint32_t connections;
+    struct list all;    /* every struct utcp_conn */
+    struct list output; /* connections that may have something to send */
+    struct list events; /* connections with something to tell */
+    struct list listener_events;
+    struct list listeners;
+    struct list time_wait; /* orphans in TIME-WAIT, the oldest first */
+    struct list dead;      /* to be freed before the call returns */
+    struct utcp_wheel wheel;
+    struct utcp_pool pool;
+    struct utcp_reply replies[UTCP_REPLIES_MAX];
+    uint32_t reply_first, reply_count;
+    struct utcp_stats stats;
+};
+
+/* ── Small things ──────────────────────────────────────────────────────────────────────────── */
+
+/* Sequence numbers are compared around the circle, RFC 9293 section 3.4. */
+static inline bool seq_before(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) < 0;
+}
+
+static inline bool seq_up_to(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) <= 0;
+}
+
+static inline uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint32_t max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline uint32_t utcp__timestamp_now(const struct utcp_conn *conn)
+{
+    return (uint32_t)(conn->stack->now / UTCP_MS) + conn->ts_offset;
+}
+
+static inline uint32_t utcp__rcv_nxt(const struct utcp_conn *conn)
+{
+    return conn->irs + 1 + (uint32_t)conn->receive.next + conn->peer_fin_taken;
+}
+
+static inline uint32_t utcp__in_flight(const struct utcp_conn *conn)
+{
+    return conn->snd_nxt - conn->snd_una;
+}
+
+/* SYN sent and acknowledged on both sides. */
+static inline bool utcp__synchronized(const struct utcp_conn *conn)
+{
+    return conn->state >= UTCP_ESTABLISHED;
+}
+
+/* Nobody will hear of it any more. */
+static inline bool utcp__orphan(const struct utcp_conn *conn)
+{
+    return !conn->owned && conn->listener == NULL;
+}
+
+/* ── stack.c ───────────────────────────────────────────────────────────────────────────────── */
+
+struct utcp_conn *utcp__find(const struct utcp *stack, const struct utcp_endpoint *local,
+                             const struct utcp_endpoint *remote);
+struct utcp_listener *utcp__find_listener(const struct utcp *stack,
+                                          const struct utcp_endpoint *local);
+void utcp__table_add(struct utcp_conn *conn);
+void utcp__table_remove(struct utcp_conn *conn);
+
+/* 64 bits that nobody can guess and that are the same for the same endpoints; `purpose` tells uses
+ * apart. */
+uint64_t utcp__endpoints_hash(const struct utcp *stack, const struct utcp_endpoint *local,
+                              const struct utcp_endpoint *remote, uint8_t purpose);
+
+/* Queues a segment that belongs to no connection. When the queue is full it is lost, like any. */
+void utcp__reply(struct utcp *stack, const struct utcp_endpoint *local,
+                 const struct utcp_endpoint *remote, uint8_t flags, uint32_t seq, uint32_t ack);
+/* The RST that RFC 9293 section 3.10.7.1 answers a segment with; none to a RST. */
+void utcp__reply_reset(struct utcp *stack, const struct utcp_segment *segment);
+
+void utcp__want_output(struct utcp_conn *conn);
+void utcp__event(struct utcp_conn *conn, uint32_t events);
+void utcp__listener_event(struct utcp_listener *listener, uint32_t events);
+
+/* ── input.c, input_syn.c, icmp.c ──────────────────────────────────────────────────────────── */
+
+void utcp__input_listen(struct utcp *stack, struct utcp_listener *listener,
+                        const struct utcp_segment *segment, uint32_t iss_after);
+void utcp__input_syn_sent(struct utcp_conn *conn, struct utcp_segment *segment);
+void utcp__input_synchronized(struct utcp_conn *conn, struct utcp_segment *segment);
+/* The steps from the text on, for a segment whose SYN was taken and cut off. */
+void utcp__input_text(struct utcp_conn *conn, struct utcp_segment *segment);
+/* RFC 5961: an ACK that makes an honest peer repeat itself exactly; limited. */
+void utcp__challenge_ack(struct utcp_conn *conn);
+void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error);
+
+/* ── api.c ─────────────────────────────────────────────────────────────────────────────────── */
+
+/* Bytes of copied data that the send buffer may hold now. */
+uint32_t utcp__send_limit(const struct utcp_conn *conn);
+
+/* ── output.c ──────────────────────────────────────────────────────────────────────────────── */
+
+/* The window that could be told now, as right edge. */
+uint32_t utcp__window_edge(const struct utcp_conn *conn);
+bool utcp__window_to_update(const struct utcp_conn *conn);
+/* The sequence number of a segment without data: the end of all that was sent, but not beyond the
+ * window, which may have shrunk: there the peer would not accept it. */
+uint32_t utcp__ack_sequence(const struct utcp_conn *conn);
+
+/* ── recovery.c, rtt.c ─────────────────────────────────────────────────────────────────────── */
+
+void utcp__recovery_start(struct utcp_conn *conn);
+/* `acked` bytes from the old snd_una on were acknowledged; snd_una is new. */
+void utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
+                          uint64_t rtt_us);
+void utcp__recovery_duplicate(struct utcp_conn *conn);
+void utcp__recovery_timed_out(struct utcp_conn *conn);
+/* Sends from snd_una on again, for another reason than congestion. */
+void utcp__recovery_resend(struct utcp_conn *conn);
+/* Bytes that may be in flight. */
+uint32_t utcp__recovery_window(const struct utcp_conn *conn);
+
+void utcp__rtt_init(struct utcp_rtt *rtt);
+void utcp__rtt_sample(struct utcp_rtt *rtt, uint64_t sample_us);
+/* The retransmission timeout with its back-off. */
+uint64_t utcp__rtt_timeout(const struct utcp_rtt *rtt);
+
+/* ── timers.c ──────────────────────────────────────────────────────────────────────────────── */
+
+void utcp__timer_set(struct utcp_conn *conn, enum utcp_timer timer, uint64_t when);
+void utcp__timer_stop(struct utcp_conn *conn, enum utcp_timer timer);
+static inline bool utcp__timer_runs(const struct utcp_conn *conn, enum utcp_timer timer)
+{
+    return conn->deadline[timer] != TIMER_IDLE;
+}
+/* Something was sent, acknowledged or written: brings retransmission and user timer in line. */
+void utcp__timers_update(struct utcp_conn *conn, bool progress);
+/* Starts what the state calls for on TIMER_LIFE. */
+void utcp__timer_life(struct utcp_conn *conn);
+
+/* ── state.c ───────────────────────────────────────────────────────────────────────────────── */
+
+/* A connection in CLOSED, in the table, with nobody owning it. NULL: connections_max or memory. */
+struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint *local,
+                                 const struct utcp_endpoint *remote);
+void utcp__conn_free(struct utcp_conn *conn);
+void utcp__reap(struct utcp *stack);
+void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state);
+/* The peer's SYN and our own are done: `window` is the first that may be sent into. */
+void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *segment);
+/* Ends the connection: out of the table, buffers released, the owner told. `error` is 0 for an
+ * orderly end, after which the application may still read. */
+void utcp__conn_end(struct utcp_conn *conn, int error);
+/* The same with a RST to the peer, where the state wants one. */
+void utcp__conn_reset(struct utcp_conn *conn, int error);
+/* FIN queued: FIN-WAIT-1 or LAST-ACK. */
+void utcp__conn_finish(struct utcp_conn *conn);
+void utcp__conn_time_wait(struct utcp_conn *conn);
+void utcp__conn_update_mss(struct utcp_conn *conn);
+void utcp__conn_choose_iss(struct utcp_conn *conn, uint32_t after);
+
+#endif
