@@ -8,7 +8,7 @@
  *   mux_shared     0                 struct mux_shared  switch (mmap)      mux
  *   mux_nic        0                 struct mux_nic   keeper               mux; one per NIC
  *   mux_sockets    queue             AF_XDP socket    keeper               mux; one per NIC
- *   mux_verdicts   enum mux_verdict  __u64 per CPU    mux                  keeper; one per NIC
+ *   mux_verdicts   enum mux_verdict  __u64 per CPU    mux                  switch; one per NIC
  *
  * The first three are shared by the programs on all NICs, the last three belong to one NIC. */
 #ifndef MULTISTACK_MUX_MAPS_H

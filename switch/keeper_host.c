@@ -51,7 +51,10 @@ static void link_changed(struct keeper *keeper, struct keeper_nic *nic,
         log_notice("%s: link is %s", nic->spec.device, link->up ? "up" : "down");
     if (memcmp(known->mac, link->mac, sizeof(known->mac)) && mux_set_mac(&nic->mux, link->mac))
         log_error("%s: the mux cannot be told the new MAC address", nic->spec.device);
-    known->mtu = link->mtu;
+    if (known->mtu != link->mtu) {
+        known->mtu = link->mtu;
+        keeper__check_mtu(nic); /* serving goes on: what fits still arrives */
+    }
     known->up = link->up;
     memcpy(known->mac, link->mac, sizeof(known->mac));
     mark_nic(keeper, nic);

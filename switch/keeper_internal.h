@@ -102,6 +102,8 @@ int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic);
 void keeper__close_nic(struct keeper_nic *nic);
 /* Opens the AF_XDP sockets of `nic` and hands them to the switch. */
 int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic);
+/* Whether frames of the device's MTU fit into what its sockets were bound with. */
+int keeper__check_mtu(const struct keeper_nic *nic);
 int keeper__check_nic(const struct nic_spec *spec, const struct device *device);
 
 /* keeper_switch.c: the switch's life. */

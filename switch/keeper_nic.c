@@ -58,7 +58,7 @@ void keeper__close_nic(struct keeper_nic *nic)
 
 /* Frames come in chunks; without multi-buffer one chunk has to hold a whole one (hostile.md, H3).
  */
-static int check_mtu(const struct keeper_nic *nic)
+int keeper__check_mtu(const struct keeper_nic *nic)
 {
     if (nic->multi_buffer || nic->device.link.mtu <= XSK_MTU_MAX)
         return 0;
@@ -97,7 +97,7 @@ static int open_queues(struct keeper_nic *nic, struct xsk *queues)
         nic->zero_copy = queues[i].zero_copy;
         nic->multi_buffer = queues[i].multi_buffer;
     }
-    if (first && check_mtu(nic))
+    if (first && keeper__check_mtu(nic))
         return -1;
     if (first)
         report_mode(nic);
