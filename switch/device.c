@@ -16,32 +16,33 @@
 /* Drivers that look like hardware and yet hand over what a program on this machine sent. */
 static const char *const virtual_drivers[] = {"virtio_net", "hv_netvsc", "xen_netfront", "vmxnet3"};
 
-static int ethtool(int fd, const char *name, void *request)
+static int ethtool(const char *name, void *request)
 {
     struct ifreq ifreq = {.ifr_data = request};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int status;
 
+    if (fd < 0)
+        return -1;
     memcpy(ifreq.ifr_name, name, strnlen(name, IFNAMSIZ - 1));
-    return ioctl(fd, SIOCETHTOOL, &ifreq);
+    status = ioctl(fd, SIOCETHTOOL, &ifreq);
+    close(fd);
+    return status;
 }
 
-static void ask_ethtool(struct device *device)
+static void ask_driver(struct device *device)
 {
     struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
+
+    if (!ethtool(device->link.name, &driver))
+        memcpy(device->driver, driver.driver, strnlen(driver.driver, sizeof(device->driver) - 1));
+}
+
+uint32_t device_count_queues(const char *name)
+{
     struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    device->queues = device->link.rx_queues;
-    if (fd < 0)
-        return;
-    if (!ethtool(fd, device->link.name, &driver)) {
-        size_t length = strnlen(driver.driver, sizeof(device->driver) - 1);
-
-        memcpy(device->driver, driver.driver, length);
-    }
-    if (!ethtool(fd, device->link.name, &channels) &&
-        channels.rx_count + channels.combined_count > 0)
-        device->queues = channels.rx_count + channels.combined_count;
-    close(fd);
+    return ethtool(name, &channels) ? 0 : channels.rx_count + channels.combined_count;
 }
 
 int device_probe(struct netlink *netlink, const char *name, struct device *device)
@@ -64,7 +65,10 @@ int device_probe(struct netlink *netlink, const char *name, struct device *devic
         log_error("%s: is not an Ethernet device; the afxdp driver needs one", name);
         return -1;
     }
-    ask_ethtool(device);
+    ask_driver(device);
+    device->queues = device_count_queues(name);
+    if (!device->queues)
+        device->queues = device->link.rx_queues;
     device->is_veth = !strcmp(device->link.kind, "veth");
     device->is_virtual = device->link.kind[0] != '\0';
     for (size_t i = 0; i < sizeof(virtual_drivers) / sizeof(virtual_drivers[0]); i++)

@@ -19,4 +19,7 @@ struct device {
 /* Returns 0, or -1 after it has logged why. */
 int device_probe(struct netlink *netlink, const char *name, struct device *device);
 
+/* How many receive queues it has now, as `ethtool -l` says; 0: it does not tell. */
+uint32_t device_count_queues(const char *name);
+
 #endif

@@ -35,6 +35,8 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
+#define QUEUES_INTERVAL (2 * NS_PER_SEC)
+
 uint64_t keeper__now(void)
 {
     struct timespec now;
@@ -187,22 +189,28 @@ static void hear_netlink(struct keeper *keeper)
     }
 }
 
-/* A device of the name is back, as another device to the kernel: the mux goes onto it, and a new
- * switch gets sockets on it. Applications see a restart, connections survive it. */
-static void serve_returned(struct keeper *keeper)
+/* What a switch cannot be told, only given: a device of the name is back, as another device to the
+ * kernel, and the mux goes onto it; or a device has other queues. A new switch gets sockets on it.
+ * Applications see a restart, connections survive it. */
+static void serve_changed(struct keeper *keeper, uint64_t now)
 {
-    bool reopened = false;
+    bool look = now >= keeper->queues_at_ns;
+    bool changed = false;
 
+    if (look)
+        keeper->queues_at_ns = now + QUEUES_INTERVAL;
     for (uint32_t i = 0; i < keeper->nic_count; i++) {
         struct keeper_nic *nic = &keeper->nics[i];
 
-        if (!nic->returned)
-            continue;
-        nic->returned = false;
-        reopened |= !keeper__open_nic(keeper, nic);
+        if (nic->returned) {
+            nic->returned = false;
+            changed |= !keeper__open_nic(keeper, nic);
+        } else if (look) {
+            changed |= keeper__queues_changed(nic);
+        }
     }
-    if (reopened)
-        keeper__kill_switch(keeper, "a NIC is back, and has to be handed over");
+    if (changed)
+        keeper__kill_switch(keeper, "a NIC changed and has to be handed over anew");
 }
 
 static uint64_t feed_watchdog(struct keeper *keeper, uint64_t now)
@@ -235,7 +243,7 @@ static void run(struct keeper *keeper)
         int timeout = run_timers(keeper);
         int count;
 
-        serve_returned(keeper);
+        serve_changed(keeper, keeper__now());
         keeper__sync(keeper);
         count = epoll_wait(keeper->epoll_fd, events, 8, timeout);
         for (int i = 0; i < count; i++) {

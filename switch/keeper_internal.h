@@ -86,7 +86,8 @@ struct keeper {
     uint64_t started_ns;
     uint64_t watchdog_ns; /* interval that systemd wants to hear from us in; 0: it does not */
     uint64_t watchdog_at_ns;
-    bool announced; /* READY=1 was said */
+    uint64_t queues_at_ns; /* when to look at the NICs' queues again */
+    bool announced;        /* READY=1 was said */
     bool stopping;
     bool failed; /* cannot go on */
 };
@@ -99,6 +100,8 @@ uint64_t keeper__now(void); /* CLOCK_MONOTONIC, ns */
 /* keeper_nic.c: NICs. Each returns 0, or -1 after it has logged why. Opening one that is gone
  * serves the device that has its name now. */
 int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic);
+/* Whether the device's queues are others than those that the switch has: it needs new sockets. */
+bool keeper__queues_changed(struct keeper_nic *nic);
 void keeper__close_nic(struct keeper_nic *nic);
 /* Opens the AF_XDP sockets of `nic` and hands them to the switch. */
 int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic);

@@ -45,10 +45,32 @@ int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic)
     if (status)
         return -1;
     nic->device = device;
-    nic->queue_count = nic->spec.queues ? nic->spec.queues : nic->device.queues;
+    nic->queue_count = nic->spec.queues ? nic->spec.queues : device.queues;
     nic->bind_flags = 0;
     nic->gone = nic->returned = false;
     return 0;
+}
+
+/* A queue without a socket passes what is claimed to the host stack, where nobody answers it
+ * (hostile.md, H4). The kernel tells nobody by rtnetlink, so this asks. */
+bool keeper__queues_changed(struct keeper_nic *nic)
+{
+    uint32_t queues = nic->gone ? 0 : device_count_queues(nic->spec.device);
+
+    if (!queues || queues == nic->device.queues)
+        return false;
+    log_notice("%s: receives with %u queues now, %u before", nic->spec.device, queues,
+               nic->device.queues);
+    nic->device.queues = queues;
+    if (queues > MUX_QUEUES_MAX)
+        queues = MUX_QUEUES_MAX;
+    if (nic->spec.queues && nic->spec.queues < queues)
+        queues = nic->spec.queues;
+    if (queues == nic->queue_count)
+        return false;
+    nic->queue_count = queues;
+    nic->bind_flags = 0;
+    return true;
 }
 
 void keeper__close_nic(struct keeper_nic *nic)

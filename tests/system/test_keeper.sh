@@ -199,6 +199,16 @@ check_soon 'a neighbour that is not known is resolved by the kernel' \
     "says 'neighbor $CLIENT4 is there' || says 'next hop: nic by $CLIENT4'"
 stop keeper
 
+# ---- the NIC gets more queues (the kernel refuses to take away those that AF_XDP uses)
+check 'the NIC has one queue' in_server ethtool -L nic0 rx 1 tx 1
+keep ''
+check 'which is handed over' says 'started with 1 NICs, 1 queues'
+quiet
+check 'it gets another' in_server ethtool -L nic0 rx 2 tx 2
+check_soon 'both are handed over, to another switch' 'says "started with 1 NICs, 2 queues"'
+stop keeper
+check_equal 'and it ends in order' $? 0
+
 # ---- the NIC goes away and comes back under its name
 keep ''
 in_server ip link del nic0
