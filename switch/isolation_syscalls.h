@@ -59,6 +59,8 @@
     X(futex)                                                                                       \
     X(membarrier)                                                                                  \
     X(sched_yield)                                                                                 \
+    X(sched_getaffinity) /* the C library counts processors */                                     \
+    X(sysinfo)           /* and pages, for qsort() */                                              \
     X(getpid)                                                                                      \
     X(gettid)                                                                                      \
     X(tgkill) /* abort() */                                                                        \

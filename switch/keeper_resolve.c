@@ -61,6 +61,24 @@ static bool ip_is_sane(const struct channel_ip *ip)
     return ip->family == 4 || ip->family == 6;
 }
 
+/* A link-local destination (RFC 4291 section 2.5.6) means something only on one link: the one that
+ * the source, which is link-local too, belongs to. */
+static uint32_t link_of(const struct keeper *keeper, const struct channel_resolve *request)
+{
+    const uint8_t *ip = request->destination.bytes;
+
+    if (request->destination.family != 6 || ip[0] != 0xfe || (ip[1] & 0xc0) != 0x80)
+        return 0;
+    for (uint32_t i = 0; i < keeper->host.address_count; i++) {
+        const struct keeper_address *address = &keeper->host.addresses[i];
+
+        if (address->present && address->ip.family == 6 &&
+            !memcmp(address->ip.bytes, request->source.bytes, 16))
+            return address->ifindex;
+    }
+    return 0;
+}
+
 void keeper__resolve(struct keeper *keeper, const struct channel_resolve *request,
                      struct channel_next_hop *answer)
 {
@@ -75,7 +93,8 @@ void keeper__resolve(struct keeper *keeper, const struct channel_resolve *reques
     };
     if (!ip_is_sane(&request->destination) ||
         request->source.family != request->destination.family ||
-        netlink_get_route(&keeper->netlink, &request->destination, &request->source, &route))
+        netlink_get_route(&keeper->netlink, &request->destination, &request->source,
+                          link_of(keeper, request), &route))
         return;
     if (route.type == RTN_LOCAL) {
         answer->kind = CHANNEL_HOP_LOCAL;

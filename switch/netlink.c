@@ -218,7 +218,8 @@ int netlink_get_link(struct netlink *netlink, const char *name, struct netlink_l
 }
 
 int netlink_get_route(struct netlink *netlink, const struct channel_ip *destination,
-                      const struct channel_ip *source, struct netlink_route *route)
+                      const struct channel_ip *source, uint32_t ifindex,
+                      struct netlink_route *route)
 {
     _Alignas(struct nlmsghdr) char buffer[512];
     struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
@@ -232,6 +233,8 @@ int netlink_get_route(struct netlink *netlink, const struct channel_ip *destinat
     header->rtm_src_len = (uint8_t)(ip_size(source) * 8);
     mnl_attr_put(request, RTA_DST, ip_size(destination), destination->bytes);
     mnl_attr_put(request, RTA_SRC, ip_size(source), source->bytes);
+    if (ifindex)
+        mnl_attr_put_u32(request, RTA_OIF, ifindex);
     return ask_single(netlink, request, parse_route, route);
 }
 

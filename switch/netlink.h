@@ -80,10 +80,11 @@ int netlink_read(struct netlink *netlink);
 int netlink_dump(struct netlink *netlink);
 
 int netlink_get_link(struct netlink *netlink, const char *name, struct netlink_link *link);
-/* The route from `source` to `destination`, as the kernel would take it for a packet of this host.
- */
+/* The route from `source` to `destination`, as the kernel would take it for a packet of this host;
+ * through the device `ifindex`, or any (0). */
 int netlink_get_route(struct netlink *netlink, const struct channel_ip *destination,
-                      const struct channel_ip *source, struct netlink_route *route);
+                      const struct channel_ip *source, uint32_t ifindex,
+                      struct netlink_route *route);
 /* -ENOENT: the kernel knows nothing of it. */
 int netlink_get_neighbor(struct netlink *netlink, const struct channel_ip *ip, uint32_t ifindex,
                          struct netlink_neighbor *neighbor);

@@ -7,7 +7,7 @@
  *   SWITCH_STUB=deaf     does not hear CHANNEL_STOP
  *   SWITCH_STUB=rude     sends a message that makes no sense
  *   SWITCH_STUB=open     makes a system call that is not for it
- *   SWITCH_STUB=resolve:DESTINATION,SOURCE   (IPv4) asks for next hops and says what it is told
+ *   SWITCH_STUB=resolve:DESTINATION,SOURCE   asks for next hops and says what it is told
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -98,22 +98,24 @@ static void send_plain(struct stub *stub, uint32_t type)
     send(stub->channel, &message, sizeof(message), MSG_NOSIGNAL);
 }
 
+static void parse_ip(const char *text, struct channel_ip *ip)
+{
+    ip->family = strchr(text, ':') ? 6 : 4;
+    inet_pton(ip->family == 4 ? AF_INET : AF_INET6, text, ip->bytes);
+}
+
 static void ask(struct stub *stub)
 {
-    struct channel_resolve request = {
-        .header = {.type = CHANNEL_RESOLVE, .size = sizeof(request)},
-        .destination.family = 4,
-        .source.family = 4,
-    };
-    char words[64], *comma;
+    struct channel_resolve request = {.header = {.type = CHANNEL_RESOLVE, .size = sizeof(request)}};
+    char words[128], *comma;
 
     snprintf(words, sizeof(words), "%s", stub->wish + strlen("resolve:"));
     comma = strchr(words, ',');
     if (!comma)
         return;
     *comma++ = '\0';
-    inet_pton(AF_INET, words, request.destination.bytes);
-    inet_pton(AF_INET, comma, request.source.bytes);
+    parse_ip(words, &request.destination);
+    parse_ip(comma, &request.source);
     send(stub->channel, &request, sizeof(request), MSG_NOSIGNAL);
 }
 
@@ -135,9 +137,10 @@ static void on_start(struct stub *stub)
 static void say_next_hop(const struct channel_next_hop *hop)
 {
     static const char *const kinds[] = {"unreachable", "nic", "resolving", "local", "other"};
-    char gateway[INET_ADDRSTRLEN];
+    char gateway[INET6_ADDRSTRLEN];
 
-    inet_ntop(AF_INET, hop->gateway.bytes, gateway, sizeof(gateway));
+    inet_ntop(hop->gateway.family == 4 ? AF_INET : AF_INET6, hop->gateway.bytes, gateway,
+              sizeof(gateway));
     log_notice("next hop: %s by %s mtu %u mac %02x:%02x:%02x:%02x:%02x:%02x",
                hop->kind < 5 ? kinds[hop->kind] : "?", gateway, hop->mtu, hop->mac[0], hop->mac[1],
                hop->mac[2], hop->mac[3], hop->mac[4], hop->mac[5]);

@@ -76,6 +76,7 @@ check_soon 'a new MTU is told' 'says "link: mtu 1400, up"'
 in_client ip link set eth0 down
 check_soon 'a lost carrier is told' 'says "link: mtu 1400, down"'
 in_client ip link set eth0 up
+in_client ip address add $CLIENT6/64 dev eth0 nodad # which went with the carrier
 check_soon 'and its return' 'says "link: mtu 1400, up"'
 in_server ip link set nic0 mtu 1500
 in_server ip route add 10.99.0.0/24 via $CLIENT4
@@ -183,6 +184,15 @@ check_match 'behind a router: by the router'\''s' "$(hop $FAR4)" \
     "next hop: nic by $CLIENT4 mtu 1500 mac $mac"
 in_server ip route replace 10.77.1.0/24 via $CLIENT4 mtu 1300
 check_match 'the MTU of the route' "$(hop $FAR4)" 'mtu 1300'
+in_server ping -c 1 -W 2 $CLIENT6 >/dev/null
+check_match 'a neighbour, IPv6' "$(hop $CLIENT6 $SERVER6)" "nic by $CLIENT6 mtu 1500 mac $mac"
+check_match 'behind a router, IPv6' "$(hop $FAR6 $SERVER6)" "nic by $CLIENT6 mtu 1500 mac $mac"
+# The link-local addresses of both ends; their neighbour may not be known yet.
+link_local() {
+    in_ns "$1" ip -6 -o address show dev "$2" scope link | sed 's/.*inet6 //; s/[/].*//'
+}
+check_match 'a link-local neighbour, on the link of its source' \
+    "$(hop "$(link_local client eth0)" "$(link_local server nic0)")" 'next hop: (nic|resolving) by fe80::'
 check_match 'an address of this host' "$(hop $SERVER4)" 'next hop: local'
 check_match 'no route' "$(hop 192.0.2.1)" 'next hop: unreachable'
 check_match 'a source that is not ours' "$(hop $CLIENT4 10.77.0.77)" 'next hop: unreachable'
