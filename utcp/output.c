@@ -63,8 +63,7 @@ static bool may_send_small(const struct utcp_conn *conn)
         return true; /* no more will come to fill it up, or it was sent before */
     if (conn->cork)
         return false;
-    return conn->nodelay || utcp__in_flight(conn) == 0 ||
-           seq_up_to(conn->small_end, conn->snd_una);
+    return conn->nodelay || utcp__in_flight(conn) == 0 || seq_up_to(conn->small_end, conn->snd_una);
 }
 
 /* Most payload of one packet. */

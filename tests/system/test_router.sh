@@ -39,3 +39,8 @@ before=$(counter tx_no_route)
 check_soon 'without a route packets are dropped and counted' '[ "$(counter tx_no_route)" -gt '"${before:-0}"' ]'
 in_server ip route add 10.77.1.0/24 via $CLIENT4
 check_download 'the transfer goes on with the route' far_download data
+
+# A narrower way behind the router, of which neither end knows: the router says so by ICMP.
+in_client ip link set near0 mtu 1400
+check 'a narrower way (path MTU), IPv4' far_gets "http://$SERVER4/data"
+check 'a narrower way (path MTU), IPv6' far_gets "http://[$SERVER6]:81/data"
