@@ -101,6 +101,8 @@ void utcp__table_remove(struct utcp_conn *conn)
     *at = conn->chain;
     conn->in_table = false;
     conn->stack->connections--;
+    if (conn->stack->gone)
+        conn->stack->gone(conn->stack->gone_context, &conn->local, &conn->remote);
 }
 
 /* The listener on the exact address before that on any address. */
@@ -205,6 +207,8 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
     stack->connections_max = or_default(config.connections_max, 65536);
     stack->receive_max = min_u32(or_default(config.receive_buffer_max, 4 << 20), 1 << 29);
     stack->send_max = min_u32(or_default(config.send_buffer_max, 4 << 20), 1 << 29);
+    stack->gone = config.gone;
+    stack->gone_context = config.gone_context;
     stack->time_wait_us = config.time_wait_us ? config.time_wait_us : UTCP_TIME_WAIT_DEFAULT;
     stack->receive_scale = scale_for(stack->receive_max);
     list_init(&stack->all);
@@ -223,6 +227,7 @@ void utcp_free(struct utcp *stack)
 {
     if (stack == NULL)
         return;
+    stack->gone = NULL;
     list_for_each_safe (link, after, &stack->all)
         utcp__conn_free(list_member(link, struct utcp_conn, all_link));
     list_for_each_safe (listener_link, after_it, &stack->listeners)
@@ -243,6 +248,11 @@ void utcp_set_mtu(struct utcp *stack, uint32_t mtu)
         conn->path_mtu = (uint16_t)stack->mtu;
         utcp__conn_update_mss(conn);
     }
+}
+
+void utcp_set_offloads(struct utcp *stack, uint32_t offloads)
+{
+    stack->offloads = offloads;
 }
 
 int utcp_listen(struct utcp *stack, const struct utcp_endpoint *local, unsigned backlog, void *user,

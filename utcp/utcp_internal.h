@@ -246,6 +246,9 @@ struct utcp {
     struct list dead;      /* to be freed before the call returns */
     struct utcp_wheel wheel;
     struct utcp_pool pool;
+    void (*gone)(void *gone_context, const struct utcp_endpoint *local,
+                 const struct utcp_endpoint *remote); /* or NULL */
+    void *gone_context;
     struct utcp_reply replies[UTCP_REPLIES_MAX];
     uint32_t reply_first, reply_count;
     struct utcp_stats stats;
