@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Listening and connecting: a binding at the port, and its end in the stack.
+ *
+ * A listener's binding serves all connections that it accepted. An outgoing connection has a
+ * binding of its own, which must outlive the application's handle: the stack says when the pair of
+ * endpoints is free (utcp_config.gone), in the midst of its own work; so the binding is put aside
+ * there, and given back at the end of the step. */
+#include "runtime_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool runtime_endpoint(const struct sockaddr *address, struct utcp_endpoint *endpoint)
+{
+    memset(endpoint, 0, sizeof(*endpoint));
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+
+        endpoint->family = 4;
+        endpoint->port = ntohs(in->sin_port);
+        memcpy(endpoint->address, &in->sin_addr, sizeof(in->sin_addr));
+        return true;
+    }
+    if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+
+        endpoint->family = 6;
+        endpoint->port = ntohs(in6->sin6_port);
+        memcpy(endpoint->address, &in6->sin6_addr, sizeof(in6->sin6_addr));
+        return true;
+    }
+    return false;
+}
+
+socklen_t runtime_sockaddr(const struct utcp_endpoint *endpoint, struct sockaddr_storage *address)
+{
+    memset(address, 0, sizeof(*address));
+    if (endpoint->family == 4) {
+        struct sockaddr_in *in = (struct sockaddr_in *)address;
+
+        in->sin_family = AF_INET;
+        in->sin_port = htons(endpoint->port);
+        memcpy(&in->sin_addr, endpoint->address, sizeof(in->sin_addr));
+        return sizeof(*in);
+    }
+
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
+
+    in6->sin6_family = AF_INET6;
+    in6->sin6_port = htons(endpoint->port);
+    memcpy(&in6->sin6_addr, endpoint->address, sizeof(in6->sin6_addr));
+    return sizeof(*in6);
+}
+
+/* Binds, and says what became of a port 0. Returns the binding's handle. */
+static int bind_endpoint(struct ms_runtime *runtime, const struct sockaddr *address,
+                         socklen_t length, struct utcp_endpoint *endpoint)
+{
+    struct sockaddr_storage bound;
+    socklen_t bound_length = sizeof(bound);
+    int binding = ms_bind(runtime->port, IPPROTO_TCP, address, length), error;
+
+    if (binding < 0)
+        return binding;
+    error = ms_binding_address(runtime->port, binding, (struct sockaddr *)&bound, &bound_length);
+    if (!error && !runtime_endpoint((struct sockaddr *)&bound, endpoint))
+        error = -EAFNOSUPPORT;
+    if (error) {
+        ms_unbind(runtime->port, binding);
+        return error;
+    }
+    return binding;
+}
+
+/* ── Listeners ──────────────────────────────────────────────────────────────────────────────────
+ */
+
+int runtime_listen(struct ms_runtime *runtime, const struct sockaddr *address, socklen_t length,
+                   unsigned backlog, void *user, struct ms_runtime_listener **listener)
+{
+    struct ms_runtime_listener *made = calloc(1, sizeof(*made));
+    struct utcp_endpoint local;
+    int error;
+
+    if (!made)
+        return -ENOMEM;
+    made->runtime = runtime;
+    made->binding = bind_endpoint(runtime, address, length, &local);
+    if (made->binding < 0) {
+        error = made->binding;
+        free(made);
+        return error;
+    }
+    error = utcp_listen(runtime->stack, &local, backlog, user, &made->listener);
+    if (error) {
+        ms_unbind(runtime->port, made->binding);
+        free(made);
+        return error;
+    }
+    made->next = runtime->listeners;
+    runtime->listeners = made;
+    *listener = made;
+    return 0;
+}
+
+struct utcp_listener *runtime_listener(struct ms_runtime_listener *listener)
+{
+    return listener->listener;
+}
+
+int runtime_listener_address(const struct ms_runtime_listener *listener, struct sockaddr *address,
+                             socklen_t *length)
+{
+    return ms_binding_address(listener->runtime->port, listener->binding, address, length);
+}
+
+void runtime_listener_stop(struct ms_runtime_listener *listener)
+{
+    if (listener->listener)
+        utcp_listener_close(listener->listener);
+    listener->listener = NULL;
+}
+
+void runtime_listener_close(struct ms_runtime_listener *listener)
+{
+    struct ms_runtime_listener **at = &listener->runtime->listeners;
+
+    runtime_listener_stop(listener);
+    ms_unbind(listener->runtime->port, listener->binding);
+    while (*at != listener)
+        at = &(*at)->next;
+    *at = listener->next;
+    free(listener);
+}
+
+/* ── Outgoing connections ───────────────────────────────────────────────────────────────────────
+ */
+
+static struct outgoing **bucket_of(struct ms_runtime *runtime, const struct utcp_endpoint *local)
+{
+    return &runtime->outgoing[local->port % OUTGOING_BUCKETS];
+}
+
+int runtime_connect(struct ms_runtime *runtime, const struct sockaddr *remote, socklen_t length,
+                    void *user, struct utcp_conn **conn)
+{
+    struct utcp_endpoint peer;
+    struct sockaddr_storage source;
+    socklen_t source_length = sizeof(source);
+    struct outgoing *outgoing, **bucket;
+    int error;
+
+    if (!runtime_endpoint(remote, &peer))
+        return -EAFNOSUPPORT;
+    error = ms_source_address(remote, length, &source, &source_length);
+    if (error)
+        return error;
+    outgoing = calloc(1, sizeof(*outgoing));
+    if (!outgoing)
+        return -ENOMEM;
+    outgoing->binding =
+        bind_endpoint(runtime, (struct sockaddr *)&source, source_length, &outgoing->local);
+    if (outgoing->binding < 0) {
+        error = outgoing->binding;
+        free(outgoing);
+        return error;
+    }
+    error = utcp_connect(runtime->stack, runtime->now, &outgoing->local, &peer, user, conn);
+    if (error) {
+        ms_unbind(runtime->port, outgoing->binding);
+        free(outgoing);
+        return error;
+    }
+    bucket = bucket_of(runtime, &outgoing->local);
+    outgoing->next = *bucket;
+    *bucket = outgoing;
+    runtime->outgoing_count++;
+    return 0;
+}
+
+void runtime__connection_gone(void *context, const struct utcp_endpoint *local,
+                              const struct utcp_endpoint *remote)
+{
+    struct ms_runtime *runtime = context;
+    struct outgoing **at, *outgoing;
+
+    (void)remote;
+    if (!runtime->outgoing_count)
+        return;
+    at = bucket_of(runtime, local);
+    while (*at && memcmp(&(*at)->local, local, sizeof(*local)) != 0)
+        at = &(*at)->next;
+    outgoing = *at;
+    if (!outgoing) /* one that was accepted: the binding is its listener's */
+        return;
+    *at = outgoing->next;
+    runtime->outgoing_count--;
+    outgoing->next = runtime->gone;
+    runtime->gone = outgoing;
+}
+
+void runtime__unbind_gone(struct ms_runtime *runtime)
+{
+    struct outgoing *outgoing;
+
+    while ((outgoing = runtime->gone)) {
+        runtime->gone = outgoing->next;
+        ms_unbind(runtime->port, outgoing->binding);
+        free(outgoing);
+    }
+}
+
+static void free_outgoing(struct outgoing *outgoing)
+{
+    while (outgoing) {
+        struct outgoing *next = outgoing->next;
+
+        free(outgoing);
+        outgoing = next;
+    }
+}
+
+void runtime__free_endpoints(struct ms_runtime *runtime)
+{
+    struct ms_runtime_listener *listener;
+
+    while ((listener = runtime->listeners)) {
+        runtime->listeners = listener->next;
+        free(listener);
+    }
+    free_outgoing(runtime->gone);
+    for (unsigned i = 0; i < OUTGOING_BUCKETS; i++)
+        free_outgoing(runtime->outgoing[i]);
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Opening and closing, the step, and sleeping. Listening and connecting is in endpoints.c. */
+#include "runtime_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH_PACKETS  128 /* taken from the ring until the application hears of them */
+#define BATCH_EVENTS   128
+#define STEP_BATCHES   16    /* until runtime_step() gives the application's own timers a turn */
+#define DISPATCH_EVERY 10000 /* µs: looking at the control socket while there is no sleep */
+
+/* What epoll tells of. */
+enum source { SOURCE_PORT, SOURCE_TIMER, SOURCE_WAKE };
+
+static uint64_t clock_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ── The port's facts ───────────────────────────────────────────────────────────────────────────
+ */
+
+static uint32_t stack_offloads(uint32_t port_offloads)
+{
+    uint32_t offloads = 0;
+
+    if (port_offloads & MS_OFFLOAD_CHECKSUM)
+        offloads |= UTCP_OFFLOAD_CHECKSUM;
+    if (port_offloads & MS_OFFLOAD_SEGMENT)
+        offloads |= UTCP_OFFLOAD_SEGMENT;
+    return offloads;
+}
+
+/* They change when the switch comes back, or when the NIC's MTU is changed; while the switch is
+ * away the old ones hold. */
+static void take_port_info(struct ms_runtime *runtime)
+{
+    struct ms_port_info info = {.size = sizeof(info)};
+
+    ms_port_info(runtime->port, &info);
+    if (!info.connected)
+        return;
+    if (info.mtu && info.mtu != runtime->mtu)
+        utcp_set_mtu(runtime->stack, info.mtu);
+    if (info.offloads != runtime->offloads)
+        utcp_set_offloads(runtime->stack, stack_offloads(info.offloads));
+    runtime->mtu = info.mtu;
+    runtime->offloads = info.offloads;
+}
+
+static void dispatch(struct ms_runtime *runtime)
+{
+    runtime->dispatch_at = runtime->now + DISPATCH_EVERY;
+    ms_dispatch(runtime->port);
+    take_port_info(runtime);
+}
+
+/* ── Packets ────────────────────────────────────────────────────────────────────────────────────
+ */
+
+/* Returns how many came. */
+static unsigned take_packets(struct ms_runtime *runtime)
+{
+    struct ms_packet packets[BATCH_PACKETS];
+    unsigned count = ms_receive(runtime->port, 0, packets, BATCH_PACKETS);
+
+    for (unsigned i = 0; i < count; i++) {
+        const struct ms_packet *packet = &packets[i];
+        unsigned flags = packet->flags & MS_RX_CHECKSUM_PARTIAL ? UTCP_INPUT_CHECKSUM_PARTIAL : 0;
+
+        /* What is not in the cache is memory of another core; the next packet is fetched while this
+         * one is worked on. */
+        if (i + 1 < count)
+            __builtin_prefetch(packets[i + 1].data);
+        utcp_input(runtime->stack, runtime->now, packet->data, packet->length, flags);
+    }
+    if (count)
+        ms_receive_done(runtime->port, 0);
+    return count;
+}
+
+static uint8_t *sink_reserve(void *context, uint32_t length)
+{
+    struct ms_runtime *runtime = context;
+    uint8_t *packet = ms_reserve(runtime->port, 0, length);
+
+    if (!packet)
+        runtime->no_room_for = length;
+    return packet;
+}
+
+static void sink_commit(void *context, uint32_t length, const struct utcp_offload *offload)
+{
+    struct ms_runtime *runtime = context;
+    struct ms_offload asked;
+
+    if (!offload || (!offload->checksum && !offload->segment_size)) {
+        ms_commit(runtime->port, 0, length, NULL);
+        return;
+    }
+    asked = (struct ms_offload){.flags = offload->checksum ? MS_TX_CHECKSUM : 0,
+                                .segment_size = offload->segment_size,
+                                .checksum_start = offload->checksum_start,
+                                .checksum_offset = offload->checksum_offset};
+    if (offload->segment_size)
+        asked.flags |= MS_TX_SEGMENT;
+    ms_commit(runtime->port, 0, length, &asked);
+}
+
+static void send_packets(struct ms_runtime *runtime)
+{
+    const struct utcp_sink sink = {
+        .reserve = sink_reserve, .commit = sink_commit, .context = runtime};
+
+    runtime->no_room_for = 0;
+    if (!utcp_output_wanted(runtime->stack))
+        return;
+    utcp_output(runtime->stack, runtime->now, &sink);
+    ms_flush(runtime->port, 0);
+}
+
+/* True: there may be more events. */
+static bool deliver_events(struct ms_runtime *runtime)
+{
+    struct utcp_event events[BATCH_EVENTS];
+    unsigned count = utcp_poll(runtime->stack, events, BATCH_EVENTS);
+
+    if (count)
+        runtime->deliver(runtime->context, events, count);
+    return count == BATCH_EVENTS;
+}
+
+/* ── Sleeping ───────────────────────────────────────────────────────────────────────────────────
+ */
+
+/* The timer is moved only when it would ring too late: TCP's deadlines move away with every
+ * acknowledgment, and one that rings too early costs less than to follow them. */
+static void arm_timer(struct ms_runtime *runtime, uint64_t deadline)
+{
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(deadline / 1000000),
+                                           .tv_nsec = (long)(deadline % 1000000) * 1000}};
+
+    if (deadline >= runtime->armed)
+        return;
+    timerfd_settime(runtime->timer, TFD_TIMER_ABSTIME, &when, NULL);
+    runtime->armed = deadline;
+}
+
+/* Takes what epoll has to tell, after waiting for it. 0 or an error. */
+static int collect(struct ms_runtime *runtime, int timeout_ms)
+{
+    struct epoll_event events[4];
+    int count = epoll_wait(runtime->epoll, events, 4, timeout_ms);
+
+    runtime->prepared = false;
+    if (count < 0)
+        return errno == EINTR ? 0 : -errno;
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.u32 == SOURCE_PORT)
+            runtime->dispatch_at = 0;
+        else if (events[i].data.u32 == SOURCE_TIMER)
+            runtime->armed = UINT64_MAX;
+    }
+    return 0;
+}
+
+static bool watch(const struct ms_runtime *runtime, int fd, uint32_t events, enum source source)
+{
+    struct epoll_event event = {.events = events, .data.u32 = source};
+
+    return fd >= 0 && epoll_ctl(runtime->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+/* ── Opening ────────────────────────────────────────────────────────────────────────────────────
+ */
+
+static int open_stack(struct ms_runtime *runtime, const struct ms_runtime_options *options)
+{
+    struct utcp_config config = {.size = sizeof(config),
+                                 .connections_max = options->connections_max,
+                                 .receive_buffer_max = options->receive_buffer_max,
+                                 .send_buffer_max = options->send_buffer_max,
+                                 .memory_max = options->memory_max,
+                                 .congestion = options->congestion,
+                                 .time_wait_us = options->time_wait_us,
+                                 .flags = options->stack_flags,
+                                 .gone = runtime__connection_gone,
+                                 .gone_context = runtime};
+
+    if (getrandom(config.secret, sizeof(config.secret), 0) != sizeof(config.secret))
+        return -EIO;
+    runtime->now = clock_us();
+    runtime->stack = utcp_new(&config, runtime->now);
+    if (!runtime->stack)
+        return options->congestion ? -ENOPROTOOPT : -ENOMEM;
+    return 0;
+}
+
+static int open_port(struct ms_runtime *runtime, const struct ms_runtime_options *options)
+{
+    struct ms_port_options port_options = {.size = sizeof(port_options),
+                                           .control_path = options->control_path,
+                                           .name = options->name,
+                                           .rings = 1,
+                                           .rx_bytes = options->rx_bytes,
+                                           .tx_bytes = options->tx_bytes,
+                                           .flags = MS_PORT_MERGED_RX};
+    int error = ms_port_open(&runtime->port, &port_options);
+
+    if (error)
+        return error;
+    take_port_info(runtime);
+    return 0;
+}
+
+/* The timer and the wake-up are edge-triggered: nobody needs to read them. */
+static int open_loop(struct ms_runtime *runtime)
+{
+    runtime->epoll = epoll_create1(EPOLL_CLOEXEC);
+    runtime->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    runtime->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (runtime->epoll < 0 || !watch(runtime, ms_port_fd(runtime->port), EPOLLIN, SOURCE_PORT) ||
+        !watch(runtime, runtime->timer, EPOLLIN | EPOLLET, SOURCE_TIMER) ||
+        !watch(runtime, runtime->wake, EPOLLIN | EPOLLET, SOURCE_WAKE))
+        return -errno;
+    return 0;
+}
+
+/* ── Entry points ───────────────────────────────────────────────────────────────────────────────
+ */
+
+int runtime_open(struct ms_runtime **opened, const struct ms_runtime_options *options)
+{
+    struct ms_runtime *runtime = calloc(1, sizeof(*runtime));
+    int error;
+
+    if (!runtime)
+        return -ENOMEM;
+    assert(options->events);
+    runtime->deliver = options->events;
+    runtime->context = options->context;
+    runtime->armed = UINT64_MAX;
+    runtime->epoll = runtime->timer = runtime->wake = -1;
+    error = open_stack(runtime, options);
+    if (!error)
+        error = open_port(runtime, options);
+    if (!error)
+        error = open_loop(runtime);
+    if (error) {
+        runtime_close(runtime);
+        return error;
+    }
+    *opened = runtime;
+    return 0;
+}
+
+void runtime_close(struct ms_runtime *runtime)
+{
+    if (!runtime)
+        return;
+    if (runtime->stack)
+        utcp_free(runtime->stack);
+    runtime__free_endpoints(runtime);
+    ms_port_close(runtime->port);
+    if (runtime->wake >= 0)
+        close(runtime->wake);
+    if (runtime->timer >= 0)
+        close(runtime->timer);
+    if (runtime->epoll >= 0)
+        close(runtime->epoll);
+    free(runtime);
+}
+
+uint64_t runtime_now(const struct ms_runtime *runtime)
+{
+    return runtime->now;
+}
+
+struct utcp *runtime_stack(struct ms_runtime *runtime)
+{
+    return runtime->stack;
+}
+
+struct ms_port *runtime_port(struct ms_runtime *runtime)
+{
+    return runtime->port;
+}
+
+bool runtime_step(struct ms_runtime *runtime)
+{
+    bool more = true;
+
+    if (runtime->prepared)
+        collect(runtime, 0);
+    for (unsigned batch = 0; more && batch < STEP_BATCHES; batch++) {
+        runtime->now = clock_us();
+        if (runtime->now >= runtime->dispatch_at)
+            dispatch(runtime);
+        more = take_packets(runtime) > 0;
+        utcp_advance(runtime->stack, runtime->now);
+        more |= deliver_events(runtime);
+        send_packets(runtime);
+    }
+    runtime__unbind_gone(runtime);
+    return more;
+}
+
+bool runtime_prepare(struct ms_runtime *runtime, uint64_t until)
+{
+    uint64_t deadline = earlier(utcp_deadline(runtime->stack), until);
+
+    if (deadline <= runtime->now || (utcp_output_wanted(runtime->stack) && !runtime->no_room_for))
+        return false;
+    if (!ms_ring_wait(runtime->port, 0, runtime->no_room_for))
+        return false;
+    arm_timer(runtime, deadline);
+    runtime->prepared = true;
+    return true;
+}
+
+int runtime_wait(struct ms_runtime *runtime, uint64_t until)
+{
+    if (!runtime_prepare(runtime, until))
+        return 0;
+    return collect(runtime, -1);
+}
+
+int runtime_fd(const struct ms_runtime *runtime)
+{
+    return runtime->epoll;
+}
+
+void runtime_wake(struct ms_runtime *runtime)
+{
+    uint64_t one = 1;
+    int error = errno;
+
+    /* When it cannot be written it is set already. */
+    if (write(runtime->wake, &one, sizeof(one)) < 0)
+        errno = error;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A stack at work: one UTCP (utcp.h) on one ring of a port (multistack.h), in an event loop.
+ *
+ * This is the joint where the pure state machine meets memory rings, the clock and sleep. It adds
+ * nothing to either: the application goes on using utcp_read(), utcp_write() and the rest on the
+ * connections that it gets here.
+ *
+ *   runtime_open()
+ *   runtime_listen(), runtime_connect()
+ *   loop:
+ *     runtime_step()      packets in → timers → events to the application → packets out
+ *     runtime_wait()      sleep until there is more
+ *   runtime_close()
+ *
+ *                       ┌────────────────────── runtime_step() ──────────────────────┐
+ *   ms_receive() ─► utcp_input() … ─► utcp_advance() ─► utcp_poll() ─► events() ─► utcp_output()
+ *                       └──────────── again, while there are packets ────────┘        │
+ *                                                        ms_flush() ◄─ ms_commit() ◄──┘
+ *
+ * Batches all the way: the clock is read once for each batch of packets, the application hears of a
+ * batch at once, and what it answers leaves together with the acknowledgments. As long as there is
+ * work no system call is made, but a look at the control socket every few milliseconds.
+ *
+ * When the switch restarts nothing happens here: packets neither come nor go for a while, and TCP
+ * does what it does about loss. MTU and offloads are taken over when they are others afterwards.
+ *
+ * All of it belongs to one thread, but for runtime_wake(). Times are µs of CLOCK_MONOTONIC, ports
+ * in struct sockaddr as usual, errors negative errno values. */
+#ifndef MS_RUNTIME_H
+#define MS_RUNTIME_H
+
+#include "multistack.h"
+#include "utcp.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ms_runtime;
+struct ms_runtime_listener;
+
+struct ms_runtime_options {
+    /* The port, see struct ms_port_options; 0 or NULL: its defaults. */
+    const char *control_path;
+    const char *name;
+    uint32_t rx_bytes;
+    uint32_t tx_bytes;
+    /* The stack, see struct utcp_config; 0 or NULL: its defaults. */
+    const char *congestion;
+    uint32_t connections_max;
+    uint32_t receive_buffer_max;
+    uint32_t send_buffer_max;
+    uint64_t memory_max;
+    uint64_t time_wait_us;
+    uint32_t stack_flags; /* UTCP_NO_* */
+    /* Called within runtime_step() with what utcp_poll() gave: at most one event for each
+     * connection or listener. It may do whatever it likes with connections. */
+    void (*events)(void *context, const struct utcp_event *events, unsigned count);
+    void *context;
+};
+
+/* Opens a port and puts a stack on it. Errors: those of ms_port_open(); -ENOPROTOOPT: there is no
+ * such congestion control. `options` is not kept. */
+int runtime_open(struct ms_runtime **runtime, const struct ms_runtime_options *options);
+
+/* Ends it all at once: connections are forgotten, bindings given back. NULL is allowed. */
+void runtime_close(struct ms_runtime *runtime);
+
+/* The time that belongs to the batch at hand: what the calls of UTCP want as `now`. */
+uint64_t runtime_now(const struct ms_runtime *runtime);
+struct utcp *runtime_stack(struct ms_runtime *runtime);
+struct ms_port *runtime_port(struct ms_runtime *runtime);
+
+/* Binds `address` (its port may be 0, its address the wildcard) and listens there. `user` comes
+ * with UTCP_ACCEPTABLE events. Errors: those of ms_bind() and utcp_listen(). */
+int runtime_listen(struct ms_runtime *runtime, const struct sockaddr *address, socklen_t length,
+                   unsigned backlog, void *user, struct ms_runtime_listener **listener);
+struct utcp_listener *runtime_listener(struct ms_runtime_listener *listener);
+/* Where it listens, with the port that the kernel chose. As getsockname(2) in its arguments. */
+int runtime_listener_address(const struct ms_runtime_listener *listener, struct sockaddr *address,
+                             socklen_t *length);
+/* Accepts no more; connections that were accepted go on, for the binding stays. */
+void runtime_listener_stop(struct ms_runtime_listener *listener);
+/* Gives the binding back, too: connections that were accepted hear no more. */
+void runtime_listener_close(struct ms_runtime_listener *listener);
+
+/* Begins to connect, from the address that the kernel's routes lead over and a port that the kernel
+ * chooses. The connection is the caller's; its port is reserved until nothing is left of it,
+ * TIME-WAIT included. Errors: those of ms_source_address(), ms_bind() and utcp_connect(). */
+int runtime_connect(struct ms_runtime *runtime, const struct sockaddr *remote, socklen_t length,
+                    void *user, struct utcp_conn **conn);
+
+/* Does what there is to do, within a budget. True: there is more, come again without sleeping. */
+bool runtime_step(struct ms_runtime *runtime);
+
+/* Sleeps until there is something to do, `until` has come (UINT64_MAX: no limit), a signal arrives
+ * or runtime_wake() was called. 0, or an error that will not go away. */
+int runtime_wait(struct ms_runtime *runtime, uint64_t until);
+
+/* For other event loops: when runtime_prepare() says true it is time to sleep, and runtime_fd()
+ * becomes readable when runtime_step() should be called; false: call it now. */
+int runtime_fd(const struct ms_runtime *runtime);
+bool runtime_prepare(struct ms_runtime *runtime, uint64_t until);
+
+/* Ends runtime_wait(), this or the next. For signal handlers and other threads. */
+void runtime_wake(struct ms_runtime *runtime);
+
+/* struct sockaddr_in and sockaddr_in6 to and fro. False: another family. */
+bool runtime_endpoint(const struct sockaddr *address, struct utcp_endpoint *endpoint);
+socklen_t runtime_sockaddr(const struct utcp_endpoint *endpoint, struct sockaddr_storage *address);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

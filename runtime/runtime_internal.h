@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef MS_RUNTIME_INTERNAL_H
+#define MS_RUNTIME_INTERNAL_H
+
+#include "runtime.h"
+
+#define OUTGOING_BUCKETS 1024 /* a power of two */
+
+/* A binding that exists for one outgoing connection. */
+struct outgoing {
+    struct outgoing *next; /* in its bucket, then on `gone` */
+    int binding;
+    struct utcp_endpoint local;
+};
+
+struct ms_runtime_listener {
+    struct ms_runtime *runtime;
+    struct ms_runtime_listener *next;
+    struct utcp_listener *listener; /* NULL: stopped */
+    int binding;
+};
+
+struct ms_runtime {
+    struct utcp *stack;
+    struct ms_port *port;
+    uint64_t now;
+    uint64_t dispatch_at; /* when the port's control socket is looked at next */
+    uint64_t armed;       /* when the timer rings; UINT64_MAX: never */
+    uint32_t no_room_for; /* bytes of the packet that the ring had no room for, or 0 */
+    uint32_t mtu, offloads;
+    bool prepared; /* the descriptors were asked to tell, and have not been looked at */
+    int epoll, timer, wake;
+    void (*deliver)(void *context, const struct utcp_event *events, unsigned count);
+    void *context;
+    struct ms_runtime_listener *listeners;
+    struct outgoing *gone; /* bindings to be given back */
+    unsigned outgoing_count;
+    struct outgoing *outgoing[OUTGOING_BUCKETS]; /* by local port */
+};
+
+/* ── endpoints.c ────────────────────────────────────────────────────────────────────────────────
+ */
+
+/* utcp_config.gone */
+void runtime__connection_gone(void *context, const struct utcp_endpoint *local,
+                              const struct utcp_endpoint *remote);
+/* Gives back the bindings of connections that are gone. */
+void runtime__unbind_gone(struct ms_runtime *runtime);
+/* Frees what is remembered of bindings, which go with the port. */
+void runtime__free_endpoints(struct ms_runtime *runtime);
+
+#endif
