@@ -43,10 +43,12 @@ static const struct {
     unsigned capability;
     const char *name;
     const char *reason;
+    bool at_start; /* and not any more when it serves */
 } keeper_powers[] = {
     {CAP_NET_ADMIN, "CAP_NET_ADMIN", "attach XDP, ask for neighbours"},
     {CAP_NET_RAW, "CAP_NET_RAW", "open AF_XDP sockets"},
     {CAP_BPF, "CAP_BPF", "load the mux"},
+    {CAP_PERFMON, "CAP_PERFMON", "let it compare packet pointers", true},
     {CAP_IPC_LOCK, "CAP_IPC_LOCK", "pin packet memory"},
     {CAP_SETUID, "CAP_SETUID", "run the switch as another user"},
     {CAP_SETGID, "CAP_SETGID", "and group"},
@@ -153,9 +155,11 @@ int isolation_prepare(struct isolation *isolation, const struct config *config)
 int isolation_limit_keeper(bool shares)
 {
     capng_clear(CAPNG_SELECT_BOTH);
-    for (size_t i = 0; i < KEEPER_POWER_COUNT; i++)
-        capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
-                     keeper_powers[i].capability);
+    for (size_t i = 0; i < KEEPER_POWER_COUNT; i++) {
+        if (!keeper_powers[i].at_start)
+            capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
+                         keeper_powers[i].capability);
+    }
     /* libxdp looks programs up by id when it leaves the dispatcher. */
     if (shares)
         capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
