@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Pools, timers, accepting, the loop, and the end of it. */
+#include "server.h"
+
+#include "cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND         UINT64_C(1000000) /* µs */
+#define ACCEPT_BATCH   256               /* connections taken until the others have their turn */
+#define ACCEPT_RETRY   (SECOND / 10)     /* when there was no descriptor to be had */
+#define FINISH_WITHIN  (10 * SECOND)     /* for what is in flight when the server goes down */
+#define DELIVER_WITHIN (2 * SECOND)      /* for what is then still unacknowledged */
+
+static const uint64_t timeouts[TIMERS] = {
+    [TIMER_HEADER] = 10 * SECOND, [TIMER_BODY] = 60 * SECOND, [TIMER_IDLE] = 60 * SECOND,
+    [TIMER_WRITE] = 30 * SECOND, /* without any progress, looked at twice */
+    [TIMER_LINGER] = 2 * SECOND,
+};
+
+/* ── Pools ──────────────────────────────────────────────────────────────────────────────────────
+ */
+
+static void *pool_take(struct pool *pool)
+{
+    void *memory = pool->free;
+
+    if (memory)
+        memcpy(&pool->free, memory, sizeof(pool->free));
+    else
+        memory = malloc(pool->size);
+    return memory;
+}
+
+static void pool_give(struct pool *pool, void *memory)
+{
+    memcpy(memory, &pool->free, sizeof(pool->free));
+    pool->free = memory;
+}
+
+static void pool_dispose(struct pool *pool)
+{
+    while (pool->free)
+        free(pool_take(pool));
+}
+
+void *server_buffer(struct server *server)
+{
+    return pool_take(&server->buffer_pool);
+}
+
+void server_free_buffer(struct server *server, void *buffer)
+{
+    pool_give(&server->buffer_pool, buffer);
+}
+
+void server_free_connection(struct server *server, struct connection *connection)
+{
+    TAILQ_REMOVE(&server->timers[connection->timer], connection, timer_link);
+    if (connection->put_off)
+        TAILQ_REMOVE(&server->later, connection, later_link);
+    server->connections--;
+    pool_give(&server->connection_pool, connection);
+}
+
+void server_put_off(struct server *server, struct connection *connection)
+{
+    if (!connection->put_off)
+        TAILQ_INSERT_TAIL(&server->later, connection, later_link);
+    connection->put_off = true;
+}
+
+/* ── Timers ─────────────────────────────────────────────────────────────────────────────────────
+ */
+
+/* Those of one kind last equally long, so each list is in order of time. */
+void server_start_timer(struct server *server, struct connection *connection, enum timer timer)
+{
+    if (connection->timer != TIMER_NONE)
+        TAILQ_REMOVE(&server->timers[connection->timer], connection, timer_link);
+    connection->timer = (uint8_t)timer;
+    connection->since = server->transport->now;
+    TAILQ_INSERT_TAIL(&server->timers[timer], connection, timer_link);
+}
+
+static void run_timers(struct server *server)
+{
+    for (unsigned timer = 0; timer < TIMERS; timer++) {
+        struct connection *first;
+
+        while ((first = TAILQ_FIRST(&server->timers[timer])) &&
+               server->transport->now - first->since >= timeouts[timer])
+            connection_timeout(first);
+    }
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When the loop has to go round again even if nothing happens. */
+static uint64_t next_deadline(struct server *server)
+{
+    uint64_t deadline = UINT64_MAX;
+
+    if (!TAILQ_EMPTY(&server->later))
+        return server->transport->now;
+    for (unsigned timer = 0; timer < TIMERS; timer++) {
+        const struct connection *first = TAILQ_FIRST(&server->timers[timer]);
+
+        if (first)
+            deadline = earlier(deadline, first->since + timeouts[timer]);
+    }
+    if (server->accept_pending && server->connections < server->connections_max)
+        deadline = earlier(deadline, server->accept_retry);
+    if (server->log)
+        deadline = earlier(deadline, access_log_flush(server->log, server->transport->now));
+    return deadline;
+}
+
+/* ── Accepting ──────────────────────────────────────────────────────────────────────────────────
+ */
+
+/* Takes one connection. What accept() says, or -EAGAIN when there may be no more. */
+static int accept_one(struct server *server)
+{
+    struct connection *connection = pool_take(&server->connection_pool);
+    int error;
+
+    if (!connection)
+        return -ENOMEM;
+    memset(connection, 0, sizeof(*connection));
+    connection->server = server;
+    connection->timer = TIMER_NONE;
+    error = server->ops->accept(server->transport, &connection->transport);
+    if (error) {
+        pool_give(&server->connection_pool, connection);
+        return error;
+    }
+    server->connections++;
+    connection_begin(connection);
+    return 0;
+}
+
+static void accept_some(struct server *server)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < ACCEPT_BATCH && !error; i++) {
+        if (server->connections >= server->connections_max)
+            return; /* still pending: when one ends, the next is taken */
+        error = accept_one(server);
+    }
+    server->accept_pending = error != -EAGAIN;
+    server->accept_retry = server->transport->now + (error ? ACCEPT_RETRY : 0);
+}
+
+/* ── The loop ───────────────────────────────────────────────────────────────────────────────────
+ */
+
+static void run_later(struct server *server)
+{
+    struct connection_list later = TAILQ_HEAD_INITIALIZER(later);
+    struct connection *connection;
+
+    /* Those who are put off again come behind all others. */
+    TAILQ_FOREACH(connection, &server->later, later_link)
+    connection->put_off = false;
+    TAILQ_CONCAT(&later, &server->later, later_link);
+    while ((connection = TAILQ_FIRST(&later))) {
+        TAILQ_REMOVE(&later, connection, later_link);
+        connection_run(connection);
+    }
+}
+
+static int loop_once(struct server *server, uint64_t until)
+{
+    int error = server->ops->step(server->transport, earlier(until, next_deadline(server)));
+
+    if (error)
+        return error;
+    response_set_date(server, server->transport->now);
+    run_later(server);
+    run_timers(server);
+    if (server->accept_pending && server->transport->now >= server->accept_retry)
+        accept_some(server);
+    return 0;
+}
+
+void server_events(void *context, const struct transport_event *events, unsigned count)
+{
+    struct server *server = context;
+
+    response_set_date(server, server->transport->now);
+    for (unsigned i = 0; i < count; i++) {
+        if (events[i].conn)
+            connection_event((struct connection *)events[i].conn, events[i].flags);
+        else
+            accept_some(server);
+    }
+}
+
+/* ── The end ────────────────────────────────────────────────────────────────────────────────────
+ */
+
+/* Calls `end` for those connections that `which` (NULL: all) names. */
+static void end_connections(struct server *server,
+                            bool (*which)(const struct connection *connection))
+{
+    for (unsigned timer = 0; timer < TIMERS; timer++) {
+        struct connection *connection = TAILQ_FIRST(&server->timers[timer]), *next;
+
+        for (; connection; connection = next) {
+            next = TAILQ_NEXT(connection, timer_link);
+            if (!which || which(connection))
+                connection_end(connection);
+        }
+    }
+}
+
+/* What waits to be accepted is served, nothing comes in any more, and requests that are being
+ * answered are answered to the end. */
+static int go_down(struct server *server)
+{
+    uint64_t deadline;
+    int error = 0;
+
+    server->stopping = true;
+    accept_some(server);
+    server->accept_pending = false;
+    server->ops->stop_listening(server->transport);
+    deadline = server->transport->now + FINISH_WITHIN;
+    end_connections(server, connection_is_idle);
+    while (!error && server->connections && server->transport->now < deadline)
+        error = loop_once(server, deadline);
+    end_connections(server, NULL);
+    deadline = earlier(deadline, server->transport->now + DELIVER_WITHIN);
+    while (!error && !server->ops->drained(server->transport) && server->transport->now < deadline)
+        error = loop_once(server, deadline);
+    return error;
+}
+
+bool server_init(struct server *server, const struct server_options *options)
+{
+    server->connections_max = options->connections_max;
+    server->connection_pool.size = sizeof(struct connection);
+    server->buffer_pool.size = BUFFER_SIZE;
+    for (unsigned timer = 0; timer < TIMERS; timer++)
+        TAILQ_INIT(&server->timers[timer]);
+    TAILQ_INIT(&server->later);
+    server->files = file_cache_open(options->root);
+    if (!server->files) {
+        cli_error("--root %s: %s", options->root, strerror(errno));
+        cli_hint("it must be a folder that this user may enter");
+        return false;
+    }
+    if (options->access_log && !(server->log = access_log_open(options->access_log))) {
+        cli_error("--access-log %s: %s", options->access_log, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+void server_dispose(struct server *server)
+{
+    if (server->files)
+        file_cache_close(server->files);
+    if (server->log)
+        access_log_close(server->log);
+    pool_dispose(&server->connection_pool);
+    pool_dispose(&server->buffer_pool);
+}
+
+int server_run(struct server *server, const volatile sig_atomic_t *stop)
+{
+    int error = 0;
+
+    while (!error && !*stop)
+        error = loop_once(server, UINT64_MAX);
+    return error ? error : go_down(server);
+}
