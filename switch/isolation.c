@@ -48,7 +48,7 @@ static const struct {
     {CAP_NET_ADMIN, "CAP_NET_ADMIN", "attach XDP, ask for neighbours"},
     {CAP_NET_RAW, "CAP_NET_RAW", "open AF_XDP sockets"},
     {CAP_BPF, "CAP_BPF", "load the mux"},
-    {CAP_PERFMON, "CAP_PERFMON", "let it compare packet pointers", true},
+    {CAP_PERFMON, "CAP_PERFMON", "let the mux compute with packet pointers", true},
     {CAP_IPC_LOCK, "CAP_IPC_LOCK", "pin packet memory"},
     {CAP_SETUID, "CAP_SETUID", "run the switch as another user"},
     {CAP_SETGID, "CAP_SETGID", "and group"},
