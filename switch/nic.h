@@ -60,15 +60,22 @@ struct nic_ops {
     uint32_t (*receive)(struct nic_queue *queue, struct nic_frame *frames, uint32_t max);
     void (*release)(struct nic_queue *queue);
 
-    /* NULL: no room now, or longer than the NIC takes. */
+    /* Frames that reserve() could give now, in a row. */
+    uint32_t (*room)(struct nic_queue *queue);
+    /* NULL: no room now, or longer than nic->frame_max. */
     uint8_t *(*reserve)(struct nic_queue *queue, uint32_t length);
     void (*commit)(struct nic_queue *queue, uint32_t length, const struct nic_offload *offload);
+    /* Hands over what was committed. Where the device does not take all of it now, `tx_pending` says
+     * so: call again soon. */
     void (*flush)(struct nic_queue *queue);
 
     /* The descriptor that becomes readable when frames arrive; -1: only polling helps. */
     int (*fd)(const struct nic_queue *queue);
     /* About to sleep on fd(). False: there is work already. */
     bool (*sleep)(struct nic_queue *queue);
+    /* Brings those counters up to date that only the kernel knows; may cost a system call. NULL:
+     * none. */
+    void (*refresh)(struct nic_queue *queue);
     void (*close)(struct nic_queue *queue);
 };
 
@@ -87,7 +94,8 @@ struct nic_queue {
     const struct nic_ops *ops;
     struct nic *nic;
     uint32_t index;
-    void *driver; /* the driver's own state of this queue */
+    void *driver;    /* the driver's own state of this queue */
+    bool tx_pending; /* see flush() */
     struct nic_counters counters;
 };
 
@@ -99,12 +107,15 @@ struct nic {
     uint32_t index;     /* in the switch's table */
     uint32_t ifindex;   /* 0: not a device of the kernel's (wire) */
     uint32_t mtu;       /* bytes of IP packet */
+    uint32_t frame_max; /* longest frame that reserve() gives, bytes from the Ethernet header on */
     bool up;
     bool is_virtual; /* frames may carry partial checksums (design.md, section 7) */
     uint32_t capabilities;
     uint8_t mac[6];
     uint32_t queue_count;
     struct nic_queue *queues;
+    int verdicts_fd;       /* the map mux_verdicts, -1: no mux */
+    uint32_t verdict_cpus; /* values in each of its elements */
 };
 
 #endif
