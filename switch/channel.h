@@ -140,6 +140,7 @@ enum channel_next_hop_kind {
 struct channel_next_hop {
     struct channel_header header;
     struct channel_ip destination; /* as in RESOLVE */
+    struct channel_ip source;      /* as in RESOLVE */
     struct channel_ip gateway; /* who is asked for by ARP or ND: the gateway, or the destination */
     uint32_t kind;
     uint32_t nic;

@@ -88,6 +88,7 @@ void keeper__resolve(struct keeper *keeper, const struct channel_resolve *reques
     *answer = (struct channel_next_hop){
         .header = {.type = CHANNEL_NEXT_HOP, .size = sizeof(*answer)},
         .destination = request->destination,
+        .source = request->source,
         .gateway = request->destination,
         .kind = CHANNEL_HOP_UNREACHABLE,
     };
