@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the keeper says (channel.h), and what becomes of it. The keeper is trusted; a message that
+ * does not fit is a bug of ours, and the switch ends rather than guess. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core.h"
+#include "forward.h"
+#include "log.h"
+#include "nic/afxdp.h"
+
+#define MESSAGES_PER_TURN 64
+
+union channel_message {
+    struct channel_header header;
+    struct channel_config config;
+    struct channel_nic nic;
+    struct channel_queue queue;
+    struct channel_address address;
+    struct channel_next_hop next_hop;
+    struct channel_neighbor neighbor;
+    struct channel_link link;
+    uint8_t bytes[CHANNEL_MESSAGE_MAX];
+};
+
+struct received {
+    union channel_message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+};
+
+/* What each message must look like. */
+static const struct {
+    uint32_t size;
+    uint32_t fds;
+} shapes[] = {
+    [CHANNEL_CONFIG] = {sizeof(struct channel_config), 3},
+    [CHANNEL_NIC] = {sizeof(struct channel_nic), 1},
+    [CHANNEL_QUEUE] = {sizeof(struct channel_queue), 2},
+    [CHANNEL_ADDRESS] = {sizeof(struct channel_address), 0},
+    [CHANNEL_START] = {sizeof(struct channel_plain), 0},
+    [CHANNEL_NEXT_HOP] = {sizeof(struct channel_next_hop), 0},
+    [CHANNEL_NEIGHBOR] = {sizeof(struct channel_neighbor), 0},
+    [CHANNEL_ROUTES_CHANGED] = {sizeof(struct channel_plain), 0},
+    [CHANNEL_LINK] = {sizeof(struct channel_link), 0},
+    [CHANNEL_STOP] = {sizeof(struct channel_plain), 0},
+};
+
+static void take_fds(struct msghdr *msg, struct received *received)
+{
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
+
+    if (!cmsg || cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+        return;
+    received->fd_count = (uint32_t)((cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    memcpy(received->fds, CMSG_DATA(cmsg), received->fd_count * sizeof(int));
+}
+
+/* 1: a message that fits; 0: none now (with MSG_DONTWAIT) or the keeper is gone (*gone). */
+static int receive(int channel_fd, struct received *received, int flags, bool *gone)
+{
+    struct iovec piece = {.iov_base = &received->message, .iov_len = sizeof(received->message)};
+    _Alignas(struct cmsghdr) char ancillary[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))];
+    struct msghdr msg = {
+        .msg_iov = &piece,
+        .msg_iovlen = 1,
+        .msg_control = ancillary,
+        .msg_controllen = sizeof(ancillary),
+    };
+    const struct channel_header *header = &received->message.header;
+    ssize_t size;
+
+    received->fd_count = 0;
+    do
+        size = recvmsg(channel_fd, &msg, flags | MSG_CMSG_CLOEXEC);
+    while (size < 0 && errno == EINTR);
+    if (size < 0 && errno == EAGAIN)
+        return 0;
+    *gone = true;
+    if (size <= 0)
+        return 0;
+    take_fds(&msg, received);
+    if ((size_t)size < sizeof(*header) || header->size != (size_t)size ||
+        header->type >= sizeof(shapes) / sizeof(shapes[0]) ||
+        shapes[header->type].size != header->size ||
+        shapes[header->type].fds != received->fd_count ||
+        (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+        log_error("the keeper's message %u of %zd bytes with %u descriptors makes no sense",
+                  (size_t)size < sizeof(*header) ? 0 : header->type, size, received->fd_count);
+        return 0;
+    }
+    *gone = false;
+    return 1;
+}
+
+static int take_config(struct switch_core *core, const struct received *received)
+{
+    struct event_tag tag = {.kind = EVENT_CHANNEL};
+    void *shared;
+    int status;
+
+    if (core->worker_count)
+        return -EEXIST;
+    core->config = received->message.config;
+    status = core_init(core, core->channel_fd, received->fds[0], received->fds[1]);
+    if (status)
+        return status;
+    shared = mmap(NULL, sizeof(struct mux_shared), PROT_READ | PROT_WRITE, MAP_SHARED,
+                  received->fds[2], 0);
+    if (shared == MAP_FAILED)
+        return -errno;
+    close(received->fds[2]);
+    core->shared = shared;
+    return worker_watch(&core->workers[0], core->channel_fd, EPOLLIN, tag);
+}
+
+static int take_nic(struct switch_core *core, const struct received *received)
+{
+    const struct channel_nic *message = &received->message.nic;
+    struct nic *nic = &core->nics[core->nic_count];
+
+    if (!core->worker_count || core->nic_count == SWITCH_NICS_MAX ||
+        message->index != core->nic_count || message->queue_count == 0 ||
+        message->queue_count > WORKER_QUEUES_MAX)
+        return -EINVAL;
+    *nic = (struct nic){
+        .ops = &afxdp_ops,
+        .index = message->index,
+        .ifindex = message->ifindex,
+        .mtu = message->mtu,
+        .up = message->up,
+        .is_virtual = message->is_virtual,
+        .verdicts_fd = received->fds[0],
+        .verdict_cpus = message->verdict_cpus,
+    };
+    memcpy(nic->name, message->name, sizeof(nic->name) - 1);
+    memcpy(nic->xdp_mode, message->xdp_mode, sizeof(nic->xdp_mode) - 1);
+    memcpy(nic->copy_mode, message->copy_mode, sizeof(nic->copy_mode) - 1);
+    memcpy(nic->mac, message->mac, sizeof(nic->mac));
+    nic->queues = calloc(message->queue_count, sizeof(struct nic_queue));
+    if (!nic->queues)
+        return -ENOMEM;
+    core->nic_count++;
+    return 0;
+}
+
+static int take_queue(struct switch_core *core, const struct received *received)
+{
+    const struct channel_queue *message = &received->message.queue;
+    struct worker *worker = &core->workers[0];
+    struct nic_queue *queue;
+    struct nic *nic;
+    int status;
+
+    if (message->nic >= core->nic_count || worker->queue_count == WORKER_QUEUES_MAX)
+        return -EINVAL;
+    nic = &core->nics[message->nic];
+    if (message->queue != nic->queue_count)
+        return -EINVAL;
+    queue = &nic->queues[message->queue];
+    *queue = (struct nic_queue){.ops = nic->ops, .nic = nic, .index = message->queue};
+    status = afxdp_open(queue, message, received->fds[0], received->fds[1]);
+    if (status) {
+        log_error("%s: queue %u cannot be used: %s", nic->name, message->queue, strerror(-status));
+        return status;
+    }
+    nic->queue_count++;
+    worker_add_queue(worker, queue);
+    return 0;
+}
+
+static void take_address(struct switch_core *core, const struct channel_address *message)
+{
+    struct tuple address =
+        tuple_make(message->address.bytes, (uint8_t)message->address.family, 0, 0);
+
+    if (namespace_set_address(&core->names, &address, message->present))
+        log_warning("more than %d addresses on this host; one is left out",
+                    NAMESPACE_ADDRESSES_MAX);
+}
+
+static void take_neighbor(struct switch_core *core, const struct channel_neighbor *message)
+{
+    for (uint32_t i = 0; i < core->nic_count; i++) {
+        struct worker *worker = &core->workers[0];
+        struct next_hop *hop;
+        uint32_t cursor = 0;
+
+        if (core->nics[i].ifindex != message->ifindex)
+            continue;
+        while ((hop = next_hops_neighbor(&worker->hops, message, i, &cursor))) {
+            if (message->valid)
+                forward_unpark(worker, hop);
+            else
+                forward_give_up(worker, hop);
+        }
+    }
+}
+
+static void take_next_hop(struct switch_core *core, const struct channel_next_hop *message)
+{
+    struct worker *worker = &core->workers[0];
+    struct next_hop *hop = next_hops_answer(&worker->hops, message, worker->now_ns);
+
+    if (hop)
+        forward_unpark(worker, hop);
+}
+
+static void take_link(struct switch_core *core, const struct channel_link *message)
+{
+    uint32_t before = core_mtu(core);
+    struct nic *nic;
+
+    if (message->nic >= core->nic_count)
+        return;
+    nic = &core->nics[message->nic];
+    nic->mtu = message->mtu;
+    nic->up = message->up;
+    memcpy(nic->mac, message->mac, sizeof(nic->mac));
+    next_hops_doubt(&core->workers[0].hops);
+    if (core_mtu(core) != before)
+        control_announce_mtu(core, core_mtu(core));
+}
+
+/* Until START: 0, 1 when that was it, or a negative errno. */
+static int take_setup(struct switch_core *core, const struct received *received)
+{
+    switch (received->message.header.type) {
+    case CHANNEL_CONFIG: return take_config(core, received);
+    case CHANNEL_NIC: return take_nic(core, received);
+    case CHANNEL_QUEUE: return take_queue(core, received);
+    case CHANNEL_ADDRESS:
+        if (!core->worker_count)
+            return -EINVAL;
+        take_address(core, &received->message.address);
+        return 0;
+    case CHANNEL_START: return core->worker_count ? 1 : -EINVAL;
+    case CHANNEL_LINK: take_link(core, &received->message.link); return 0;
+    default: return -EINVAL;
+    }
+}
+
+int core_set_up(struct switch_core *core)
+{
+    for (;;) {
+        struct received received;
+        bool gone = false;
+        int status;
+
+        if (!receive(core->channel_fd, &received, 0, &gone))
+            return -EPIPE;
+        status = take_setup(core, &received);
+        if (status < 0)
+            log_error("set-up, message %u: %s", received.message.header.type, strerror(-status));
+        if (status)
+            return status < 0 ? status : 0;
+    }
+}
+
+int core_say_ready(struct switch_core *core)
+{
+    struct channel_plain ready = {.header = {.type = CHANNEL_READY, .size = sizeof(ready)}};
+
+    if (send(core->channel_fd, &ready, sizeof(ready), MSG_NOSIGNAL) == (ssize_t)sizeof(ready))
+        return 0;
+    return -errno;
+}
+
+static void stop(struct switch_core *core, int status)
+{
+    core->stop = true;
+    core->status = status;
+}
+
+static void take_message(struct switch_core *core, const struct received *received)
+{
+    const union channel_message *message = &received->message;
+
+    switch (message->header.type) {
+    case CHANNEL_ADDRESS: take_address(core, &message->address); break;
+    case CHANNEL_NEXT_HOP: take_next_hop(core, &message->next_hop); break;
+    case CHANNEL_NEIGHBOR: take_neighbor(core, &message->neighbor); break;
+    case CHANNEL_ROUTES_CHANGED: next_hops_doubt(&core->workers[0].hops); break;
+    case CHANNEL_LINK: take_link(core, &message->link); break;
+    case CHANNEL_STOP: stop(core, 0); break;
+    default:
+        log_error("the keeper's message %u comes too late", message->header.type);
+        stop(core, 1);
+        break;
+    }
+}
+
+void core_hear_keeper(struct switch_core *core)
+{
+    for (uint32_t i = 0; i < MESSAGES_PER_TURN && !core->stop; i++) {
+        struct received received;
+        bool gone = false;
+
+        if (receive(core->channel_fd, &received, MSG_DONTWAIT, &gone))
+            take_message(core, &received);
+        else if (gone)
+            stop(core, 1); /* without the keeper there is nobody to ask, and the NIC is going */
+        else
+            return;
+    }
+}

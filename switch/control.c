@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* control.h: connections, messages, answers. */
+#include "control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "control_protocol.h"
+#include "core.h"
+#include "placeholder.h"
+#include "query.h"
+
+#define REQUEST_MAX     256 /* bytes; every request is shorter */
+#define REQUEST_FDS_MAX 2   /* room for more than the one that may come */
+
+/* A request, with what came along. */
+struct request {
+    union {
+        struct control_header header;
+        struct control_hello hello;
+        struct control_port_open port_open;
+        struct control_bind bind;
+        struct control_unbind unbind;
+        struct control_query query;
+        uint8_t bytes[REQUEST_MAX];
+    };
+    uint32_t size;
+    int fds[REQUEST_FDS_MAX];
+    uint32_t fd_count;
+};
+
+static_assert(sizeof(struct control_port_open) < REQUEST_MAX, "the longest request fits");
+
+static void close_fds(struct request *request)
+{
+    while (request->fd_count)
+        close(request->fds[--request->fd_count]);
+}
+
+/* Why a connection ends is told in the log by its reason; the port's counter takes it too. */
+static void close_connection(struct switch_core *core, struct connection *connection,
+                             enum detach_reason reason)
+{
+    struct control *control = &core->control;
+
+    if (reason != DETACH_CLOSED)
+        log_limited(&control->limit, LOG_LEVEL_NOTICE, "%s%s (process %d, user %u) is cut off: %s",
+                    connection->port ? "port " : "a client",
+                    connection->port ? connection->port->name : "", (int)connection->pid,
+                    (unsigned)connection->uid, detach_reason_text(reason));
+    if (connection->port) {
+        core->detached[reason]++;
+        port_close(core, connection->port);
+    }
+    worker_unwatch(&core->workers[0], connection->fd);
+    close(connection->fd);
+    connection->fd = -1;
+    connection->port = NULL;
+    connection->generation++;
+    control->count--;
+}
+
+/* False: the client does not read, and the connection is closed. */
+static bool reply(struct switch_core *core, struct connection *connection, const void *message,
+                  const int *fds, uint32_t fd_count)
+{
+    const struct control_header *header = message;
+    struct iovec piece = {.iov_base = (void *)message, .iov_len = header->size};
+    _Alignas(struct cmsghdr) char ancillary[CMSG_SPACE(CONTROL_FDS_MAX * sizeof(int))] = {0};
+    struct msghdr msg = {.msg_iov = &piece, .msg_iovlen = 1};
+    ssize_t sent;
+
+    if (fd_count) {
+        struct cmsghdr *cmsg;
+
+        msg.msg_control = ancillary;
+        msg.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+        cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds, fd_count * sizeof(int));
+    }
+    sent = sendmsg(connection->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent == (ssize_t)header->size)
+        return true;
+    close_connection(core, connection,
+                     sent < 0 && (errno == EAGAIN || errno == ENOBUFS) ? DETACH_UNREAD
+                                                                       : DETACH_CLOSED);
+    return false;
+}
+
+static struct control_header answer_header(const struct request *request, uint32_t type,
+                                           uint32_t size, int status)
+{
+    return (struct control_header){.type = type,
+                                   .size = size,
+                                   .request = request->header.request,
+                                   .error = status < 0 ? -status : 0};
+}
+
+/* Each handler returns false when the connection is closed. */
+
+static bool handle_hello(struct switch_core *core, struct connection *connection,
+                         const struct request *request)
+{
+    struct control_welcome welcome = {
+        .magic = CONTROL_MAGIC,
+        .version = CONTROL_VERSION,
+        .features = CONTROL_FEATURES & request->hello.features,
+        .instance = core->config.instance,
+        .netns_cookie = core->config.netns_cookie,
+    };
+    bool known = request->hello.version == CONTROL_VERSION;
+
+    if (request->hello.magic != CONTROL_MAGIC) {
+        close_connection(core, connection, DETACH_PROTOCOL);
+        return false;
+    }
+    welcome.header =
+        answer_header(request, CONTROL_WELCOME, sizeof(welcome), known ? 0 : -EPROTONOSUPPORT);
+    if (!reply(core, connection, &welcome, NULL, 0))
+        return false;
+    if (!known) {
+        close_connection(core, connection, DETACH_CLOSED);
+        return false;
+    }
+    connection->greeted = true;
+    return true;
+}
+
+static bool size_fits(uint32_t size)
+{
+    return size >= RING_SIZE_MIN && size <= RING_SIZE_MAX && (size & (size - 1)) == 0;
+}
+
+/* Names are for people's terminals: what does not print becomes a question mark. */
+static void copy_name(char to[CONTROL_NAME_SIZE], const char from[CONTROL_NAME_SIZE])
+{
+    memset(to, 0, CONTROL_NAME_SIZE);
+    for (uint32_t i = 0; i < CONTROL_NAME_SIZE - 1 && from[i]; i++)
+        to[i] = (from[i] >= ' ' && from[i] <= '~') ? from[i] : '?';
+}
+
+static uint32_t ports_of_uid(const struct switch_core *core, uid_t uid)
+{
+    uint32_t count = 0;
+
+    for (uint32_t slot = 0; slot < core->ports.capacity; slot++)
+        count += core->ports.slots[slot] && core->ports.slots[slot]->uid == uid;
+    return count;
+}
+
+static int open_port(struct switch_core *core, struct connection *connection,
+                     const struct control_port_open *wish)
+{
+    uint32_t size = core->config.ring_size_default;
+    struct port_request request = {
+        .ring_count = wish->ring_count,
+        .rx_size = wish->rx_size ? wish->rx_size : size,
+        .tx_size = wish->tx_size ? wish->tx_size : size,
+        .merged_rx = wish->flags & CONTROL_PORT_MERGED_RX,
+        .pid = connection->pid,
+        .uid = connection->uid,
+    };
+
+    if (wish->ring_count < 1 || wish->ring_count > PORT_RINGS_MAX || !size_fits(request.rx_size) ||
+        !size_fits(request.tx_size) || (wish->flags & ~(uint32_t)CONTROL_PORT_MERGED_RX))
+        return -EINVAL;
+    if (ports_of_uid(core, connection->uid) >= core->config.ports_per_uid_max)
+        return -ENOSPC;
+    copy_name(request.name, wish->name);
+    return port_open(core, &request, &connection->port);
+}
+
+static bool handle_port_open(struct switch_core *core, struct connection *connection,
+                             const struct request *request)
+{
+    struct control_port_opened opened = {0};
+    int fds[CONTROL_FDS_MAX];
+    uint32_t fd_count = 0;
+    int status;
+
+    if (connection->port) { /* one is all that a connection has */
+        close_connection(core, connection, DETACH_PROTOCOL);
+        return false;
+    }
+    status = open_port(core, connection, &request->port_open);
+    if (!status) {
+        const struct port *port = connection->port;
+
+        opened.port = port->number;
+        opened.ring_count = port->ring_count;
+        opened.rx_size = port->rx_size;
+        opened.tx_size = port->tx_size;
+        opened.region_size = port->region_size;
+        opened.mtu = core_mtu(core);
+        opened.offloads = CONTROL_OFFLOAD_CHECKSUM | CONTROL_OFFLOAD_SEGMENT;
+        fds[fd_count++] = port->memory_fd;
+        for (uint32_t i = 0; i < port->ring_count; i++) {
+            fds[fd_count++] = port->rings[i].rx_fd;
+            fds[fd_count++] = port->rings[i].tx_fd;
+        }
+    } else {
+        log_limited(&core->control.limit, LOG_LEVEL_NOTICE, "no port for process %d (user %u): %s",
+                    (int)connection->pid, (unsigned)connection->uid, strerror(-status));
+    }
+    opened.header = answer_header(request, CONTROL_PORT_OPENED, sizeof(opened), status);
+    return reply(core, connection, &opened, fds, fd_count);
+}
+
+/* Whether the address of an exact binding is this host's; the wildcard always is. */
+static bool address_is_ours(const struct switch_core *core, const struct tuple *tuple)
+{
+    return tuple_is_wildcard(tuple) || namespace_is_local(&core->names, tuple);
+}
+
+static int bind_tuple(struct switch_core *core, struct connection *connection,
+                      struct request *request, uint32_t *number)
+{
+    const struct control_bind *wish = &request->bind;
+    struct tuple tuple = tuple_from_address(&wish->address);
+    int status;
+
+    if (wish->flags || wish->port_count != 1)
+        return -EINVAL;
+    status = placeholder_verify(request->fds[0], &wish->address, core->config.netns_cookie);
+    if (status)
+        return status;
+    if (!address_is_ours(core, &tuple))
+        return -EADDRNOTAVAIL;
+    status = binding_add(core, connection->port, &tuple, request->fds[0], number);
+    if (!status)
+        request->fd_count = 0; /* the binding has it now */
+    return status;
+}
+
+static bool handle_bind(struct switch_core *core, struct connection *connection,
+                        struct request *request)
+{
+    struct control_bound bound = {.address = request->bind.address};
+    int status;
+
+    if (!connection->port) {
+        close_connection(core, connection, DETACH_PROTOCOL);
+        return false;
+    }
+    status = bind_tuple(core, connection, request, &bound.binding);
+    bound.header = answer_header(request, CONTROL_BOUND, sizeof(bound), status);
+    return reply(core, connection, &bound, NULL, 0);
+}
+
+static bool handle_unbind(struct switch_core *core, struct connection *connection,
+                          const struct request *request)
+{
+    struct control_unbound unbound = {0};
+    int status;
+
+    if (!connection->port) {
+        close_connection(core, connection, DETACH_PROTOCOL);
+        return false;
+    }
+    status = binding_remove(core, connection->port, request->unbind.binding);
+    unbound.header = answer_header(request, CONTROL_UNBOUND, sizeof(unbound), status);
+    return reply(core, connection, &unbound, NULL, 0);
+}
+
+static bool handle_query(struct switch_core *core, struct connection *connection,
+                         const struct request *request)
+{
+    _Alignas(struct control_records) uint8_t page[CONTROL_MESSAGE_MAX];
+
+    query_answer(core, &request->query, page);
+    return reply(core, connection, page, NULL, 0);
+}
+
+/* What each request must look like. */
+static const struct {
+    uint32_t size;
+    uint32_t fd_count;
+} request_shapes[] = {
+    [CONTROL_HELLO] = {sizeof(struct control_hello), 0},
+    [CONTROL_PORT_OPEN] = {sizeof(struct control_port_open), 0},
+    [CONTROL_BIND] = {sizeof(struct control_bind), 1},
+    [CONTROL_UNBIND] = {sizeof(struct control_unbind), 0},
+    [CONTROL_QUERY] = {sizeof(struct control_query), 0},
+};
+
+static bool request_fits(const struct connection *connection, const struct request *request)
+{
+    const struct control_header *header = &request->header;
+
+    if (request->size < sizeof(*header) || header->size != request->size ||
+        header->type >= sizeof(request_shapes) / sizeof(request_shapes[0]) || header->error != 0)
+        return false;
+    if (request_shapes[header->type].size != request->size ||
+        request_shapes[header->type].fd_count != request->fd_count)
+        return false;
+    return connection->greeted == (header->type != CONTROL_HELLO);
+}
+
+static bool handle_request(struct switch_core *core, struct connection *connection,
+                           struct request *request)
+{
+    if (!request_fits(connection, request)) {
+        close_connection(core, connection, DETACH_PROTOCOL);
+        return false;
+    }
+    switch (request->header.type) {
+    case CONTROL_HELLO: return handle_hello(core, connection, request);
+    case CONTROL_PORT_OPEN: return handle_port_open(core, connection, request);
+    case CONTROL_BIND: return handle_bind(core, connection, request);
+    case CONTROL_UNBIND: return handle_unbind(core, connection, request);
+    default: return handle_query(core, connection, request);
+    }
+}
+
+/* Takes the descriptors out of a message; what is too many the kernel has closed already. */
+static void collect_fds(struct msghdr *msg, struct request *request)
+{
+    for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
+        uint32_t count;
+
+        if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+            continue;
+        count = (uint32_t)((cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        for (uint32_t i = 0; i < count; i++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
+            if (request->fd_count < REQUEST_FDS_MAX)
+                request->fds[request->fd_count++] = fd;
+            else
+                close(fd);
+        }
+    }
+}
+
+enum receive_result { RECEIVED, RECEIVED_NOTHING, RECEIVED_END, RECEIVED_NONSENSE };
+
+static enum receive_result receive_request(const struct connection *connection,
+                                           struct request *request)
+{
+    struct iovec piece = {.iov_base = request->bytes, .iov_len = REQUEST_MAX};
+    _Alignas(struct cmsghdr) char ancillary[CMSG_SPACE(REQUEST_FDS_MAX * sizeof(int))];
+    struct msghdr msg = {
+        .msg_iov = &piece,
+        .msg_iovlen = 1,
+        .msg_control = ancillary,
+        .msg_controllen = sizeof(ancillary),
+    };
+    ssize_t size = recvmsg(connection->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    request->fd_count = 0;
+    if (size < 0)
+        return errno == EAGAIN || errno == EINTR ? RECEIVED_NOTHING : RECEIVED_END;
+    collect_fds(&msg, request);
+    request->size = (uint32_t)size;
+    if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+        return RECEIVED_NONSENSE;
+    /* An empty message looks like the end, and ends it as well. */
+    return size == 0 ? RECEIVED_END : RECEIVED;
+}
+
+void control_serve(struct switch_core *core, uint32_t index, uint32_t generation, uint32_t events)
+{
+    struct connection *connection = &core->control.connections[index];
+
+    (void)events; /* whatever it is, receiving tells */
+    for (uint32_t i = 0; i < CONTROL_MESSAGES_PER_TURN; i++) {
+        struct request request = {0};
+        enum receive_result result;
+        bool open = false;
+
+        if (connection->fd < 0 || connection->generation != generation)
+            return;
+        result = receive_request(connection, &request);
+        switch (result) {
+        case RECEIVED_NOTHING: return;
+        case RECEIVED: open = handle_request(core, connection, &request); break;
+        case RECEIVED_END: close_connection(core, connection, DETACH_CLOSED); break;
+        case RECEIVED_NONSENSE: close_connection(core, connection, DETACH_PROTOCOL); break;
+        }
+        close_fds(&request);
+        if (!open)
+            return;
+    }
+}
+
+static uint32_t connections_of_uid(const struct control *control, uid_t uid)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < control->capacity; i++)
+        count += control->connections[i].fd >= 0 && control->connections[i].uid == uid;
+    return count;
+}
+
+static bool may_connect(const struct switch_core *core, uid_t uid)
+{
+    const struct control *control = &core->control;
+
+    if (uid == 0)
+        return control->count < control->capacity;
+    return control->count < control->capacity - CONTROL_ROOT_CONNECTIONS &&
+           connections_of_uid(control, uid) <
+               core->config.ports_per_uid_max + CONTROL_SPARE_PER_UID;
+}
+
+void control_adopt(struct switch_core *core, int fd)
+{
+    struct control *control = &core->control;
+    struct event_tag tag = {.kind = EVENT_CONNECTION};
+    struct connection *connection;
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) || !may_connect(core, peer.uid)) {
+        log_limited(&control->limit, LOG_LEVEL_NOTICE, "a connection was refused: too many");
+        close(fd);
+        return;
+    }
+    while (control->connections[tag.index].fd >= 0)
+        tag.index++;
+    connection = &control->connections[tag.index];
+    tag.generation = connection->generation;
+    if (worker_watch(&core->workers[0], fd, EPOLLIN | EPOLLRDHUP, tag)) {
+        close(fd);
+        return;
+    }
+    *connection = (struct connection){
+        .fd = fd,
+        .generation = tag.generation,
+        .pid = peer.pid,
+        .uid = peer.uid,
+        .deadline_ns = core->workers[0].now_ns + CONTROL_HELLO_NS,
+    };
+    control->count++;
+}
+
+/* Without a descriptor to accept with, the connection would wait for ever and keep the listener
+ * readable: accept it with the spare one and turn it away. */
+static void turn_away(struct control *control)
+{
+    int fd;
+
+    log_limited(&control->limit, LOG_LEVEL_WARNING,
+                "a connection was refused: no file descriptor left");
+    if (control->spare_fd >= 0)
+        close(control->spare_fd);
+    fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        close(fd);
+    control->spare_fd = eventfd(0, EFD_CLOEXEC);
+}
+
+void control_accept(struct switch_core *core)
+{
+    struct control *control = &core->control;
+
+    for (uint32_t i = 0; i < CONTROL_ACCEPTS_PER_TURN; i++) {
+        int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+            turn_away(control);
+        else if (fd < 0)
+            return;
+        else
+            control_adopt(core, fd);
+    }
+}
+
+static void send_event(struct switch_core *core, struct connection *connection, uint32_t kind,
+                       uint32_t value)
+{
+    struct control_event event = {
+        .header = {.type = CONTROL_EVENT, .size = sizeof(event)}, .kind = kind, .value = value};
+
+    reply(core, connection, &event, NULL, 0);
+}
+
+void control_reap(struct switch_core *core)
+{
+    for (uint32_t i = 0; i < core->control.capacity; i++) {
+        struct connection *connection = &core->control.connections[i];
+        enum detach_reason reason;
+
+        if (connection->fd < 0 || !connection->port || connection->port->detach == DETACH_NONE)
+            continue;
+        reason = (enum detach_reason)connection->port->detach;
+        send_event(core, connection, CONTROL_EVENT_DETACHED, reason);
+        if (connection->fd >= 0)
+            close_connection(core, connection, reason);
+    }
+}
+
+void control_announce_mtu(struct switch_core *core, uint32_t mtu)
+{
+    for (uint32_t i = 0; i < core->control.capacity; i++) {
+        struct connection *connection = &core->control.connections[i];
+
+        if (connection->fd >= 0 && connection->port)
+            send_event(core, connection, CONTROL_EVENT_MTU, mtu);
+    }
+}
+
+/* The application has the placeholder too and can undo what it reserves, behind our back. */
+static void audit_placeholders(struct switch_core *core)
+{
+    struct port_table *ports = &core->ports;
+    bool broken = false;
+
+    for (uint32_t i = 0; i < CONTROL_AUDITS_PER_TICK && i < ports->bindings_made; i++) {
+        const struct binding *binding;
+        struct control_address address;
+
+        if (core->control.audit_next >= ports->bindings_made)
+            core->control.audit_next = 0;
+        binding = &ports->bindings[core->control.audit_next++];
+        if (!binding->port)
+            continue;
+        address = tuple_to_address(&binding->tuple);
+        if (placeholder_holds(binding->placeholder_fd, &address))
+            continue;
+        port_break(binding->port, DETACH_PLACEHOLDER);
+        broken = true;
+    }
+    if (broken)
+        control_reap(core);
+}
+
+void control_housekeep(struct switch_core *core)
+{
+    uint64_t now_ns = core->workers[0].now_ns;
+
+    for (uint32_t i = 0; i < core->control.capacity; i++) {
+        struct connection *connection = &core->control.connections[i];
+
+        if (connection->fd >= 0 && !connection->greeted && now_ns >= connection->deadline_ns)
+            close_connection(core, connection, DETACH_PROTOCOL);
+    }
+    audit_placeholders(core);
+}
+
+int control_init(struct switch_core *core, int listen_fd)
+{
+    struct control *control = &core->control;
+    struct event_tag tag = {.kind = EVENT_LISTENER};
+
+    *control = (struct control){.listen_fd = listen_fd, .spare_fd = eventfd(0, EFD_CLOEXEC)};
+    control->capacity = core->config.ports_max + CONTROL_SPARE_CONNECTIONS;
+    control->connections = calloc(control->capacity, sizeof(struct connection));
+    if (!control->connections)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < control->capacity; i++)
+        control->connections[i].fd = -1;
+    return listen_fd < 0 ? 0 : worker_watch(&core->workers[0], listen_fd, EPOLLIN, tag);
+}
+
+void control_dispose(struct switch_core *core)
+{
+    struct control *control = &core->control;
+
+    for (uint32_t i = 0; i < control->capacity && control->connections; i++) {
+        if (control->connections[i].fd >= 0)
+            close_connection(core, &control->connections[i], DETACH_CLOSED);
+    }
+    free(control->connections);
+    control->connections = NULL;
+    control->capacity = 0;
+    if (control->listen_fd >= 0)
+        close(control->listen_fd);
+    if (control->spare_fd >= 0)
+        close(control->spare_fd);
+    control->listen_fd = control->spare_fd = -1;
+}

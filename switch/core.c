@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* core.h: the switch's parts put together, and taken apart in the opposite order. */
+#include "core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MTU_DEFAULT 1500
+
+uint64_t core_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+uint32_t core_mtu(const struct switch_core *core)
+{
+    uint32_t mtu = 0;
+
+    for (uint32_t i = 0; i < core->nic_count; i++) {
+        uint32_t own = core->nics[i].mtu;
+
+        if (core->nics[i].frame_max && own > core->nics[i].frame_max - ETHER_HEADER_SIZE)
+            own = core->nics[i].frame_max - ETHER_HEADER_SIZE;
+        if (!mtu || own < mtu)
+            mtu = own;
+    }
+    return mtu ? mtu : MTU_DEFAULT;
+}
+
+int core_init(struct switch_core *core, int channel_fd, int listen_fd, int bindings_map_fd)
+{
+    int status;
+
+    core->channel_fd = channel_fd;
+    core->control.listen_fd = core->control.spare_fd = -1;
+    core->shared = &core->own_shared;
+    if (getrandom(&core->key, sizeof(core->key), 0) != sizeof(core->key))
+        return -EIO;
+    status = namespace_init(&core->names, &core->key, bindings_map_fd);
+    if (!status)
+        status = port_table_init(&core->ports, core->config.ports_max);
+    if (!status)
+        status = worker_init(&core->workers[0], core, 0);
+    if (status)
+        return status;
+    core->worker_count = 1;
+    return control_init(core, listen_fd);
+}
+
+void core_dispose(struct switch_core *core)
+{
+    if (core->control.connections)
+        control_dispose(core);
+    for (uint32_t slot = 0; slot < core->ports.capacity && core->ports.slots; slot++) {
+        if (core->ports.slots[slot]) /* of tests, which have no connection */
+            port_close(core, core->ports.slots[slot]);
+    }
+    port_table_dispose(&core->ports);
+    for (uint32_t i = 0; i < core->worker_count; i++)
+        worker_dispose(&core->workers[i]);
+    for (uint32_t i = 0; i < core->nic_count; i++) {
+        if (core->nics[i].verdicts_fd >= 0)
+            close(core->nics[i].verdicts_fd);
+        free(core->nics[i].queues);
+    }
+    namespace_dispose(&core->names);
+    if (core->shared != &core->own_shared) {
+        core->shared->heartbeat_ns = 0; /* the mux passes everything from now on */
+        munmap(core->shared, sizeof(struct mux_shared));
+    }
+    if (core->names.mux_map_fd >= 0)
+        close(core->names.mux_map_fd);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The whole state of the switch process. There is nothing global: tests make as many as they like.
+ */
+#ifndef MULTISTACK_SWITCH_CORE_H
+#define MULTISTACK_SWITCH_CORE_H
+
+#include "channel.h"
+#include "control.h"
+#include "mux_maps.h"
+#include "namespace.h"
+#include "nic.h"
+#include "port.h"
+#include "worker.h"
+
+#define SWITCH_NICS_MAX    16
+#define SWITCH_WORKERS_MAX 1
+
+struct switch_core {
+    struct channel_config config;
+    int channel_fd;
+    struct mux_shared *shared; /* where the heartbeat goes; never NULL */
+    struct mux_shared own_shared;
+    struct hash_key key;
+    struct nic nics[SWITCH_NICS_MAX];
+    uint32_t nic_count;
+    struct namespace_table names;
+    struct port_table ports;
+    struct control control;
+    struct worker workers[SWITCH_WORKERS_MAX];
+    uint32_t worker_count;
+    uint64_t detached[DETACH_REASON_COUNT]; /* ports that ended, by reason */
+    bool stop;
+    int status; /* of the process, when it stops */
+};
+
+/* From core->config, with the descriptors of CHANNEL_CONFIG (-1: none), which it takes over. 0 or a
+ * negative errno; then nothing is left behind but the descriptors. */
+int core_init(struct switch_core *core, int channel_fd, int listen_fd, int bindings_map_fd);
+/* Ends connections, ports, NICs, in that order. */
+void core_dispose(struct switch_core *core);
+
+/* The smallest MTU of the NICs; 1,500 where there is none. */
+uint32_t core_mtu(const struct switch_core *core);
+
+/* channel_client.c: receives everything up to CHANNEL_START. 0 or a negative errno, logged. */
+int core_set_up(struct switch_core *core);
+/* CHANNEL_READY. 0 or a negative errno. */
+int core_say_ready(struct switch_core *core);
+/* The channel is readable: takes what is there. */
+void core_hear_keeper(struct switch_core *core);
+
+uint64_t core_clock(void); /* CLOCK_MONOTONIC, ns */
+
+#endif

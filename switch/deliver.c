@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Into a port's ring: the end of each packet's way in. forward.h has the contract. */
+#include "checksum.h"
+#include "core.h"
+#include "forward.h"
+#include "segment.h"
+
+static struct port_ring *ring_of(const struct worker *worker, struct port *port,
+                                 const struct packet_view *view)
+{
+    uint32_t hash;
+
+    if (port->ring_count == 1)
+        return &port->rings[0];
+    hash = packet_flow_hash(&worker->core->key, view);
+    /* scales the hash to the number of rings without dividing */
+    return &port->rings[(uint64_t)hash * port->ring_count >> 32];
+}
+
+static void touch(struct worker *worker, struct port_ring *ring)
+{
+    if (ring->touched)
+        return;
+    ring->touched = true;
+    ring->touched_next = worker->touched;
+    worker->touched = ring;
+}
+
+/* Room for a packet, looking at the consumer's index only when the room known is not enough. */
+static uint8_t *reserve(struct worker *worker, struct port_ring *ring, uint32_t length)
+{
+    uint8_t *place = ring_producer_reserve(&ring->rx, length);
+
+    if (place)
+        return place;
+    if (!ring_producer_refresh(&ring->rx)) {
+        port_break(ring->port, DETACH_RING_INDEX);
+        worker->broken = true;
+        return NULL;
+    }
+    return ring_producer_reserve(&ring->rx, length);
+}
+
+static void commit(struct worker *worker, struct port_ring *ring, const struct ring_record *record)
+{
+    ring_producer_commit(&ring->rx, record);
+    ring->traffic.rx_packets++;
+    ring->traffic.rx_bytes += record->length;
+    touch(worker, ring);
+}
+
+/* `length` bytes of a frame from `offset` on, wherever they lie. */
+static void gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, uint32_t length)
+{
+    const uint8_t *from = frame->data;
+    uint32_t size = frame->head_length;
+
+    for (uint32_t next = 0;; next++) {
+        if (offset < size) {
+            uint32_t part = size - offset < length ? size - offset : length;
+
+            memcpy(to, from + offset, part);
+            to += part;
+            length -= part;
+            offset = 0;
+        } else {
+            offset -= size;
+        }
+        if (!length || next == frame->piece_count)
+            return;
+        from = frame->pieces[next].data;
+        size = frame->pieces[next].length;
+    }
+}
+
+static enum drop_reason deliver_whole(struct worker *worker, struct port_ring *ring,
+                                      const struct delivery *delivery)
+{
+    struct ring_record record = {
+        .length = delivery->view->length,
+        .flags = delivery->flags,
+        .segment_size = delivery->segment_size,
+    };
+    uint8_t *place = reserve(worker, ring, record.length);
+
+    if (!place)
+        return DROP_RX_PORT_FULL;
+    if (delivery->segment_size)
+        record.flags |= RECORD_SEGMENT;
+    if (!delivery->frame->piece_count)
+        memcpy(place, delivery->frame->data + delivery->offset, record.length);
+    else
+        gather(place, delivery->frame, delivery->offset, record.length);
+    commit(worker, ring, &record);
+    return DROP_NONE;
+}
+
+/* What the checksum of a merged packet is, so that its segments get one of the same worth. */
+enum merged_checksum { MERGED_PARTIAL, MERGED_GOOD, MERGED_BAD };
+
+static enum merged_checksum judge_checksum(const uint8_t *packet, const struct packet_view *view,
+                                           bool may_be_partial)
+{
+    uint32_t length = view->length - (uint32_t)view->transport;
+    uint64_t pseudo = packet_pseudo_header(packet, view, length);
+    uint16_t field;
+
+    memcpy(&field, packet + packet_checksum_offset(view), 2);
+    if (may_be_partial && field == checksum_fold(pseudo))
+        return MERGED_PARTIAL;
+    return checksum_finish(checksum_add(pseudo, packet + view->transport, length)) ? MERGED_BAD
+                                                                                   : MERGED_GOOD;
+}
+
+static enum drop_reason deliver_cut(struct worker *worker, struct port_ring *ring,
+                                    const struct delivery *delivery)
+{
+    struct segment_cursor cursor = {.view = delivery->view, .size = delivery->segment_size};
+    const uint8_t *whole = delivery->frame->data + delivery->offset;
+    struct ring_record record = {.flags = delivery->flags};
+    enum merged_checksum checksum;
+
+    if (delivery->frame->piece_count) {
+        gather(worker->scratch_cut, delivery->frame, delivery->offset, delivery->view->length);
+        whole = worker->scratch_cut;
+    }
+    cursor.whole = whole;
+    checksum = judge_checksum(whole, delivery->view, delivery->flags & RECORD_CHECKSUM_PARTIAL);
+    if (checksum == MERGED_BAD)
+        return DROP_RX_UNPARSED; /* segments made from it would look whole */
+    while ((record.length = segment_next_length(&cursor)) != 0) {
+        uint8_t *place = reserve(worker, ring, record.length);
+
+        if (!place)
+            return DROP_RX_PORT_FULL; /* TCP sends the rest again */
+        segment_write(&cursor, place, checksum == MERGED_PARTIAL);
+        commit(worker, ring, &record);
+    }
+    return DROP_NONE;
+}
+
+enum drop_reason deliver(struct worker *worker, struct port *port, const struct delivery *delivery)
+{
+    struct port_ring *ring = ring_of(worker, port, delivery->view);
+    enum drop_reason reason;
+
+    if (port->detach != DETACH_NONE)
+        reason = DROP_RX_NOT_BOUND;
+    else if (delivery->segment_size &&
+             (!port->merged_rx || delivery->view->length > ring_packet_max(port->rx_size)))
+        reason = deliver_cut(worker, ring, delivery);
+    else if (delivery->view->length > ring_packet_max(port->rx_size))
+        reason = DROP_RX_TOO_BIG;
+    else
+        reason = deliver_whole(worker, ring, delivery);
+    if (reason != DROP_NONE)
+        ring->drops.count[reason]++;
+    return reason;
+}
+
+void deliver_publish(struct worker *worker)
+{
+    struct port_ring *ring = worker->touched;
+
+    worker->touched = NULL;
+    while (ring) {
+        struct port_ring *next = ring->touched_next;
+
+        ring->touched = false;
+        if (ring_producer_publish(&ring->rx))
+            port_ring_wake(ring);
+        ring = next;
+    }
+}
+
+/* A token bucket in virtual time: one number. */
+static bool icmp_allowed(struct port *port, uint64_t now_ns)
+{
+    const uint64_t burst = PORT_ICMP_BURST * PORT_ICMP_INTERVAL;
+
+    if (port->icmp_due_ns + burst < now_ns)
+        port->icmp_due_ns = now_ns - burst;
+    if (port->icmp_due_ns > now_ns)
+        return false;
+    port->icmp_due_ns += PORT_ICMP_INTERVAL;
+    return true;
+}
+
+#define ICMP_QUOTE_IPV4  548  /* bytes: RFC 1812 section 4.3.2.3, no longer than 576 in all */
+#define ICMP_QUOTE_IPV6  1232 /* RFC 4443 section 2.4(c): within the minimum MTU of 1,280 */
+#define ICMP_PACKET_MAX  1280
+#define ICMP_DEFAULT_TTL 64
+
+/* Both write a packet from the sender to itself: the switch has no address of its own. */
+static uint32_t write_icmp_v4(uint8_t *out, const uint8_t *packet, uint32_t length, uint32_t mtu)
+{
+    struct wire_ipv4 *ip = (struct wire_ipv4 *)out;
+    struct wire_icmp *icmp = (struct wire_icmp *)(out + IPV4_HEADER_MIN);
+    const struct wire_ipv4 *quoted = (const struct wire_ipv4 *)packet;
+    uint32_t quote = length < ICMP_QUOTE_IPV4 ? length : ICMP_QUOTE_IPV4;
+    uint32_t total = IPV4_HEADER_MIN + ICMP_HEADER_SIZE + quote;
+
+    *ip = (struct wire_ipv4){
+        .version_ihl = 0x45,
+        .total_length = htons((uint16_t)total),
+        .ttl = ICMP_DEFAULT_TTL,
+        .protocol = IP_PROTOCOL_ICMP,
+    };
+    memcpy(ip->source, quoted->source, 4);
+    memcpy(ip->destination, quoted->source, 4);
+    ip->checksum = checksum_finish(checksum_add(0, ip, sizeof(*ip)));
+    *icmp = (struct wire_icmp){
+        .type = ICMP_DESTINATION_UNREACHABLE,
+        .code = ICMP_FRAGMENTATION_NEEDED,
+        .rest = htonl(mtu),
+    };
+    memcpy(icmp + 1, packet, quote);
+    icmp->checksum = checksum_finish(checksum_add(0, icmp, ICMP_HEADER_SIZE + quote));
+    return total;
+}
+
+static uint32_t write_icmp_v6(uint8_t *out, const uint8_t *packet, uint32_t length, uint32_t mtu)
+{
+    struct wire_ipv6 *ip = (struct wire_ipv6 *)out;
+    struct wire_icmp *icmp = (struct wire_icmp *)(out + IPV6_HEADER_SIZE);
+    const struct wire_ipv6 *quoted = (const struct wire_ipv6 *)packet;
+    uint32_t quote = length < ICMP_QUOTE_IPV6 ? length : ICMP_QUOTE_IPV6;
+    uint32_t payload = ICMP_HEADER_SIZE + quote;
+    uint64_t pseudo;
+
+    *ip = (struct wire_ipv6){
+        .version_class_flow = htonl(0x60000000),
+        .payload_length = htons((uint16_t)payload),
+        .next_header = IP_PROTOCOL_ICMPV6,
+        .hop_limit = ICMP_DEFAULT_TTL,
+    };
+    memcpy(ip->source, quoted->source, 16);
+    memcpy(ip->destination, quoted->source, 16);
+    *icmp = (struct wire_icmp){.type = ICMPV6_PACKET_TOO_BIG, .rest = htonl(mtu)};
+    memcpy(icmp + 1, packet, quote);
+    pseudo = checksum_pseudo_header(ip->source, ip->destination, 16, IP_PROTOCOL_ICMPV6, payload);
+    icmp->checksum = checksum_finish(checksum_add(pseudo, icmp, payload));
+    return IPV6_HEADER_SIZE + payload;
+}
+
+void deliver_too_big(struct worker *worker, struct port *port, const uint8_t *packet,
+                     const struct packet_view *view, uint32_t mtu)
+{
+    uint8_t out[ICMP_PACKET_MAX];
+    struct nic_frame frame = {.data = out};
+    struct packet_view error = *view; /* the flow that it is about chooses the ring */
+    struct delivery delivery = {.frame = &frame, .view = &error};
+
+    if (!icmp_allowed(port, worker->now_ns))
+        return;
+    error.length = view->family == 4 ? write_icmp_v4(out, packet, view->length, mtu)
+                                     : write_icmp_v6(out, packet, view->length, mtu);
+    frame.head_length = frame.length = error.length;
+    deliver(worker, port, &delivery);
+}

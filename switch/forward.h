@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The data path: packets from NICs to ports (forward_rx.c), from ports to NICs and to other ports
+ * (forward_tx.c), and into a port's ring, which is the end of both (deliver.c).
+ *
+ * A batch at a time. A packet is copied once: from the NIC's frame into the receiver's ring, or from
+ * the sender's ring into the NIC's frame, where the sender cannot reach it, and is validated there.
+ * Nothing here allocates, waits, or trusts shared memory. */
+#ifndef MULTISTACK_SWITCH_FORWARD_H
+#define MULTISTACK_SWITCH_FORWARD_H
+
+#include "worker.h"
+
+/* Takes a batch from a NIC queue and publishes what was delivered. Returns the frames taken. */
+uint32_t forward_receive(struct worker *worker, struct worker_queue *queue);
+
+/* Serves each active ring once, within its budget; flushes NICs, publishes rings. Returns the
+ * records taken. */
+uint32_t forward_transmit(struct worker *worker);
+
+/* The state of a next hop changed: what waits for it goes, or is dropped. */
+void forward_unpark(struct worker *worker, struct next_hop *hop);
+/* What waits for a neighbour that the kernel could not find is dropped. */
+void forward_give_up(struct worker *worker, struct next_hop *hop);
+/* What waits too long is dropped. */
+void forward_expire(struct worker *worker);
+/* What a port has parked is dropped: it closes. */
+void forward_forget(struct worker *worker, const struct port *port);
+
+/* A packet on its way into a port. */
+struct delivery {
+    const struct nic_frame *frame;
+    uint32_t offset; /* where the IP packet starts in the frame's first piece */
+    const struct packet_view *view;
+    uint16_t flags;        /* of the record: RECORD_CHECKSUM_PARTIAL */
+    uint16_t segment_size; /* not 0: merged from (or to be cut into) segments of that payload */
+};
+
+/* Copies a packet into the ring of `port` that its flow belongs to, to be published with the batch.
+ * A merged packet for a port that takes none (or whose ring cannot hold it) is cut. DROP_NONE, or
+ * why not; the drop is counted at the port. */
+enum drop_reason deliver(struct worker *worker, struct port *port, const struct delivery *delivery);
+
+/* Publishes each ring that deliver() touched, and wakes who sleeps. */
+void deliver_publish(struct worker *worker);
+
+/* Tells the sender of a packet, as a router would, that it is larger than `mtu` (RFC 1191, RFC
+ * 8201). Limited in rate. */
+void deliver_too_big(struct worker *worker, struct port *port, const uint8_t *packet,
+                     const struct packet_view *view, uint32_t mtu);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From a NIC to the ports. In passes over the batch, so that the memory that a pass needs was asked
+ * for by the one before: frames, then the namespace, then the rings. */
+#include <arpa/inet.h>
+
+#include "core.h"
+#include "forward.h"
+
+struct rx_batch {
+    struct nic_frame frames[NIC_BATCH];
+    struct packet_view views[NIC_BATCH];
+    uint64_t hashes[NIC_BATCH];
+    uint8_t reasons[NIC_BATCH]; /* enum drop_reason */
+    uint32_t count;
+};
+
+static enum drop_reason parse_frame(const struct nic_frame *frame, struct packet_view *view)
+{
+    const struct wire_ether *ether = (const struct wire_ether *)frame->data;
+    enum drop_reason reason;
+
+    if (frame->head_length < ETHER_HEADER_SIZE)
+        return DROP_RX_UNPARSED;
+    reason = packet_parse(frame->data + ETHER_HEADER_SIZE, frame->head_length - ETHER_HEADER_SIZE,
+                          frame->length - ETHER_HEADER_SIZE, view);
+    if (reason != DROP_NONE)
+        return reason;
+    if (ntohs(ether->type) != (view->family == 4 ? ETHER_TYPE_IPV4 : ETHER_TYPE_IPV6))
+        return DROP_RX_UNPARSED;
+    return DROP_NONE;
+}
+
+static void parse_batch(const struct worker *worker, struct rx_batch *batch)
+{
+    const struct tuple_table *bindings = &worker->core->names.bindings;
+
+    for (uint32_t i = 0; i < batch->count; i++)
+        __builtin_prefetch(batch->frames[i].data);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        batch->reasons[i] = (uint8_t)parse_frame(&batch->frames[i], &batch->views[i]);
+        if (batch->reasons[i] != DROP_NONE)
+            continue;
+        batch->hashes[i] = tuple_hash(&bindings->key, &batch->views[i].local);
+        tuple_table_prefetch(bindings, batch->hashes[i]);
+    }
+}
+
+static enum drop_reason deliver_frame(struct worker *worker, const struct nic *nic,
+                                      const struct nic_frame *frame, const struct packet_view *view,
+                                      uint64_t hash)
+{
+    struct port *port = namespace_owner(&worker->core->names, &view->local, hash);
+    struct delivery delivery = {.frame = frame, .offset = ETHER_HEADER_SIZE, .view = view};
+
+    if (!port)
+        return DROP_RX_NOT_BOUND;
+    if (nic->is_virtual)
+        delivery.flags = RECORD_CHECKSUM_PARTIAL;
+    if (view->length > nic->mtu) {
+        /* Only merging makes it longer than the wire carries; and only TCP can be cut again. */
+        if (view->protocol != IP_PROTOCOL_TCP || nic->mtu <= view->headers)
+            return DROP_RX_TOO_BIG;
+        delivery.segment_size = (uint16_t)(nic->mtu - view->headers);
+    }
+    deliver(worker, port, &delivery); /* counts at the port */
+    return DROP_NONE;
+}
+
+uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
+{
+    const struct nic_ops *ops = queue->queue->ops;
+    struct rx_batch batch;
+
+    batch.count = ops->receive(queue->queue, batch.frames, NIC_BATCH);
+    if (!batch.count)
+        return 0;
+    parse_batch(worker, &batch);
+    for (uint32_t i = 0; i < batch.count; i++) {
+        enum drop_reason reason = batch.reasons[i];
+
+        if (reason == DROP_NONE)
+            reason = deliver_frame(worker, queue->queue->nic, &batch.frames[i], &batch.views[i],
+                                   batch.hashes[i]);
+        if (reason != DROP_NONE)
+            queue->drops.count[reason]++;
+    }
+    deliver_publish(worker);
+    ops->release(queue->queue);
+    return batch.count;
+}

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the ports to NICs, and to other ports of this host.
+ *
+ *   record ─► copy ─► validate ─► may this port send so? ─► next hop ─┬─► NIC (whole, or in segments)
+ *                                                                     ├─► a port of this host
+ *                                                                     ├─► parked
+ *                                                                     └─► dropped, with a reason
+ *
+ * Copied to where it will be sent from, when that is clear: into a frame of the NIC that this ring
+ * used last. Otherwise (another NIC, segments to be cut, a NIC that is full or down) into the
+ * worker's scratch memory, which is as private.
+ *
+ * A full NIC holds rings back: their records stay where they are, and the stacks feel it as rings
+ * that fill up, as a socket does when the device's queue is full. After NIC_PATIENCE_NS without any
+ * progress they are dropped, so that a device that is stuck does not hold the packets for others. */
+#include "checksum.h"
+#include "core.h"
+#include "forward.h"
+#include "segment.h"
+#include "validate.h"
+
+#define NIC_PATIENCE_NS 100000000ULL
+
+/* A packet on its way out: the worker's private copy. */
+struct outgoing {
+    struct port_ring *ring;
+    struct ring_record record;
+    struct packet_view view;
+    uint8_t *packet;            /* its bytes, behind ETHER_HEADER_SIZE bytes of room */
+    struct worker_queue *queue; /* whose reserved frame that is; NULL: scratch memory */
+    uint32_t frames;            /* that it became so far */
+};
+
+static struct worker_queue *queue_of_nic(struct worker *worker, uint32_t nic)
+{
+    for (uint32_t i = 0; i < worker->queue_count; i++) {
+        if (worker->queues[i].queue->nic->index == nic)
+            return &worker->queues[i];
+    }
+    return NULL;
+}
+
+/* The NIC that a ring's next packet most likely leaves by. */
+static struct worker_queue *likely_queue(struct worker *worker, const struct port_ring *ring)
+{
+    struct worker_queue *queue = NULL;
+
+    if (ring->hop && ring->hop->state == NEXT_HOP_READY)
+        queue = queue_of_nic(worker, ring->hop->nic);
+    if (!queue && worker->queue_count)
+        queue = &worker->queues[0];
+    return queue;
+}
+
+static uint8_t *reserve(struct worker_queue *queue, uint32_t length)
+{
+    uint8_t *frame;
+
+    if (!queue->room || length > queue->queue->nic->frame_max)
+        return NULL;
+    frame = queue->queue->ops->reserve(queue->queue, length);
+    if (!frame)
+        queue->room = 0;
+    return frame;
+}
+
+static void write_ether(uint8_t *frame, const struct next_hop *hop, const struct nic *nic)
+{
+    struct wire_ether *ether = (struct wire_ether *)frame;
+
+    memcpy(ether->destination, hop->mac, ETHER_ADDRESS_SIZE);
+    memcpy(ether->source, nic->mac, ETHER_ADDRESS_SIZE);
+    ether->type = htons(hop->family == 4 ? ETHER_TYPE_IPV4 : ETHER_TYPE_IPV6);
+}
+
+static void commit(struct worker_queue *queue, uint32_t length)
+{
+    queue->queue->ops->commit(queue->queue, length, NULL);
+    queue->room--;
+}
+
+static enum drop_reason send_segments(struct worker_queue *queue, const struct next_hop *hop,
+                                      struct outgoing *out)
+{
+    struct segment_cursor cursor = {
+        .whole = out->packet, .view = &out->view, .size = out->record.segment_size};
+    uint32_t length;
+
+    while ((length = segment_next_length(&cursor)) != 0) {
+        uint8_t *frame = reserve(queue, ETHER_HEADER_SIZE + length);
+
+        if (!frame)
+            return DROP_TX_NIC_FULL;
+        write_ether(frame, hop, queue->queue->nic);
+        segment_write(&cursor, frame + ETHER_HEADER_SIZE, false);
+        commit(queue, ETHER_HEADER_SIZE + length);
+        out->frames++;
+    }
+    return DROP_NONE;
+}
+
+/* The longest IP packet that `out` puts on the wire. */
+static uint32_t wire_length(const struct outgoing *out, bool segmented)
+{
+    return segmented ? (uint32_t)out->view.headers + out->record.segment_size : out->view.length;
+}
+
+static enum drop_reason send_to_nic(struct worker *worker, const struct next_hop *hop,
+                                    struct outgoing *out)
+{
+    struct worker_queue *queue = queue_of_nic(worker, hop->nic);
+    bool segmented = validate_frame_count(&out->view, &out->record) > 1;
+    uint32_t mtu = hop->mtu;
+    uint8_t *frame;
+
+    if (!queue || !queue->queue->nic->up)
+        return DROP_TX_NIC_DOWN;
+    if (mtu > queue->queue->nic->frame_max - ETHER_HEADER_SIZE)
+        mtu = queue->queue->nic->frame_max - ETHER_HEADER_SIZE;
+    if (wire_length(out, segmented) > mtu) {
+        deliver_too_big(worker, out->ring->port, out->packet, &out->view, mtu);
+        return DROP_TX_TOO_BIG;
+    }
+    if (segmented)
+        return send_segments(queue, hop, out);
+    if (out->record.flags & RECORD_CHECKSUM_PARTIAL)
+        packet_fill_checksum(out->packet, &out->view);
+    if (out->queue == queue) {
+        frame = out->packet - ETHER_HEADER_SIZE;
+    } else {
+        frame = reserve(queue, ETHER_HEADER_SIZE + out->view.length);
+        if (!frame)
+            return DROP_TX_NIC_FULL;
+        memcpy(frame + ETHER_HEADER_SIZE, out->packet, out->view.length);
+    }
+    write_ether(frame, hop, queue->queue->nic);
+    commit(queue, ETHER_HEADER_SIZE + out->view.length);
+    out->frames++;
+    return DROP_NONE;
+}
+
+/* To another stack on this host, or to the sender itself. A checksum that was left to the switch
+ * becomes that of the pseudo-header, which the receiver takes: nothing can have damaged the packet
+ * in between. */
+static enum drop_reason send_to_port(struct worker *worker, struct outgoing *out)
+{
+    const struct namespace_table *names = &worker->core->names;
+    struct nic_frame frame = {
+        .data = out->packet, .head_length = out->view.length, .length = out->view.length};
+    bool segmented = validate_frame_count(&out->view, &out->record) > 1;
+    struct packet_view view; /* as the receiver sees it */
+    struct delivery delivery = {.frame = &frame, .view = &view, .flags = RECORD_CHECKSUM_PARTIAL};
+    struct port *port;
+
+    if (packet_parse(out->packet, out->view.length, out->view.length, &view) != DROP_NONE)
+        return DROP_TX_LOCAL;
+    port = namespace_owner(names, &view.local, tuple_hash(&names->bindings.key, &view.local));
+    if (!port)
+        return DROP_TX_LOCAL;
+    if (segmented)
+        delivery.segment_size = out->record.segment_size;
+    if (segmented || (out->record.flags & RECORD_CHECKSUM_PARTIAL)) {
+        uint16_t partial = checksum_fold(
+            packet_pseudo_header(out->packet, &view, view.length - (uint32_t)view.transport));
+
+        memcpy(out->packet + packet_checksum_offset(&view), &partial, 2);
+    }
+    deliver(worker, port, &delivery);
+    out->frames++;
+    return DROP_NONE;
+}
+
+static enum drop_reason park(struct worker *worker, struct next_hop *hop, struct outgoing *out)
+{
+    if (validate_frame_count(&out->view, &out->record) > 1)
+        return DROP_TX_UNRESOLVED; /* too long to keep; TCP sends it again */
+    if (out->record.flags & RECORD_CHECKSUM_PARTIAL)
+        packet_fill_checksum(out->packet, &out->view);
+    if (!parking_add(&worker->parking, hop, out->ring, out->packet, &out->view, worker->now_ns))
+        return DROP_TX_UNRESOLVED;
+    return DROP_NONE;
+}
+
+static enum drop_reason send_by_hop(struct worker *worker, struct next_hop *hop,
+                                    struct outgoing *out)
+{
+    switch ((enum next_hop_state)hop->state) {
+    case NEXT_HOP_READY: return send_to_nic(worker, hop, out);
+    case NEXT_HOP_LOCAL: return send_to_port(worker, out);
+    case NEXT_HOP_UNREACHABLE: return DROP_TX_NO_ROUTE;
+    case NEXT_HOP_FREE:
+    case NEXT_HOP_ASKED:
+    case NEXT_HOP_RESOLVING: break;
+    }
+    return park(worker, hop, out);
+}
+
+static bool may_send(const struct worker *worker, struct port_ring *ring,
+                     const struct packet_view *view)
+{
+    const struct namespace_table *names = &worker->core->names;
+
+    if (ring->source_version == names->version && tuple_equal(&ring->source, &view->local))
+        return true;
+    if (!namespace_may_send(names, &view->local, ring->port))
+        return false;
+    ring->source = view->local;
+    ring->source_version = names->version;
+    return true;
+}
+
+/* The packet lies in private memory. */
+static enum drop_reason send_copy(struct worker *worker, struct outgoing *out)
+{
+    struct port_ring *ring = out->ring;
+    enum drop_reason reason = validate_packet(out->packet, &out->record, &out->view);
+
+    if (reason != DROP_NONE)
+        return reason;
+    if (!may_send(worker, ring, &out->view))
+        return DROP_TX_NOT_BOUND;
+    if (!ring->hop || !next_hop_matches(ring->hop, &out->view) ||
+        worker->now_ns >= ring->hop->ask_at_ns) {
+        ring->hop = next_hop_find(&worker->hops, &out->view, worker->now_ns);
+        if (!ring->hop)
+            return DROP_TX_UNRESOLVED;
+    }
+    return send_by_hop(worker, ring->hop, out);
+}
+
+static void count(struct port_ring *ring, enum drop_reason reason, const struct outgoing *out)
+{
+    if (reason != DROP_NONE) {
+        ring->drops.count[reason]++;
+        return;
+    }
+    if (!out->frames)
+        return; /* parked: counted when it goes on */
+    ring->traffic.tx_packets++;
+    ring->traffic.tx_bytes += out->view.length;
+}
+
+/* The one copy, out of the application's reach. `shared` is record->length bytes. */
+static void forward_record(struct worker *worker, struct worker_queue *queue, struct outgoing *out,
+                           const uint8_t *shared)
+{
+    uint32_t length = out->record.length;
+    uint8_t *frame = NULL;
+
+    if (length == 0 || length > IP_PACKET_MAX) {
+        out->ring->drops.count[DROP_TX_BAD_LENGTH]++;
+        return;
+    }
+    /* A record to be cut must not lie in the frame that its first segment would take. */
+    if (queue && !(out->record.flags & RECORD_SEGMENT))
+        frame = reserve(queue, ETHER_HEADER_SIZE + length);
+    out->queue = frame ? queue : NULL;
+    out->packet = (frame ? frame : worker->scratch) + ETHER_HEADER_SIZE;
+    memcpy(out->packet, shared, length);
+    count(out->ring, send_copy(worker, out), out);
+}
+
+/* Whether `ring` may go on although its NIC gives no more room. */
+static bool lost_patience(struct worker *worker)
+{
+    worker->tx_pending = true;
+    if (!worker->blocked_since_ns)
+        worker->blocked_since_ns = worker->now_ns;
+    return worker->now_ns - worker->blocked_since_ns > NIC_PATIENCE_NS;
+}
+
+/* One turn of one ring. Returns the records taken. */
+static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
+{
+    struct worker_queue *queue = likely_queue(worker, ring);
+    bool up = queue && queue->queue->nic->up;
+    uint32_t taken = 0, frames = 0;
+
+    if (!ring_consumer_refresh(&ring->tx)) {
+        port_break(ring->port, DETACH_RING_INDEX);
+        return 0;
+    }
+    while (frames < RING_BUDGET) {
+        struct outgoing out = {.ring = ring};
+        uint32_t before = ring->tx.head;
+        const uint8_t *shared;
+        enum ring_next next = ring_consumer_next(&ring->tx, &out.record, &shared);
+
+        if (next == RING_NEXT_EMPTY)
+            break;
+        if (next == RING_NEXT_BROKEN) {
+            port_break(ring->port, DETACH_RING_RECORD);
+            break;
+        }
+        if (up && validate_frame_bound(&out.record) > queue->room && !lost_patience(worker)) {
+            ring->tx.head = before; /* it keeps its place until the NIC has room */
+            break;
+        }
+        forward_record(worker, queue, &out, shared);
+        frames += out.frames ? out.frames : 1;
+        taken++;
+    }
+    if (ring_consumer_release(&ring->tx))
+        port_ring_wake(ring);
+    return taken;
+}
+
+static void begin_round(struct worker *worker)
+{
+    worker->tx_pending = false;
+    for (uint32_t i = 0; i < worker->queue_count; i++) {
+        struct worker_queue *queue = &worker->queues[i];
+
+        queue->room = queue->queue->ops->room(queue->queue);
+    }
+}
+
+static void end_round(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->queue_count; i++) {
+        struct nic_queue *queue = worker->queues[i].queue;
+
+        queue->ops->flush(queue);
+        worker->tx_pending |= queue->tx_pending;
+    }
+    deliver_publish(worker);
+}
+
+/* Takes a ring that had nothing for a while out of the round; true: it is out. */
+static bool retire(struct worker *worker, struct port_ring *ring, uint32_t at)
+{
+    if (++ring->idle_rounds < RING_IDLE_ROUNDS || !ring_consumer_sleep(&ring->tx))
+        return false;
+    ring->active = false;
+    worker->active[at] = worker->active[--worker->active_count];
+    return true;
+}
+
+uint32_t forward_transmit(struct worker *worker)
+{
+    uint32_t total = 0;
+    uint32_t turns = worker->active_count;
+    uint32_t at = worker->active_first < turns ? worker->active_first : 0;
+
+    begin_round(worker);
+    /* Round robin, and another one begins each time (hostile.md, P11). */
+    worker->active_first = at + 1;
+    while (turns--) {
+        struct port_ring *ring = worker->active[at];
+        uint32_t taken = 0;
+
+        if (ring->port->detach == DETACH_NONE)
+            taken = serve_ring(worker, ring);
+        worker->broken |= ring->port->detach != DETACH_NONE;
+        total += taken;
+        if (taken)
+            ring->idle_rounds = 0;
+        /* When it is out, another ring stands in its place. */
+        if (taken || ring->tx.head != ring->tx.tail || !retire(worker, ring, at))
+            at++;
+        if (at >= worker->active_count)
+            at = 0;
+    }
+    if (!worker->tx_pending)
+        worker->blocked_since_ns = 0;
+    end_round(worker);
+    return total;
+}
+
+/* Sends, delivers or drops one packet that was parked. */
+static void resume(struct worker *worker, const struct parked_packet *parked)
+{
+    struct outgoing out = {
+        .ring = parked->ring,
+        .record = {.length = parked->view.length},
+        .view = parked->view,
+        .packet = worker->scratch + ETHER_HEADER_SIZE,
+    };
+    enum drop_reason reason = DROP_TX_NOT_BOUND;
+
+    memcpy(out.packet, parking_bytes(&worker->parking, parked), parked->view.length);
+    /* the binding may have gone meanwhile */
+    if (may_send(worker, parked->ring, &parked->view))
+        reason = send_by_hop(worker, parked->hop, &out);
+    count(parked->ring, reason, &out);
+}
+
+void forward_unpark(struct worker *worker, struct next_hop *hop)
+{
+    uint32_t i = 0;
+
+    if (!hop->parked || hop->state == NEXT_HOP_ASKED || hop->state == NEXT_HOP_RESOLVING)
+        return;
+    begin_round(worker);
+    while (i < worker->parking.count) {
+        struct parked_packet parked;
+
+        if (worker->parking.packets[i].hop != hop) {
+            i++;
+            continue;
+        }
+        parking_take(&worker->parking, i, &parked);
+        resume(worker, &parked);
+    }
+    end_round(worker);
+}
+
+/* Drops what `wanted` picks. */
+static void drop_parked(struct worker *worker,
+                        bool (*wanted)(const struct parked_packet *parked, const void *what),
+                        const void *what)
+{
+    uint32_t i = 0;
+
+    while (i < worker->parking.count) {
+        struct parked_packet parked;
+
+        if (!wanted(&worker->parking.packets[i], what)) {
+            i++;
+            continue;
+        }
+        parking_take(&worker->parking, i, &parked);
+        parked.ring->drops.count[DROP_TX_UNRESOLVED]++;
+    }
+}
+
+static bool waits_for(const struct parked_packet *parked, const void *hop)
+{
+    return parked->hop == hop;
+}
+
+static bool is_from(const struct parked_packet *parked, const void *port)
+{
+    return parked->ring->port == port;
+}
+
+static bool is_older(const struct parked_packet *parked, const void *limit_ns)
+{
+    return parked->since_ns < *(const uint64_t *)limit_ns;
+}
+
+void forward_give_up(struct worker *worker, struct next_hop *hop)
+{
+    drop_parked(worker, waits_for, hop);
+}
+
+void forward_forget(struct worker *worker, const struct port *port)
+{
+    drop_parked(worker, is_from, port);
+}
+
+void forward_expire(struct worker *worker)
+{
+    uint64_t limit;
+
+    if (!worker->parking.count || worker->now_ns < PARKING_PATIENCE_NS)
+        return;
+    limit = worker->now_ns - PARKING_PATIENCE_NS;
+    drop_parked(worker, is_older, &limit);
+}

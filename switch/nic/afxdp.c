@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* afxdp.h.
+ *
+ * Four rings, shared with the kernel (Documentation/networking/af_xdp.rst), and a memory of chunks:
+ *
+ *            fill: chunks that may be filled      rx: frames that came
+ *   rx_free ───────────────────────► kernel ───────────────────────► receive() … release() ─► rx_free
+ *
+ *            tx: frames to be sent                completion: chunks that were sent
+ *   tx_free ─► reserve(), commit() ─► kernel ─────────────────────► reap() ─► tx_free
+ *
+ * The first half of the chunks is for receiving, the second for sending, so that neither can starve
+ * the other. Each ring has one producer and one consumer; what we write of it stands in private
+ * copies and is published by a store with release, what the kernel writes is read with acquire.
+ *
+ * In copy mode the kernel sends within our sendto(), at most 32 frames a call; with need_wakeup it
+ * says in the ring's flags whether it wants to be called. A frame that was merged from segments
+ * comes as a chain of descriptors (multi-buffer, XDP_USE_SG), of which all but the last carry
+ * XDP_PKT_CONTD. */
+#include "nic/afxdp.h"
+
+#include <errno.h>
+#include <linux/if_xdp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef SOL_XDP
+#define SOL_XDP 283
+#endif
+#ifndef XDP_PKT_CONTD
+#define XDP_PKT_CONTD (1U << 0) /* Linux 6.6 */
+#endif
+
+#define PIECES_PER_BATCH 512
+#define KICKS_PER_FLUSH  64 /* of at most 32 frames each */
+
+struct ring {
+    uint32_t *producer, *consumer; /* shared */
+    const uint32_t *flags;         /* shared */
+    void *descriptors;             /* shared */
+    uint32_t mask, size;
+    uint32_t ours;   /* our index, published or not */
+    uint32_t theirs; /* the kernel's, as last read */
+    void *map;
+    size_t map_size;
+};
+
+struct afxdp {
+    struct ring rx, tx, fill, completion;
+    uint8_t *umem;
+    uint64_t umem_size;
+    int fd, umem_fd;
+    uint32_t chunk_size;
+    bool need_wakeup;
+    uint64_t *rx_free, *tx_free; /* stacks of chunk addresses */
+    uint32_t rx_free_count, tx_free_count;
+    uint32_t rx_taken; /* descriptors that release() will give back */
+    uint32_t tx_published;
+    uint64_t dropped; /* frames that receive() could not take */
+    struct nic_piece pieces[PIECES_PER_BATCH];
+};
+
+static uint32_t load_acquire(const uint32_t *field)
+{
+    return __atomic_load_n(field, __ATOMIC_ACQUIRE);
+}
+
+static void store_release(uint32_t *field, uint32_t value)
+{
+    __atomic_store_n(field, value, __ATOMIC_RELEASE);
+}
+
+static bool wants_wakeup(const struct afxdp *afxdp, const struct ring *ring)
+{
+    return !afxdp->need_wakeup ||
+           (__atomic_load_n(ring->flags, __ATOMIC_RELAXED) & XDP_RING_NEED_WAKEUP);
+}
+
+static struct xdp_desc *descriptor(const struct ring *ring, uint32_t index)
+{
+    return &((struct xdp_desc *)ring->descriptors)[index & ring->mask];
+}
+
+static uint64_t *address(const struct ring *ring, uint32_t index)
+{
+    return &((uint64_t *)ring->descriptors)[index & ring->mask];
+}
+
+/* Chunks for the kernel to fill, as many as there are and fit. */
+static void refill(struct afxdp *afxdp)
+{
+    struct ring *fill = &afxdp->fill;
+    uint32_t room;
+
+    if (!afxdp->rx_free_count)
+        return;
+    fill->theirs = load_acquire(fill->consumer);
+    room = fill->size - (fill->ours - fill->theirs);
+    while (room-- && afxdp->rx_free_count)
+        *address(fill, fill->ours++) = afxdp->rx_free[--afxdp->rx_free_count];
+    store_release(fill->producer, fill->ours);
+}
+
+/* The descriptors of the frame that starts at `from`; 0: not wholly there. */
+static uint32_t chain_length(const struct ring *rx, uint32_t from, uint32_t available)
+{
+    for (uint32_t i = 0; i < available; i++) {
+        if (!(descriptor(rx, from + i)->options & XDP_PKT_CONTD))
+            return i + 1;
+    }
+    return 0;
+}
+
+static void fill_frame(struct afxdp *afxdp, struct nic_frame *frame, uint32_t from, uint32_t count,
+                       struct nic_piece *pieces)
+{
+    const struct xdp_desc *first = descriptor(&afxdp->rx, from);
+
+    *frame = (struct nic_frame){
+        .data = afxdp->umem + first->addr,
+        .head_length = first->len,
+        .length = first->len,
+        .piece_count = count - 1,
+        .pieces = pieces,
+    };
+    for (uint32_t i = 1; i < count; i++) {
+        const struct xdp_desc *desc = descriptor(&afxdp->rx, from + i);
+
+        pieces[i - 1] = (struct nic_piece){afxdp->umem + desc->addr, desc->len};
+        frame->length += desc->len;
+    }
+}
+
+static uint32_t afxdp_receive(struct nic_queue *queue, struct nic_frame *frames, uint32_t max)
+{
+    struct afxdp *afxdp = queue->driver;
+    struct ring *rx = &afxdp->rx;
+    uint32_t available, at = 0, piece = 0, count = 0;
+
+    rx->theirs = load_acquire(rx->producer);
+    available = rx->theirs - rx->ours;
+    while (count < max && at < available) {
+        uint32_t length = chain_length(rx, rx->ours + at, available - at);
+
+        if (!length || (piece + length > PIECES_PER_BATCH && count))
+            break;
+        if (length - 1 > NIC_FRAME_PIECES_MAX) {
+            afxdp->dropped++;
+        } else {
+            fill_frame(afxdp, &frames[count], rx->ours + at, length, &afxdp->pieces[piece]);
+            queue->counters.rx_packets++;
+            queue->counters.rx_bytes += frames[count].length;
+            piece += length - 1;
+            count++;
+        }
+        at += length;
+    }
+    afxdp->rx_taken = at;
+    /* The kernel may wait for chunks, and wants to be told where they come late. */
+    if (!available && afxdp->need_wakeup && wants_wakeup(afxdp, &afxdp->fill))
+        recvfrom(afxdp->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+    return count;
+}
+
+static void afxdp_release(struct nic_queue *queue)
+{
+    struct afxdp *afxdp = queue->driver;
+    struct ring *rx = &afxdp->rx;
+    uint64_t chunk_mask = ~(uint64_t)(afxdp->chunk_size - 1);
+
+    for (uint32_t i = 0; i < afxdp->rx_taken; i++)
+        afxdp->rx_free[afxdp->rx_free_count++] = descriptor(rx, rx->ours + i)->addr & chunk_mask;
+    rx->ours += afxdp->rx_taken;
+    afxdp->rx_taken = 0;
+    store_release(rx->consumer, rx->ours);
+    refill(afxdp);
+}
+
+/* Takes back the chunks that were sent. */
+static void reap(struct afxdp *afxdp)
+{
+    struct ring *completion = &afxdp->completion;
+
+    completion->theirs = load_acquire(completion->producer);
+    if (completion->ours == completion->theirs)
+        return;
+    while (completion->ours != completion->theirs)
+        afxdp->tx_free[afxdp->tx_free_count++] = *address(completion, completion->ours++);
+    store_release(completion->consumer, completion->ours);
+}
+
+static uint32_t tx_ring_room(const struct ring *tx)
+{
+    return tx->size - (tx->ours - tx->theirs);
+}
+
+static uint32_t afxdp_room(struct nic_queue *queue)
+{
+    struct afxdp *afxdp = queue->driver;
+    struct ring *tx = &afxdp->tx;
+
+    reap(afxdp);
+    tx->theirs = load_acquire(tx->consumer);
+    return tx_ring_room(tx) < afxdp->tx_free_count ? tx_ring_room(tx) : afxdp->tx_free_count;
+}
+
+static uint8_t *afxdp_reserve(struct nic_queue *queue, uint32_t length)
+{
+    struct afxdp *afxdp = queue->driver;
+
+    if (length > afxdp->chunk_size)
+        return NULL;
+    if ((!afxdp->tx_free_count || !tx_ring_room(&afxdp->tx)) && !afxdp_room(queue))
+        return NULL;
+    return afxdp->umem + afxdp->tx_free[afxdp->tx_free_count - 1];
+}
+
+static void afxdp_commit(struct nic_queue *queue, uint32_t length,
+                         const struct nic_offload *offload)
+{
+    struct afxdp *afxdp = queue->driver;
+
+    (void)offload; /* this driver has no capabilities */
+    *descriptor(&afxdp->tx, afxdp->tx.ours++) =
+        (struct xdp_desc){.addr = afxdp->tx_free[--afxdp->tx_free_count], .len = length};
+    queue->counters.tx_packets++;
+    queue->counters.tx_bytes += length;
+}
+
+/* Has the kernel send until it has taken everything, or takes no more. EAGAIN may mean that the
+ * call's budget was used up, so progress decides; all other errors (EBUSY, ENOBUFS: later; ENETDOWN,
+ * ENXIO: the device is down or away) leave the rest for another time. */
+static void kick(struct afxdp *afxdp)
+{
+    struct ring *tx = &afxdp->tx;
+
+    for (int i = 0; i < KICKS_PER_FLUSH; i++) {
+        uint32_t before = load_acquire(tx->consumer);
+        ssize_t sent;
+
+        if (before == tx->ours || !wants_wakeup(afxdp, tx))
+            break;
+        sent = sendto(afxdp->fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
+        if (sent < 0 && errno != EAGAIN && errno != EINTR)
+            break;
+        if (load_acquire(tx->consumer) == before)
+            break;
+    }
+    tx->theirs = load_acquire(tx->consumer);
+}
+
+static void afxdp_flush(struct nic_queue *queue)
+{
+    struct afxdp *afxdp = queue->driver;
+    struct ring *tx = &afxdp->tx;
+
+    if (tx->ours != afxdp->tx_published) {
+        afxdp->tx_published = tx->ours;
+        store_release(tx->producer, tx->ours);
+    } else if (!queue->tx_pending) {
+        return;
+    }
+    kick(afxdp);
+    queue->tx_pending = tx->theirs != tx->ours;
+}
+
+static int afxdp_fd(const struct nic_queue *queue)
+{
+    return ((const struct afxdp *)queue->driver)->fd;
+}
+
+static bool afxdp_sleep(struct nic_queue *queue)
+{
+    const struct afxdp *afxdp = queue->driver;
+
+    /* what comes after this look makes the descriptor readable */
+    return load_acquire(afxdp->rx.producer) == afxdp->rx.ours;
+}
+
+static void afxdp_refresh(struct nic_queue *queue)
+{
+    const struct afxdp *afxdp = queue->driver;
+    struct xdp_statistics statistics = {0};
+    socklen_t size = sizeof(statistics);
+
+    if (getsockopt(afxdp->fd, SOL_XDP, XDP_STATISTICS, &statistics, &size))
+        return;
+    queue->counters.rx_dropped = afxdp->dropped + statistics.rx_dropped + statistics.rx_ring_full;
+}
+
+static void unmap_ring(struct ring *ring)
+{
+    if (ring->map)
+        munmap(ring->map, ring->map_size);
+}
+
+static void afxdp_close(struct nic_queue *queue)
+{
+    struct afxdp *afxdp = queue->driver;
+
+    if (!afxdp)
+        return;
+    unmap_ring(&afxdp->rx);
+    unmap_ring(&afxdp->tx);
+    unmap_ring(&afxdp->fill);
+    unmap_ring(&afxdp->completion);
+    if (afxdp->umem)
+        munmap(afxdp->umem, afxdp->umem_size);
+    close(afxdp->fd);
+    close(afxdp->umem_fd);
+    free(afxdp->rx_free);
+    free(afxdp->tx_free);
+    free(afxdp);
+    queue->driver = NULL;
+}
+
+/* `produced`: we are the ring's producer. */
+static int map_ring(struct ring *ring, int fd, const struct channel_xsk_ring *where, off_t page,
+                    size_t descriptor_size, bool produced)
+{
+    uint8_t *map;
+
+    if (where->entries == 0 || (where->entries & (where->entries - 1)))
+        return -EINVAL;
+    ring->map_size = where->desc + where->entries * descriptor_size;
+    map = mmap(NULL, ring->map_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, page);
+    if (map == MAP_FAILED)
+        return -errno;
+    ring->map = map;
+    ring->producer = (uint32_t *)(map + where->producer);
+    ring->consumer = (uint32_t *)(map + where->consumer);
+    ring->flags = (uint32_t *)(map + where->flags);
+    ring->descriptors = map + where->desc;
+    ring->size = where->entries;
+    ring->mask = where->entries - 1;
+    ring->ours = load_acquire(produced ? ring->producer : ring->consumer);
+    ring->theirs = load_acquire(produced ? ring->consumer : ring->producer);
+    return 0;
+}
+
+static int map_rings(struct afxdp *afxdp, const struct channel_queue *message)
+{
+    int status = map_ring(&afxdp->rx, afxdp->fd, &message->rx, XDP_PGOFF_RX_RING,
+                          sizeof(struct xdp_desc), false);
+
+    if (!status)
+        status = map_ring(&afxdp->tx, afxdp->fd, &message->tx, XDP_PGOFF_TX_RING,
+                          sizeof(struct xdp_desc), true);
+    if (!status)
+        status = map_ring(&afxdp->fill, afxdp->fd, &message->fill, (off_t)XDP_UMEM_PGOFF_FILL_RING,
+                          sizeof(uint64_t), true);
+    if (!status)
+        status = map_ring(&afxdp->completion, afxdp->fd, &message->completion,
+                          (off_t)XDP_UMEM_PGOFF_COMPLETION_RING, sizeof(uint64_t), false);
+    return status;
+}
+
+static int map_memory(struct afxdp *afxdp, const struct channel_queue *message)
+{
+    uint32_t receiving = message->chunk_count / 2;
+    void *umem;
+
+    if (message->chunk_size == 0 || (message->chunk_size & (message->chunk_size - 1)) ||
+        (uint64_t)message->chunk_size * message->chunk_count > message->umem_size || !receiving)
+        return -EINVAL;
+    umem = mmap(NULL, message->umem_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+                afxdp->umem_fd, 0);
+    if (umem == MAP_FAILED)
+        return -errno;
+    afxdp->umem = umem;
+    afxdp->umem_size = message->umem_size;
+    afxdp->rx_free = calloc(message->chunk_count, sizeof(uint64_t));
+    afxdp->tx_free = calloc(message->chunk_count, sizeof(uint64_t));
+    if (!afxdp->rx_free || !afxdp->tx_free)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < message->chunk_count; i++) {
+        uint64_t chunk = (uint64_t)i * message->chunk_size;
+
+        if (i < receiving)
+            afxdp->rx_free[afxdp->rx_free_count++] = chunk;
+        else
+            afxdp->tx_free[afxdp->tx_free_count++] = chunk;
+    }
+    return 0;
+}
+
+const struct nic_ops afxdp_ops = {
+    .name = "afxdp",
+    .receive = afxdp_receive,
+    .release = afxdp_release,
+    .room = afxdp_room,
+    .reserve = afxdp_reserve,
+    .commit = afxdp_commit,
+    .flush = afxdp_flush,
+    .fd = afxdp_fd,
+    .sleep = afxdp_sleep,
+    .refresh = afxdp_refresh,
+    .close = afxdp_close,
+};
+
+int afxdp_open(struct nic_queue *queue, const struct channel_queue *message, int xsk_fd,
+               int umem_fd)
+{
+    struct afxdp *afxdp = calloc(1, sizeof(*afxdp));
+    int status;
+
+    if (!afxdp) {
+        close(xsk_fd);
+        close(umem_fd);
+        return -ENOMEM;
+    }
+    *afxdp = (struct afxdp){
+        .fd = xsk_fd,
+        .umem_fd = umem_fd,
+        .chunk_size = message->chunk_size,
+        .need_wakeup = message->need_wakeup,
+    };
+    queue->driver = afxdp;
+    status = map_rings(afxdp, message);
+    if (!status)
+        status = map_memory(afxdp, message);
+    if (status) {
+        afxdp_close(queue);
+        return status;
+    }
+    queue->ops = &afxdp_ops;
+    queue->nic->frame_max = message->chunk_size;
+    afxdp->tx_published = afxdp->tx.ours;
+    refill(afxdp);
+    return 0;
+}

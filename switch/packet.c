@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* packet.h: parsing what comes from a NIC.
+ *
+ * The mux has looked at most of it before, but it is another program with another view, and the
+ * `packet` and `wire` drivers come without it: nothing is taken for granted. */
+#include "packet.h"
+
+#include "checksum.h"
+
+#define QUOTED_PORTS 4 /* bytes that an ICMP error must quote of the transport header, at least */
+
+/* The network layer's part of a view, and what follows it. */
+struct network {
+    const uint8_t *source, *destination;
+    uint32_t header;
+    uint32_t length;
+    uint8_t family;
+    uint8_t protocol;
+};
+
+static enum drop_reason parse_ipv4(const uint8_t *bytes, uint32_t available,
+                                   struct network *network)
+{
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)bytes;
+
+    if (available < IPV4_HEADER_MIN || ip->version_ihl != 0x45)
+        return DROP_RX_UNPARSED; /* options are the host stack's (hostile.md, W4) */
+    *network = (struct network){
+        .source = ip->source,
+        .destination = ip->destination,
+        .header = IPV4_HEADER_MIN,
+        .length = ntohs(ip->total_length),
+        .family = 4,
+        .protocol = ip->protocol,
+    };
+    if (ntohs(ip->fragment) & (IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET))
+        return DROP_RX_UNPARSED;
+    return DROP_NONE;
+}
+
+static enum drop_reason parse_ipv6(const uint8_t *bytes, uint32_t available,
+                                   struct network *network)
+{
+    const struct wire_ipv6 *ip = (const struct wire_ipv6 *)bytes;
+
+    if (available < IPV6_HEADER_SIZE)
+        return DROP_RX_UNPARSED;
+    *network = (struct network){
+        .source = ip->source,
+        .destination = ip->destination,
+        .header = IPV6_HEADER_SIZE,
+        .length = IPV6_HEADER_SIZE + ntohs(ip->payload_length),
+        .family = 6,
+        .protocol = ip->next_header, /* an extension header is a protocol nobody can bind */
+    };
+    return DROP_NONE;
+}
+
+static enum drop_reason parse_network(const uint8_t *bytes, uint32_t available,
+                                      struct network *network)
+{
+    if (available < 1)
+        return DROP_RX_UNPARSED;
+    switch (bytes[0] >> 4) {
+    case 4: return parse_ipv4(bytes, available, network);
+    case 6: return parse_ipv6(bytes, available, network);
+    default: return DROP_RX_UNPARSED;
+    }
+}
+
+static bool icmp_is_error(uint8_t family, uint8_t type)
+{
+    if (family == 4)
+        return type == ICMP_DESTINATION_UNREACHABLE || type == ICMP_TIME_EXCEEDED ||
+               type == ICMP_PARAMETER_PROBLEM;
+    return type >= ICMPV6_DESTINATION_UNREACHABLE && type <= ICMPV6_PARAMETER_PROBLEM;
+}
+
+/* An error is for whoever sent the packet that it quotes. A quote of a packet that this address did
+ * not send is nobody's. */
+static enum drop_reason parse_icmp(const uint8_t *bytes, uint32_t available,
+                                   const struct network *outer, struct packet_view *view)
+{
+    const struct wire_icmp *icmp = (const struct wire_icmp *)(bytes + outer->header);
+    uint32_t quote = outer->header + ICMP_HEADER_SIZE;
+    uint32_t size = outer->family == 4 ? 4 : 16;
+    const struct wire_ports *ports;
+    struct network quoted;
+
+    if (available < quote || !icmp_is_error(outer->family, icmp->type))
+        return DROP_RX_UNPARSED;
+    if (parse_network(bytes + quote, available - quote, &quoted) != DROP_NONE ||
+        quoted.family != outer->family || available - quote < quoted.header + QUOTED_PORTS ||
+        memcmp(quoted.source, outer->destination, size) != 0)
+        return DROP_RX_UNPARSED;
+    ports = (const struct wire_ports *)(bytes + quote + quoted.header);
+    view->local = tuple_make(quoted.source, quoted.family, quoted.protocol, ports->source_port);
+    memset(view->remote, 0, sizeof(view->remote));
+    memcpy(view->remote, quoted.destination, size);
+    view->remote_port = ports->destination_port;
+    view->headers = (uint16_t)outer->header;
+    return DROP_NONE;
+}
+
+/* Headers of TCP and UDP must be there whole and say a length that fits. */
+static enum drop_reason measure_transport(const uint8_t *bytes, uint32_t available,
+                                          const struct network *network, uint32_t *header)
+{
+    uint32_t length = network->length - network->header;
+
+    available -= network->header;
+    bytes += network->header;
+    if (network->protocol == IP_PROTOCOL_TCP) {
+        if (available < TCP_HEADER_MIN)
+            return DROP_RX_UNPARSED;
+        *header = (((const struct wire_tcp *)bytes)->data_offset >> 4) * 4u;
+        if (*header < TCP_HEADER_MIN || *header > available)
+            return DROP_RX_UNPARSED;
+    } else if (network->protocol == IP_PROTOCOL_UDP) {
+        uint32_t said;
+
+        if (available < UDP_HEADER_SIZE)
+            return DROP_RX_UNPARSED;
+        said = ntohs(((const struct wire_udp *)bytes)->length);
+        if (said < UDP_HEADER_SIZE || said > length)
+            return DROP_RX_UNPARSED;
+        *header = UDP_HEADER_SIZE;
+    } else {
+        if (available < sizeof(struct wire_ports))
+            return DROP_RX_UNPARSED;
+        *header = 0;
+    }
+    return DROP_NONE;
+}
+
+enum drop_reason packet_parse(const uint8_t *bytes, uint32_t available, uint32_t length,
+                              struct packet_view *view)
+{
+    const struct wire_ports *ports;
+    struct network network;
+    enum drop_reason reason = parse_network(bytes, available, &network);
+    uint32_t size, header;
+
+    if (reason != DROP_NONE)
+        return reason;
+    if (network.length < network.header || network.length > length)
+        return DROP_RX_UNPARSED;
+    if (network.family == 4 && checksum_finish(checksum_add(0, bytes, IPV4_HEADER_MIN)) != 0)
+        return DROP_RX_BAD_HEADER_CHECKSUM;
+    if (available > network.length)
+        available = network.length; /* Ethernet padding is not the packet's (W3) */
+    view->family = network.family;
+    view->protocol = network.protocol;
+    view->transport = (uint8_t)network.header;
+    view->length = network.length;
+    if (network.protocol == (network.family == 4 ? IP_PROTOCOL_ICMP : IP_PROTOCOL_ICMPV6))
+        return parse_icmp(bytes, available, &network, view);
+    reason = measure_transport(bytes, available, &network, &header);
+    if (reason != DROP_NONE)
+        return reason;
+    size = network.family == 4 ? 4 : 16;
+    ports = (const struct wire_ports *)(bytes + network.header);
+    view->local =
+        tuple_make(network.destination, network.family, network.protocol, ports->destination_port);
+    memset(view->remote, 0, sizeof(view->remote));
+    memcpy(view->remote, network.source, size);
+    view->remote_port = ports->source_port;
+    view->headers = (uint16_t)(network.header + header);
+    return DROP_NONE;
+}
+
+uint64_t packet_pseudo_header(const uint8_t *bytes, const struct packet_view *view, uint32_t length)
+{
+    if (view->family == 4) {
+        const struct wire_ipv4 *ip = (const struct wire_ipv4 *)bytes;
+
+        return checksum_pseudo_header(ip->source, ip->destination, 4, view->protocol, length);
+    }
+    return checksum_pseudo_header(((const struct wire_ipv6 *)bytes)->source,
+                                  ((const struct wire_ipv6 *)bytes)->destination, 16,
+                                  view->protocol, length);
+}
+
+void packet_fill_checksum(uint8_t *bytes, const struct packet_view *view)
+{
+    uint32_t length = view->length - (uint32_t)view->transport;
+    uint8_t *field = bytes + packet_checksum_offset(view);
+    uint16_t value;
+
+    memset(field, 0, 2);
+    value = checksum_finish(
+        checksum_add(packet_pseudo_header(bytes, view, length), bytes + view->transport, length));
+    /* 0 means "none" in UDP (RFC 768); its other spelling in one's complement does not */
+    if (value == 0 && view->protocol == IP_PROTOCOL_UDP)
+        value = 0xffff;
+    memcpy(field, &value, 2);
+}
+
+uint32_t packet_flow_hash(const struct hash_key *key, const struct packet_view *view)
+{
+    uint64_t low, high;
+
+    memcpy(&low, view->remote, 8);
+    memcpy(&high, view->remote + 8, 8);
+    return (uint32_t)(hash_words(key, low ^ view->local.low, high ^ view->local.high,
+                                 (uint64_t)view->remote_port << 32 | view->local.rest) >>
+                      32);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A packet, parsed once into a checked view: code behind it sees the meaning and measures nothing
+ * again.
+ *
+ * packet_parse() is for what comes from a NIC and asks only what is needed to deliver it;
+ * validate_packet() (validate.h) is for what an application sends, and asks everything. */
+#ifndef MULTISTACK_SWITCH_PACKET_H
+#define MULTISTACK_SWITCH_PACKET_H
+
+#include "stats.h"
+#include "tuple.h"
+
+struct packet_view {
+    struct tuple local; /* the 3-tuple on this host: destination when received, source when sent;
+                            * of an ICMP error: the quoted source */
+    uint8_t remote[16]; /* the other end's address; IPv4: the first four bytes */
+    be16 remote_port;   /* 0 where the quoted packet has none */
+    uint32_t length;    /* of the IP packet, bytes, as its header says */
+    uint16_t headers;   /* bytes of IP and transport header; ICMP: of the IP header alone */
+    uint8_t family;     /* 4 or 6 */
+    uint8_t protocol;   /* of the packet itself: ICMP errors say ICMP */
+    uint8_t transport;  /* byte where the transport header starts */
+};
+
+/* Parses the IP packet that starts at `bytes`, of which `available` bytes are contiguous and
+ * `length` are there in all (there may be padding behind the packet). DROP_NONE: *view is set. */
+enum drop_reason packet_parse(const uint8_t *bytes, uint32_t available, uint32_t length,
+                              struct packet_view *view);
+
+static inline uint8_t packet_address_size(const struct packet_view *view)
+{
+    return view->family == 4 ? 4 : 16;
+}
+
+/* The sum of the packet's pseudo-header over a transport part of `length` bytes. */
+uint64_t packet_pseudo_header(const uint8_t *bytes, const struct packet_view *view,
+                              uint32_t length);
+
+/* Where the transport checksum stands, bytes from the start of the packet; TCP and UDP alone. */
+static inline uint32_t packet_checksum_offset(const struct packet_view *view)
+{
+    return view->transport + (view->protocol == IP_PROTOCOL_TCP ? 16u : 6u);
+}
+
+/* Computes and stores the transport checksum of a whole packet (TCP or UDP). */
+void packet_fill_checksum(uint8_t *bytes, const struct packet_view *view);
+
+/* A hash of the connection that is the same for all of its packets in one direction, and for the
+ * ICMP errors about it: what spreads flows over rings. */
+uint32_t packet_flow_hash(const struct hash_key *key, const struct packet_view *view);
+
+#endif

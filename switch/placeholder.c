@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* placeholder.h */
+#include "placeholder.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "wire.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* Linux 5.14 */
+#endif
+
+/* The option's value, or `missing` where it cannot be read. */
+static int option(int fd, int level, int name, int missing)
+{
+    int value = missing;
+    socklen_t size = sizeof(value);
+
+    return getsockopt(fd, level, name, &value, &size) ? missing : value;
+}
+
+static int check_kind(int fd, const struct control_address *address)
+{
+    int domain = address->family == 4 ? AF_INET : AF_INET6;
+    int type = address->protocol == IP_PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM;
+    int value;
+    socklen_t size = sizeof(value);
+
+    if ((address->family != 4 && address->family != 6) ||
+        (address->protocol != IP_PROTOCOL_TCP && address->protocol != IP_PROTOCOL_UDP))
+        return -EPROTONOSUPPORT;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &value, &size))
+        return -errno;
+    if (value != domain || option(fd, SOL_SOCKET, SO_TYPE, -1) != type ||
+        option(fd, SOL_SOCKET, SO_PROTOCOL, -1) != address->protocol)
+        return -EINVAL;
+    if (address->family == 6 && option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) != 1)
+        return -EINVAL;
+    return 0;
+}
+
+static bool name_equals(int fd, const struct control_address *address)
+{
+    struct control_address name = {.family = address->family, .protocol = address->protocol};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } bound = {.any = {.sa_family = AF_UNSPEC}};
+    socklen_t size = sizeof(bound);
+
+    if (address->port == 0 || getsockname(fd, &bound.any, &size))
+        return false;
+    if (address->family == 4 && bound.any.sa_family == AF_INET) {
+        memcpy(name.bytes, &bound.in.sin_addr, 4);
+        name.port = bound.in.sin_port;
+    } else if (address->family == 6 && bound.any.sa_family == AF_INET6) {
+        memcpy(name.bytes, &bound.in6.sin6_addr, 16);
+        name.port = bound.in6.sin6_port;
+    } else {
+        return false;
+    }
+    return memcmp(&name, address, sizeof(name)) == 0;
+}
+
+static bool is_connected(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof(peer);
+
+    return getpeername(fd, (struct sockaddr *)&peer, &size) == 0 || errno != ENOTCONN;
+}
+
+static int check_netns(int fd, uint64_t wanted)
+{
+    uint64_t cookie = 0;
+    socklen_t size = sizeof(cookie);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size))
+        return -errno;
+    return cookie == wanted ? 0 : -EXDEV;
+}
+
+static bool filter_drops_all(int fd)
+{
+    struct sock_filter code = {0};
+    socklen_t instructions = 1; /* this option counts instructions, not bytes */
+
+    if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, &code, &instructions) || instructions != 1)
+        return false;
+    return code.code == (BPF_RET | BPF_K) && code.k == 0;
+}
+
+/* A filter that is locked cannot be replaced, by anyone; so either it drops everything, or ours goes
+ * in before the lock. */
+static int silence(int fd)
+{
+    struct sock_filter drop_all = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog program = {.len = 1, .filter = &drop_all};
+    int yes = 1;
+
+    if (option(fd, SOL_SOCKET, SO_LOCK_FILTER, 0) != 1) {
+        if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) &&
+            errno != EPERM) /* somebody locked it just now */
+            return -errno;
+        if (setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &yes, sizeof(yes)) && errno != EPERM)
+            return -errno;
+    }
+    return filter_drops_all(fd) ? 0 : -EINVAL;
+}
+
+static bool is_shared(int fd)
+{
+    return option(fd, SOL_SOCKET, SO_REUSEADDR, 1) || option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+static bool listens(int fd, const struct control_address *address)
+{
+    return address->protocol != IP_PROTOCOL_TCP || option(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) == 1;
+}
+
+int placeholder_verify(int fd, const struct control_address *address, uint64_t netns_cookie)
+{
+    int status = check_kind(fd, address);
+
+    if (!status)
+        status = check_netns(fd, netns_cookie);
+    if (!status && (!name_equals(fd, address) || is_connected(fd) || !listens(fd, address)))
+        status = -EINVAL;
+    if (!status && is_shared(fd))
+        status = -EADDRINUSE;
+    if (!status)
+        status = silence(fd);
+    return status;
+}
+
+bool placeholder_holds(int fd, const struct control_address *address)
+{
+    return name_equals(fd, address) && !is_connected(fd) && listens(fd, address) && !is_shared(fd);
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* port.h: memory and bindings of ports, their beginning and their end. */
+#include "port.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core.h"
+#include "forward.h"
+
+int port_table_init(struct port_table *table, uint32_t capacity)
+{
+    *table =
+        (struct port_table){.capacity = capacity, .next_number = 1, .free_binding = BINDING_NONE};
+    table->slots = calloc(capacity, sizeof(struct port *));
+    /* Only what is used is ever touched, so only that becomes memory. */
+    table->bindings = calloc(NAMESPACE_BINDINGS_MAX, sizeof(struct binding));
+    if (table->slots && table->bindings)
+        return 0;
+    port_table_dispose(table);
+    return -ENOMEM;
+}
+
+void port_table_dispose(struct port_table *table)
+{
+    free(table->slots);
+    free(table->bindings);
+    *table = (struct port_table){.slots = NULL};
+}
+
+void port_ring_wake(const struct port_ring *ring)
+{
+    const uint64_t edge = 0; /* see port.h */
+
+    if (write(ring->rx_fd, &edge, sizeof(edge)) < 0) {
+        /* a write of 0 cannot fail for want of room; nothing else is ours to mend */
+    }
+}
+
+/* A region of zeros that is wholly there, and whose size nobody can change. */
+static int create_region(struct port *port)
+{
+    int fd = memfd_create("multistack-port", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0)
+        return -errno;
+    port->memory_fd = fd;
+    if (ftruncate(fd, (off_t)port->region_size) || fallocate(fd, 0, 0, (off_t)port->region_size) ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+        return errno == ENOSPC ? -ENOMEM : -errno;
+    port->region =
+        mmap(NULL, port->region_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (port->region == MAP_FAILED) {
+        port->region = NULL;
+        return -errno;
+    }
+    *(struct port_region *)port->region = (struct port_region){
+        .magic = PORT_REGION_MAGIC,
+        .version = PORT_REGION_VERSION,
+        .ring_count = port->ring_count,
+        .rx_size = port->rx_size,
+        .tx_size = port->tx_size,
+        .rings_offset = (uint32_t)port_layout_rings_offset(),
+        .data_offset = port_layout_data_offset(port->ring_count),
+        .region_size = port->region_size,
+    };
+    return 0;
+}
+
+static int create_ring(struct port *port, uint32_t index)
+{
+    struct port_ring *ring = &port->rings[index];
+    uint8_t *region = port->region;
+
+    ring->rx_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    ring->tx_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (ring->rx_fd < 0 || ring->tx_fd < 0)
+        return -errno;
+    ring_producer_init(
+        &ring->rx, (struct ring_control *)(region + port_layout_rx_control(index)),
+        region + port_layout_rx_data(port->ring_count, port->rx_size, port->tx_size, index),
+        port->rx_size);
+    ring_consumer_init(
+        &ring->tx, (struct ring_control *)(region + port_layout_tx_control(index)),
+        region + port_layout_tx_data(port->ring_count, port->rx_size, port->tx_size, index),
+        port->tx_size);
+    return worker_join(port->worker, ring);
+}
+
+static void free_port(struct port *port)
+{
+    for (uint32_t i = 0; i < port->ring_count; i++) {
+        if (port->rings[i].rx_fd >= 0)
+            close(port->rings[i].rx_fd);
+        if (port->rings[i].tx_fd >= 0)
+            close(port->rings[i].tx_fd);
+    }
+    if (port->region)
+        munmap(port->region, port->region_size);
+    if (port->memory_fd >= 0)
+        close(port->memory_fd);
+    free(port);
+}
+
+static struct port *allocate_port(const struct port_request *request)
+{
+    size_t size = sizeof(struct port) + request->ring_count * sizeof(struct port_ring);
+    struct port *port = aligned_alloc(64, (size + 63) & ~(size_t)63);
+
+    if (!port)
+        return NULL;
+    memset(port, 0, size);
+    memcpy(port->name, request->name, sizeof(port->name));
+    port->ring_count = request->ring_count;
+    port->merged_rx = request->merged_rx;
+    port->pid = request->pid;
+    port->uid = request->uid;
+    port->rx_size = request->rx_size;
+    port->tx_size = request->tx_size;
+    port->region_size =
+        port_layout_region_size(request->ring_count, request->rx_size, request->tx_size);
+    port->memory_fd = -1;
+    port->first_binding = BINDING_NONE;
+    for (uint32_t i = 0; i < port->ring_count; i++) {
+        port->rings[i].port = port;
+        port->rings[i].index = (uint8_t)i;
+        port->rings[i].rx_fd = port->rings[i].tx_fd = -1;
+    }
+    return port;
+}
+
+static uint32_t free_slot(const struct port_table *table)
+{
+    uint32_t slot = 0;
+
+    while (slot < table->capacity && table->slots[slot])
+        slot++;
+    return slot;
+}
+
+int port_open(struct switch_core *core, const struct port_request *request, struct port **opened)
+{
+    struct port_table *table = &core->ports;
+    struct worker *worker = &core->workers[table->next_number % core->worker_count];
+    uint32_t slot = free_slot(table), joined = 0;
+    struct port *port;
+    int status;
+
+    if (slot == table->capacity)
+        return -ENOSPC;
+    port = allocate_port(request);
+    if (!port)
+        return -ENOMEM;
+    port->slot = slot;
+    port->number = table->next_number;
+    port->worker = worker;
+    port->opened_ns = core_clock();
+    status = -ENOSPC;
+    if (port->region_size <= PORT_MEMORY_MAX &&
+        table->memory + port->region_size <= SWITCH_MEMORY_MAX)
+        status = create_region(port);
+    if (!status)
+        status = worker_reserve_rings(worker, port->ring_count);
+    while (!status && joined < port->ring_count) {
+        status = create_ring(port, joined);
+        if (!status)
+            joined++;
+    }
+    if (status) {
+        while (joined)
+            worker_leave(worker, &port->rings[--joined]);
+        free_port(port);
+        return status;
+    }
+    table->slots[slot] = port;
+    table->count++;
+    table->memory += port->region_size;
+    if (++table->next_number == 0)
+        table->next_number = 1;
+    *opened = port;
+    return 0;
+}
+
+static struct binding *binding_by_number(struct port_table *table, const struct port *port,
+                                         uint32_t number)
+{
+    struct binding *binding = &table->bindings[number % NAMESPACE_BINDINGS_MAX];
+
+    return binding->port == port && binding->number == number ? binding : NULL;
+}
+
+int binding_add(struct switch_core *core, struct port *port, const struct tuple *tuple,
+                int placeholder_fd, uint32_t *number)
+{
+    struct port_table *table = &core->ports;
+    uint32_t slot = table->free_binding;
+    struct binding *binding;
+    int status;
+
+    if (slot == BINDING_NONE) {
+        if (table->bindings_made == NAMESPACE_BINDINGS_MAX)
+            return -ENOSPC;
+        slot = table->bindings_made;
+    }
+    binding = &table->bindings[slot];
+    /* The slot's number moves on with each use, so that an old one is not mistaken for a new one. */
+    if (binding->number == 0)
+        binding->number = slot;
+    status = namespace_add(&core->names, tuple, port, binding->number + NAMESPACE_BINDINGS_MAX);
+    if (status)
+        return status;
+    if (slot == table->bindings_made)
+        table->bindings_made++;
+    else
+        table->free_binding = binding->next;
+    binding->number += NAMESPACE_BINDINGS_MAX;
+    binding->tuple = *tuple;
+    binding->port = port;
+    binding->placeholder_fd = placeholder_fd;
+    binding->previous = BINDING_NONE;
+    binding->next = port->first_binding;
+    if (binding->next != BINDING_NONE)
+        table->bindings[binding->next].previous = slot;
+    port->first_binding = slot;
+    port->binding_count++;
+    table->binding_count++;
+    *number = binding->number;
+    return 0;
+}
+
+static void remove_binding(struct switch_core *core, struct binding *binding)
+{
+    struct port_table *table = &core->ports;
+    uint32_t slot = (uint32_t)(binding - table->bindings);
+    struct port *port = binding->port;
+
+    namespace_remove(&core->names, &binding->tuple);
+    if (binding->previous == BINDING_NONE)
+        port->first_binding = binding->next;
+    else
+        table->bindings[binding->previous].next = binding->next;
+    if (binding->next != BINDING_NONE)
+        table->bindings[binding->next].previous = binding->previous;
+    close(binding->placeholder_fd);
+    binding->placeholder_fd = -1;
+    binding->port = NULL;
+    binding->next = table->free_binding;
+    table->free_binding = slot;
+    port->binding_count--;
+    table->binding_count--;
+}
+
+int binding_remove(struct switch_core *core, struct port *port, uint32_t number)
+{
+    struct binding *binding = binding_by_number(&core->ports, port, number);
+
+    if (!binding)
+        return -ENOENT;
+    remove_binding(core, binding);
+    return 0;
+}
+
+/* The end of a port. Who could still refer to it, and why nobody does:
+ *
+ *   1. Packets on their way from the NIC. Its bindings leave the eBPF map first: the mux stops
+ *      redirecting. Then the switch's own table: what the mux redirected before finds no owner and
+ *      is counted rx_not_bound. Then the placeholder closes, and the kernel may give the address to
+ *      somebody else, who finds no trace of ours.
+ *   2. The worker's lists: active, touched. worker_leave() takes its rings out of both. We run on
+ *      the worker's own thread, between two rounds, so no batch holds one of its rings.
+ *   3. Descriptors in the epoll set. worker_leave() takes the TX eventfd out; an event that was
+ *      fetched before names slot and number of the port, and does not find it (worker.c, on_ring).
+ *   4. Packets that wait for a next hop: forward_forget() drops them.
+ *   5. The application. It may go on reading and writing its mapping of the region; nobody looks
+ *      there any more, and the memory is given back with its last mapping.
+ *
+ * So the memory can be unmapped and the struct freed. */
+void port_close(struct switch_core *core, struct port *port)
+{
+    struct port_table *table = &core->ports;
+
+    while (port->first_binding != BINDING_NONE)
+        remove_binding(core, &table->bindings[port->first_binding]);
+    for (uint32_t i = 0; i < port->ring_count; i++)
+        worker_leave(port->worker, &port->rings[i]);
+    forward_forget(port->worker, port);
+    table->slots[port->slot] = NULL;
+    table->count--;
+    table->memory -= port->region_size;
+    free_port(port);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A port: the shared memory and the rings of one application, as the switch keeps them.
+ *
+ * What decides anything stands in these private structs; the shared region (common/port_layout.h)
+ * is read with suspicion (ring.h) and otherwise only written.
+ *
+ *   port_open()      memory, rings, wake-up descriptors; the rings join the worker, parked
+ *   binding_add()    a 3-tuple, with the placeholder that reserves it
+ *   port_close()     all of it goes; its comment argues why nothing can still refer to it
+ *
+ * Waking the application. The RX eventfd of a ring is made with a count of 1 and is woken by writing
+ * 0: for an edge-triggered epoll each write is an edge, whatever is written, and a write of 0 is the
+ * only one that can never block. The application shares the open file, so it could take O_NONBLOCK
+ * off and fill the counter: a write of 1 would then hang the switch (hostile.md, P10). */
+#ifndef MULTISTACK_SWITCH_PORT_H
+#define MULTISTACK_SWITCH_PORT_H
+
+#include <sys/types.h>
+
+#include "control_protocol.h"
+#include "ring.h"
+#include "stats.h"
+#include "tuple.h"
+
+#define PORT_MEMORY_MAX    (256ULL << 20) /* bytes of one port's region */
+#define SWITCH_MEMORY_MAX  (4ULL << 30)   /* of all together */
+#define BINDING_NONE       UINT32_MAX
+#define PORT_ICMP_INTERVAL 5000000ULL /* ns between the ICMP errors made for one port … */
+#define PORT_ICMP_BURST    50         /* … after so many at once */
+
+struct next_hop;
+struct port;
+struct worker;
+
+/* A queue pair, served by one worker. */
+struct port_ring {
+    /* packets in */
+    struct ring_producer rx;
+    struct port *port;
+    struct port_ring *touched_next; /* in the worker's list of rings to publish */
+    bool touched;
+    uint8_t index;
+    /* packets out */
+    bool active; /* in the worker's round; otherwise the application will wake us */
+    uint32_t idle_rounds;
+    struct ring_consumer tx;
+    struct next_hop *hop; /* of the last packet; matched before it is used */
+    struct tuple source;  /* was this port's when the namespace had source_version */
+    uint32_t source_version;
+    int rx_fd; /* woken by us: packets, or room in the TX ring */
+    int tx_fd; /* woken by the application: packets */
+    struct traffic_counters traffic;
+    struct drop_counters drops;
+} __attribute__((aligned(64)));
+
+struct binding {
+    struct tuple tuple;
+    struct port *port; /* NULL: the slot is free */
+    int placeholder_fd;
+    uint32_t number;
+    uint32_t next, previous; /* slots: of the port's list, or of the free ones */
+};
+
+struct port {
+    uint32_t ring_count;
+    bool merged_rx;
+    uint8_t detach; /* enum detach_reason: set on the data path, the control half acts on it */
+    uint32_t number;
+    uint32_t slot; /* in the table of ports */
+    struct worker *worker;
+    uint64_t icmp_due_ns; /* virtual time of the last ICMP error made for it */
+    /* for people, and for taking it apart */
+    char name[CONTROL_NAME_SIZE];
+    pid_t pid;
+    uid_t uid;
+    uint64_t opened_ns;
+    uint32_t rx_size, tx_size;
+    int memory_fd;
+    uint8_t *region;
+    uint64_t region_size;
+    uint32_t first_binding;
+    uint32_t binding_count;
+    struct port_ring rings[];
+};
+
+struct port_table {
+    struct port **slots;
+    uint32_t capacity;
+    uint32_t count;
+    uint32_t next_number;
+    uint64_t memory; /* bytes of all regions */
+    struct binding *bindings;
+    uint32_t bindings_made; /* slots that were ever used */
+    uint32_t binding_count;
+    uint32_t free_binding;
+};
+
+struct switch_core;
+
+int port_table_init(struct port_table *table, uint32_t capacity);
+void port_table_dispose(struct port_table *table); /* every port is closed before */
+
+struct port_request {
+    char name[CONTROL_NAME_SIZE];
+    uint32_t ring_count;
+    uint32_t rx_size, tx_size; /* powers of two within the limits of port_layout.h */
+    bool merged_rx;
+    pid_t pid;
+    uid_t uid;
+};
+
+/* 0, -ENOSPC (ports or memory), -ENOMEM, or another negative errno; then nothing is left behind. */
+int port_open(struct switch_core *core, const struct port_request *request, struct port **port);
+void port_close(struct switch_core *core, struct port *port);
+
+/* Enters a binding whose placeholder was verified. Takes `placeholder_fd` over on success. 0,
+ * -EADDRINUSE, -ENOSPC, -ENOMEM, or what bpf(2) said. */
+int binding_add(struct switch_core *core, struct port *port, const struct tuple *tuple,
+                int placeholder_fd, uint32_t *number);
+/* -ENOENT: it is not one of this port's. */
+int binding_remove(struct switch_core *core, struct port *port, uint32_t number);
+
+/* The first reason counts. The port stops at once; control_reap() closes it. */
+static inline void port_break(struct port *port, enum detach_reason reason)
+{
+    if (port->detach == DETACH_NONE)
+        port->detach = (uint8_t)reason;
+}
+
+/* Wakes whoever polls the ring's RX descriptor. Never blocks. */
+void port_ring_wake(const struct port_ring *ring);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A 3-tuple <protocol, address, port> as the switch computes with it, and a table keyed by it.
+ *
+ * A tuple is `struct control_address` in three machine words, so that comparing is three
+ * instructions and hashing two multiplications. The table is open addressing with linear probing
+ * and deletion by shifting back: a look-up touches one cache line nearly always, and there are no
+ * tombstones that would make it slower with time. It is at most half full. The hash is keyed:
+ * applications choose what they bind, and nobody shall choose collisions. */
+#ifndef MULTISTACK_SWITCH_TUPLE_H
+#define MULTISTACK_SWITCH_TUPLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "control_protocol.h"
+#include "wire.h"
+
+struct tuple {
+    uint64_t low, high; /* the address as it lies in memory; IPv4: the first four bytes */
+    uint32_t rest;      /* port (network order), family, protocol, as they lie in memory */
+};
+
+struct hash_key {
+    uint64_t word[4];
+};
+
+static inline struct tuple tuple_from_address(const struct control_address *address)
+{
+    struct tuple tuple;
+
+    memcpy(&tuple.low, address->bytes, 8);
+    memcpy(&tuple.high, address->bytes + 8, 8);
+    memcpy(&tuple.rest, (const uint8_t *)address + 16, 4);
+    return tuple;
+}
+
+static inline struct control_address tuple_to_address(const struct tuple *tuple)
+{
+    struct control_address address;
+
+    memcpy(address.bytes, &tuple->low, 8);
+    memcpy(address.bytes + 8, &tuple->high, 8);
+    memcpy((uint8_t *)&address + 16, &tuple->rest, 4);
+    return address;
+}
+
+/* `address` points to 4 or 16 bytes, as `family` says. */
+static inline struct tuple tuple_make(const uint8_t *address, uint8_t family, uint8_t protocol,
+                                      be16 port)
+{
+    struct tuple tuple = {0, 0, 0};
+    struct {
+        be16 port;
+        uint8_t family, protocol;
+    } rest = {port, family, protocol};
+
+    if (family == 4) {
+        memcpy(&tuple.low, address, 4);
+    } else {
+        memcpy(&tuple.low, address, 8);
+        memcpy(&tuple.high, address + 8, 8);
+    }
+    memcpy(&tuple.rest, &rest, 4);
+    return tuple;
+}
+
+/* The same protocol and port at the wildcard address. */
+static inline struct tuple tuple_wildcard(const struct tuple *tuple)
+{
+    return (struct tuple){0, 0, tuple->rest};
+}
+
+/* The address alone, which is how the table of the host's addresses is keyed. */
+static inline struct tuple tuple_address_only(const struct tuple *tuple)
+{
+    struct control_address address = tuple_to_address(tuple);
+
+    address.port = 0;
+    address.protocol = 0;
+    return tuple_from_address(&address);
+}
+
+static inline bool tuple_equal(const struct tuple *a, const struct tuple *b)
+{
+    return ((a->low ^ b->low) | (a->high ^ b->high) | (a->rest ^ b->rest)) == 0;
+}
+
+static inline bool tuple_is_wildcard(const struct tuple *tuple)
+{
+    return (tuple->low | tuple->high) == 0;
+}
+
+/* A 64 x 64 multiplication whose halves are folded together: each input bit reaches each output
+ * bit, and with an unknown key nobody can aim. */
+static inline uint64_t hash_fold(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline uint64_t hash_words(const struct hash_key *key, uint64_t a, uint64_t b, uint64_t c)
+{
+    return hash_fold(hash_fold(a ^ key->word[0], b ^ key->word[1]) ^ c ^ key->word[2],
+                     key->word[3]);
+}
+
+static inline uint64_t tuple_hash(const struct hash_key *key, const struct tuple *tuple)
+{
+    return hash_words(key, tuple->low, tuple->high, tuple->rest);
+}
+
+struct tuple_slot {
+    struct tuple tuple;
+    uint32_t number; /* the user's */
+    void *value;     /* NULL: the slot is empty */
+};
+
+struct tuple_table {
+    struct tuple_slot *slots;
+    uint32_t mask;
+    uint32_t used;
+    uint32_t limit; /* on `used` */
+    struct hash_key key;
+};
+
+/* `limit`: entries at most. 0 or -ENOMEM. */
+int tuple_table_init(struct tuple_table *table, const struct hash_key *key, uint32_t limit);
+void tuple_table_dispose(struct tuple_table *table);
+
+/* `value` is not NULL. 0, -EEXIST, -ENOSPC (the limit), -ENOMEM. Grows where needed: not for the
+ * data path. */
+int tuple_table_add(struct tuple_table *table, const struct tuple *tuple, void *value,
+                    uint32_t number);
+/* False: it was not there. */
+bool tuple_table_remove(struct tuple_table *table, const struct tuple *tuple);
+
+static inline const struct tuple_slot *
+tuple_table_find_hashed(const struct tuple_table *table, const struct tuple *tuple, uint64_t hash)
+{
+    uint32_t at = (uint32_t)hash & table->mask;
+
+    /* ends: the table is never more than half full */
+    for (;; at = (at + 1) & table->mask) {
+        const struct tuple_slot *slot = &table->slots[at];
+
+        if (!slot->value)
+            return NULL;
+        if (tuple_equal(&slot->tuple, tuple))
+            return slot;
+    }
+}
+
+static inline const struct tuple_slot *tuple_table_find(const struct tuple_table *table,
+                                                        const struct tuple *tuple)
+{
+    return tuple_table_find_hashed(table, tuple, tuple_hash(&table->key, tuple));
+}
+
+static inline void tuple_table_prefetch(const struct tuple_table *table, uint64_t hash)
+{
+    __builtin_prefetch(&table->slots[(uint32_t)hash & table->mask]);
+}
+
+#endif

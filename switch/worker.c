@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* worker.h: the loop, and how rings and descriptors join and leave it. */
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "core.h"
+#include "forward.h"
+#include "log.h"
+
+#define EVENTS_MAX       64
+#define POLL_INTERVAL_NS 50000ULL     /* how often a busy worker looks at its descriptors */
+#define HOUSEKEEPING_NS  100000000ULL /* and after what is due by time */
+#define SLEEP_MS         150          /* longest sleep: the heartbeat must move (mux_maps.h) */
+#define PENDING_SLEEP_MS 1            /* a NIC has not taken everything */
+
+static_assert(SLEEP_MS * 1000000ULL * 3 < MUX_HEARTBEAT_TIMEOUT_NS + 1,
+              "one late wake-up is harmless");
+
+static uint64_t tag_bits(struct event_tag tag)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &tag, sizeof(bits));
+    return bits;
+}
+
+int worker_watch(struct worker *worker, int fd, uint32_t events, struct event_tag tag)
+{
+    struct epoll_event event = {.events = events, .data.u64 = tag_bits(tag)};
+
+    return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+void worker_unwatch(struct worker *worker, int fd)
+{
+    epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+int worker_reserve_rings(struct worker *worker, uint32_t count)
+{
+    uint32_t wanted = worker->ring_count + count;
+    struct port_ring **active;
+
+    if (wanted <= worker->active_capacity)
+        return 0;
+    active = realloc(worker->active, 2 * wanted * sizeof(struct port_ring *));
+    if (!active)
+        return -ENOMEM;
+    worker->active = active;
+    worker->active_capacity = 2 * wanted;
+    return 0;
+}
+
+void worker_activate(struct worker *worker, struct port_ring *ring)
+{
+    if (ring->active)
+        return;
+    ring_consumer_wake(&ring->tx);
+    ring->active = true;
+    ring->idle_rounds = 0;
+    worker->active[worker->active_count++] = ring;
+}
+
+int worker_join(struct worker *worker, struct port_ring *ring)
+{
+    struct event_tag tag = {
+        .kind = EVENT_RING,
+        .ring = ring->index,
+        .index = (uint16_t)ring->port->slot,
+        .generation = ring->port->number,
+    };
+    int status = worker_watch(worker, ring->tx_fd, EPOLLIN | EPOLLET, tag);
+
+    if (status)
+        return status;
+    worker->ring_count++;
+    worker_activate(worker, ring);
+    return 0;
+}
+
+void worker_leave(struct worker *worker, struct port_ring *ring)
+{
+    /* Closing alone would not do: the application has the same open file. */
+    worker_unwatch(worker, ring->tx_fd);
+    for (uint32_t i = 0; ring->active && i < worker->active_count; i++) {
+        if (worker->active[i] == ring) {
+            worker->active[i] = worker->active[--worker->active_count];
+            ring->active = false;
+        }
+    }
+    for (struct port_ring **at = &worker->touched; *at; at = &(*at)->touched_next) {
+        if (*at == ring) {
+            *at = ring->touched_next;
+            break;
+        }
+    }
+    worker->ring_count--;
+}
+
+void worker_add_queue(struct worker *worker, struct nic_queue *queue)
+{
+    struct worker_queue *own = &worker->queues[worker->queue_count];
+    struct event_tag tag = {.kind = EVENT_NIC, .index = (uint16_t)worker->queue_count};
+    int fd = queue->ops->fd(queue);
+
+    own->queue = queue;
+    if (fd >= 0)
+        own->watched = worker_watch(worker, fd, EPOLLIN, tag) == 0;
+    worker->queue_count++;
+}
+
+/* A NIC's descriptor that only reports errors would wake us for ever. */
+static void on_nic(struct worker *worker, uint32_t index, uint32_t events)
+{
+    struct worker_queue *own = &worker->queues[index];
+
+    if (!(events & (EPOLLERR | EPOLLHUP)) || !own->watched)
+        return;
+    log_warning("%s: queue %u reports an error; the device may be gone", own->queue->nic->name,
+                own->queue->index);
+    worker_unwatch(worker, own->queue->ops->fd(own->queue));
+    own->watched = false;
+}
+
+static void on_ring(struct worker *worker, struct event_tag tag)
+{
+    struct port_table *ports = &worker->core->ports;
+    struct port *port = tag.index < ports->capacity ? ports->slots[tag.index] : NULL;
+
+    if (port && port->number == tag.generation && tag.ring < port->ring_count)
+        worker_activate(worker, &port->rings[tag.ring]);
+}
+
+static void handle(struct worker *worker, const struct epoll_event *event)
+{
+    struct event_tag tag;
+
+    memcpy(&tag, &event->data.u64, sizeof(tag));
+    switch ((enum event_kind)tag.kind) {
+    case EVENT_CHANNEL: core_hear_keeper(worker->core); break;
+    case EVENT_LISTENER: control_accept(worker->core); break;
+    case EVENT_CONNECTION:
+        control_serve(worker->core, tag.index, tag.generation, event->events);
+        break;
+    case EVENT_RING: on_ring(worker, tag); break;
+    case EVENT_NIC: on_nic(worker, tag.index, event->events); break;
+    }
+}
+
+static void poll_descriptors(struct worker *worker, int timeout_ms)
+{
+    struct epoll_event events[EVENTS_MAX];
+    int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, timeout_ms);
+
+    worker->now_ns = core_clock();
+    worker->polled_ns = worker->now_ns;
+    for (int i = 0; i < count; i++)
+        handle(worker, &events[i]);
+}
+
+static void housekeep(struct worker *worker)
+{
+    worker->housekept_ns = worker->now_ns;
+    forward_expire(worker);
+    if (worker->index == 0)
+        control_housekeep(worker->core);
+}
+
+bool worker_round(struct worker *worker)
+{
+    uint32_t work = 0;
+
+    for (uint32_t i = 0; i < worker->queue_count; i++)
+        work += forward_receive(worker, &worker->queues[i]);
+    work += forward_transmit(worker);
+    if (worker->broken) {
+        worker->broken = false;
+        control_reap(worker->core);
+    }
+    return work != 0;
+}
+
+/* Parks every ring and asks every NIC. False: somebody has work after all. */
+static bool prepare_sleep(struct worker *worker)
+{
+    uint32_t i = 0;
+
+    while (i < worker->active_count) {
+        struct port_ring *ring = worker->active[i];
+
+        /* one that a full NIC holds back stays in the round, which then goes on by time */
+        if (ring->tx.head != ring->tx.tail) {
+            i++;
+            continue;
+        }
+        if (!ring_consumer_sleep(&ring->tx))
+            return false;
+        ring->active = false;
+        worker->active[i] = worker->active[--worker->active_count];
+    }
+    for (i = 0; i < worker->queue_count; i++) {
+        if (!worker->queues[i].queue->ops->sleep(worker->queues[i].queue))
+            return false;
+    }
+    return true;
+}
+
+/* 0: do not sleep. */
+static int sleep_time(const struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->queue_count; i++) {
+        if (!worker->queues[i].watched && worker->queues[i].queue->nic->up)
+            return PENDING_SLEEP_MS; /* a driver that can only be polled */
+    }
+    return worker->tx_pending || worker->active_count ? PENDING_SLEEP_MS : SLEEP_MS;
+}
+
+static void step(struct worker *worker)
+{
+    uint64_t busy_poll_ns = worker->core->config.busy_poll_us * 1000ULL;
+    bool worked = worker_round(worker);
+
+    worker->now_ns = core_clock();
+    if (worker->index == 0)
+        __atomic_store_n(&worker->core->shared->heartbeat_ns, worker->now_ns, __ATOMIC_RELAXED);
+    if (worker->now_ns - worker->housekept_ns >= HOUSEKEEPING_NS)
+        housekeep(worker);
+    if (worked)
+        worker->worked_ns = worker->now_ns;
+    if (worked || worker->now_ns - worker->worked_ns < busy_poll_ns) {
+        if (worker->now_ns - worker->polled_ns >= POLL_INTERVAL_NS)
+            poll_descriptors(worker, 0);
+    } else {
+        poll_descriptors(worker, prepare_sleep(worker) ? sleep_time(worker) : 0);
+    }
+}
+
+void worker_run(struct worker *worker)
+{
+    worker->now_ns = core_clock();
+    worker->housekept_ns = worker->now_ns;
+    while (!worker->core->stop)
+        step(worker);
+}
+
+int worker_init(struct worker *worker, struct switch_core *core, uint32_t index)
+{
+    *worker = (struct worker){.core = core, .index = index, .epoll_fd = -1};
+    worker->now_ns = core_clock();
+    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (worker->epoll_fd < 0)
+        return -errno;
+    worker->scratch = calloc(2, WORKER_SCRATCH_SIZE);
+    if (!worker->scratch || next_hops_init(&worker->hops, &core->key, core->channel_fd) ||
+        parking_init(&worker->parking)) {
+        worker_dispose(worker);
+        return -ENOMEM;
+    }
+    worker->scratch_cut = worker->scratch + WORKER_SCRATCH_SIZE;
+    return 0;
+}
+
+void worker_dispose(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->queue_count; i++)
+        worker->queues[i].queue->ops->close(worker->queues[i].queue);
+    parking_dispose(&worker->parking);
+    next_hops_dispose(&worker->hops);
+    free(worker->scratch);
+    free(worker->active);
+    if (worker->epoll_fd >= 0)
+        close(worker->epoll_fd);
+    *worker = (struct worker){.epoll_fd = -1};
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A worker: one thread's share of the switch. It owns NIC queues and rings of ports, and shares
+ * neither, so the data path has no locks (design.md, D5). There is one worker today, and it also
+ * serves the control socket and the channel; nothing below knows that.
+ *
+ * The loop (worker.c):
+ *
+ *      ┌─► receive from each NIC queue ─► serve each active ring ─► flush NICs, publish rings ─┐
+ *      │                                                                                       │
+ *      │        now and then: descriptors (control, channel, wake-ups), housekeeping           │
+ *      │                                                                                       │
+ *      └── work was done, or busy_poll_us is not over ◄────────────────────────────────────────┤
+ *                                                                                              │
+ *          park every ring (consumer_sleeps), ask every NIC, epoll_wait ◄── nothing to do ─────┘
+ *
+ * A ring is active or parked. Active: looked at each round. Parked: its consumer_sleeps flag is up
+ * and its TX eventfd is in the epoll set, edge-triggered and never read; the scan does not see it,
+ * so idle ports cost nothing. A ring without packets for RING_IDLE_ROUNDS rounds is parked even
+ * while others are busy. */
+#ifndef MULTISTACK_SWITCH_WORKER_H
+#define MULTISTACK_SWITCH_WORKER_H
+
+#include "next_hop.h"
+#include "nic.h"
+#include "parking.h"
+#include "port.h"
+
+#define WORKER_QUEUES_MAX   256
+#define RING_IDLE_ROUNDS    64
+#define RING_BUDGET         64          /* packets, or segments of them, of one ring in a turn */
+#define WORKER_SCRATCH_SIZE (66 * 1024) /* the longest IP packet, with an Ethernet header */
+
+/* What an epoll event is about: kept in its 64 bits of data, and never a pointer, so that an event
+ * that was fetched before its object went away cannot reach it. */
+enum event_kind {
+    EVENT_CHANNEL,
+    EVENT_LISTENER,
+    EVENT_CONNECTION, /* index, generation */
+    EVENT_RING,       /* index: slot of the port; generation: its number; ring */
+    EVENT_NIC,        /* index: of the worker's queue */
+};
+
+struct event_tag {
+    uint8_t kind;
+    uint8_t ring;
+    uint16_t index;
+    uint32_t generation;
+};
+static_assert(sizeof(struct event_tag) == 8, "fits epoll_event.data");
+
+struct worker_queue {
+    struct nic_queue *queue;
+    uint32_t room; /* frames that it may still be given in this round */
+    bool watched;  /* its fd is in the epoll set */
+    struct drop_counters drops;
+};
+
+struct worker {
+    struct switch_core *core;
+    uint32_t index;
+    int epoll_fd;
+    uint64_t now_ns; /* CLOCK_MONOTONIC, once per round */
+    struct worker_queue queues[WORKER_QUEUES_MAX];
+    uint32_t queue_count;
+    struct port_ring **active;
+    uint32_t active_count, active_capacity;
+    uint32_t active_first; /* whose turn comes first */
+    uint32_t ring_count;   /* of all ports of this worker */
+    struct port_ring *touched;
+    bool broken;               /* some port was broken in this round */
+    bool tx_pending;           /* a NIC has not taken everything, or a ring waits for one */
+    uint64_t blocked_since_ns; /* a ring waits for room in a NIC since; 0: none does */
+    struct next_hops hops;
+    struct parking parking;
+    uint8_t *scratch; /* WORKER_SCRATCH_SIZE */
+    uint8_t *scratch_cut;
+    uint64_t polled_ns, worked_ns, housekept_ns;
+};
+
+int worker_init(struct worker *worker, struct switch_core *core, uint32_t index);
+void worker_dispose(struct worker *worker);
+
+/* Makes room for a port's rings; before they join. 0 or -ENOMEM. */
+int worker_reserve_rings(struct worker *worker, uint32_t count);
+/* Watches the ring's TX eventfd and begins with a look at it. 0 or a negative errno. */
+int worker_join(struct worker *worker, struct port_ring *ring);
+/* The worker forgets the ring entirely. */
+void worker_leave(struct worker *worker, struct port_ring *ring);
+
+void worker_add_queue(struct worker *worker, struct nic_queue *queue);
+int worker_watch(struct worker *worker, int fd, uint32_t events, struct event_tag tag);
+void worker_unwatch(struct worker *worker, int fd);
+
+/* A parked ring joins the round. */
+void worker_activate(struct worker *worker, struct port_ring *ring);
+
+/* One round: true when it found work. */
+bool worker_round(struct worker *worker);
+/* Until core->stop. */
+void worker_run(struct worker *worker);
+
+#endif
