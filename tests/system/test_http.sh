@@ -32,7 +32,7 @@ status_of() {
 
 # The status lines of all answers on one connection.
 statuses() {
-    by_hand "$1" "$2" | tr -d '\r' | grep -a '^HTTP/1.1 ' | cut -d ' ' -f 2 | paste -sd ' '
+    by_hand "$1" "$2" | grep -ao 'HTTP/1\.1 [0-9]*' | cut -d ' ' -f 2 | paste -sd ' '
 }
 
 for server in 80:UTCP 8000:kernel; do

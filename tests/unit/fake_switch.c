@@ -393,10 +393,12 @@ static bool put(struct fake_switch *fake, unsigned ring, const void *packet, uin
 {
     struct ring_record record = {.length = length, .flags = flags};
     uint8_t *place;
+    bool sane;
 
     if (ring >= fake->ring_count)
         return false;
-    assert(ring_producer_refresh(&fake->rx[ring]));
+    sane = ring_producer_refresh(&fake->rx[ring]);
+    assert(sane);
     place = ring_producer_reserve(&fake->rx[ring], length);
     if (!place)
         return false;
