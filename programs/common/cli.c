@@ -81,6 +81,10 @@ void cli_switch_error(const char *control, int error)
         break;
     case EPROTO: cli_hint("what answers there does not speak as a MultiStack switch does"); break;
     case ENOSPC: cli_hint("the switch has as many ports as it may; `multistack ports`"); break;
+    case ECONNRESET:
+    case EPIPE:
+        cli_hint("the switch closed the connection: it is being restarted, or has too many");
+        break;
     case ETIMEDOUT: cli_hint("the switch does not answer; is multistackd stopped?"); break;
     }
 }

@@ -29,6 +29,13 @@ static const struct meaning drop_reasons[] = {
     TX_DROP_REASONS(MEANING) RX_DROP_REASONS(MEANING)};
 static const struct meaning mux_verdicts[] = {MUX_VERDICTS(MEANING)};
 #undef MEANING
+static const struct meaning other_counters[] = {
+    {"rx_nic_dropped", "dropped by the NIC or the kernel before the switch saw them"},
+    {"next_hops_asked", "questions to the kernel about routes and neighbours"},
+#define MEANING(symbol, name, text) {"ports_detached_" name, text},
+    DETACH_REASONS(MEANING)
+#undef MEANING
+};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -50,6 +57,23 @@ static const char *mux_meaning(const char *name)
     const char *rest = strncmp(name, "mux_", 4) == 0 ? name + 4 : name;
 
     return meaning_of(mux_verdicts, COUNT(mux_verdicts), rest);
+}
+
+static const char *any_meaning(const char *name)
+{
+    const char *meaning = drop_meaning(name);
+
+    if (!meaning)
+        meaning = mux_meaning(name);
+    if (!meaning)
+        meaning = meaning_of(other_counters, COUNT(other_counters), name);
+    return meaning ? meaning : "";
+}
+
+static bool is_traffic(const char *name)
+{
+    return strcmp(name, "rx_packets") == 0 || strcmp(name, "rx_bytes") == 0 ||
+           strcmp(name, "tx_packets") == 0 || strcmp(name, "tx_bytes") == 0;
 }
 
 /* ── what was asked ── */
@@ -359,19 +383,14 @@ static void print_reasons(const struct snapshot *snapshot)
     while (next_row(&snapshot->counters, &at, &row)) {
         for (size_t i = 0; i < row.count; i++) {
             const struct control_counter_record *counter = &row.counters[i];
-            const char *meaning = drop_meaning(counter->name);
             char text[TABLE_CELL_SIZE], number[TEXT_SIZE], name[CONTROL_NAME_SIZE];
 
-            if (!meaning)
-                meaning = mux_meaning(counter->name);
-            if (counter->value == 0 || strcmp(counter->name, "rx_packets") == 0 ||
-                strcmp(counter->name, "rx_bytes") == 0 ||
-                strcmp(counter->name, "tx_packets") == 0 || strcmp(counter->name, "tx_bytes") == 0)
+            if (counter->value == 0 || is_traffic(counter->name))
                 continue;
             table_cell(&table, "%s", row_name(snapshot, &row, text));
             table_cell(&table, "%s", text_number(counter->value, number));
             table_cell(&table, "%s", text_name(counter->name, name));
-            table_cell(&table, "%s", meaning ? meaning : "");
+            table_cell(&table, "%s", any_meaning(counter->name));
             lines++;
         }
     }
