@@ -166,11 +166,15 @@ static struct raw_outcome connections_flood(struct raw_port *port)
     enum { MOST = 900 };
     static int fds[MOST];
     unsigned count = 0;
-    int error = 0;
+    int error = 0, patience = 2000;
 
     while (count < MOST) {
         int fd = control_client__connect(control);
 
+        if (fd == -EAGAIN && patience-- > 0) { /* its queue is full: let it work */
+            usleep(1000);
+            continue;
+        }
         if (fd < 0) {
             error = -fd;
             break;

@@ -2,12 +2,13 @@
 /* hostile_port MODE: an application that breaks one rule of the switch, and says what came of it in
  * one line, which tests read:
  *
- *   MODE outcome=alive|detached|closed|refused [reason=WORD] [errno=NAME] [more] switch=alive|dead
+ *   MODE outcome=alive|detached|closed|refused [reason=WORD] [errno=NAME] [COUNTER=N …] switch=alive|dead
  *
  *   outcome=alive      the connection still stands and the switch answers on it
  *   outcome=detached   the switch said that it cuts the port off, and why (DETACH_REASONS)
  *   outcome=closed     the connection was closed without a word
  *   outcome=refused    the request was answered with an error
+ *   tx_packets=3 …     what the switch has counted about the port, drop reasons among it
  *   switch=alive       a new connection is welcomed and answered
  *
  * Exit status 0: the switch is alive. 1: it is not, or the mode could not be set up. */
@@ -94,8 +95,11 @@ static int run(const struct mode *mode)
     static const char *const fates[] = {"alive", "detached", "closed", "refused"};
     struct raw_port port = mode->begin();
     struct raw_outcome outcome = mode->run(&port);
+    char counters[512] = "";
     bool lives;
 
+    if (port.memory && outcome.fate == RAW_ALIVE)
+        raw_counters(&port, counters, sizeof(counters));
     raw_close(&port);
     lives = raw_switch_lives(control);
     printf("%s outcome=%s", mode->name, fates[outcome.fate]);
@@ -103,7 +107,7 @@ static int run(const struct mode *mode)
         printf(" reason=%s", reason_name(outcome.reason));
     if (outcome.fate == RAW_REFUSED)
         printf(" errno=%s", strerrorname_np(outcome.error));
-    printf("%s switch=%s\n", more, lives ? "alive" : "dead");
+    printf("%s%s switch=%s\n", more, counters, lives ? "alive" : "dead");
     return lives ? CLI_OK : CLI_FAILURE;
 }
 

@@ -83,6 +83,7 @@ void raw_open(struct raw_port *port)
     await_answer(port, &message, CONTROL_PORT_OPENED, "open");
     if (message.fd_count != 3)
         raw_fail("open: descriptors", EPROTO);
+    port->number = message.port_opened.port;
     port->size = message.port_opened.region_size;
     port->rx_size = message.port_opened.rx_size;
     port->tx_size = message.port_opened.tx_size;
@@ -216,6 +217,48 @@ struct raw_outcome raw_ask(struct raw_port *port)
 
     raw_send(port, &query, sizeof(query), NULL, 0); /* if it fails, the reason is there to read */
     return watch(port, CONTROL_RECORDS);
+}
+
+/* Adds those of one page that are ours. */
+static void add_counters(const struct raw_port *port, const struct control_message *message,
+                         char *text, size_t size)
+{
+    const struct control_records *page = &message->records;
+
+    for (uint32_t i = 0;
+         i < page->count && page->record_size >= sizeof(struct control_counter_record); i++) {
+        struct control_counter_record counter;
+        size_t length = strlen(text);
+
+        memcpy(&counter, message->bytes + sizeof(*page) + (size_t)i * page->record_size,
+               sizeof(counter));
+        counter.name[sizeof(counter.name) - 1] = '\0';
+        if (counter.scope == CONTROL_SCOPE_PORT && counter.id == port->number && counter.value)
+            snprintf(text + length, size - length, " %s=%ju", counter.name,
+                     (uintmax_t)counter.value);
+    }
+}
+
+void raw_counters(struct raw_port *port, char *text, size_t size)
+{
+    struct control_query query = {
+        .header = {CONTROL_QUERY, sizeof(query), 0, 0},
+        .subject = CONTROL_SUBJECT_COUNTERS,
+    };
+    struct control_message message;
+
+    text[0] = '\0';
+    do {
+        query.header.request = ++port->request;
+        if (raw_send(port, &query, sizeof(query), NULL, 0) ||
+            await_message(port, &message, RAW_PATIENCE_MS))
+            return;
+        control_client__close_fds(&message);
+        if (message.header.type != CONTROL_RECORDS || message.header.error)
+            return;
+        add_counters(port, &message, text, size);
+        query.cursor = message.records.cursor;
+    } while (query.cursor);
 }
 
 bool raw_switch_lives(const char *control)

@@ -14,6 +14,7 @@
 struct raw_port {
     int fd;           /* control socket */
     uint32_t request; /* number of the request sent last */
+    uint32_t number;  /* of the port at the switch */
     uint8_t *memory;
     uint64_t size;
     uint32_t rx_size, tx_size;
@@ -63,6 +64,10 @@ struct raw_outcome raw_outcome(struct raw_port *port);
 /* Asks the switch something and waits for the answer; what it says about us before is the outcome.
  */
 struct raw_outcome raw_ask(struct raw_port *port);
+
+/* What the switch counts about the port that is not zero, as "name=value name=value"; empty when it
+ * has none or does not answer. */
+void raw_counters(struct raw_port *port, char *text, size_t size);
 
 /* Puts a record with any header and packet at the honest tail, and moves that by `advance` bytes
  * (0: by what the record takes). */
