@@ -61,6 +61,7 @@ int placeholder__open(int protocol, const struct sockaddr *address, socklen_t le
                       struct control_address *bound)
 {
     int type = protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
+    bool deaf = true;
     int fd, error = 0, yes = 1;
 
     if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
@@ -77,9 +78,15 @@ int placeholder__open(int protocol, const struct sockaddr *address, socklen_t le
         error = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
     if (!error)
         error = make_deaf(fd);
+    /* Newer kernels let only CAP_NET_ADMIN attach such a filter to TCP. The switch has a way of its
+     * own; until then the socket must not listen, it would accept connections. */
+    if (error == -EPERM) {
+        deaf = false;
+        error = 0;
+    }
     if (!error && bind(fd, address, length) < 0)
         error = -errno;
-    if (!error && protocol == IPPROTO_TCP && listen(fd, 0) < 0)
+    if (!error && deaf && protocol == IPPROTO_TCP && listen(fd, 0) < 0)
         error = -errno;
     if (!error)
         error = describe(fd, (uint8_t)protocol, bound);

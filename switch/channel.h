@@ -7,7 +7,8 @@
  * ask for few things.
  *
  *   keeper                    switch
- *   CHANNEL_CONFIG          →            + listening socket, mux_bindings, mux_shared
+ *   CHANNEL_CONFIG          →            + listening socket, mux_bindings, mux_shared, and a socket
+ *                                        filter that drops everything
  *   CHANNEL_NIC             →            once for each NIC: + mux_verdicts
  *   CHANNEL_QUEUE           →            once for each of its queues: + AF_XDP socket, UMEM memfd
  *   CHANNEL_ADDRESS         →            each address of the host, then as they come and go

@@ -39,7 +39,7 @@ static const struct {
     uint32_t size;
     uint32_t fds;
 } shapes[] = {
-    [CHANNEL_CONFIG] = {sizeof(struct channel_config), 3},
+    [CHANNEL_CONFIG] = {sizeof(struct channel_config), 4},
     [CHANNEL_NIC] = {sizeof(struct channel_nic), 1},
     [CHANNEL_QUEUE] = {sizeof(struct channel_queue), 2},
     [CHANNEL_ADDRESS] = {sizeof(struct channel_address), 0},
@@ -116,6 +116,7 @@ static int take_config(struct switch_core *core, const struct received *received
         return -errno;
     close(received->fds[2]);
     core->shared = shared;
+    core->silencer_fd = received->fds[3];
     return worker_watch(&core->workers[0], core->channel_fd, EPOLLIN, tag);
 }
 

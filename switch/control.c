@@ -230,7 +230,8 @@ static int bind_tuple(struct switch_core *core, struct connection *connection,
 
     if (wish->flags || wish->port_count != 1)
         return -EINVAL;
-    status = placeholder_verify(request->fds[0], &wish->address, core->config.netns_cookie);
+    status = placeholder_verify(request->fds[0], &wish->address, core->config.netns_cookie,
+                                core->silencer_fd);
     if (status)
         return status;
     if (!address_is_ours(core, &tuple))

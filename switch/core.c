@@ -42,6 +42,7 @@ int core_init(struct switch_core *core, int channel_fd, int listen_fd, int bindi
     core->channel_fd = channel_fd;
     core->control.listen_fd = core->control.spare_fd = -1;
     core->shared = &core->own_shared;
+    core->silencer_fd = -1;
     if (getrandom(&core->key, sizeof(core->key), 0) != sizeof(core->key))
         return -EIO;
     status = namespace_init(&core->names, &core->key, bindings_map_fd);
@@ -76,6 +77,8 @@ void core_dispose(struct switch_core *core)
         core->shared->heartbeat_ns = 0; /* the mux passes everything from now on */
         munmap(core->shared, sizeof(struct mux_shared));
     }
+    if (core->silencer_fd >= 0)
+        close(core->silencer_fd);
     if (core->names.mux_map_fd >= 0)
         close(core->names.mux_map_fd);
 }

@@ -20,6 +20,7 @@ struct switch_core {
     int channel_fd;
     struct mux_shared *shared; /* where the heartbeat goes; never NULL */
     struct mux_shared own_shared;
+    int silencer_fd; /* the socket filter that drops everything; -1: none */
     struct hash_key key;
     struct nic nics[SWITCH_NICS_MAX];
     uint32_t nic_count;

@@ -7,6 +7,7 @@
 
 #define ISOLATION_SYSCALLS(X)                                                                      \
     /* control socket, channel, AF_XDP kicks */                                                    \
+    X(listen) /* placeholders, once they are silent */                                             \
     X(accept4)                                                                                     \
     X(recvmsg)                                                                                     \
     X(recvfrom)                                                                                    \

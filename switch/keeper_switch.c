@@ -79,7 +79,8 @@ int keeper__send_patiently(struct keeper *keeper, const void *message, const int
 
 static int send_config(struct keeper *keeper)
 {
-    const int fds[] = {keeper->control.fd, keeper->maps.bindings, keeper->maps.shared_fd};
+    const int fds[] = {keeper->control.fd, keeper->maps.bindings, keeper->maps.shared_fd,
+                       keeper->maps.silencer};
     struct channel_config message = {
         .header = {.type = CHANNEL_CONFIG, .size = sizeof(message)},
         .netns_cookie = keeper->netns_cookie,
@@ -94,7 +95,7 @@ static int send_config(struct keeper *keeper)
         .ring_size_default = keeper->config->ring_size,
     };
 
-    return keeper__send_patiently(keeper, &message, fds, 3);
+    return keeper__send_patiently(keeper, &message, fds, 4);
 }
 
 static int hand_over(struct keeper *keeper)

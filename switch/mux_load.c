@@ -91,6 +91,23 @@ static void report_load_failure(const char *device, int error)
                   device, strerror(error), library_reason());
 }
 
+/* What keeps the host stack from answering on a placeholder: a filter that drops everything. Newer
+ * kernels let nobody without CAP_NET_ADMIN attach a classic one to a TCP socket, but whoever holds
+ * the descriptor of a loaded one may attach that; the switch does. */
+static int load_silencer(struct mux_maps *maps)
+{
+    const struct bpf_insn drop_all[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+
+    maps->silencer = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "multistack_mute", "GPL", drop_all,
+                                   sizeof(drop_all) / sizeof(drop_all[0]), NULL);
+    if (maps->silencer < 0)
+        log_error("cannot load the socket filter of the placeholders: %s", strerror(errno));
+    return maps->silencer < 0 ? -1 : 0;
+}
+
 /* The first program's maps become everybody's. */
 static int adopt_maps(struct mux_maps *maps, const struct mux_bpf *skeleton)
 {
@@ -101,6 +118,10 @@ static int adopt_maps(struct mux_maps *maps, const struct mux_bpf *skeleton)
     maps->shared_fd = fcntl(bpf_map__fd(skeleton->maps.mux_shared), F_DUPFD_CLOEXEC, 3);
     if (maps->bindings < 0 || maps->addresses < 0 || maps->shared_fd < 0) {
         log_error("the maps cannot be kept: %s", strerror(errno));
+        mux_close_maps(maps);
+        return -1;
+    }
+    if (load_silencer(maps)) {
         mux_close_maps(maps);
         return -1;
     }
@@ -458,5 +479,7 @@ void mux_close_maps(struct mux_maps *maps)
         close(maps->addresses);
     if (maps->shared_fd >= 0)
         close(maps->shared_fd);
+    if (maps->silencer >= 0)
+        close(maps->silencer);
     *maps = (struct mux_maps)MUX_MAPS_INIT;
 }

@@ -21,12 +21,13 @@
 /* What all NICs share. */
 struct mux_maps {
     int bindings, addresses, shared_fd; /* -1: not created yet */
-    struct mux_shared *shared;          /* the mapping of shared_fd */
+    int silencer; /* a socket filter that drops everything, for placeholders; -1: not loaded yet */
+    struct mux_shared *shared; /* the mapping of shared_fd */
 };
 
 #define MUX_MAPS_INIT                                                                              \
     {                                                                                              \
-        .bindings = -1, .addresses = -1, .shared_fd = -1                                           \
+        .bindings = -1, .addresses = -1, .shared_fd = -1, .silencer = -1                           \
     }
 
 struct mux_bpf;

@@ -10,6 +10,9 @@
 
 #include "wire.h"
 
+#ifndef SO_ATTACH_BPF
+#define SO_ATTACH_BPF 50
+#endif
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71 /* Linux 5.14 */
 #endif
@@ -85,29 +88,38 @@ static int check_netns(int fd, uint64_t wanted)
     return cookie == wanted ? 0 : -EXDEV;
 }
 
+/* A program that was attached by its descriptor cannot be read back (EACCES). It was locked by a
+ * switch before us, or by the application, which then has only its own port to answer on. */
 static bool filter_drops_all(int fd)
 {
     struct sock_filter code = {0};
     socklen_t instructions = 1; /* this option counts instructions, not bytes */
 
-    if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, &code, &instructions) || instructions != 1)
-        return false;
-    return code.code == (BPF_RET | BPF_K) && code.k == 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, &code, &instructions))
+        return errno == EACCES || errno == EPERM;
+    return instructions == 1 && code.code == (BPF_RET | BPF_K) && code.k == 0;
+}
+
+static int attach(int fd, int silencer_fd)
+{
+    struct sock_filter drop_all = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog program = {.len = 1, .filter = &drop_all};
+
+    if (silencer_fd >= 0)
+        return setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &silencer_fd, sizeof(silencer_fd));
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
 /* A filter that is locked cannot be replaced, by anyone; so either it drops everything, or ours goes
  * in before the lock. */
-static int silence(int fd)
+static int silence(int fd, int silencer_fd)
 {
-    struct sock_filter drop_all = BPF_STMT(BPF_RET | BPF_K, 0);
-    struct sock_fprog program = {.len = 1, .filter = &drop_all};
     int yes = 1;
 
     if (option(fd, SOL_SOCKET, SO_LOCK_FILTER, 0) != 1) {
-        if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) &&
-            errno != EPERM) /* somebody locked it just now */
+        if (attach(fd, silencer_fd))
             return -errno;
-        if (setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &yes, sizeof(yes)) && errno != EPERM)
+        if (setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &yes, sizeof(yes)))
             return -errno;
     }
     return filter_drops_all(fd) ? 0 : -EINVAL;
@@ -123,18 +135,22 @@ static bool listens(int fd, const struct control_address *address)
     return address->protocol != IP_PROTOCOL_TCP || option(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) == 1;
 }
 
-int placeholder_verify(int fd, const struct control_address *address, uint64_t netns_cookie)
+int placeholder_verify(int fd, const struct control_address *address, uint64_t netns_cookie,
+                       int silencer_fd)
 {
     int status = check_kind(fd, address);
 
     if (!status)
         status = check_netns(fd, netns_cookie);
-    if (!status && (!name_equals(fd, address) || is_connected(fd) || !listens(fd, address)))
+    if (!status && (!name_equals(fd, address) || is_connected(fd)))
         status = -EINVAL;
     if (!status && is_shared(fd))
         status = -EADDRINUSE;
     if (!status)
-        status = silence(fd);
+        status = silence(fd, silencer_fd);
+    /* not before it is silent: it would accept connections that nobody serves */
+    if (!status && !listens(fd, address) && listen(fd, 0))
+        status = -errno;
     return status;
 }
 

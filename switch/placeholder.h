@@ -13,16 +13,19 @@
 
 #include "control_protocol.h"
 
-/* Whether `fd` reserves `address`, in the network namespace that `netns_cookie` names, and stays
- * silent: locks a filter on it that drops everything where there is none. 0, or a negative errno:
+/* Whether `fd` reserves `address`, in the network namespace that `netns_cookie` names; and makes it
+ * silent where it is not: locks a filter on it that drops everything, and then has TCP listen.
+ * `silencer_fd` is such a filter as a loaded program, or -1; where there is none a classic one is
+ * tried, which newer kernels refuse on TCP sockets to all but CAP_NET_ADMIN. 0, or a negative errno:
  *   -ENOTSOCK, -EBADF          not a socket
  *   -EPROTONOSUPPORT           not TCP or UDP, or not over IPv4 or IPv6
- *   -EINVAL                    another protocol or address than was said, port 0, connected, IPv6
- *                              that takes IPv4 too, TCP that does not listen, or a filter that lets
- *                              something through
+ *   -EINVAL                    another protocol or address than was said, port 0, connected, or
+ *                              IPv6 that takes IPv4 too, or a filter that lets something through
+ *   -EPERM                     nobody here may silence it
  *   -EXDEV                     of another network namespace
  *   -EADDRINUSE                shared with others: SO_REUSEADDR or SO_REUSEPORT */
-int placeholder_verify(int fd, const struct control_address *address, uint64_t netns_cookie);
+int placeholder_verify(int fd, const struct control_address *address, uint64_t netns_cookie,
+                       int silencer_fd);
 
 /* Whether it still does. */
 bool placeholder_holds(int fd, const struct control_address *address);
