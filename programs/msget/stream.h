@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One TCP connection, with blocking calls, on UTCP or on the kernel's sockets: for programs that do
+ * one thing after another. Errors are negative errno values; -ETIMEDOUT when nothing has moved for
+ * `timeout_ms`. */
+#ifndef STREAM_H
+#define STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct stream;
+
+struct stream_options {
+    bool kernel;         /* else UTCP */
+    const char *control; /* of the switch; NULL: the default */
+    const char *name;    /* of the port */
+    int timeout_ms;
+};
+
+/* Opens the stack. When there is no switch, standard error says so. */
+int stream_open(struct stream **stream, const struct stream_options *options);
+
+/* Makes the one connection. stream_accept() calls `ready` when the listener stands. */
+int stream_connect(struct stream *stream, const struct sockaddr *address, socklen_t length);
+int stream_accept(struct stream *stream, const struct sockaddr *address, socklen_t length,
+                  void (*ready)(void));
+
+/* As read(2); blocks until there is something. */
+ptrdiff_t stream_read(struct stream *stream, void *to, size_t size);
+/* All of it, or an error. */
+int stream_write(struct stream *stream, const void *data, size_t size);
+/* The peer shall see the end of what was written. */
+int stream_finish(struct stream *stream);
+
+/* Ends the connection in order and waits until all is delivered (or the timeout), then frees. */
+void stream_close(struct stream *stream);
+
+#endif
