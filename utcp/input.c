@@ -268,7 +268,8 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
         conn->small_end = conn->snd_una;
     utcp__recovery_acked(conn, bytes, in_flight, rtt_us);
     conn->retries = 0;
-    conn->rtt.backoff = 0;
+    if (rtt_us) /* Karn: until something was measured, the longer timeout stands */
+        conn->rtt.backoff = 0;
     conn->soft_error = 0;
     utcp__timers_update(conn, true);
     if (conn->write_blocked && conn->send.copied <= send_room_event_at(conn) &&
@@ -413,6 +414,7 @@ static void store(struct utcp_conn *conn, struct utcp_segment *segment)
         utcp__want_output(conn);
         return;
     }
+    conn->duplicate_acks_due = 0; /* this batch has more to tell than that */
     if (holes)
         acknowledge_now(conn);
     else

@@ -110,6 +110,7 @@ void utcp__input_syn_sent(struct utcp_conn *conn, struct utcp_segment *segment)
         return;
     }
     take_syn(conn, segment);
+    conn->rcv_adv += min_u32(conn->receive_limit, UINT16_MAX); /* which our SYN told */
     if (!acknowledges) { /* both opened at once, RFC 9293 figure 7 */
         utcp__conn_set_state(conn, UTCP_SYN_RECEIVED);
         conn->syn_due = true;

@@ -142,7 +142,7 @@ void utcp__recovery_resend(struct utcp_conn *conn)
 void utcp__recovery_timed_out(struct utcp_conn *conn)
 {
     /* Only the first timeout says something new about the path (RFC 5681 section 3.1). */
-    if (conn->rtt.backoff == 0)
+    if (conn->retries <= 1)
         conn->cc.ops->timed_out(&conn->cc, conn->snd_max - conn->snd_una, conn->stack->now);
     conn->cc.cwnd = conn->mss;
     conn->recovery.recover = conn->snd_max;
