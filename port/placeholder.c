@@ -5,7 +5,11 @@
  * else for as long as they are open. Packets that reach one (while the switch is away) must be
  * swallowed, not answered: hence the filter that drops everything, in place before the bind so that
  * not one packet slips in, and locked; and for TCP a listener, because a socket that is only bound
- * makes the kernel answer RST. */
+ * makes the kernel answer RST.
+ *
+ * Newer kernels let only CAP_NET_ADMIN attach a classic filter to a TCP socket. Without it the
+ * switch attaches one, when it gets the placeholder, and then has it listen. Until then the socket
+ * is bound but must not listen: it would accept connections that nobody serves. */
 #include "port_internal.h"
 
 #include <errno.h>
@@ -19,17 +23,21 @@ static int set(int fd, int level, int option, const void *value, socklen_t size)
     return setsockopt(fd, level, option, value, size) < 0 ? -errno : 0;
 }
 
-static int make_deaf(int fd)
+/* Sets *deaf, or leaves it to the switch where this process may not. */
+static int make_deaf(int fd, bool *deaf)
 {
     struct sock_filter drop_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
     struct sock_fprog program = {.len = 1, .filter = drop_all};
     int error, yes = 1, nothing = 0;
 
-    error = set(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+    error = set(fd, SOL_SOCKET, SO_RCVBUF, &nothing, sizeof(nothing)); /* raised to the minimum */
+    if (!error)
+        error = set(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+    if (error == -EPERM)
+        return 0;
     if (!error)
         error = set(fd, SOL_SOCKET, SO_LOCK_FILTER, &yes, sizeof(yes));
-    if (!error) /* the kernel raises it to its minimum */
-        error = set(fd, SOL_SOCKET, SO_RCVBUF, &nothing, sizeof(nothing));
+    *deaf = !error;
     return error;
 }
 
@@ -61,7 +69,7 @@ int placeholder__open(int protocol, const struct sockaddr *address, socklen_t le
                       struct control_address *bound)
 {
     int type = protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
-    bool deaf = true;
+    bool deaf = false;
     int fd, error = 0, yes = 1;
 
     if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
@@ -77,13 +85,7 @@ int placeholder__open(int protocol, const struct sockaddr *address, socklen_t le
     if (address->sa_family == AF_INET6)
         error = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
     if (!error)
-        error = make_deaf(fd);
-    /* Newer kernels let only CAP_NET_ADMIN attach such a filter to TCP. The switch has a way of its
-     * own; until then the socket must not listen, it would accept connections. */
-    if (error == -EPERM) {
-        deaf = false;
-        error = 0;
-    }
+        error = make_deaf(fd, &deaf);
     if (!error && bind(fd, address, length) < 0)
         error = -errno;
     if (!error && deaf && protocol == IPPROTO_TCP && listen(fd, 0) < 0)
