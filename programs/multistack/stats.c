@@ -54,9 +54,7 @@ static const char *drop_meaning(const char *name)
 
 static const char *mux_meaning(const char *name)
 {
-    const char *rest = strncmp(name, "mux_", 4) == 0 ? name + 4 : name;
-
-    return meaning_of(mux_verdicts, COUNT(mux_verdicts), rest);
+    return meaning_of(mux_verdicts, COUNT(mux_verdicts), name);
 }
 
 static const char *any_meaning(const char *name)
@@ -89,6 +87,19 @@ static void snapshot_free(struct snapshot *snapshot)
     free(snapshot->nics.data);
     free(snapshot->ports.data);
     *snapshot = (struct snapshot){0};
+}
+
+/* The switch puts "mux_" before the verdicts, so that the flat list is clear; the words of reasons.h,
+ * of JSON and of the manual have no prefix. */
+static void name_as_documented(struct control_counter_record *counter)
+{
+    size_t size = sizeof(counter->name);
+
+    counter->name[size - 1] = '\0';
+    if (strncmp(counter->name, "mux_", 4) == 0 && mux_meaning(counter->name + 4)) {
+        memmove(counter->name, counter->name + 4, size - 4);
+        memset(counter->name + size - 4, 0, 4);
+    }
 }
 
 static int by_place(const void *left, const void *right)
@@ -124,7 +135,7 @@ static bool snapshot_take(const struct request *request, int fd, struct snapshot
     port = snapshot->ports.data;
     nic = snapshot->nics.data;
     for (size_t i = 0; i < snapshot->counters.count; i++)
-        counter[i].name[sizeof(counter[i].name) - 1] = '\0';
+        name_as_documented(&counter[i]);
     for (size_t i = 0; i < snapshot->ports.count; i++)
         port[i].name[sizeof(port[i].name) - 1] = '\0';
     for (size_t i = 0; i < snapshot->nics.count; i++)
