@@ -253,6 +253,7 @@ static bool handle_bind(struct switch_core *core, struct connection *connection,
         return false;
     }
     status = bind_tuple(core, connection, request, &bound.binding);
+    close_fds(request); /* before the answer: whoever is refused may bind anew at once */
     bound.header = answer_header(request, CONTROL_BOUND, sizeof(bound), status);
     return reply(core, connection, &bound, NULL, 0);
 }

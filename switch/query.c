@@ -180,7 +180,7 @@ static void put_verdicts(const struct counter_owner *owner, const struct nic *ni
             return;
         for (uint32_t cpu = 0; cpu < nic->verdict_cpus; cpu++)
             sum += values[cpu];
-        put_counter(owner, "mux_", mux_verdict_name((enum mux_verdict)verdict), sum);
+        put_counter(owner, "", mux_verdict_name((enum mux_verdict)verdict), sum);
     }
 }
 
