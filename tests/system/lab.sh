@@ -351,6 +351,8 @@ address() {
 build_wire() {
     link client eth0 wire c0
     link server nic0 wire s0
+    # Generic XDP leaves out what tc has redirected, and that is what this wire does to each packet.
+    : "${LAB_NIC:=nic0,xdp=native}"
     link wire d0 wire d1
     # The lane for held-back packets takes 1 ms for each, so that others overtake them.
     in_wire tc qdisc add dev d0 root tbf rate 12mbit burst 1600 limit 64kb
