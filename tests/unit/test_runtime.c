@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The runtime: a stack that talks to itself over a switch that gives every packet back
+ * (fake_switch.h), in a network namespace of its own, for it needs an address that is no loopback. */
+#include "fake_switch.h"
+#include "runtime.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ADDRESS   "10.99.0.1"
+#define TIME_WAIT 5000     /* µs */
+#define PATIENCE  10000000 /* µs until a test gives up */
+
+struct world {
+    struct fake_switch *fake;
+    struct ms_runtime *runtime;
+    struct ms_runtime_listener *listener;
+    struct utcp_conn *client, *server;
+    uint32_t client_events, server_events, listener_events;
+    unsigned batches;
+};
+
+static struct sockaddr_in address(uint16_t port)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+    inet_pton(AF_INET, ADDRESS, &in.sin_addr);
+    return in;
+}
+
+static void on_events(void *context, const struct utcp_event *events, unsigned count)
+{
+    struct world *world = context;
+
+    world->batches++;
+    for (unsigned i = 0; i < count; i++) {
+        if (events[i].listener)
+            world->listener_events |= events[i].events;
+        else if (events[i].conn == world->client)
+            world->client_events |= events[i].events;
+        else
+            world->server_events |= events[i].events;
+    }
+}
+
+static int open_runtime(struct world *world, const char *congestion, uint32_t tx_bytes)
+{
+    struct ms_runtime_options options = {.control_path = world->fake->path,
+                                         .name = "test",
+                                         .congestion = congestion,
+                                         .tx_bytes = tx_bytes,
+                                         .time_wait_us = TIME_WAIT,
+                                         .events = on_events,
+                                         .context = world};
+
+    return runtime_open(&world->runtime, &options);
+}
+
+static int set_up(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+
+    world->fake = fake_switch_new();
+    assert_int_equal(open_runtime(world, NULL, 0), 0);
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+
+    runtime_close(world->runtime);
+    fake_switch_free(world->fake);
+    free(world);
+    return 0;
+}
+
+/* Gives all packets back. A checksum that was left to the switch is then one that "may be partial". */
+static unsigned give_back(struct world *world)
+{
+    static uint8_t packet[65536];
+    struct ring_record record;
+    unsigned count = 0;
+    ssize_t length;
+
+    while ((length = fake_switch_take(world->fake, 0, packet, sizeof(packet), &record)) > 0) {
+        uint16_t flags = record.flags & MS_TX_CHECKSUM ? MS_RX_CHECKSUM_PARTIAL : 0;
+
+        /* When there is no room it is lost, as packets may be. */
+        fake_switch_put(world->fake, 0, packet, (uint32_t)length, flags);
+        count++;
+    }
+    return count;
+}
+
+/* A round of everybody: packets go round, and the runtime sleeps for a moment when it says so. */
+static void go_round(struct world *world)
+{
+    bool more = runtime_step(world->runtime);
+
+    if (give_back(world) == 0 && !more)
+        assert_int_equal(runtime_wait(world->runtime, runtime_now(world->runtime) + 1000), 0);
+}
+
+#define UNTIL(world, condition)                                                                    \
+    do {                                                                                           \
+        uint64_t limit = runtime_now((world)->runtime) + PATIENCE;                                 \
+        while (!(condition)) {                                                                     \
+            assert_true(runtime_now((world)->runtime) < limit);                                    \
+            go_round(world);                                                                       \
+        }                                                                                          \
+    } while (0)
+
+static void listen_somewhere(struct world *world, struct sockaddr_in *where)
+{
+    socklen_t length = sizeof(*where);
+
+    *where = address(0);
+    assert_int_equal(runtime_listen(world->runtime, (struct sockaddr *)where, sizeof(*where), 16,
+                                    world, &world->listener),
+                     0);
+    assert_int_equal(runtime_listener_address(world->listener, (struct sockaddr *)where, &length),
+                     0);
+    assert_int_not_equal(where->sin_port, 0);
+}
+
+/* Both ends of a connection. */
+static void connect_to_myself(struct world *world)
+{
+    struct sockaddr_in where;
+
+    listen_somewhere(world, &where);
+    assert_int_equal(runtime_connect(world->runtime, (struct sockaddr *)&where, sizeof(where),
+                                     world, &world->client),
+                     0);
+    UNTIL(world, world->client_events & UTCP_CONNECTED);
+    UNTIL(world, world->listener_events & UTCP_ACCEPTABLE);
+    world->server = utcp_accept(runtime_listener(world->listener), runtime_now(world->runtime));
+    assert_non_null(world->server);
+}
+
+static uint8_t byte_at(size_t position)
+{
+    return (uint8_t)((uint32_t)position * 2654435761u >> 13);
+}
+
+/* As much as the stack takes. */
+static void write_some(struct world *world, size_t *sent, size_t bytes)
+{
+    uint8_t data[8192];
+    ptrdiff_t did = 1;
+
+    while (did > 0 && *sent < bytes) {
+        for (size_t i = 0; i < sizeof(data); i++)
+            data[i] = byte_at(*sent + i);
+        did = utcp_write(world->client, runtime_now(world->runtime), data, sizeof(data));
+        if (did > 0)
+            *sent += (size_t)did;
+    }
+}
+
+static void read_some(struct world *world, size_t *received)
+{
+    uint8_t data[8192];
+    ptrdiff_t did;
+
+    while ((did = utcp_read(world->server, runtime_now(world->runtime), data, sizeof(data))) > 0) {
+        for (ptrdiff_t i = 0; i < did; i++)
+            assert_int_equal(data[i], byte_at(*received + (size_t)i));
+        *received += (size_t)did;
+    }
+    assert_int_equal(did, -EAGAIN);
+}
+
+/* Sends at least `bytes` from client to server, and compares. */
+static void transfer(struct world *world, size_t bytes)
+{
+    uint64_t limit = runtime_now(world->runtime) + PATIENCE;
+    size_t sent = 0, received = 0;
+
+    while (received < bytes || received < sent) {
+        assert_true(runtime_now(world->runtime) < limit);
+        write_some(world, &sent, bytes);
+        read_some(world, &received);
+        go_round(world);
+    }
+}
+
+static void says_what_is_wrong(void **state)
+{
+    struct world *world = *state;
+    struct ms_runtime *first = world->runtime;
+    struct sockaddr_in elsewhere = address(0);
+    struct sockaddr other = {.sa_family = AF_UNIX};
+    struct ms_runtime_options options = {.control_path = "/nonexistent", .events = on_events};
+
+    assert_int_equal(open_runtime(world, "no-such-control", 0), -ENOPROTOOPT);
+    world->runtime = first;
+    assert_int_equal(runtime_open(&first, &options), -ENOENT);
+    assert_int_equal(runtime_connect(world->runtime, &other, sizeof(other), NULL, &world->client),
+                     -EAFNOSUPPORT);
+    inet_pton(AF_INET, "10.99.0.2", &elsewhere.sin_addr);
+    assert_int_equal(runtime_listen(world->runtime, (struct sockaddr *)&elsewhere,
+                                    sizeof(elsewhere), 1, NULL, &world->listener),
+                     -EADDRNOTAVAIL);
+}
+
+static void refuses_a_port_that_is_taken(void **state)
+{
+    struct world *world = *state;
+    struct ms_runtime_listener *second;
+    struct sockaddr_in where;
+
+    listen_somewhere(world, &where);
+    assert_int_equal(
+        runtime_listen(world->runtime, (struct sockaddr *)&where, sizeof(where), 1, NULL, &second),
+        -EADDRINUSE);
+    runtime_listener_close(world->listener);
+    assert_int_equal(runtime_listen(world->runtime, (struct sockaddr *)&where, sizeof(where), 1,
+                                    NULL, &world->listener),
+                     0);
+}
+
+static void carries_data(void **state)
+{
+    struct world *world = *state;
+
+    connect_to_myself(world);
+    transfer(world, 3000000);
+}
+
+static void goes_on_when_the_ring_was_full(void **state)
+{
+    struct world *world = *state;
+    struct ms_ring_stats stats = {.size = sizeof(stats)};
+
+    runtime_close(world->runtime);
+    assert_int_equal(open_runtime(world, NULL, 65536), 0);
+    connect_to_myself(world);
+    transfer(world, 3000000);
+    ms_ring_stats(runtime_port(world->runtime), 0, &stats);
+    assert_true(stats.tx_full > 0);
+}
+
+static void survives_the_switch(void **state)
+{
+    struct world *world = *state;
+    struct ms_port_info info = {.size = sizeof(info)};
+
+    connect_to_myself(world);
+    transfer(world, 100000);
+    fake_switch_kill(world->fake);
+    do {
+        go_round(world);
+        ms_port_info(runtime_port(world->runtime), &info);
+    } while (info.connected);
+    assert_true(utcp_write(world->client, runtime_now(world->runtime), "x", 1) == 1);
+    fake_switch_start(world->fake);
+    /* what was written meanwhile arrives, and the connection goes on */
+    UNTIL(world, utcp_readable(world->server) == 1);
+    assert_int_equal(utcp_error(world->client), 0);
+}
+
+static void gives_the_port_of_a_connection_back_after_time_wait(void **state)
+{
+    struct world *world = *state;
+    struct utcp_stats stats = {.size = sizeof(stats)};
+    unsigned before;
+
+    connect_to_myself(world);
+    before = fake_switch_count(world->fake, &world->fake->unbinds);
+    utcp_close(world->client, runtime_now(world->runtime));
+    UNTIL(world, world->server_events & UTCP_FINISHED);
+    utcp_close(world->server, runtime_now(world->runtime));
+    do {
+        assert_int_equal(fake_switch_count(world->fake, &world->fake->unbinds), before);
+        go_round(world);
+        utcp_stats(runtime_stack(world->runtime), &stats);
+    } while (stats.time_wait == 0);
+    UNTIL(world, fake_switch_count(world->fake, &world->fake->unbinds) == before + 1);
+    utcp_stats(runtime_stack(world->runtime), &stats);
+    assert_int_equal(stats.connections, 0);
+}
+
+static void gives_the_port_back_when_nobody_answers(void **state)
+{
+    struct world *world = *state;
+    struct sockaddr_in where = address(9); /* no listener there: a RST */
+
+    assert_int_equal(runtime_connect(world->runtime, (struct sockaddr *)&where, sizeof(where),
+                                     world, &world->client),
+                     0);
+    UNTIL(world, world->client_events & UTCP_ERROR);
+    assert_int_equal(utcp_error(world->client), -ECONNREFUSED);
+    utcp_close(world->client, runtime_now(world->runtime));
+    UNTIL(world, fake_switch_count(world->fake, &world->fake->unbinds) == 1);
+}
+
+static void keeps_connections_when_a_listener_stops(void **state)
+{
+    struct world *world = *state;
+    struct utcp_conn *late;
+    struct sockaddr_in where;
+    socklen_t length = sizeof(where);
+
+    connect_to_myself(world);
+    runtime_listener_address(world->listener, (struct sockaddr *)&where, &length);
+    runtime_listener_stop(world->listener);
+    transfer(world, 100000);
+    assert_int_equal(
+        runtime_connect(world->runtime, (struct sockaddr *)&where, sizeof(where), world, &late), 0);
+    UNTIL(world, utcp_error(late) == -ECONNREFUSED);
+    utcp_close(late, runtime_now(world->runtime));
+}
+
+static void wakes_when_told(void **state)
+{
+    struct world *world = *state;
+
+    while (runtime_step(world->runtime))
+        ;
+    runtime_wake(world->runtime);
+    /* would not return otherwise */
+    assert_int_equal(runtime_wait(world->runtime, UINT64_MAX), 0);
+}
+
+static void wakes_when_time_is_up(void **state)
+{
+    struct world *world = *state;
+    uint64_t until;
+
+    runtime_step(world->runtime);
+    until = runtime_now(world->runtime) + 2000;
+    while (runtime_now(world->runtime) < until) {
+        assert_int_equal(runtime_wait(world->runtime, until), 0);
+        runtime_step(world->runtime);
+    }
+}
+
+static void turns_addresses_to_and_fro(void **state)
+{
+    struct sockaddr_storage back;
+    struct sockaddr_in in = address(80);
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(81)};
+    struct utcp_endpoint endpoint;
+
+    (void)state;
+    inet_pton(AF_INET6, "fd00::1", &in6.sin6_addr);
+    assert_true(runtime_endpoint((struct sockaddr *)&in, &endpoint));
+    assert_int_equal(endpoint.family, 4);
+    assert_int_equal(endpoint.port, 80);
+    assert_int_equal(runtime_sockaddr(&endpoint, &back), sizeof(in));
+    assert_memory_equal(&back, &in, sizeof(in));
+    assert_true(runtime_endpoint((struct sockaddr *)&in6, &endpoint));
+    assert_int_equal(runtime_sockaddr(&endpoint, &back), sizeof(in6));
+    assert_memory_equal(&back, &in6, sizeof(in6));
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(says_what_is_wrong),
+        TEST(refuses_a_port_that_is_taken),
+        TEST(carries_data),
+        TEST(goes_on_when_the_ring_was_full),
+        TEST(survives_the_switch),
+        TEST(gives_the_port_of_a_connection_back_after_time_wait),
+        TEST(gives_the_port_back_when_nobody_answers),
+        TEST(keeps_connections_when_a_listener_stops),
+        TEST(wakes_when_told),
+        TEST(wakes_when_time_is_up),
+        cmocka_unit_test(turns_addresses_to_and_fro),
+    };
+
+    if (unshare(CLONE_NEWNET) != 0 ||
+        system("ip link set lo up && ip address add " ADDRESS "/32 dev lo") != 0) {
+        printf("skip needs root, for a network namespace\n");
+        return 77;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
