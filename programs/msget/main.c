@@ -61,12 +61,12 @@ static const char *parse_url(const char *text, struct url *url)
     }
     memcpy(url->authority, authority, size);
     url->authority[size] = '\0';
-    strcpy(url->path, path ? path : "/");
+    snprintf(url->path, sizeof(url->path), "%s", path ? path : "/");
     colon = strrchr(url->authority, ':');
     if (colon && !strchr(colon, ']'))
-        strcpy(endpoint, url->authority);
+        snprintf(endpoint, sizeof(endpoint), "%s", url->authority);
     else
-        sprintf(endpoint, "%s:%d", url->authority, DEFAULT_PORT);
+        snprintf(endpoint, sizeof(endpoint), "%s:%d", url->authority, DEFAULT_PORT);
     return cli_endpoint(endpoint, &url->address, &url->length);
 }
 

@@ -166,7 +166,7 @@ static void add(struct file_cache *cache, struct file *file)
     cache->memory += file->data ? file->size : 0;
     file->cache = cache;
     file_hold(file);
-    while (cache->entries > ENTRIES_MAX || (cache->memory > MEMORY_MAX && cache->oldest != file))
+    while (cache->oldest != file && (cache->entries > ENTRIES_MAX || cache->memory > MEMORY_MAX))
         drop(cache, cache->oldest);
 }
 
@@ -205,8 +205,9 @@ static void describe(struct file *file, const struct stat *status)
     file->ctime = status->st_ctim;
     file->modified = status->st_mtime;
     size = snprintf(file->etag, sizeof(file->etag), "\"%jx-%jx\"",
-                    (intmax_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec,
-                    (intmax_t)status->st_size);
+                    (uintmax_t)status->st_mtim.tv_sec * 1000000000 +
+                        (uintmax_t)status->st_mtim.tv_nsec,
+                    (uintmax_t)status->st_size);
     assert(size > 0 && (size_t)size < sizeof(file->etag));
     file->etag_size = (uint8_t)size;
     http_date_format(file->modified, modified);

@@ -100,8 +100,8 @@ int http_target_path(const char *target, size_t target_size, char path[HTTP_PATH
 
 static bool is_plain(unsigned char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           memchr("/-._~", c, 5);
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '/' ||
+           c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 size_t http_path_encode(const char *path, size_t size, char *to, size_t room)

@@ -165,19 +165,16 @@ static void build_redirect(struct server *server, const struct http_request *req
     const char *target = data + request->target.at;
     const char *query = memchr(target, '?', request->target.size);
     size_t query_size = query ? (size_t)(target + request->target.size - query) : 0, length;
-    char field[2048];
+    char location[2048], field[2048];
+    int size;
 
-    memcpy(field, "Location: ", 10);
-    length = http_path_encode(path, path_size, field + 10, sizeof(field) - 14);
-    if (length == 0 || 10 + length + 1 + query_size + 3 > sizeof(field)) {
+    length = http_path_encode(path, path_size, location, sizeof(location));
+    size = snprintf(field, sizeof(field), "Location: %.*s/%.*s\r\n", (int)length, location,
+                    (int)query_size, query ? query : "");
+    if (length == 0 || size < 0 || (size_t)size >= sizeof(field)) {
         build_short(server, request, 414, NULL, keep_alive, response);
         return;
     }
-    length += 10;
-    field[length++] = '/';
-    if (query_size)
-        memcpy(field + length, query, query_size);
-    memcpy(field + length + query_size, "\r\n", 3);
     build_short(server, request, 301, field, keep_alive, response);
 }
 

@@ -167,8 +167,9 @@ static void run_later(struct server *server)
     struct connection *connection;
 
     /* Those who are put off again come behind all others. */
-    TAILQ_FOREACH(connection, &server->later, later_link)
-    connection->put_off = false;
+    for (connection = TAILQ_FIRST(&server->later); connection;
+         connection = TAILQ_NEXT(connection, later_link))
+        connection->put_off = false;
     TAILQ_CONCAT(&later, &server->later, later_link);
     while ((connection = TAILQ_FIRST(&later))) {
         TAILQ_REMOVE(&later, connection, later_link);

@@ -108,7 +108,7 @@ static struct transport *kernel_open(const struct transport_options *options,
             kernel_close(&kernel->base);
             return NULL;
         }
-        strcpy(kernel->congestion, options->congestion);
+        snprintf(kernel->congestion, sizeof(kernel->congestion), "%s", options->congestion);
     }
     return &kernel->base;
 }
