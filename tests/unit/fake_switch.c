@@ -242,6 +242,35 @@ static void on_unbind(struct fake_switch *fake, const struct control_unbind *unb
     send_message(fake, &unbound, sizeof(unbound), NULL, 0);
 }
 
+static void on_query(struct fake_switch *fake, const struct control_query *query)
+{
+    uint8_t bytes[CONTROL_MESSAGE_MAX] = {0};
+    struct control_records *page = (struct control_records *)bytes;
+    uint32_t subject = query->subject, from = (uint32_t)query->cursor, size, left;
+
+    assert(subject && subject <= CONTROL_SUBJECT_COUNTERS);
+    fake->queries++;
+    size = fake->answers[subject].size;
+    left = fake->answers[subject].count - from;
+    *page = (struct control_records){
+        .header = {.type = CONTROL_RECORDS, .request = query->header.request},
+        .subject = subject,
+        .record_size = size + fake->later_bytes,
+        .count = fake->page && left > fake->page ? fake->page : left,
+    };
+    page->cursor = page->count < left ? from + page->count : 0;
+    page->header.size = (uint32_t)sizeof(*page) + page->count * page->record_size;
+    assert(page->header.size <= sizeof(bytes));
+    for (uint32_t i = 0; i < page->count; i++) {
+        uint8_t *record = bytes + sizeof(*page) + (size_t)i * page->record_size;
+
+        memcpy(record, (const uint8_t *)fake->answers[subject].records + (size_t)(from + i) * size,
+               size);
+        memset(record + size, 0xa5, fake->later_bytes);
+    }
+    send_message(fake, bytes, page->header.size, NULL, 0);
+}
+
 static void on_readable(struct fake_switch *fake)
 {
     union {
@@ -250,6 +279,7 @@ static void on_readable(struct fake_switch *fake)
         struct control_port_open open;
         struct control_bind bind;
         struct control_unbind unbind;
+        struct control_query query;
         uint8_t bytes[CONTROL_MESSAGE_MAX];
     } message;
     union {
@@ -278,6 +308,7 @@ static void on_readable(struct fake_switch *fake)
     case CONTROL_HELLO: on_hello(fake, &message.hello); break;
     case CONTROL_PORT_OPEN: on_open(fake, &message.open); break;
     case CONTROL_BIND: on_bind(fake, &message.bind, fd); break;
+    case CONTROL_QUERY: on_query(fake, &message.query); break;
     case CONTROL_UNBIND: on_unbind(fake, &message.unbind); break;
     default: assert(!"a message that no client sends");
     }

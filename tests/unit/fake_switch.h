@@ -72,6 +72,15 @@ struct fake_switch {
     unsigned binding_count;
     uint32_t next_binding;
 
+    /* answers to queries */
+    struct {
+        const void *records;
+        uint32_t size, count;
+    } answers[CONTROL_SUBJECT_COUNTERS + 1];
+    uint32_t page;        /* records in one message; 0: as many as there are */
+    uint32_t later_bytes; /* that a later switch has put at the end of each record */
+    unsigned queries;
+
     /* the port */
     uint8_t *memory;
     uint64_t size;
