@@ -65,6 +65,29 @@ static int describe(int fd, uint8_t protocol, struct control_address *bound)
     return 0;
 }
 
+/* bind(2), and listen(2) when it may. Connections of an earlier program that stand in TIME-WAIT do
+ * not keep the port from a new one: servers say SO_REUSEADDR for that, and so does this, but only
+ * where it is needed, and only until the socket listens; from then on nobody else can have the port.
+ * For UDP the option would mean sharing. */
+static int bind_and_listen(int fd, const struct sockaddr *address, socklen_t length, int protocol,
+                           bool deaf)
+{
+    int error = bind(fd, address, length) < 0 ? -errno : 0;
+    int yes = 1, no = 0;
+
+    if (protocol != IPPROTO_TCP)
+        return error;
+    if (error == -EADDRINUSE) {
+        error = set(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+        if (!error && bind(fd, address, length) < 0)
+            error = -errno;
+        deaf = true; /* it has to listen now, and is silent as soon as the switch has it */
+    }
+    if (!error && deaf && listen(fd, 0) < 0)
+        error = -errno;
+    return error ? error : set(fd, SOL_SOCKET, SO_REUSEADDR, &no, sizeof(no));
+}
+
 int placeholder__open(int protocol, const struct sockaddr *address, socklen_t length,
                       struct control_address *bound)
 {
@@ -86,10 +109,8 @@ int placeholder__open(int protocol, const struct sockaddr *address, socklen_t le
         error = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
     if (!error)
         error = make_deaf(fd, &deaf);
-    if (!error && bind(fd, address, length) < 0)
-        error = -errno;
-    if (!error && deaf && protocol == IPPROTO_TCP && listen(fd, 0) < 0)
-        error = -errno;
+    if (!error)
+        error = bind_and_listen(fd, address, length, protocol, deaf);
     if (!error)
         error = describe(fd, (uint8_t)protocol, bound);
     if (error) {

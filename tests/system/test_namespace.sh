@@ -61,4 +61,17 @@ check_soon 'and free at once for a legacy program' \
     'in_server timeout 1 "$LAB_PYTHON" -c "import socket; s = socket.socket(); s.bind((\"0.0.0.0\", 80))"'
 serve again 80 "$lab_dir/www"
 check 'and for another stack' listens 80
+
+# What an earlier server's connections leave behind in the kernel keeps no stack from its port.
+start kernel server "${AS_STRANGER[@]}" mshttpd --root "$lab_dir/www" --listen 0.0.0.0:8083 \
+    --stack kernel
+check_soon 'a server on the kernel stack, on a port of its own' 'listens 8083'
+in_client curl -s -o /dev/null -H 'Connection: close' "http://$SERVER4:8083/"
+stop kernel
+check 'leaves a connection in TIME-WAIT' \
+    eval 'in_server ss -tanH state time-wait | grep -q ":8083 "'
+start heir server "${plain[@]}" 0.0.0.0:8083
+check_soon 'a stack takes its port over all the same' 'listens 8083'
+check 'and nobody gets it from the stack' \
+    refused 'Address already in use' "$LAB_PYTHON" -m http.server --bind 0.0.0.0 8083
 stop switch
