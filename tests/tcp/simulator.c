@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "checksum.h"
+#include "consistency.h"
 #include "simulator.h"
 #include "wire.h"
 
@@ -430,6 +431,7 @@ bool sim_run(struct sim *sim, uint64_t limit_us)
             struct utcp_sink sink = {sink_reserve, sink_commit, &sim->side[i]};
 
             sink_full[i] = !utcp_output(sim->side[i].stack, sim->now, &sink);
+            assert_consistent(sim->side[i].stack);
         }
         if (sim->side[0].app.closed && sim->side[1].app.closed && !sim->side[0].flying &&
             !sim->side[1].flying && utcp_deadline(sim->side[0].stack) == UINT64_MAX &&

@@ -2,6 +2,7 @@
 /* The script's harness: tcp_test.h. It builds and takes apart packets with code of its own. */
 #include "tcp_test.h"
 #include "checksum.h"
+#include "consistency.h"
 
 #define PEER_ISN 0xfffffff0 /* so that the peer's numbers wrap in every test */
 
@@ -229,7 +230,9 @@ static void flush(struct tcp_test *t)
 {
     struct utcp_sink sink = {sink_reserve, sink_commit, t};
 
+    assert_consistent(t->stack);
     utcp_output(t->stack, t->now, &sink);
+    assert_consistent(t->stack);
 }
 
 /* ── Time ──────────────────────────────────────────────────────────────────────────────────── */

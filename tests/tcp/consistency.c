@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What must hold between two calls into libutcp: consistency.h. */
+#include <assert.h>
+
+#include "consistency.h"
+#include "utcp_internal.h"
+
+static uint32_t list_length(const struct list *head)
+{
+    uint32_t length = 0;
+
+    for (const struct list *link = head->next; link != head; link = link->next) {
+        assert(link->next->previous == link);
+        length++;
+    }
+    return length;
+}
+
+static void assert_sequences(const struct utcp_conn *conn)
+{
+    uint32_t flight = conn->snd_max - conn->snd_una;
+    uint64_t buffered = conn->send.end - conn->send.una;
+
+    assert(seq_up_to(conn->snd_una, conn->snd_nxt));
+    assert(seq_up_to(conn->snd_nxt, conn->snd_max));
+    assert(seq_up_to(conn->small_end, conn->snd_max));
+    if (!utcp__synchronized(conn) || conn->state == UTCP_TIME_WAIT)
+        return;
+    assert(flight <= buffered + (conn->fin_queued && !conn->fin_acked));
+    assert(conn->snd_una == (uint32_t)(conn->iss + 1 + conn->send.una + conn->fin_acked));
+    assert(seq_up_to(utcp__rcv_nxt(conn), conn->rcv_adv + 1));
+    assert(conn->mss > 0 && conn->cc.cwnd >= conn->mss / 2 &&
+           conn->recovery.extra <= UINT32_MAX / 2);
+}
+
+static void assert_states(const struct utcp_conn *conn)
+{
+    bool closing = conn->state == UTCP_FIN_WAIT_1 || conn->state == UTCP_CLOSING ||
+                   conn->state == UTCP_LAST_ACK;
+    bool peer_done = conn->state == UTCP_CLOSE_WAIT || conn->state == UTCP_LAST_ACK ||
+                     conn->state == UTCP_CLOSING || conn->state == UTCP_TIME_WAIT;
+
+    assert(conn->in_table == (conn->state != UTCP_CLOSED));
+    assert(conn->owned || conn->in_table); /* nobody would free it */
+    if (conn->state != UTCP_CLOSED) {
+        assert(conn->peer_fin_taken == peer_done);
+        assert(!closing || (conn->fin_queued && !conn->fin_acked));
+    } else {
+        assert(conn->send.una == conn->send.end);
+        assert(conn->wheel_timer.tick == WHEEL_IDLE);
+    }
+    if (conn->listener)
+        assert(!conn->owned && !list_empty(&conn->owner_link));
+    if (conn->state == UTCP_TIME_WAIT || (conn->state == UTCP_FIN_WAIT_2 && utcp__orphan(conn)))
+        assert(utcp__timer_runs(conn, TIMER_LIFE));
+    if (conn->events && conn->owned)
+        assert(!list_empty(&conn->event_link));
+}
+
+/* A connection that waits for something from the peer has a timer, or is about to send. */
+static void assert_alive(const struct utcp_conn *conn)
+{
+    bool waits = conn->send.una != conn->send.end || (conn->fin_queued && !conn->fin_acked) ||
+                 conn->state == UTCP_SYN_SENT || conn->state == UTCP_SYN_RECEIVED;
+
+    if (conn->state == UTCP_CLOSED || conn->state == UTCP_TIME_WAIT || !waits || conn->cork)
+        return;
+    assert(utcp__timer_runs(conn, TIMER_RETRANSMIT) || !list_empty(&conn->output_link));
+}
+
+static uint64_t blocks_of(const struct utcp_conn *conn)
+{
+    uint64_t blocks = conn->receive.held;
+
+    for (const struct utcp_chunk *chunk = conn->send.first; chunk; chunk = chunk->next)
+        blocks += chunk->copied;
+    return blocks;
+}
+
+void assert_consistent(const struct utcp *stack)
+{
+    uint64_t blocks = 0, time_wait = 0;
+    uint32_t in_table = 0;
+
+    assert(list_empty(&stack->dead));
+    for (struct list *link = stack->all.next; link != &stack->all; link = link->next) {
+        const struct utcp_conn *conn = list_member(link, struct utcp_conn, all_link);
+
+        assert_states(conn);
+        assert_alive(conn);
+        assert_sequences(conn);
+        blocks += blocks_of(conn);
+        time_wait += conn->state == UTCP_TIME_WAIT;
+        in_table += conn->in_table;
+        if (conn->in_table)
+            assert(utcp__find(stack, &conn->local, &conn->remote) == conn);
+    }
+    for (struct list *link = stack->listeners.next; link != &stack->listeners; link = link->next) {
+        const struct utcp_listener *listener = list_member(link, struct utcp_listener, link);
+
+        assert(listener->pending ==
+               list_length(&listener->half_open) + list_length(&listener->ready));
+        assert(listener->pending <= listener->backlog);
+    }
+    assert(stack->pool.used == blocks * POOL_BLOCK_SIZE);
+    assert(stack->stats.time_wait == time_wait);
+    assert(stack->connections == in_table && in_table <= stack->connections_max);
+    list_length(&stack->output);
+}
