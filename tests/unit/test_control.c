@@ -1,0 +1,758 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The control socket, from the client's end: order, sizes, descriptors, placeholders, limits, and
+ * that nothing is left when a client goes. Placeholders are real sockets on 127.0.0.1. */
+#include "switch_bench.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+static uint64_t netns_cookie(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    uint64_t cookie = 0;
+    socklen_t size = sizeof(cookie);
+
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size), 0);
+    close(fd);
+    return cookie;
+}
+
+static int set_up(void **state)
+{
+    struct bench *bench = bench_open();
+    uint8_t loopback[16] = {127, 0, 0, 1};
+    struct tuple address = tuple_make(loopback, 4, 0, 0);
+
+    namespace_set_address(&bench->core->names, &address, true);
+    bench->core->config.netns_cookie = netns_cookie();
+    *state = bench;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    bench_close(*state);
+    return 0;
+}
+
+static uint32_t open_descriptors(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    uint32_t count = 0;
+
+    while (readdir(directory))
+        count++;
+    closedir(directory);
+    return count;
+}
+
+static int connect_client(struct bench *bench)
+{
+    int ends[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+    control_adopt(bench->core, ends[0]);
+    return ends[1];
+}
+
+/* Lets the switch take what its clients have sent. */
+static void serve(struct bench *bench)
+{
+    for (uint32_t i = 0; i < bench->core->control.capacity; i++) {
+        const struct connection *connection = &bench->core->control.connections[i];
+
+        if (connection->fd >= 0)
+            control_serve(bench->core, i, connection->generation, 0);
+    }
+}
+
+static void send_with_fds(int client, const void *message, size_t size, const int *fds,
+                          uint32_t count)
+{
+    struct iovec piece = {(void *)message, size};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(64 * sizeof(int))] = {0};
+    struct msghdr msg = {.msg_iov = &piece, .msg_iovlen = 1};
+
+    if (count) {
+        struct cmsghdr *cmsg;
+
+        msg.msg_control = control;
+        msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds, count * sizeof(int));
+    }
+    sendmsg(client, &msg, MSG_NOSIGNAL);
+}
+
+/* Receives one message; closes what came along. The size, or 0 at the end, or -1: nothing. */
+static ssize_t receive(int client, void *message, size_t size, uint32_t *fd_count)
+{
+    struct iovec piece = {message, size};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(64 * sizeof(int))];
+    struct msghdr msg = {.msg_iov = &piece,
+                         .msg_iovlen = 1,
+                         .msg_control = control,
+                         .msg_controllen = sizeof(control)};
+    ssize_t received = recvmsg(client, &msg, MSG_DONTWAIT);
+    struct cmsghdr *cmsg = received >= 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+    uint32_t count = 0;
+
+    if (cmsg) {
+        count = (uint32_t)((cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        for (uint32_t i = 0; i < count; i++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
+            close(fd);
+        }
+    }
+    if (fd_count)
+        *fd_count = count;
+    return received;
+}
+
+static bool is_closed(int client)
+{
+    uint8_t bytes[CONTROL_MESSAGE_MAX];
+    ssize_t size;
+
+    while ((size = receive(client, bytes, sizeof(bytes), NULL)) > 0) {
+    }
+    return size == 0 || (size < 0 && errno == ECONNRESET);
+}
+
+#define HEADER(kind, message)                                                                      \
+    {                                                                                              \
+        .type = (kind), .size = sizeof(message), .request = 7                                      \
+    }
+
+static int greeted_client(struct bench *bench)
+{
+    int client = connect_client(bench);
+    struct control_hello hello = {
+        .header = HEADER(CONTROL_HELLO, hello), .magic = CONTROL_MAGIC, .version = CONTROL_VERSION};
+    struct control_welcome welcome;
+
+    send_with_fds(client, &hello, sizeof(hello), NULL, 0);
+    serve(bench);
+    assert_int_equal(receive(client, &welcome, sizeof(welcome), NULL), sizeof(welcome));
+    assert_int_equal(welcome.header.type, CONTROL_WELCOME);
+    assert_int_equal(welcome.header.error, 0);
+    assert_int_equal(welcome.header.request, 7);
+    return client;
+}
+
+static struct control_port_opened open_port(struct bench *bench, int client, uint32_t rings,
+                                            uint32_t *fds)
+{
+    struct control_port_open request = {
+        .header = HEADER(CONTROL_PORT_OPEN, request), .name = "test", .ring_count = rings};
+    struct control_port_opened opened;
+
+    send_with_fds(client, &request, sizeof(request), NULL, 0);
+    serve(bench);
+    assert_int_equal(receive(client, &opened, sizeof(opened), fds), sizeof(opened));
+    assert_int_equal(opened.header.type, CONTROL_PORT_OPENED);
+    return opened;
+}
+
+static int client_with_port(struct bench *bench)
+{
+    int client = greeted_client(bench);
+
+    assert_int_equal(open_port(bench, client, 1, NULL).header.error, 0);
+    return client;
+}
+
+/* A UDP placeholder: whoever runs the tests may silence it. */
+static int placeholder(struct control_address *address)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(name);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&name, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &size), 0);
+    *address = (struct control_address){
+        .bytes = {127, 0, 0, 1}, .port = name.sin_port, .family = 4, .protocol = IP_PROTOCOL_UDP};
+    return fd;
+}
+
+static struct control_bound bind_address(struct bench *bench, int client, int fd,
+                                         const struct control_address *address)
+{
+    struct control_bind request = {
+        .header = HEADER(CONTROL_BIND, request), .address = *address, .port_count = 1};
+    struct control_bound bound = {0};
+
+    send_with_fds(client, &request, sizeof(request), &fd, 1);
+    serve(bench);
+    assert_int_equal(receive(client, &bound, sizeof(bound), NULL), sizeof(bound));
+    assert_int_equal(bound.header.type, CONTROL_BOUND);
+    return bound;
+}
+
+/* ---- the protocol */
+
+static void another_version_is_told_ours_and_closed(void **state)
+{
+    struct bench *bench = *state;
+    int client = connect_client(bench);
+    struct control_hello hello = {
+        .header = HEADER(CONTROL_HELLO, hello), .magic = CONTROL_MAGIC, .version = 99};
+    struct control_welcome welcome;
+
+    send_with_fds(client, &hello, sizeof(hello), NULL, 0);
+    serve(bench);
+    assert_int_equal(receive(client, &welcome, sizeof(welcome), NULL), sizeof(welcome));
+    assert_int_equal(welcome.header.error, EPROTONOSUPPORT);
+    assert_int_equal(welcome.version, CONTROL_VERSION);
+    assert_true(is_closed(client));
+    close(client);
+}
+
+static void what_does_not_fit_closes_the_connection(void **state)
+{
+    struct bench *bench = *state;
+    struct control_hello hello = {
+        .header = HEADER(CONTROL_HELLO, hello), .magic = CONTROL_MAGIC, .version = CONTROL_VERSION};
+    struct control_query query = {.header = HEADER(CONTROL_QUERY, query), .subject = 1};
+    struct control_bind bind = {.header = HEADER(CONTROL_BIND, bind)};
+    struct control_unbind unbind = {.header = HEADER(CONTROL_UNBIND, unbind)};
+    struct control_welcome welcome = {.header = HEADER(CONTROL_WELCOME, welcome)};
+    struct control_query unknown = {.header = {.type = 999, .size = sizeof(unknown)}};
+    struct control_query with_error = {
+        .header = {.type = CONTROL_QUERY, .size = sizeof(with_error), .error = 5}};
+    uint8_t noise[300] = {0xa5};
+    const struct {
+        bool greeted;
+        const void *message;
+        size_t size;
+        uint32_t fds;
+    } wrong[] = {
+        {false, &query, sizeof(query), 0},     /* before hello */
+        {false, &hello, sizeof(hello) - 1, 0}, /* short */
+        {false, &hello, sizeof(hello), 1},     /* with a descriptor */
+        {false, noise, sizeof(noise), 0},      /* longer than any request */
+        {false, noise, 3, 0},                  /* shorter than a header */
+        {true, &hello, sizeof(hello), 0},      /* twice */
+        {true, &welcome, sizeof(welcome), 0},  /* the switch's */
+        {true, &unknown, sizeof(unknown), 0},  /* no such message */
+        {true, &with_error, sizeof(with_error), 0},
+        {true, &query, sizeof(query), 40},  /* many descriptors */
+        {true, &bind, sizeof(bind), 0},     /* without a descriptor */
+        {true, &bind, sizeof(bind), 1},     /* without a port */
+        {true, &bind, sizeof(bind), 2},     /* with two */
+        {true, &unbind, sizeof(unbind), 0}, /* without a port */
+    };
+    uint32_t before = open_descriptors();
+    int fds[64];
+
+    for (int i = 0; i < 64; i++)
+        fds[i] = STDIN_FILENO;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        int client = wrong[i].greeted ? greeted_client(bench) : connect_client(bench);
+
+        send_with_fds(client, wrong[i].message, wrong[i].size, fds, wrong[i].fds);
+        serve(bench);
+        assert_true(is_closed(client));
+        close(client);
+        assert_int_equal(bench->core->control.count, 0);
+        assert_int_equal(open_descriptors(), before);
+    }
+}
+
+static void random_bytes_close_the_connection_and_leak_nothing(void **state)
+{
+    struct bench *bench = *state;
+    uint32_t random = 99, before = open_descriptors();
+
+    for (int i = 0; i < 3000; i++) {
+        int client = i % 2 ? greeted_client(bench) : connect_client(bench);
+        uint32_t words[64];
+        struct control_header *header = (struct control_header *)words;
+        size_t size;
+        int fd = STDIN_FILENO;
+
+        for (size_t w = 0; w < 64; w++)
+            words[w] = random = random * 1664525 + 1013904223;
+        size = (random >> 16) % sizeof(words) + 1;
+        header->type = (random >> 8) % 13;
+        header->size = (uint32_t)size;
+        header->error = 0;
+        send_with_fds(client, words, size, &fd, random >> 30 & 1);
+        serve(bench);
+        close(client);
+        serve(bench);
+    }
+    assert_int_equal(bench->core->control.count, 0);
+    assert_int_equal(bench->core->ports.count, 0);
+    assert_int_equal(open_descriptors(), before);
+}
+
+static void who_does_not_say_hello_is_closed_after_a_while(void **state)
+{
+    struct bench *bench = *state;
+    int client = connect_client(bench);
+
+    control_housekeep(bench->core);
+    assert_int_equal(bench->core->control.count, 1);
+    bench->worker->now_ns += CONTROL_HELLO_NS;
+    control_housekeep(bench->core);
+    assert_true(is_closed(client));
+    close(client);
+}
+
+static void who_does_not_read_is_cut_off(void **state)
+{
+    struct bench *bench = *state;
+    int client = greeted_client(bench);
+    struct control_query query = {.header = HEADER(CONTROL_QUERY, query),
+                                  .subject = CONTROL_SUBJECT_COUNTERS};
+
+    for (int i = 0; i < 5000 && bench->core->control.count; i++) {
+        send_with_fds(client, &query, sizeof(query), NULL, 0);
+        serve(bench);
+    }
+    assert_int_equal(bench->core->control.count, 0);
+    close(client);
+}
+
+/* ---- ports */
+
+static void a_port_comes_with_sealed_memory_and_two_descriptors_for_each_ring(void **state)
+{
+    struct bench *bench = *state;
+    int client = greeted_client(bench);
+    uint32_t fds;
+    struct control_port_opened opened = open_port(bench, client, 3, &fds);
+    const struct port *port = bench->core->ports.slots[0];
+    const struct port_region *region = (const struct port_region *)port->region;
+
+    assert_int_equal(opened.header.error, 0);
+    assert_int_equal(fds, 7);
+    assert_int_equal(opened.ring_count, 3);
+    assert_int_equal(opened.region_size, port_layout_region_size(3, RING_SIZE_MIN, RING_SIZE_MIN));
+    assert_int_equal(opened.mtu, BENCH_MTU);
+    assert_int_equal(region->magic, PORT_REGION_MAGIC);
+    assert_int_equal(fcntl(port->memory_fd, F_GET_SEALS),
+                     F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    assert_int_equal(ftruncate(port->memory_fd, 0), -1);
+    for (uint64_t i = sizeof(*region); i < port->region_size; i++) {
+        if (port->region[i])
+            fail_msg("byte %lu is not zero", (unsigned long)i);
+    }
+    close(client);
+    serve(bench);
+    assert_int_equal(bench->core->ports.count, 0);
+}
+
+static void wrong_wishes_are_refused_without_a_trace(void **state)
+{
+    struct bench *bench = *state;
+    static const struct control_port_open wishes[] = {
+        {.ring_count = 0},
+        {.ring_count = 17},
+        {.ring_count = UINT32_MAX},
+        {.ring_count = 1, .rx_size = 1000},
+        {.ring_count = 1, .rx_size = RING_SIZE_MIN + 64},
+        {.ring_count = 1, .tx_size = RING_SIZE_MAX * 2u},
+        {.ring_count = 1, .flags = 0x80},
+    };
+    int client = greeted_client(bench);
+    uint32_t before = open_descriptors();
+
+    for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++) {
+        struct control_port_open request = wishes[i];
+        struct control_port_opened opened;
+        uint32_t fds;
+
+        request.header = (struct control_header)HEADER(CONTROL_PORT_OPEN, request);
+        send_with_fds(client, &request, sizeof(request), NULL, 0);
+        serve(bench);
+        assert_int_equal(receive(client, &opened, sizeof(opened), &fds), sizeof(opened));
+        assert_int_equal(opened.header.error, EINVAL);
+        assert_int_equal(fds, 0);
+    }
+    /* too much memory in all */
+    {
+        struct control_port_open request = {.header = HEADER(CONTROL_PORT_OPEN, request),
+                                            .ring_count = 16,
+                                            .rx_size = RING_SIZE_MAX,
+                                            .tx_size = RING_SIZE_MAX};
+        struct control_port_opened opened;
+
+        send_with_fds(client, &request, sizeof(request), NULL, 0);
+        serve(bench);
+        assert_int_equal(receive(client, &opened, sizeof(opened), NULL), sizeof(opened));
+        assert_int_equal(opened.header.error, ENOSPC);
+    }
+    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(open_port(bench, client, 1, NULL).header.error, 0); /* and it may try again */
+    close(client);
+    serve(bench);
+}
+
+static void a_second_port_on_a_connection_closes_it(void **state)
+{
+    struct bench *bench = *state;
+    int client = client_with_port(bench);
+    struct control_port_open request = {.header = HEADER(CONTROL_PORT_OPEN, request),
+                                        .ring_count = 1};
+
+    send_with_fds(client, &request, sizeof(request), NULL, 0);
+    serve(bench);
+    assert_true(is_closed(client));
+    assert_int_equal(bench->core->ports.count, 0);
+    close(client);
+}
+
+static void a_user_may_open_so_many_ports(void **state)
+{
+    struct bench *bench = *state;
+    int clients[8];
+
+    bench->core->config.ports_per_uid_max = 7;
+    for (int i = 0; i < 8; i++) {
+        clients[i] = greeted_client(bench);
+        assert_int_equal(open_port(bench, clients[i], 1, NULL).header.error, i < 7 ? 0 : ENOSPC);
+    }
+    close(clients[0]);
+    serve(bench);
+    assert_int_equal(open_port(bench, clients[7], 1, NULL).header.error, 0);
+    for (int i = 1; i < 8; i++)
+        close(clients[i]);
+    serve(bench);
+    assert_int_equal(bench->core->ports.count, 0);
+    assert_int_equal(bench->core->ports.memory, 0);
+}
+
+/* ---- bindings */
+
+static void a_binding_is_in_force_until_it_is_undone(void **state)
+{
+    struct bench *bench = *state;
+    int client = client_with_port(bench);
+    struct control_address address;
+    int fd = placeholder(&address);
+    struct tuple tuple = tuple_from_address(&address);
+    const struct namespace_table *names = &bench->core->names;
+    struct control_bound bound = bind_address(bench, client, fd, &address);
+    struct control_unbind unbind = {.header = HEADER(CONTROL_UNBIND, unbind)};
+    struct control_unbound unbound;
+    int locked = 0;
+    socklen_t size = sizeof(locked);
+
+    assert_int_equal(bound.header.error, 0);
+    assert_ptr_equal(namespace_owner(names, &tuple, tuple_hash(&names->bindings.key, &tuple)),
+                     bench->core->ports.slots[0]);
+    getsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked, &size);
+    assert_int_equal(locked, 1); /* the switch has silenced it */
+    unbind.binding = bound.binding + 1;
+    send_with_fds(client, &unbind, sizeof(unbind), NULL, 0);
+    unbind.binding = bound.binding;
+    send_with_fds(client, &unbind, sizeof(unbind), NULL, 0);
+    send_with_fds(client, &unbind, sizeof(unbind), NULL, 0);
+    serve(bench);
+    assert_int_equal(receive(client, &unbound, sizeof(unbound), NULL), sizeof(unbound));
+    assert_int_equal(unbound.header.error, ENOENT);
+    assert_int_equal(receive(client, &unbound, sizeof(unbound), NULL), sizeof(unbound));
+    assert_int_equal(unbound.header.error, 0);
+    assert_int_equal(receive(client, &unbound, sizeof(unbound), NULL), sizeof(unbound));
+    assert_int_equal(unbound.header.error, ENOENT);
+    assert_null(namespace_owner(names, &tuple, tuple_hash(&names->bindings.key, &tuple)));
+    close(fd);
+    close(client);
+    serve(bench);
+}
+
+static void bindings_go_with_their_connection(void **state)
+{
+    struct bench *bench = *state;
+    uint32_t before = open_descriptors();
+    int client = client_with_port(bench);
+
+    for (int i = 0; i < 100; i++) {
+        struct control_address address;
+        int fd = placeholder(&address);
+
+        assert_int_equal(bind_address(bench, client, fd, &address).header.error, 0);
+        close(fd);
+    }
+    assert_int_equal(bench->core->names.bindings.used, 100);
+    close(client);
+    serve(bench);
+    assert_int_equal(bench->core->names.bindings.used, 0);
+    assert_int_equal(bench->core->ports.binding_count, 0);
+    assert_int_equal(open_descriptors(), before);
+}
+
+static void twice_the_same_is_in_use(void **state)
+{
+    struct bench *bench = *state;
+    int client = client_with_port(bench), other = client_with_port(bench);
+    struct control_address address;
+    int fd = placeholder(&address);
+
+    assert_int_equal(bind_address(bench, client, fd, &address).header.error, 0);
+    assert_int_equal(bind_address(bench, client, fd, &address).header.error, EADDRINUSE);
+    assert_int_equal(bind_address(bench, other, fd, &address).header.error, EADDRINUSE);
+    close(fd);
+    close(client);
+    close(other);
+    serve(bench);
+}
+
+static void a_socket_that_is_no_placeholder_is_refused(void **state)
+{
+    struct bench *bench = *state;
+    int client = client_with_port(bench);
+    struct control_address address, changed;
+    struct sockaddr_in peer = {
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sock_filter pass_all = BPF_STMT(BPF_RET | BPF_K, 0xffff);
+    struct sock_fprog program = {.len = 1, .filter = &pass_all};
+    int fd = placeholder(&address), yes = 1, no = 0;
+    int pipes[2];
+
+    assert_int_equal(pipe(pipes), 0);
+    assert_int_equal(bind_address(bench, client, pipes[0], &address).header.error, ENOTSOCK);
+    changed = address;
+    changed.port ^= 1;
+    assert_int_equal(bind_address(bench, client, fd, &changed).header.error, EINVAL);
+    changed = address;
+    changed.bytes[3] = 2;
+    assert_int_equal(bind_address(bench, client, fd, &changed).header.error, EINVAL);
+    changed = address;
+    changed.bytes[9] = 1; /* not the notation */
+    assert_int_equal(bind_address(bench, client, fd, &changed).header.error, EINVAL);
+    changed = address;
+    changed.protocol = IP_PROTOCOL_TCP;
+    assert_int_equal(bind_address(bench, client, fd, &changed).header.error, EINVAL);
+    changed.protocol = 132;
+    assert_int_equal(bind_address(bench, client, fd, &changed).header.error, EPROTONOSUPPORT);
+    changed = address;
+    changed.family = 6;
+    assert_int_equal(bind_address(bench, client, fd, &changed).header.error, EINVAL);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    assert_int_equal(bind_address(bench, client, fd, &address).header.error, EADDRINUSE);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &no, sizeof(no));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
+    assert_int_equal(bind_address(bench, client, fd, &address).header.error, EADDRINUSE);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &no, sizeof(no));
+    bench->core->config.netns_cookie++;
+    assert_int_equal(bind_address(bench, client, fd, &address).header.error, EXDEV);
+    bench->core->config.netns_cookie--;
+    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+    setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &yes, sizeof(yes));
+    assert_int_equal(bind_address(bench, client, fd, &address).header.error, EINVAL);
+    close(fd);
+    fd = placeholder(&address);
+    assert_int_equal(connect(fd, (struct sockaddr *)&peer, sizeof(peer)), 0);
+    assert_int_equal(bind_address(bench, client, fd, &address).header.error, EINVAL);
+    assert_int_equal(bench->core->names.bindings.used, 0);
+    close(fd);
+    close(pipes[0]);
+    close(pipes[1]);
+    close(client);
+    serve(bench);
+}
+
+static void an_address_that_is_not_the_hosts_is_not_available(void **state)
+{
+    struct bench *bench = *state;
+    int client = client_with_port(bench);
+    struct control_address address;
+    int fd = placeholder(&address);
+    struct tuple tuple = tuple_from_address(&address);
+
+    namespace_set_address(&bench->core->names, &tuple, false);
+    assert_int_equal(bind_address(bench, client, fd, &address).header.error, EADDRNOTAVAIL);
+    close(fd);
+    close(client);
+    serve(bench);
+}
+
+static void a_placeholder_that_lets_go_detaches_its_port(void **state)
+{
+    struct bench *bench = *state;
+    int client = client_with_port(bench), other = client_with_port(bench);
+    struct control_address address;
+    struct control_event event;
+    int fd = placeholder(&address), yes = 1;
+
+    assert_int_equal(bind_address(bench, client, fd, &address).header.error, 0);
+    control_housekeep(bench->core);
+    assert_int_equal(bench->core->ports.count, 2);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    control_housekeep(bench->core);
+    assert_int_equal(receive(client, &event, sizeof(event), NULL), sizeof(event));
+    assert_int_equal(event.header.type, CONTROL_EVENT);
+    assert_int_equal(event.kind, CONTROL_EVENT_DETACHED);
+    assert_int_equal(event.value, DETACH_PLACEHOLDER);
+    assert_true(is_closed(client));
+    assert_int_equal(bench->core->ports.count, 1);
+    assert_int_equal(bench->core->detached[DETACH_PLACEHOLDER], 1);
+    close(fd);
+    close(client);
+    close(other);
+    serve(bench);
+}
+
+static void a_broken_ring_is_told_and_closed(void **state)
+{
+    struct bench *bench = *state;
+    int client = client_with_port(bench);
+    struct control_event event;
+    struct port *port = bench->core->ports.slots[0];
+
+    port->rings[0].tx.control->tail = 7;
+    worker_round(bench->worker);
+    assert_int_equal(receive(client, &event, sizeof(event), NULL), sizeof(event));
+    assert_int_equal(event.value, DETACH_RING_INDEX);
+    assert_true(is_closed(client));
+    assert_int_equal(bench->core->ports.count, 0);
+    close(client);
+}
+
+static void a_change_of_the_mtu_is_told(void **state)
+{
+    struct bench *bench = *state;
+    int client = client_with_port(bench);
+    struct channel_link link = {
+        .header = {.type = CHANNEL_LINK, .size = sizeof(link)}, .mtu = 1400, .up = 1};
+    struct control_event event;
+
+    assert_int_equal(send(bench->keeper, &link, sizeof(link), 0), sizeof(link));
+    core_hear_keeper(bench->core);
+    assert_int_equal(receive(client, &event, sizeof(event), NULL), sizeof(event));
+    assert_int_equal(event.kind, CONTROL_EVENT_MTU);
+    assert_int_equal(event.value, 1400);
+    close(client);
+    serve(bench);
+}
+
+/* ---- queries */
+
+static uint32_t count_records(struct bench *bench, int client, uint32_t subject, uint32_t *pages)
+{
+    struct control_query query = {.header = HEADER(CONTROL_QUERY, query), .subject = subject};
+    uint32_t total = 0;
+
+    *pages = 0;
+    do {
+        static uint8_t page[CONTROL_MESSAGE_MAX];
+        const struct control_records *head = (const struct control_records *)page;
+        ssize_t size;
+
+        send_with_fds(client, &query, sizeof(query), NULL, 0);
+        serve(bench);
+        size = receive(client, page, sizeof(page), NULL);
+        assert_true(size >= (ssize_t)sizeof(*head));
+        assert_int_equal(head->header.error, 0);
+        assert_int_equal(head->header.size, size);
+        assert_int_equal(size, sizeof(*head) + (size_t)head->count * head->record_size);
+        total += head->count;
+        query.cursor = head->cursor;
+        assert_true(++*pages < 1000);
+    } while (query.cursor);
+    return total;
+}
+
+static void lists_come_whole_over_their_pages(void **state)
+{
+    struct bench *bench = *state;
+    int clients[20], asker = greeted_client(bench);
+    uint32_t pages;
+
+    bench->core->config.ports_max = 64;
+    for (int i = 0; i < 20; i++)
+        clients[i] = client_with_port(bench);
+    for (int i = 0; i < 500; i++) {
+        struct control_address address;
+        int fd = placeholder(&address);
+
+        assert_int_equal(bind_address(bench, clients[i % 20], fd, &address).header.error, 0);
+        close(fd);
+    }
+    assert_int_equal(count_records(bench, asker, CONTROL_SUBJECT_STATUS, &pages), 1);
+    assert_int_equal(count_records(bench, asker, CONTROL_SUBJECT_NICS, &pages), 1);
+    assert_int_equal(count_records(bench, asker, CONTROL_SUBJECT_PORTS, &pages), 20);
+    assert_int_equal(count_records(bench, asker, CONTROL_SUBJECT_BINDINGS, &pages), 500);
+    assert_true(pages > 1);
+    assert_int_equal(count_records(bench, asker, CONTROL_SUBJECT_COUNTERS, &pages),
+                     (5 + DROP_REASON_COUNT) + 20 * (4 + DROP_REASON_COUNT) + DETACH_REASON_COUNT);
+    assert_true(pages > 1);
+    for (int i = 0; i < 20; i++)
+        close(clients[i]);
+    close(asker);
+    serve(bench);
+}
+
+static void an_unknown_subject_and_an_odd_cursor_harm_nothing(void **state)
+{
+    struct bench *bench = *state;
+    int client = client_with_port(bench);
+    static uint8_t page[CONTROL_MESSAGE_MAX];
+    const struct control_records *head = (const struct control_records *)page;
+
+    for (uint32_t subject = 0; subject < 10; subject++) {
+        static const uint64_t cursors[] = {0, 1, 77, 65536, 1ULL << 32, UINT64_MAX};
+
+        for (size_t i = 0; i < sizeof(cursors) / sizeof(cursors[0]); i++) {
+            struct control_query query = {
+                .header = HEADER(CONTROL_QUERY, query), .subject = subject, .cursor = cursors[i]};
+
+            send_with_fds(client, &query, sizeof(query), NULL, 0);
+            serve(bench);
+            assert_true(receive(client, page, sizeof(page), NULL) >= (ssize_t)sizeof(*head));
+            assert_int_equal(head->header.error, subject >= 1 && subject <= 5 ? 0 : EINVAL);
+        }
+    }
+    close(client);
+    serve(bench);
+}
+
+int main(void)
+{
+#define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        BENCH_TEST(another_version_is_told_ours_and_closed),
+        BENCH_TEST(what_does_not_fit_closes_the_connection),
+        BENCH_TEST(random_bytes_close_the_connection_and_leak_nothing),
+        BENCH_TEST(who_does_not_say_hello_is_closed_after_a_while),
+        BENCH_TEST(who_does_not_read_is_cut_off),
+        BENCH_TEST(a_port_comes_with_sealed_memory_and_two_descriptors_for_each_ring),
+        BENCH_TEST(wrong_wishes_are_refused_without_a_trace),
+        BENCH_TEST(a_second_port_on_a_connection_closes_it),
+        BENCH_TEST(a_user_may_open_so_many_ports),
+        BENCH_TEST(a_binding_is_in_force_until_it_is_undone),
+        BENCH_TEST(bindings_go_with_their_connection),
+        BENCH_TEST(twice_the_same_is_in_use),
+        BENCH_TEST(a_socket_that_is_no_placeholder_is_refused),
+        BENCH_TEST(an_address_that_is_not_the_hosts_is_not_available),
+        BENCH_TEST(a_placeholder_that_lets_go_detaches_its_port),
+        BENCH_TEST(a_broken_ring_is_told_and_closed),
+        BENCH_TEST(a_change_of_the_mtu_is_told),
+        BENCH_TEST(lists_come_whole_over_their_pages),
+        BENCH_TEST(an_unknown_subject_and_an_odd_cursor_harm_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
