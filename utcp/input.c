@@ -257,8 +257,8 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
 {
     uint32_t in_flight = utcp__in_flight(conn), bytes = segment->ack - conn->snd_una;
     uint64_t left = conn->send.end - conn->send.una;
-    bool fin = conn->fin_queued && !conn->fin_acked && bytes > left;
-    uint64_t rtt_us = take_rtt(conn, segment);
+    bool fin = conn->fin_queued && !conn->fin_acked && bytes > left, keep_timer;
+    uint64_t rtt_us = take_rtt(conn, segment), deadline = conn->deadline[TIMER_RETRANSMIT];
 
     utcp__sendbuf_acknowledge(&conn->send, &conn->stack->pool, bytes - fin);
     conn->snd_una = segment->ack;
@@ -266,12 +266,14 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
         conn->snd_nxt = conn->snd_una;
     if (seq_before(conn->small_end, conn->snd_una))
         conn->small_end = conn->snd_una;
-    utcp__recovery_acked(conn, bytes, in_flight, rtt_us);
+    keep_timer = !utcp__recovery_acked(conn, bytes, in_flight, rtt_us);
     conn->retries = 0;
     if (rtt_us) /* Karn: until something was measured, the longer timeout stands */
         conn->rtt.backoff = 0;
     conn->soft_error = 0;
     utcp__timers_update(conn, true);
+    if (keep_timer && deadline != TIMER_IDLE && utcp__in_flight(conn) > 0)
+        utcp__timer_set(conn, TIMER_RETRANSMIT, deadline);
     if (conn->write_blocked && conn->send.copied <= send_room_event_at(conn) &&
         conn->send.references < UTCP_REFERENCES_MAX) {
         conn->write_blocked = false;
@@ -284,12 +286,16 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
         fin_acknowledged(conn);
 }
 
-/* RFC 5681 section 2: the definition of a duplicate. */
+/* RFC 5681 section 2, but for its last condition, that the window be the same: Linux lets its window
+ * grow with every segment that arrives, in order or not, and would never be seen to lose one. A
+ * window that doubles is what its reader's progress looks like, and no duplicate. */
 static bool is_duplicate(const struct utcp_conn *conn, const struct utcp_segment *segment)
 {
+    uint64_t window = (uint64_t)segment->window << conn->send_scale;
+
     return segment->ack == conn->snd_una && utcp__in_flight(conn) > 0 && segment->length == 0 &&
-           !(segment->flags & TCP_FIN) &&
-           (uint32_t)segment->window << conn->send_scale == conn->snd_wnd;
+           !(segment->flags & TCP_FIN) && conn->snd_wnd > 0 && window >= conn->snd_wnd &&
+           window < 2 * (uint64_t)conn->snd_wnd;
 }
 
 static void update_window(struct utcp_conn *conn, const struct utcp_segment *segment)

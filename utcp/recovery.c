@@ -49,16 +49,19 @@ static void leave(struct utcp_conn *conn)
         min_u32(conn->cc.ssthresh, (in_flight > conn->mss ? in_flight : conn->mss) + conn->mss);
 }
 
-/* What now is first is lost as well. */
-static void partial(struct utcp_conn *conn, uint32_t acked)
+/* What now is first is lost as well. When there are many holes, one a round trip takes too long: only
+ * the first partial acknowledgment starts the timer again (RFC 6582 section 4, "impatient"). */
+static bool partial(struct utcp_conn *conn, uint32_t acked)
 {
     struct utcp_recovery *recovery = &conn->recovery;
+    bool first = !recovery->partial_seen;
 
     recovery->extra -= min_u32(recovery->extra, acked);
     if (acked >= conn->mss)
         add_extra(conn, conn->mss);
     recovery->partial_seen = true;
     retransmit_first(conn);
+    return first;
 }
 
 /* Whether the sender had used the window, so that there is a reason to open it (RFC 7661). */
@@ -85,7 +88,7 @@ uint32_t utcp__recovery_window(const struct utcp_conn *conn)
     return conn->cc.cwnd + conn->recovery.extra;
 }
 
-void utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
+bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
                           uint64_t rtt_us)
 {
     struct utcp_recovery *recovery = &conn->recovery;
@@ -94,10 +97,9 @@ void utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fl
     recovery->retransmit_due = false;
     if (recovery->active) {
         if (seq_before(conn->snd_una, recovery->recover))
-            partial(conn, acked);
-        else
-            leave(conn);
-        return;
+            return partial(conn, acked);
+        leave(conn);
+        return true;
     }
     recovery->extra = 0;
     if (window_was_used(conn, in_flight)) {
@@ -105,6 +107,7 @@ void utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fl
 
         conn->cc.ops->acked(&conn->cc, &ack);
     }
+    return true;
 }
 
 void utcp__recovery_duplicate(struct utcp_conn *conn)

@@ -357,8 +357,9 @@ uint32_t utcp__ack_sequence(const struct utcp_conn *conn);
 /* ── recovery.c, rtt.c ─────────────────────────────────────────────────────────────────────── */
 
 void utcp__recovery_start(struct utcp_conn *conn);
-/* `acked` bytes from the old snd_una on were acknowledged; snd_una is new. */
-void utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
+/* `acked` bytes from the old snd_una on were acknowledged; snd_una is new. False: that is not worth
+ * starting the retransmission timer again for. */
+bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
                           uint64_t rtt_us);
 void utcp__recovery_duplicate(struct utcp_conn *conn);
 void utcp__recovery_timed_out(struct utcp_conn *conn);

@@ -224,6 +224,51 @@ TCP_TEST(what_is_no_duplicate_does_not_count_as_one)
     tcp_free(t);
 }
 
+TCP_TEST(duplicates_may_come_with_a_growing_window)
+{
+    struct tcp_test *t = tcp_established(4);
+
+    peer(t, .flags = ACK, .seq = 1, .ack = 1, .window = 20000);
+    tcp_write(t, 0, 5 * MSS);
+    for (uint32_t i = 0; i < 5; i++)
+        expect(t, .flags = ACK, .seq = 1 + MSS * i, .ack = 1, .length = MSS);
+    for (uint32_t i = 1; i <= 3; i++)
+        peer(t, .flags = ACK, .seq = 1, .ack = 1, .window = 20000 + 2 * MSS * i);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = MSS);
+    tcp_free(t);
+}
+
+TCP_TEST(a_reader_that_doubles_the_window_sends_no_duplicates)
+{
+    struct tcp_test *t = tcp_established(4);
+
+    peer(t, .flags = ACK, .seq = 1, .ack = 1, .window = 5000);
+    tcp_write(t, 0, 2 * MSS);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = MSS);
+    expect(t, .flags = ACK, .seq = 1 + MSS, .ack = 1, .length = MSS);
+    for (uint32_t i = 1; i <= 3; i++)
+        peer(t, .flags = ACK, .seq = 1, .ack = 1, .window = 5000 << i);
+    expect_nothing(t);
+    tcp_free(t);
+}
+
+TCP_TEST(only_the_first_partial_acknowledgment_starts_the_timer_again)
+{
+    struct tcp_test *t = in_flight(10);
+    uint64_t rto = tcp_info(t).rto_us;
+
+    duplicates(t, 1, 3);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = MSS);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + MSS);
+    expect(t, .flags = ACK, .seq = 1 + MSS, .ack = 1, .length = MSS);
+    silent_for(t, rto / 2);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 2 * MSS);
+    expect(t, .flags = ACK, .seq = 1 + 2 * MSS, .ack = 1, .length = MSS);
+    expect_after(t, rto - rto / 2, .flags = ACK, .seq = 1 + 2 * MSS, .ack = 1, .length = MSS);
+    assert_int_equal(tcp_info(t).timeouts, 1);
+    tcp_free(t);
+}
+
 TCP_TEST(spoofed_duplicates_open_the_window_no_further_than_the_flight)
 {
     struct tcp_test *t = in_flight(10);
@@ -348,6 +393,9 @@ int main(void)
         cmocka_unit_test(a_partial_acknowledgment_sends_the_next_hole),
         cmocka_unit_test(after_a_timeout_duplicates_of_old_data_start_no_recovery),
         cmocka_unit_test(what_is_no_duplicate_does_not_count_as_one),
+        cmocka_unit_test(duplicates_may_come_with_a_growing_window),
+        cmocka_unit_test(a_reader_that_doubles_the_window_sends_no_duplicates),
+        cmocka_unit_test(only_the_first_partial_acknowledgment_starts_the_timer_again),
         cmocka_unit_test(spoofed_duplicates_open_the_window_no_further_than_the_flight),
         cmocka_unit_test(a_measured_round_trip_sets_the_timeout),
         cmocka_unit_test(a_retransmitted_segment_is_not_measured),
