@@ -71,7 +71,8 @@ struct utcp_config {
 };
 
 #define UTCP_OFFLOAD_CHECKSUM 0x1 /* the sink fills in transport checksums */
-#define UTCP_OFFLOAD_SEGMENT  0x2 /* the sink cuts packets of up to 64 KB at segment_size */
+#define UTCP_OFFLOAD_SEGMENT  0x2 /* the sink cuts packets of up to 64 KB at segment_size, and */
+                                  /* fills in the checksums of those */
 
 #define UTCP_NO_TIMESTAMPS   0x1 /* neither offer nor accept the option */
 #define UTCP_NO_WINDOW_SCALE 0x2
@@ -132,7 +133,8 @@ struct utcp_offload {
 
 /* Where packets go. reserve() gives `length` bytes to write a packet into, or NULL when there is no
  * room: utcp_output() then stops, and goes on at the same place the next time. commit() sends the
- * packet reserved last, `length` bytes of it. */
+ * packet reserved last, `length` bytes of it. Where a large packet finds no room, one of a single
+ * segment is tried; so a sink needs room for one packet of the MTU to keep everything moving. */
 struct utcp_sink {
     uint8_t *(*reserve)(void *context, uint32_t length);
     void (*commit)(void *context, uint32_t length, const struct utcp_offload *offload);
@@ -213,15 +215,17 @@ UTCP_API void utcp_consume(struct utcp_conn *conn, uint64_t now, size_t size);
 /* Bytes ready to be read. */
 UTCP_API size_t utcp_readable(const struct utcp_conn *conn);
 
-/* Copies up to `size` bytes into the send buffer. Returns how many, or -EAGAIN when it is full
- * (UTCP_WRITABLE will follow), -EPIPE after utcp_shutdown(), -ENOTCONN, or utcp_error(). */
+/* Copies up to `size` bytes into the send buffer. What is written before the handshake is done waits
+ * for it. Returns how many, or -EAGAIN when the buffer is full or the stack's memory_max is reached
+ * (in both cases, and after a short count, UTCP_WRITABLE will follow), -EPIPE after utcp_shutdown(),
+ * -ENOTCONN when the connection has ended in order, -ENOMEM, or utcp_error(). */
 UTCP_API ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, size_t size);
 
 /* The same without a copy: `data` is read when it is sent and when it is retransmitted, and must
  * not change before release(owner) is called, which happens exactly once: when all has been
- * acknowledged, or the connection ends. All of it is taken, or nothing. It counts as one against a
- * limit of references, not against the send buffer. Errors as utcp_write(). release() must not call
- * into the stack. */
+ * acknowledged, or the connection ends. All of it is taken, or nothing; after an error release() is
+ * not called. It counts as one against a limit of 64 references, not against the send buffer. Errors
+ * as utcp_write(). release() may be NULL; it must not call into the stack. */
 UTCP_API int utcp_write_ref(struct utcp_conn *conn, uint64_t now, const void *data, size_t size,
                             void (*release)(void *owner), void *owner);
 
