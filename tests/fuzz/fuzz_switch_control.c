@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a client may say on the control socket.
+ *
+ * An input is a conversation: for each message the size of it, how many descriptors go along, and its
+ * bytes, of which the size in the header is made right unless the descriptor count says not to. When
+ * the client is gone nothing of it may be left. */
+#include "fuzz.h"
+
+#include "../unit/switch_bench.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FDS_MAX     3
+#define WRONG_SIZE  0x80 /* in the byte that says how many descriptors */
+#define MESSAGE_MAX 255
+
+/* size, descriptors; then type, size (made right), request, error */
+#define MESSAGE(size, fds, type) size fds type "\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"
+#define HELLO                    MESSAGE("\x20", "\0", "\1") "MSTK\1\0\0\0\0\0\0\0\0\0\0\0"
+#define NAME                     "fuzz\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+#define PORT_OPEN                MESSAGE("\x40", "\0", "\3") NAME "\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+#define BIND                                                                                       \
+    MESSAGE("\x2c", "\1", "\5")                                                                    \
+    "\x7f\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\x13\x88\4\x11\0\0\0\0\1\0\0\0"
+#define UNBIND         MESSAGE("\x18", "\0", "\7") "\0\0\1\0\0\0\0\0"
+#define QUERY(subject) MESSAGE("\x20", "\0", "\x09") subject "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+
+const struct fuzz_example fuzz_examples[] = {
+    FUZZ_TEXT(HELLO QUERY("\1") QUERY("\2") QUERY("\3") QUERY("\4") QUERY("\5")),
+    FUZZ_TEXT(HELLO PORT_OPEN BIND UNBIND QUERY("\3")),
+    FUZZ_TEXT(HELLO PORT_OPEN BIND BIND QUERY("\4") UNBIND UNBIND),
+    FUZZ_TEXT(HELLO HELLO),
+    FUZZ_TEXT(HELLO PORT_OPEN PORT_OPEN),
+    {NULL, 0},
+};
+
+static struct bench *bench;
+static int placeholder_fd;
+
+static void open_bench(void)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    bench = bench_open();
+    placeholder_fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert(bind(placeholder_fd, (struct sockaddr *)&name, sizeof(name)) == 0);
+}
+
+static void serve(void)
+{
+    for (uint32_t i = 0; i < bench->core->control.capacity; i++) {
+        const struct connection *connection = &bench->core->control.connections[i];
+
+        if (connection->fd >= 0)
+            control_serve(bench->core, i, connection->generation, 0);
+    }
+}
+
+static void say(int client, uint8_t *message, uint8_t size, uint8_t how)
+{
+    struct iovec piece = {message, size};
+    uint32_t count = (how & ~WRONG_SIZE) % (FDS_MAX + 1);
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int))] = {0};
+    struct msghdr msg = {.msg_iov = &piece, .msg_iovlen = 1};
+
+    if (!(how & WRONG_SIZE) && size >= 8)
+        memcpy(message + 4, (uint32_t[]){size}, 4);
+    if (count) {
+        struct cmsghdr *cmsg;
+        int fds[FDS_MAX] = {placeholder_fd, placeholder_fd, placeholder_fd};
+
+        msg.msg_control = control;
+        msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds, count * sizeof(int));
+    }
+    sendmsg(client, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void read_all(int client)
+{
+    static uint8_t bytes[CONTROL_MESSAGE_MAX];
+
+    while (recv(client, bytes, sizeof(bytes), MSG_DONTWAIT) > 0) {
+        /* descriptors that come along are closed by the kernel: there is no room for them */
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int ends[2];
+
+    if (!bench)
+        open_bench();
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends))
+        return 0;
+    control_adopt(bench->core, ends[0]);
+    while (size >= 2) {
+        uint8_t message[MESSAGE_MAX], length = data[0], how = data[1];
+
+        data += 2;
+        size -= 2;
+        if (length > size)
+            length = (uint8_t)size;
+        memcpy(message, data, length);
+        data += length;
+        size -= length;
+        say(ends[1], message, length, how);
+        serve();
+        read_all(ends[1]);
+    }
+    worker_round(bench->worker);
+    close(ends[1]);
+    serve();
+    assert(bench->core->control.count == 0);
+    assert(bench->core->ports.count == 0 && bench->core->ports.binding_count == 0);
+    assert(bench->core->names.bindings.used == 0 && bench->worker->ring_count == 0);
+    return 0;
+}
