@@ -18,6 +18,10 @@
 #define STEP_BATCHES   16    /* until runtime_step() gives the application's own timers a turn */
 #define DISPATCH_EVERY 10000 /* µs: looking at the control socket while there is no sleep */
 
+/* Room for what arrives while the application is busy or not scheduled. Windows are measured in
+ * megabytes, and what finds no room is lost. */
+#define RX_BYTES (2 * 1024 * 1024)
+
 /* What epoll tells of. */
 enum source { SOURCE_PORT, SOURCE_TIMER, SOURCE_WAKE };
 
@@ -219,7 +223,8 @@ static int open_port(struct ms_runtime *runtime, const struct ms_runtime_options
                                            .control_path = options->control_path,
                                            .name = options->name,
                                            .rings = 1,
-                                           .rx_bytes = options->rx_bytes,
+                                           .rx_bytes =
+                                               options->rx_bytes ? options->rx_bytes : RX_BYTES,
                                            .tx_bytes = options->tx_bytes,
                                            .flags = MS_PORT_MERGED_RX};
     int error = ms_port_open(&runtime->port, &port_options);

@@ -43,7 +43,7 @@ struct ms_runtime_options {
     /* The port, see struct ms_port_options; 0 or NULL: its defaults. */
     const char *control_path;
     const char *name;
-    uint32_t rx_bytes;
+    uint32_t rx_bytes; /* 0: 2 MiB */
     uint32_t tx_bytes;
     /* The stack, see struct utcp_config; 0 or NULL: its defaults. */
     const char *congestion;

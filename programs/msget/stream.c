@@ -87,6 +87,9 @@ static ptrdiff_t utcp_stream_read(struct stream *stream, void *to, size_t size)
         ptrdiff_t got = utcp_read(stream->conn, runtime_now(stream->runtime), to, size);
         int error;
 
+        /* What comes meanwhile is taken out of the ring, which is smaller than the window. */
+        if (got > 0)
+            runtime_step(stream->runtime);
         if (got != -EAGAIN)
             return got;
         error = await(stream, UTCP_READABLE | UTCP_FINISHED);

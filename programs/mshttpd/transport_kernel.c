@@ -83,6 +83,30 @@ static void kernel_close(struct transport *transport)
     free(kernel);
 }
 
+static int set_congestion(int fd, const char *name)
+{
+    return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
+}
+
+/* Asked before there is any address that the answer could be confused with. */
+static bool take_congestion(struct kernel *kernel, const char *name)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), error = 0;
+
+    if (fd < 0 || strlen(name) >= sizeof(kernel->congestion) || set_congestion(fd, name) != 0)
+        error = fd >= 0 && errno == EPERM ? EPERM : ENOENT;
+    if (fd >= 0)
+        close(fd);
+    if (error) {
+        cli_error("--cc %s: %s", name,
+                  error == EPERM ? strerror(error) : "no such congestion control");
+        cli_hint("`sysctl net.ipv4.tcp_allowed_congestion_control` names those that are allowed");
+        return false;
+    }
+    snprintf(kernel->congestion, sizeof(kernel->congestion), "%s", name);
+    return true;
+}
+
 static struct transport *kernel_open(const struct transport_options *options,
                                      const struct transport_handler *handler)
 {
@@ -102,13 +126,9 @@ static struct transport *kernel_open(const struct transport_options *options,
         kernel_close(&kernel->base);
         return NULL;
     }
-    if (options->congestion) {
-        if (strlen(options->congestion) >= sizeof(kernel->congestion)) {
-            cli_error("--cc %s: no such congestion control", options->congestion);
-            kernel_close(&kernel->base);
-            return NULL;
-        }
-        snprintf(kernel->congestion, sizeof(kernel->congestion), "%s", options->congestion);
+    if (options->congestion && !take_congestion(kernel, options->congestion)) {
+        kernel_close(&kernel->base);
+        return NULL;
     }
     return &kernel->base;
 }
@@ -124,14 +144,8 @@ static int prepare_listener(const struct kernel *kernel, int fd, int family)
     /* [::] means IPv6 alone, as with UTCP; 0.0.0.0 may be listened to beside it. */
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) != 0)
         return -errno;
-    if (*kernel->congestion && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kernel->congestion,
-                                          (socklen_t)strlen(kernel->congestion)) != 0) {
-        int error = errno;
-
-        cli_error("--cc %s: %s", kernel->congestion, strerror(error));
-        cli_hint("`sysctl net.ipv4.tcp_available_congestion_control` names those that there are");
-        return -error;
-    }
+    if (*kernel->congestion && set_congestion(fd, kernel->congestion) != 0)
+        return -errno;
     return 0;
 }
 
