@@ -17,6 +17,7 @@ struct stream {
     struct ms_runtime_listener *listener;
     struct utcp_conn *conn;
     uint32_t events; /* UTCP_* since they were looked at */
+    bool failed;     /* nothing is worth waiting for any more */
     /* kernel */
     int fd;
 };
@@ -127,7 +128,10 @@ static void utcp_stream_close(struct stream *stream)
     uint64_t until = runtime_now(stream->runtime) + (uint64_t)stream->options.timeout_ms * 1000;
     struct utcp_stats stats = {.size = sizeof(stats)};
 
-    if (stream->conn) {
+    if (stream->conn && stream->failed) {
+        utcp_abort(stream->conn, runtime_now(stream->runtime));
+        runtime_step(stream->runtime);
+    } else if (stream->conn) {
         utcp_close(stream->conn, runtime_now(stream->runtime));
         do {
             if (!runtime_step(stream->runtime) && runtime_wait(stream->runtime, until) != 0)
@@ -258,29 +262,38 @@ int stream_open(struct stream **opened, const struct stream_options *options)
     return 0;
 }
 
+/* Remembers that there was an error. */
+static ptrdiff_t result(struct stream *stream, ptrdiff_t value)
+{
+    stream->failed |= value < 0;
+    return value;
+}
+
 int stream_connect(struct stream *stream, const struct sockaddr *address, socklen_t length)
 {
-    return stream->options.kernel ? kernel_stream_connect(stream, address, length)
-                                  : utcp_stream_connect(stream, address, length);
+    return (int)result(stream, stream->options.kernel
+                                   ? kernel_stream_connect(stream, address, length)
+                                   : utcp_stream_connect(stream, address, length));
 }
 
 int stream_accept(struct stream *stream, const struct sockaddr *address, socklen_t length,
                   void (*ready)(void))
 {
-    return stream->options.kernel ? kernel_stream_accept(stream, address, length, ready)
-                                  : utcp_stream_accept(stream, address, length, ready);
+    return (int)result(stream, stream->options.kernel
+                                   ? kernel_stream_accept(stream, address, length, ready)
+                                   : utcp_stream_accept(stream, address, length, ready));
 }
 
 ptrdiff_t stream_read(struct stream *stream, void *to, size_t size)
 {
-    return stream->options.kernel ? kernel_stream_read(stream, to, size)
-                                  : utcp_stream_read(stream, to, size);
+    return result(stream, stream->options.kernel ? kernel_stream_read(stream, to, size)
+                                                 : utcp_stream_read(stream, to, size));
 }
 
 int stream_write(struct stream *stream, const void *data, size_t size)
 {
-    return stream->options.kernel ? kernel_stream_write(stream, data, size)
-                                  : utcp_stream_write(stream, data, size);
+    return (int)result(stream, stream->options.kernel ? kernel_stream_write(stream, data, size)
+                                                      : utcp_stream_write(stream, data, size));
 }
 
 int stream_finish(struct stream *stream)

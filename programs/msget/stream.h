@@ -34,7 +34,8 @@ int stream_write(struct stream *stream, const void *data, size_t size);
 /* The peer shall see the end of what was written. */
 int stream_finish(struct stream *stream);
 
-/* Ends the connection in order and waits until all is delivered (or the timeout), then frees. */
+/* Ends the connection in order and waits until all is delivered (or the timeout); after an error just
+ * ends it. Then frees. */
 void stream_close(struct stream *stream);
 
 #endif
