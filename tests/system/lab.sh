@@ -7,7 +7,7 @@
 #     far (--far)          client               wire (--wire)              server
 #   ┌──────────────┐   ┌───────────────┐   ┌─────────────────────┐   ┌──────────────────┐
 #   │ far0 ────────┼───┤ near0    eth0 ├───┤ c0  lossy.bpf.c  s0 ├───┤ nic0             │
-#   │ 10.77.1.2/24 │   │ 10.77.1.1/24  │   │    └─ d0 ══ d1 ─┘   │   │ multistackd,     │
+#   │ 10.77.1.2/24 │   │ 10.77.1.1/24  │   │   └── bridge ──┘    │   │ multistackd,     │
 #   │ fd77:1::2/64 │   │ fd77:1::1/64  │   │                     │   │ stacks, legacy   │
 #   │              │   │ 10.77.0.2/24  │   │ loses, doubles,     │   │ programs         │
 #   │              │   │ fd77::2/64    │   │ reorders, corrupts  │   │ 10.77.0.1/24     │
@@ -349,17 +349,19 @@ address() {
 }
 
 build_wire() {
-    # The kernel spares packets that a tc program has redirected the generic XDP of the next device
-    # (tried: the mux counts none of them). Native XDP on a veth sees them all.
-    : "${LAB_NIC:=nic0,xdp=native}"
+    local device
     link client eth0 wire c0
     link server nic0 wire s0
-    # Generic XDP leaves out what tc has redirected, and that is what this wire does to each packet.
-    : "${LAB_NIC:=nic0,xdp=native}"
-    link wire d0 wire d1
-    # The lane for held-back packets takes 1 ms for each, so that others overtake them.
-    in_wire tc qdisc add dev d0 root tbf rate 12mbit burst 1600 limit 64kb
-    in_wire tc qdisc add dev d1 root tbf rate 12mbit burst 1600 limit 64kb
+    in_wire ip link add bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0
+    in_wire ip link add late type ifb
+    in_wire ip link add again type ifb
+    in_wire ip link set c0 master bridge
+    in_wire ip link set s0 master bridge
+    for device in bridge late again; do
+        in_wire ip link set $device up || fail "the wire's $device"
+    done
+    # Packets that are held back leave at 1 per ms, so that others overtake them.
+    in_wire tc qdisc add dev late root tbf rate 12mbit burst 1600 limit 64kb
     # Whole frames with real checksums: a fault then hits one segment, and corruption can be seen.
     in_client ethtool -K eth0 tx off tso off gso off gro off >/dev/null
     in_server ethtool -K nic0 tx off tso off gso off gro off >/dev/null
@@ -381,7 +383,7 @@ build_far() {
 # what the wire does from now on, in both directions.
 lossy() {
     [ ! -e "$lab_dir/processes/lossy" ] || stop lossy
-    start lossy wire lossy "$@" s0 c0 d0 d1
+    start lossy wire lossy "$@" s0 c0 late again
     wait_for "grep -q ready '$(log_of lossy)' || ! running lossy" 10 && running lossy ||
         fail "the lossy wire: $(tail -n 3 "$(log_of lossy)")"
 }

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* The lab's bad wire: loses, doubles, reorders and corrupts packets.
  *
- * A tc program, because the test machines have no netem. It stands at the receiving side of each
- * device in the wire's namespace and forwards what arrives to another device:
+ * A tc program, because the test machines have no netem. It stands at the receiving side of both
+ * devices, c0 and s0, of a bridge in the wire's namespace. What it does not drop goes on to the
+ * bridge, but
  *
- *      c0 ───────────────► s0          most packets, and the same the other way
- *      c0 ──► d0 ══► d1 ──► s0         a packet that is to be reordered takes the detour: a rate
- *      s0 ──► d1 ══► d0 ──► c0         limit on d0 and d1 holds it back while others overtake it
+ *   c0 ──► late ──► c0 ──► bridge ──► s0     a packet that is to be reordered: a rate limit on
+ *                                            `late` holds it back while others overtake it
+ *   c0 ──► again ──► c0 ──► bridge ──► s0    the second copy of a packet
+ *
+ * and the same for s0. `late` and `again` are ifb(4) devices: what is sent to them is received once
+ * more by the device that it came from, and is not seen by this program again. It must be such a
+ * device: the kernel marks packets that a program redirects, across veths and namespaces, and generic
+ * XDP programs are not shown packets with the mark; ifb takes it off.
  *
  * Faults befall IP alone: ARP has no checksum, so that a corrupted one would make the lab useless
  * and not show anything. Each decision is drawn from a generator with a seed, so that one seed
@@ -67,23 +73,21 @@ int lossy(struct __sk_buff *skb)
     __u32 device = skb->ifindex;
     struct lossy_link *link = bpf_map_lookup_elem(&lossy_links, &device);
 
-    if (link == NULL)
-        return TC_ACT_SHOT;
-    __sync_fetch_and_add(&link->passed, 1);
-    if (link->detour == 0 ||
+    if (link == NULL ||
         (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6)))
-        return bpf_redirect(link->out, 0);
+        return TC_ACT_OK;
+    __sync_fetch_and_add(&link->packets, 1);
     if (happens(link, link->loss)) {
         __sync_fetch_and_add(&link->lost, 1);
         return TC_ACT_SHOT;
     }
-    if (happens(link, link->duplicate) && bpf_clone_redirect(skb, link->out, 0) == 0)
+    if (happens(link, link->duplicate) && bpf_clone_redirect(skb, link->again, 0) == 0)
         __sync_fetch_and_add(&link->duplicated, 1);
     if (happens(link, link->corrupt))
         corrupt(skb, link);
     if (happens(link, link->reorder)) {
         __sync_fetch_and_add(&link->reordered, 1);
-        return bpf_redirect(link->detour, 0);
+        return bpf_redirect(link->late, 0);
     }
-    return bpf_redirect(link->out, 0);
+    return TC_ACT_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* lossy [--loss PERCENT] [--duplicate PERCENT] [--reorder PERCENT] [--corrupt PERCENT] [--seed N]
- *       SERVER_SIDE CLIENT_SIDE LANE_A LANE_B
+ *       SERVER_SIDE CLIENT_SIDE LATE AGAIN
  *
  * Makes a bad wire of four devices in this network namespace (lossy.bpf.c says how), prints
  * "ready", and when it is ended prints what it did to how many packets, as JSON. */
@@ -17,7 +17,7 @@
 #include "lossy.h"
 #include "lossy.skel.h"
 
-enum { SERVER_SIDE, CLIENT_SIDE, LANE_A, LANE_B, DEVICES };
+enum { SERVER_SIDE, CLIENT_SIDE, LATE, AGAIN, DEVICES };
 
 static void die(const char *what, int error)
 {
@@ -61,9 +61,9 @@ static void report(int map, const char *name, __u32 ifindex)
 
     if (bpf_map_lookup_elem(map, &ifindex, &link) != 0)
         die("reading the counters", errno);
-    printf("{\"device\": \"%s\", \"passed\": %llu, \"lost\": %llu, \"duplicated\": %llu, "
+    printf("{\"device\": \"%s\", \"packets\": %llu, \"lost\": %llu, \"duplicated\": %llu, "
            "\"reordered\": %llu, \"corrupted\": %llu}\n",
-           name, link.passed, link.lost, link.duplicated, link.reordered, link.corrupted);
+           name, link.packets, link.lost, link.duplicated, link.reordered, link.corrupted);
 }
 
 static struct lossy_link parse(int argc, char **argv)
@@ -87,7 +87,7 @@ static struct lossy_link parse(int argc, char **argv)
         }
     }
     if (argc - optind != DEVICES) {
-        fprintf(stderr, "usage: lossy [faults] SERVER_SIDE CLIENT_SIDE LANE_A LANE_B\n");
+        fprintf(stderr, "usage: lossy [faults] SERVER_SIDE CLIENT_SIDE LATE AGAIN\n");
         exit(2);
     }
     return faults;
@@ -97,7 +97,6 @@ int main(int argc, char **argv)
 {
     struct lossy_link faults = parse(argc, argv);
     __u32 devices[DEVICES];
-    struct lossy_link links[DEVICES];
     struct lossy_bpf *skeleton;
     sigset_t ends;
     int map, ended;
@@ -111,22 +110,17 @@ int main(int argc, char **argv)
         devices[at] = if_nametoindex(argv[optind + at]);
         if (devices[at] == 0)
             die(argv[optind + at], errno);
-        links[at] = faults;
-        links[at].random += (__u64)at << 32;
     }
-    links[CLIENT_SIDE].out = devices[SERVER_SIDE];
-    links[CLIENT_SIDE].detour = devices[LANE_A];
-    links[SERVER_SIDE].out = devices[CLIENT_SIDE];
-    links[SERVER_SIDE].detour = devices[LANE_B];
-    links[LANE_B] = (struct lossy_link){.out = devices[SERVER_SIDE]};
-    links[LANE_A] = (struct lossy_link){.out = devices[CLIENT_SIDE]};
+    faults.late = devices[LATE];
+    faults.again = devices[AGAIN];
 
     skeleton = lossy_bpf__open_and_load();
     if (skeleton == NULL)
         die("loading", errno);
     map = bpf_map__fd(skeleton->maps.lossy_links);
-    for (int at = 0; at < DEVICES; at++) {
-        if (bpf_map_update_elem(map, &devices[at], &links[at], BPF_ANY) != 0)
+    for (int at = SERVER_SIDE; at <= CLIENT_SIDE; at++) {
+        faults.random += (__u64)at << 32; /* another sequence for each */
+        if (bpf_map_update_elem(map, &devices[at], &faults, BPF_ANY) != 0)
             die("map", errno);
         attach((int)devices[at], skeleton->progs.lossy);
     }

@@ -8,16 +8,16 @@
 #define LOSSY_SCALE     10000 /* probabilities are in 1/10000 */
 #define LOSSY_LINKS_MAX 8
 
-/* A device of the wire: what arrives at it goes out at `out`, but for what is done to it. */
+/* A device of the wire: what befalls the packets that it receives. */
 struct lossy_link {
-    __u32 out;    /* ifindex */
-    __u32 detour; /* ifindex of the slow lane; 0: there are no faults on this device */
+    __u32 late;  /* ifindex of the ifb(4) device for packets that are to be reordered */
+    __u32 again; /* and of the one for second copies */
     __u32 loss;
     __u32 duplicate;
     __u32 reorder;
     __u32 corrupt;
-    __u64 random; /* state of the generator; the seed at first */
-    __u64 passed; /* counters, packets; each fault is counted besides */
+    __u64 random;  /* state of the generator; the seed at first */
+    __u64 packets; /* received; of these: */
     __u64 lost;
     __u64 duplicated;
     __u64 reordered;
