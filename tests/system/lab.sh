@@ -195,10 +195,15 @@ pid_of() {
     read -r pid _ <"$lab_dir/processes/$1" && printf '%d' "$pid"
 }
 
+# gone PID: it has ended, though its parent may not have noticed yet.
+gone() {
+    [ ! -e "/proc/$1" ] || [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null)" = Z ]
+}
+
 running() {
     local pid began
     read -r pid began <"$lab_dir/processes/$1" 2>/dev/null && same_process "$pid" "$began" &&
-        [ "$(sed 's/.*) //; s/ .*//' "/proc/$pid/stat" 2>/dev/null)" != Z ]
+        ! gone "$pid"
 }
 
 # stop NAME [SIGNAL]: sends the signal (TERM), waits for the end, returns its exit status. A process

@@ -32,7 +32,7 @@ check_download 'a download survives kill -9 of the switch' first big
 under_way second
 switch=$(status_field switch_pid)
 stop switch KILL
-check_soon 'the switch ends with its keeper' "[ ! -e /proc/$switch ]" 2
+check_soon 'the switch ends with its keeper' "gone $switch" 2
 check_not 'no XDP program is left on the NIC' eval \
     'in_server ip -details link show nic0 | grep -q xdp'
 check_match 'the host stack stays silent meanwhile: no RST' \
