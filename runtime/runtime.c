@@ -195,11 +195,24 @@ static bool watch(const struct ms_runtime *runtime, int fd, uint32_t events, enu
 /* ── Opening ────────────────────────────────────────────────────────────────────────────────────
  */
 
+/* A window that the port's receive ring could not hold would have one sender overrun it, and lose
+ * hundreds of packets at a time. Half of the ring leaves room for records' headers and for others. */
+static uint32_t window_for_ring(const struct ms_runtime *runtime)
+{
+    struct ms_port_info info = {.size = sizeof(info)};
+
+    ms_port_info(runtime->port, &info);
+    return info.rx_bytes / 2;
+}
+
+/* The port is open: the stack's window depends on it. */
 static int open_stack(struct ms_runtime *runtime, const struct ms_runtime_options *options)
 {
     struct utcp_config config = {.size = sizeof(config),
                                  .connections_max = options->connections_max,
-                                 .receive_buffer_max = options->receive_buffer_max,
+                                 .receive_buffer_max = options->receive_buffer_max
+                                                           ? options->receive_buffer_max
+                                                           : window_for_ring(runtime),
                                  .send_buffer_max = options->send_buffer_max,
                                  .memory_max = options->memory_max,
                                  .congestion = options->congestion,
@@ -214,6 +227,7 @@ static int open_stack(struct ms_runtime *runtime, const struct ms_runtime_option
     runtime->stack = utcp_new(&config, runtime->now);
     if (!runtime->stack)
         return options->congestion ? -ENOPROTOOPT : -ENOMEM;
+    take_port_info(runtime);
     return 0;
 }
 
@@ -227,12 +241,8 @@ static int open_port(struct ms_runtime *runtime, const struct ms_runtime_options
                                                options->rx_bytes ? options->rx_bytes : RX_BYTES,
                                            .tx_bytes = options->tx_bytes,
                                            .flags = MS_PORT_MERGED_RX};
-    int error = ms_port_open(&runtime->port, &port_options);
 
-    if (error)
-        return error;
-    take_port_info(runtime);
-    return 0;
+    return ms_port_open(&runtime->port, &port_options);
 }
 
 /* The timer and the wake-up are edge-triggered: nobody needs to read them. */
@@ -263,9 +273,9 @@ int runtime_open(struct ms_runtime **opened, const struct ms_runtime_options *op
     runtime->context = options->context;
     runtime->armed = UINT64_MAX;
     runtime->epoll = runtime->timer = runtime->wake = -1;
-    error = open_stack(runtime, options);
+    error = open_port(runtime, options);
     if (!error)
-        error = open_port(runtime, options);
+        error = open_stack(runtime, options);
     if (!error)
         error = open_loop(runtime);
     if (error) {

@@ -45,7 +45,8 @@ struct ms_runtime_options {
     const char *name;
     uint32_t rx_bytes; /* 0: 2 MiB */
     uint32_t tx_bytes;
-    /* The stack, see struct utcp_config; 0 or NULL: its defaults. */
+    /* The stack, see struct utcp_config; 0 or NULL: its defaults, but for receive_buffer_max: half
+     * of the port's receive ring. */
     const char *congestion;
     uint32_t connections_max;
     uint32_t receive_buffer_max;
