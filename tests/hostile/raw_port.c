@@ -109,8 +109,9 @@ int raw_placeholder(int protocol, struct sockaddr_in *address)
 
     if (fd < 0)
         raw_fail("socket", errno);
-    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
-    setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &yes, sizeof(yes));
+    /* Newer kernels let only CAP_NET_ADMIN do this on TCP; the switch does it then. */
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0)
+        setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &yes, sizeof(yes));
     if (bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
         raw_fail("bind", errno);
     if (protocol == IPPROTO_TCP && listen(fd, 0) < 0)
