@@ -371,3 +371,45 @@ uint64_t bench_nic_drops(const struct bench *bench, enum drop_reason reason)
 {
     return bench->worker->queues[0].drops.count[reason];
 }
+
+int bench_set_up(void **state)
+{
+    *state = bench_open();
+    return 0;
+}
+
+int bench_tear_down(void **state)
+{
+    bench_close(*state);
+    return 0;
+}
+
+const struct bench_packet bench_from_peer = {BENCH_PEER4,     BENCH_HOST4,       5000, 80,
+                                             IP_PROTOCOL_TCP, TCP_ACK | TCP_PSH, 1000, 100};
+const struct bench_packet bench_to_peer = {BENCH_HOST4,     BENCH_PEER4,       80,   5000,
+                                           IP_PROTOCOL_TCP, TCP_ACK | TCP_PSH, 1000, 100};
+
+struct bench_app bench_server(struct bench *bench)
+{
+    struct bench_app app = bench_app_open(bench, false, 0);
+
+    bench_bind(bench, &app, IP_PROTOCOL_TCP, "0.0.0.0", 80);
+    return app;
+}
+
+void bench_resolve(struct bench *bench)
+{
+    struct channel_resolve question;
+    uint8_t bytes[2048];
+    struct ring_record record = {.length = bench_packet(bytes, &bench_to_peer)};
+    struct bench_app app = bench_app_open(bench, false, 0);
+
+    bench_bind(bench, &app, IP_PROTOCOL_TCP, BENCH_HOST4, 80);
+    bench_send(&app, &record, bytes);
+    worker_round(bench->worker);
+    assert_true(bench_asked(bench, &question));
+    bench_answer(bench, BENCH_PEER4, BENCH_HOST4, CHANNEL_HOP_NIC, BENCH_MTU);
+    assert_int_equal(bench->tx_count, 1);
+    bench->tx_count = 0;
+    bench_app_close(bench, &app);
+}

@@ -90,6 +90,18 @@ uint32_t bench_packet(uint8_t *out, const struct bench_packet *packet);
 /* Whether the transport checksum of a packet is right. */
 bool bench_checksum_good(const uint8_t *packet, uint32_t length);
 
+/* For cmocka: each test has a bench of its own in *state. */
+int bench_set_up(void **state);
+int bench_tear_down(void **state);
+#define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_set_up, bench_tear_down)
+
+/* A segment of TCP from the peer to port 80, and one of the answer. */
+extern const struct bench_packet bench_from_peer, bench_to_peer;
+/* An application that has bound TCP port 80 of the wildcard address. */
+struct bench_app bench_server(struct bench *bench);
+/* Makes the way to the peer known. */
+void bench_resolve(struct bench *bench);
+
 uint64_t bench_ring_drops(const struct bench_app *app, enum drop_reason reason);
 uint64_t bench_nic_drops(const struct bench *bench, enum drop_reason reason);
 

@@ -129,7 +129,7 @@ static ssize_t receive(int client, void *message, size_t size, uint32_t *fd_coun
 
 static bool is_closed(int client)
 {
-    uint8_t bytes[CONTROL_MESSAGE_MAX];
+    uint8_t bytes[CONTROL_MESSAGE_MAX] = {0};
     ssize_t size;
 
     while ((size = receive(client, bytes, sizeof(bytes), NULL)) > 0) {
@@ -147,7 +147,7 @@ static int greeted_client(struct bench *bench)
     int client = connect_client(bench);
     struct control_hello hello = {
         .header = HEADER(CONTROL_HELLO, hello), .magic = CONTROL_MAGIC, .version = CONTROL_VERSION};
-    struct control_welcome welcome;
+    struct control_welcome welcome = {0};
 
     send_with_fds(client, &hello, sizeof(hello), NULL, 0);
     serve(bench);
@@ -163,7 +163,7 @@ static struct control_port_opened open_port(struct bench *bench, int client, uin
 {
     struct control_port_open request = {
         .header = HEADER(CONTROL_PORT_OPEN, request), .name = "test", .ring_count = rings};
-    struct control_port_opened opened;
+    struct control_port_opened opened = {0};
 
     send_with_fds(client, &request, sizeof(request), NULL, 0);
     serve(bench);
@@ -216,7 +216,7 @@ static void another_version_is_told_ours_and_closed(void **state)
     int client = connect_client(bench);
     struct control_hello hello = {
         .header = HEADER(CONTROL_HELLO, hello), .magic = CONTROL_MAGIC, .version = 99};
-    struct control_welcome welcome;
+    struct control_welcome welcome = {0};
 
     send_with_fds(client, &hello, sizeof(hello), NULL, 0);
     serve(bench);
@@ -380,7 +380,7 @@ static void wrong_wishes_are_refused_without_a_trace(void **state)
 
     for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++) {
         struct control_port_open request = wishes[i];
-        struct control_port_opened opened;
+        struct control_port_opened opened = {0};
         uint32_t fds;
 
         request.header = (struct control_header)HEADER(CONTROL_PORT_OPEN, request);
@@ -396,7 +396,7 @@ static void wrong_wishes_are_refused_without_a_trace(void **state)
                                             .ring_count = 16,
                                             .rx_size = RING_SIZE_MAX,
                                             .tx_size = RING_SIZE_MAX};
-        struct control_port_opened opened;
+        struct control_port_opened opened = {0};
 
         send_with_fds(client, &request, sizeof(request), NULL, 0);
         serve(bench);
@@ -455,7 +455,7 @@ static void a_binding_is_in_force_until_it_is_undone(void **state)
     const struct namespace_table *names = &bench->core->names;
     struct control_bound bound = bind_address(bench, client, fd, &address);
     struct control_unbind unbind = {.header = HEADER(CONTROL_UNBIND, unbind)};
-    struct control_unbound unbound;
+    struct control_unbound unbound = {0};
     int locked = 0;
     socklen_t size = sizeof(locked);
 
@@ -594,7 +594,7 @@ static void a_placeholder_that_lets_go_detaches_its_port(void **state)
     struct bench *bench = *state;
     int client = client_with_port(bench), other = client_with_port(bench);
     struct control_address address;
-    struct control_event event;
+    struct control_event event = {0};
     int fd = placeholder(&address), yes = 1;
 
     assert_int_equal(bind_address(bench, client, fd, &address).header.error, 0);
@@ -619,7 +619,7 @@ static void a_broken_ring_is_told_and_closed(void **state)
 {
     struct bench *bench = *state;
     int client = client_with_port(bench);
-    struct control_event event;
+    struct control_event event = {0};
     struct port *port = bench->core->ports.slots[0];
 
     port->rings[0].tx.control->tail = 7;
@@ -637,7 +637,7 @@ static void a_change_of_the_mtu_is_told(void **state)
     int client = client_with_port(bench);
     struct channel_link link = {
         .header = {.type = CHANNEL_LINK, .size = sizeof(link)}, .mtu = 1400, .up = 1};
-    struct control_event event;
+    struct control_event event = {0};
 
     assert_int_equal(send(bench->keeper, &link, sizeof(link), 0), sizeof(link));
     core_hear_keeper(bench->core);
@@ -731,27 +731,27 @@ static void an_unknown_subject_and_an_odd_cursor_harm_nothing(void **state)
 
 int main(void)
 {
-#define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CONTROL_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        BENCH_TEST(another_version_is_told_ours_and_closed),
-        BENCH_TEST(what_does_not_fit_closes_the_connection),
-        BENCH_TEST(random_bytes_close_the_connection_and_leak_nothing),
-        BENCH_TEST(who_does_not_say_hello_is_closed_after_a_while),
-        BENCH_TEST(who_does_not_read_is_cut_off),
-        BENCH_TEST(a_port_comes_with_sealed_memory_and_two_descriptors_for_each_ring),
-        BENCH_TEST(wrong_wishes_are_refused_without_a_trace),
-        BENCH_TEST(a_second_port_on_a_connection_closes_it),
-        BENCH_TEST(a_user_may_open_so_many_ports),
-        BENCH_TEST(a_binding_is_in_force_until_it_is_undone),
-        BENCH_TEST(bindings_go_with_their_connection),
-        BENCH_TEST(twice_the_same_is_in_use),
-        BENCH_TEST(a_socket_that_is_no_placeholder_is_refused),
-        BENCH_TEST(an_address_that_is_not_the_hosts_is_not_available),
-        BENCH_TEST(a_placeholder_that_lets_go_detaches_its_port),
-        BENCH_TEST(a_broken_ring_is_told_and_closed),
-        BENCH_TEST(a_change_of_the_mtu_is_told),
-        BENCH_TEST(lists_come_whole_over_their_pages),
-        BENCH_TEST(an_unknown_subject_and_an_odd_cursor_harm_nothing),
+        CONTROL_TEST(another_version_is_told_ours_and_closed),
+        CONTROL_TEST(what_does_not_fit_closes_the_connection),
+        CONTROL_TEST(random_bytes_close_the_connection_and_leak_nothing),
+        CONTROL_TEST(who_does_not_say_hello_is_closed_after_a_while),
+        CONTROL_TEST(who_does_not_read_is_cut_off),
+        CONTROL_TEST(a_port_comes_with_sealed_memory_and_two_descriptors_for_each_ring),
+        CONTROL_TEST(wrong_wishes_are_refused_without_a_trace),
+        CONTROL_TEST(a_second_port_on_a_connection_closes_it),
+        CONTROL_TEST(a_user_may_open_so_many_ports),
+        CONTROL_TEST(a_binding_is_in_force_until_it_is_undone),
+        CONTROL_TEST(bindings_go_with_their_connection),
+        CONTROL_TEST(twice_the_same_is_in_use),
+        CONTROL_TEST(a_socket_that_is_no_placeholder_is_refused),
+        CONTROL_TEST(an_address_that_is_not_the_hosts_is_not_available),
+        CONTROL_TEST(a_placeholder_that_lets_go_detaches_its_port),
+        CONTROL_TEST(a_broken_ring_is_told_and_closed),
+        CONTROL_TEST(a_change_of_the_mtu_is_told),
+        CONTROL_TEST(lists_come_whole_over_their_pages),
+        CONTROL_TEST(an_unknown_subject_and_an_odd_cursor_harm_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

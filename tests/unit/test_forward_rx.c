@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the NIC to the ports, on the bench: delivery, merged packets, ICMP errors, each reason for a drop. */
+#include "switch_bench.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "checksum.h"
+
+static void a_packet_arrives_at_the_port_that_bound_it(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_server(bench), other = bench_app_open(bench, false, 0);
+    struct ring_record record;
+    uint8_t bytes[2048];
+    uint32_t length = bench_packet(bytes, &bench_from_peer);
+    const uint8_t *packet;
+
+    bench_bind(bench, &other, IP_PROTOCOL_TCP, "0.0.0.0", 81);
+    bench_arrive(bench, bytes, length);
+    assert_true(worker_round(bench->worker));
+    packet = bench_receive(&app, &record);
+    assert_non_null(packet);
+    assert_int_equal(record.length, length);
+    assert_int_equal(record.flags, 0);
+    assert_memory_equal(packet, bytes, length);
+    assert_null(bench_receive(&app, &record));
+    assert_null(bench_receive(&other, &record));
+    assert_int_equal(app.port->rings[0].traffic.rx_packets, 1);
+    bench_app_close(bench, &app);
+    bench_app_close(bench, &other);
+}
+
+static void ethernet_padding_is_no_part_of_the_packet(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_server(bench);
+    struct bench_packet small = bench_from_peer;
+    struct ring_record record;
+    uint8_t bytes[2048] = {0};
+    uint32_t length;
+
+    small.payload = 0;
+    length = bench_packet(bytes, &small);
+    bench_arrive(bench, bytes, 46); /* the least that Ethernet carries */
+    worker_round(bench->worker);
+    assert_non_null(bench_receive(&app, &record));
+    assert_int_equal(record.length, length);
+    bench_app_close(bench, &app);
+}
+
+static void what_cannot_be_delivered_is_counted_at_the_nic(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_server(bench);
+    struct ring_record record;
+    uint8_t bytes[2048];
+    uint32_t length = bench_packet(bytes, &bench_from_peer);
+
+    for (uint32_t cut = 0; cut < 40; cut++) { /* at every byte of the headers */
+        bench_arrive(bench, bytes, cut);
+        worker_round(bench->worker);
+    }
+    assert_int_equal(bench_nic_drops(bench, DROP_RX_UNPARSED), 40);
+    bytes[8]--; /* TTL, which the checksum covers */
+    bench_arrive(bench, bytes, length);
+    worker_round(bench->worker);
+    assert_int_equal(bench_nic_drops(bench, DROP_RX_BAD_HEADER_CHECKSUM), 1);
+    bytes[8]++;
+    bytes[IPV4_HEADER_MIN + 3] = 81; /* another destination port */
+    bench_arrive(bench, bytes, length);
+    worker_round(bench->worker);
+    assert_int_equal(bench_nic_drops(bench, DROP_RX_NOT_BOUND), 1);
+    assert_null(bench_receive(&app, &record));
+    bench_app_close(bench, &app);
+}
+
+static void a_full_ring_drops_its_own_packets_alone(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app full = bench_server(bench), other = bench_app_open(bench, false, 0);
+    struct bench_packet to_other = bench_from_peer;
+    struct ring_record record;
+    uint8_t bytes[2048], bytes_other[2048];
+    uint32_t length = bench_packet(bytes, &bench_from_peer), length_other;
+
+    bench_bind(bench, &other, IP_PROTOCOL_TCP, "0.0.0.0", 81);
+    to_other.destination_port = 81;
+    length_other = bench_packet(bytes_other, &to_other);
+    for (int i = 0; i < 1000; i++) {
+        bench_arrive(bench, bytes, length);
+        bench_arrive(bench, bytes_other, length_other);
+        worker_round(bench->worker);
+        assert_non_null(bench_receive(&other, &record));
+    }
+    assert_true(bench_ring_drops(&full, DROP_RX_PORT_FULL) > 0);
+    assert_int_equal(bench_ring_drops(&other, DROP_RX_PORT_FULL), 0);
+    while (bench_receive(&full, &record)) {
+    }
+    bench_receive(&full, &record); /* gives the room back */
+    bench_arrive(bench, bytes, length);
+    worker_round(bench->worker);
+    assert_non_null(bench_receive(&full, &record));
+    bench_app_close(bench, &full);
+    bench_app_close(bench, &other);
+}
+
+static void a_virtual_nic_marks_checksums_as_maybe_partial(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_server(bench);
+    struct ring_record record;
+    uint8_t bytes[2048];
+
+    bench->nic->is_virtual = true;
+    bench_arrive(bench, bytes, bench_packet(bytes, &bench_from_peer));
+    worker_round(bench->worker);
+    assert_non_null(bench_receive(&app, &record));
+    assert_int_equal(record.flags, RECORD_CHECKSUM_PARTIAL);
+    bench_app_close(bench, &app);
+}
+
+static uint32_t merged_packet(uint8_t *bytes, uint32_t payload, bool partial)
+{
+    struct bench_packet merged = bench_from_peer;
+    struct packet_view view;
+    uint32_t length;
+
+    merged.payload = payload;
+    merged.flags = TCP_ACK | TCP_PSH | TCP_FIN | TCP_CWR;
+    length = bench_packet(bytes, &merged);
+    if (partial) {
+        uint16_t sum;
+
+        assert_int_equal(packet_parse(bytes, length, length, &view), DROP_NONE);
+        sum = checksum_fold(packet_pseudo_header(bytes, &view, length - view.transport));
+        memcpy(bytes + packet_checksum_offset(&view), &sum, 2);
+    }
+    return length;
+}
+
+static void a_merged_packet_in_pieces_is_one_record_for_whoever_wants_it(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_app_open(bench, true, 256 * 1024);
+    static uint8_t bytes[65536];
+    struct ring_record record;
+    uint32_t length = merged_packet(bytes, 60000, true);
+    const uint8_t *packet;
+
+    bench_bind(bench, &app, IP_PROTOCOL_TCP, "0.0.0.0", 80);
+    bench->nic->is_virtual = true;
+    bench_arrive(bench, bytes, length);
+    worker_round(bench->worker);
+    packet = bench_receive(&app, &record);
+    assert_non_null(packet);
+    assert_int_equal(record.length, length);
+    assert_int_equal(record.flags, RECORD_SEGMENT | RECORD_CHECKSUM_PARTIAL);
+    assert_int_equal(record.segment_size, BENCH_MTU - 40);
+    assert_memory_equal(packet, bytes, length);
+    bench_app_close(bench, &app);
+}
+
+static void expect_segments(struct bench_app *app, const uint8_t *whole, uint32_t payload,
+                            bool partial)
+{
+    struct ring_record record;
+    const uint8_t *packet;
+    uint32_t offset = 0, index = 0;
+
+    while ((packet = bench_receive(app, &record))) {
+        const struct wire_ipv4 *ip = (const struct wire_ipv4 *)packet;
+        const struct wire_tcp *tcp = (const struct wire_tcp *)(packet + IPV4_HEADER_MIN);
+        uint32_t size = record.length - 40;
+        bool last = offset + size == payload;
+
+        assert_true(record.length <= BENCH_MTU);
+        assert_int_equal(record.flags & RECORD_SEGMENT, 0);
+        assert_int_equal(ntohs(ip->total_length), record.length);
+        assert_int_equal(ntohs(ip->id), 77 + index);
+        assert_int_equal(ntohl(tcp->sequence), 1000 + offset);
+        assert_int_equal(tcp->flags,
+                         TCP_ACK | (index == 0 ? TCP_CWR : 0) | (last ? TCP_PSH | TCP_FIN : 0));
+        assert_memory_equal(packet + 40, whole + 40 + offset, size);
+        if (partial)
+            assert_int_equal(tcp->checksum, checksum_fold(checksum_pseudo_header(
+                                                ip->source, ip->destination, 4, IP_PROTOCOL_TCP,
+                                                record.length - 20)));
+        else
+            assert_true(bench_checksum_good(packet, record.length));
+        offset += size;
+        index++;
+    }
+    assert_int_equal(offset, payload);
+}
+
+static void a_merged_packet_is_cut_for_whoever_wants_none(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_app_open(bench, false, 256 * 1024);
+    static uint8_t bytes[65536];
+    uint32_t length;
+
+    bench_bind(bench, &app, IP_PROTOCOL_TCP, "0.0.0.0", 80);
+    bench->nic->is_virtual = true;
+    for (int partial = 0; partial < 2; partial++) {
+        length = merged_packet(bytes, 30001, partial);
+        bench_arrive(bench, bytes, length);
+        worker_round(bench->worker);
+        expect_segments(&app, bytes, 30001, partial);
+    }
+    bytes[100]++; /* a damaged one must not become good segments */
+    bytes[IPV4_HEADER_MIN + 16] ^= 0x55;
+    bench_arrive(bench, bytes, length);
+    worker_round(bench->worker);
+    assert_int_equal(bench_ring_drops(&app, DROP_RX_UNPARSED), 1);
+    bench_app_close(bench, &app);
+}
+
+static void a_datagram_longer_than_the_wire_carries_is_dropped(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_app_open(bench, true, 0);
+    struct bench_packet datagram = bench_from_peer;
+    uint8_t bytes[8192];
+
+    datagram.protocol = IP_PROTOCOL_UDP;
+    datagram.payload = 4000;
+    bench_bind(bench, &app, IP_PROTOCOL_UDP, "0.0.0.0", 80);
+    bench_arrive(bench, bytes, bench_packet(bytes, &datagram));
+    worker_round(bench->worker);
+    assert_int_equal(bench_nic_drops(bench, DROP_RX_TOO_BIG), 1);
+    bench_app_close(bench, &app);
+}
+
+static void an_icmp_error_goes_to_the_port_whose_packet_it_quotes(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_server(bench);
+    struct ring_record record;
+    uint8_t bytes[2048] = {0}, *quote = bytes + IPV4_HEADER_MIN + ICMP_HEADER_SIZE;
+    struct wire_ipv4 *ip = (struct wire_ipv4 *)bytes;
+    struct wire_icmp *icmp = (struct wire_icmp *)(ip + 1);
+    uint32_t length = IPV4_HEADER_MIN + ICMP_HEADER_SIZE + 28;
+
+    bench_packet(quote, &bench_to_peer);
+    memcpy(bytes, quote, IPV4_HEADER_MIN);
+    memcpy(ip->destination, quote + 12, 4);
+    memcpy(ip->source, quote + 16, 4);
+    ip->protocol = IP_PROTOCOL_ICMP;
+    ip->total_length = htons((uint16_t)length);
+    ip->checksum = 0;
+    ip->checksum = checksum_finish(checksum_add(0, ip, sizeof(*ip)));
+    icmp->type = ICMP_DESTINATION_UNREACHABLE;
+    icmp->code = ICMP_FRAGMENTATION_NEEDED;
+    bench_arrive(bench, bytes, length);
+    worker_round(bench->worker);
+    assert_non_null(bench_receive(&app, &record));
+    assert_int_equal(record.length, length);
+    quote[12] ^= 1; /* quotes a packet of another host */
+    bench_arrive(bench, bytes, length);
+    icmp->type = 8; /* an echo request is the host's */
+    bench_arrive(bench, bytes, length);
+    worker_round(bench->worker);
+    assert_null(bench_receive(&app, &record));
+    assert_int_equal(bench_nic_drops(bench, DROP_RX_UNPARSED), 2);
+    bench_app_close(bench, &app);
+}
+
+static void one_batch_wakes_a_sleeping_application_once(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_server(bench);
+    uint8_t bytes[2048];
+    uint32_t length = bench_packet(bytes, &bench_from_peer);
+
+    assert_true(ring_consumer_sleep(&app.rx));
+    for (int i = 0; i < 10; i++)
+        bench_arrive(bench, bytes, length);
+    worker_round(bench->worker);
+    assert_int_equal(ring_load_relaxed(&app.rx.control->consumer_sleeps), 0);
+    bench_app_close(bench, &app);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BENCH_TEST(a_packet_arrives_at_the_port_that_bound_it),
+        BENCH_TEST(ethernet_padding_is_no_part_of_the_packet),
+        BENCH_TEST(what_cannot_be_delivered_is_counted_at_the_nic),
+        BENCH_TEST(a_full_ring_drops_its_own_packets_alone),
+        BENCH_TEST(a_virtual_nic_marks_checksums_as_maybe_partial),
+        BENCH_TEST(a_merged_packet_in_pieces_is_one_record_for_whoever_wants_it),
+        BENCH_TEST(a_merged_packet_is_cut_for_whoever_wants_none),
+        BENCH_TEST(a_datagram_longer_than_the_wire_carries_is_dropped),
+        BENCH_TEST(an_icmp_error_goes_to_the_port_whose_packet_it_quotes),
+        BENCH_TEST(one_batch_wakes_a_sleeping_application_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
