@@ -195,24 +195,20 @@ static bool watch(const struct ms_runtime *runtime, int fd, uint32_t events, enu
 /* ── Opening ────────────────────────────────────────────────────────────────────────────────────
  */
 
-/* A window that the port's receive ring could not hold would have one sender overrun it, and lose
- * hundreds of packets at a time. Half of the ring leaves room for records' headers and for others. */
-static uint32_t window_for_ring(const struct ms_runtime *runtime)
+/* A window that the ring could not hold would have one sender overrun it, and lose hundreds of
+ * packets at a time. Half of it is the window: the rest is for the records' headers and for others. */
+static uint32_t rx_bytes(const struct ms_runtime_options *options)
 {
-    struct ms_port_info info = {.size = sizeof(info)};
-
-    ms_port_info(runtime->port, &info);
-    return info.rx_bytes / 2;
+    return options->rx_bytes ? options->rx_bytes : RX_BYTES;
 }
 
-/* The port is open: the stack's window depends on it. */
 static int open_stack(struct ms_runtime *runtime, const struct ms_runtime_options *options)
 {
     struct utcp_config config = {.size = sizeof(config),
                                  .connections_max = options->connections_max,
                                  .receive_buffer_max = options->receive_buffer_max
                                                            ? options->receive_buffer_max
-                                                           : window_for_ring(runtime),
+                                                           : rx_bytes(options) / 2,
                                  .send_buffer_max = options->send_buffer_max,
                                  .memory_max = options->memory_max,
                                  .congestion = options->congestion,
@@ -227,7 +223,6 @@ static int open_stack(struct ms_runtime *runtime, const struct ms_runtime_option
     runtime->stack = utcp_new(&config, runtime->now);
     if (!runtime->stack)
         return options->congestion ? -ENOPROTOOPT : -ENOMEM;
-    take_port_info(runtime);
     return 0;
 }
 
@@ -237,12 +232,15 @@ static int open_port(struct ms_runtime *runtime, const struct ms_runtime_options
                                            .control_path = options->control_path,
                                            .name = options->name,
                                            .rings = 1,
-                                           .rx_bytes =
-                                               options->rx_bytes ? options->rx_bytes : RX_BYTES,
+                                           .rx_bytes = rx_bytes(options),
                                            .tx_bytes = options->tx_bytes,
                                            .flags = MS_PORT_MERGED_RX};
+    int error = ms_port_open(&runtime->port, &port_options);
 
-    return ms_port_open(&runtime->port, &port_options);
+    if (error)
+        return error;
+    take_port_info(runtime);
+    return 0;
 }
 
 /* The timer and the wake-up are edge-triggered: nobody needs to read them. */
@@ -273,9 +271,9 @@ int runtime_open(struct ms_runtime **opened, const struct ms_runtime_options *op
     runtime->context = options->context;
     runtime->armed = UINT64_MAX;
     runtime->epoll = runtime->timer = runtime->wake = -1;
-    error = open_port(runtime, options);
+    error = open_stack(runtime, options);
     if (!error)
-        error = open_stack(runtime, options);
+        error = open_port(runtime, options);
     if (!error)
         error = open_loop(runtime);
     if (error) {
