@@ -79,15 +79,12 @@ static struct next_hop *choose_entry(struct next_hop *bucket)
 static struct next_hop *find_in_bucket(const struct next_hops *hops, const struct packet_view *view,
                                        struct next_hop **bucket)
 {
-    uint64_t low, high;
     struct next_hop *entries;
 
-    memcpy(&low, view->remote, 8);
-    memcpy(&high, view->remote + 8, 8);
-    entries =
-        hops->entries +
-        (hash_words(&hops->key, low ^ view->local.high, high, view->local.low) & (BUCKETS - 1)) *
-            NEXT_HOP_WAYS;
+    entries = hops->entries + (hash_words(&hops->key, view->remote[0] ^ view->local.high,
+                                          view->remote[1], view->local.low) &
+                               (BUCKETS - 1)) *
+                                  NEXT_HOP_WAYS;
     if (bucket)
         *bucket = entries;
     for (uint32_t way = 0; way < NEXT_HOP_WAYS; way++) {

@@ -72,11 +72,7 @@ struct next_hops {
 
 static inline bool next_hop_matches(const struct next_hop *hop, const struct packet_view *view)
 {
-    uint64_t low, high;
-
-    memcpy(&low, view->remote, 8);
-    memcpy(&high, view->remote + 8, 8);
-    return ((hop->destination[0] ^ low) | (hop->destination[1] ^ high) |
+    return ((hop->destination[0] ^ view->remote[0]) | (hop->destination[1] ^ view->remote[1]) |
             (hop->source[0] ^ view->local.low) | (hop->source[1] ^ view->local.high) |
             (uint64_t)(hop->family ^ view->family)) == 0;
 }

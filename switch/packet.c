@@ -95,8 +95,7 @@ static enum drop_reason parse_icmp(const uint8_t *bytes, uint32_t available,
         return DROP_RX_UNPARSED;
     ports = (const struct wire_ports *)(bytes + quote + quoted.header);
     view->local = tuple_make(quoted.source, quoted.family, quoted.protocol, ports->source_port);
-    memset(view->remote, 0, sizeof(view->remote));
-    memcpy(view->remote, quoted.destination, size);
+    tuple_load_address(view->remote, quoted.destination, quoted.family);
     view->remote_port = ports->destination_port;
     view->headers = (uint16_t)outer->header;
     return DROP_NONE;
@@ -139,7 +138,7 @@ enum drop_reason packet_parse(const uint8_t *bytes, uint32_t available, uint32_t
     const struct wire_ports *ports;
     struct network network;
     enum drop_reason reason = parse_network(bytes, available, &network);
-    uint32_t size, header;
+    uint32_t header;
 
     if (reason != DROP_NONE)
         return reason;
@@ -158,12 +157,10 @@ enum drop_reason packet_parse(const uint8_t *bytes, uint32_t available, uint32_t
     reason = measure_transport(bytes, available, &network, &header);
     if (reason != DROP_NONE)
         return reason;
-    size = network.family == 4 ? 4 : 16;
     ports = (const struct wire_ports *)(bytes + network.header);
     view->local =
         tuple_make(network.destination, network.family, network.protocol, ports->destination_port);
-    memset(view->remote, 0, sizeof(view->remote));
-    memcpy(view->remote, network.source, size);
+    tuple_load_address(view->remote, network.source, network.family);
     view->remote_port = ports->source_port;
     view->headers = (uint16_t)(network.header + header);
     return DROP_NONE;
@@ -198,11 +195,8 @@ void packet_fill_checksum(uint8_t *bytes, const struct packet_view *view)
 
 uint32_t packet_flow_hash(const struct hash_key *key, const struct packet_view *view)
 {
-    uint64_t low, high;
-
-    memcpy(&low, view->remote, 8);
-    memcpy(&high, view->remote + 8, 8);
-    return (uint32_t)(hash_words(key, low ^ view->local.low, high ^ view->local.high,
+    return (uint32_t)(hash_words(key, view->remote[0] ^ view->local.low,
+                                 view->remote[1] ^ view->local.high,
                                  (uint64_t)view->remote_port << 32 | view->local.rest) >>
                       32);
 }

@@ -13,7 +13,7 @@
 struct packet_view {
     struct tuple local; /* the 3-tuple on this host: destination when received, source when sent;
                             * of an ICMP error: the quoted source */
-    uint8_t remote[16]; /* the other end's address; IPv4: the first four bytes */
+    uint64_t remote[2]; /* the other end's address, as struct tuple has it */
     be16 remote_port;   /* 0 where the quoted packet has none */
     uint32_t length;    /* of the IP packet, bytes, as its header says */
     uint16_t headers;   /* bytes of IP and transport header; ICMP: of the IP header alone */

@@ -45,24 +45,38 @@ static inline struct control_address tuple_to_address(const struct tuple *tuple)
     return address;
 }
 
+/* The words of an address of 4 or 16 bytes, as `family` says. */
+static inline void tuple_load_address(uint64_t words[2], const uint8_t *address, uint8_t family)
+{
+    if (family == 4) {
+        uint32_t word;
+
+        memcpy(&word, address, 4);
+        /* as it lies in memory: in the first half of the first word */
+        words[0] = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? word : (uint64_t)word << 32;
+        words[1] = 0;
+    } else {
+        memcpy(words, address, 16);
+    }
+}
+
+/* Put together in a register: stored in parts and loaded whole, it would have to wait for the store
+ * buffer, for each packet. */
+static inline uint32_t tuple_rest(uint8_t family, uint8_t protocol, be16 port)
+{
+    if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+        return port | (uint32_t)family << 16 | (uint32_t)protocol << 24;
+    return (uint32_t)port << 16 | (uint32_t)family << 8 | protocol;
+}
+
 /* `address` points to 4 or 16 bytes, as `family` says. */
 static inline struct tuple tuple_make(const uint8_t *address, uint8_t family, uint8_t protocol,
                                       be16 port)
 {
-    struct tuple tuple = {0, 0, 0};
-    struct {
-        be16 port;
-        uint8_t family, protocol;
-    } rest = {port, family, protocol};
+    uint64_t words[2];
 
-    if (family == 4) {
-        memcpy(&tuple.low, address, 4);
-    } else {
-        memcpy(&tuple.low, address, 8);
-        memcpy(&tuple.high, address + 8, 8);
-    }
-    memcpy(&tuple.rest, &rest, 4);
-    return tuple;
+    tuple_load_address(words, address, family);
+    return (struct tuple){words[0], words[1], tuple_rest(family, protocol, port)};
 }
 
 /* The same protocol and port at the wildcard address. */
@@ -74,11 +88,7 @@ static inline struct tuple tuple_wildcard(const struct tuple *tuple)
 /* The address alone, which is how the table of the host's addresses is keyed. */
 static inline struct tuple tuple_address_only(const struct tuple *tuple)
 {
-    struct control_address address = tuple_to_address(tuple);
-
-    address.port = 0;
-    address.protocol = 0;
-    return tuple_from_address(&address);
+    return (struct tuple){tuple->low, tuple->high, tuple->rest & tuple_rest(0xff, 0, 0)};
 }
 
 static inline bool tuple_equal(const struct tuple *a, const struct tuple *b)

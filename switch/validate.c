@@ -49,8 +49,7 @@ static enum drop_reason validate_ipv4(const uint8_t *packet, uint32_t length,
     view->family = 4;
     view->protocol = ip->protocol;
     view->transport = IPV4_HEADER_MIN;
-    memset(view->remote, 0, sizeof(view->remote));
-    memcpy(view->remote, ip->destination, 4);
+    tuple_load_address(view->remote, ip->destination, 4);
     return DROP_NONE;
 }
 
@@ -71,7 +70,7 @@ static enum drop_reason validate_ipv6(const uint8_t *packet, uint32_t length,
     view->family = 6;
     view->protocol = ip->next_header;
     view->transport = IPV6_HEADER_SIZE;
-    memcpy(view->remote, ip->destination, 16);
+    tuple_load_address(view->remote, ip->destination, 6);
     return DROP_NONE;
 }
 
