@@ -47,6 +47,7 @@ void log_line_va(enum log_level level, const char *format, va_list arguments)
 
         snprintf(head + used, sizeof(head) - used, "%s: ", log_state.part);
     }
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): each caller has started it */
     length = vsnprintf(text, sizeof(text), format, arguments);
     if (length < 0)
         return;
