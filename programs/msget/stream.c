@@ -133,11 +133,15 @@ static void utcp_stream_close(struct stream *stream)
         runtime_step(stream->runtime);
     } else if (stream->conn) {
         utcp_close(stream->conn, runtime_now(stream->runtime));
-        do {
-            if (!runtime_step(stream->runtime) && runtime_wait(stream->runtime, until) != 0)
-                break;
+        for (;;) {
+            bool busy = runtime_step(stream->runtime);
+
+            /* asked before each sleep: the last step may have ended it all */
             utcp_stats(stack, &stats);
-        } while (stats.connections > stats.time_wait && runtime_now(stream->runtime) < until);
+            if (stats.connections <= stats.time_wait || runtime_now(stream->runtime) >= until ||
+                (!busy && runtime_wait(stream->runtime, until) != 0))
+                break;
+        }
     }
     runtime_close(stream->runtime);
 }
