@@ -130,6 +130,7 @@ static void unlink_use(struct file_cache *cache, struct file *file)
 {
     *(file->newer ? &file->newer->older : &cache->newest) = file->older;
     *(file->older ? &file->older->newer : &cache->oldest) = file->newer;
+    assert(cache->newest != file && cache->oldest != file);
 }
 
 static void link_use(struct file_cache *cache, struct file *file)
