@@ -15,7 +15,7 @@ switch=$(status_field switch_pid)
 
 # send KIND: and then look whether everybody is still there.
 send() {
-    note "$1: $(in_client "$LAB_PYTHON" "$LAB_TESTS/garbage.py" "$1" "$mac" 2>&1 | tail -n 1)"
+    check "$1: all of it is sent" in_client "$LAB_PYTHON" "$LAB_TESTS/garbage.py" "$1" "$mac"
     check "after $1: a page is served" listens 80
     check "after $1: the stacks live" eval 'running web && running echo'
     check_equal "after $1: the switch lives" "$(status_field switch_pid)" "$switch"

@@ -66,7 +66,10 @@ check 'and for another stack' listens 80
 start kernel server "${AS_STRANGER[@]}" mshttpd --root "$lab_dir/www" --listen 0.0.0.0:8083 \
     --stack kernel
 check_soon 'a server on the kernel stack, on a port of its own' 'listens 8083'
-in_client curl -s -o /dev/null -H 'Connection: close' "http://$SERVER4:8083/"
+# A client that waits for the end, so that the server closes first.
+in_client timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/8083" &&
+    printf "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" >&3 && cat <&3' \
+    $SERVER4 >"$lab_dir/answer"
 stop kernel
 check 'leaves a connection in TIME-WAIT' \
     eval 'in_server ss -tanH state time-wait | grep -q ":8083 "'
