@@ -12,6 +12,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -171,11 +173,45 @@ static void refill(struct utcp_transport *transport)
 
 /* ── Opening and listening ────────────────────────────────────────────────────────────────────── */
 
+/* Says at the end what the stack had to throw away, by reason; silent when it was nothing. */
+static void report_drops(const struct utcp *stack)
+{
+    struct utcp_stats stats = {.size = sizeof(stats)};
+    char text[256] = "";
+
+    utcp_stats(stack, &stats);
+    const struct {
+        const char *reason;
+        uint64_t count;
+    } drops[] = {
+        {"malformed", stats.dropped_malformed},
+        {"checksum", stats.dropped_checksum},
+        {"not_tcp", stats.dropped_not_tcp},
+        {"bad_address", stats.dropped_bad_address},
+        {"no_connection", stats.dropped_no_connection},
+        {"unacceptable", stats.dropped_unacceptable},
+        {"backlog", stats.dropped_backlog},
+        {"memory", stats.dropped_memory},
+    };
+
+    for (size_t i = 0; i < sizeof(drops) / sizeof(drops[0]); i++) {
+        size_t used = strlen(text);
+
+        if (drops[i].count)
+            snprintf(text + used, sizeof(text) - used, "%s %s=%" PRIu64, used ? "," : "",
+                     drops[i].reason, drops[i].count);
+    }
+    if (*text)
+        fprintf(stderr, "mshttpd: utcp dropped:%s\n", text);
+}
+
 static void transport_close(struct transport *base)
 {
     struct utcp_transport *transport = transport_of(base);
     struct piece *piece;
 
+    if (transport->runtime)
+        report_drops(runtime_stack(transport->runtime));
     runtime_close(transport->runtime);
     while ((piece = transport->free_pieces)) {
         transport->free_pieces = piece->next;

@@ -32,4 +32,9 @@ for reason in pass_unparsed pass_fragment pass_unclaimed pass_not_ours; do
     count=$(counter $reason)
     check "counted: $reason ($count)" test "${count:-0}" -gt 0
 done
+# What the switch rightly hands on, the stacks count: UTCP says so at its end.
+stop web
+for reason in checksum bad_address no_connection unacceptable; do
+    check_match "counted by UTCP: $reason" "$(cat "$(log_of web)")" "utcp dropped:.* $reason=[1-9]"
+done
 note "$(in_server multistack stats -j | tr -d '\n ' | head -c 1500)"
