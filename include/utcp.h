@@ -44,8 +44,7 @@ struct utcp_endpoint {
     uint8_t address[16]; /* network order; IPv4 in the first four bytes */
 };
 
-/* ── The stack ────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── The stack ───────────────────────────────────────────────────────────────────────────────── */
 
 struct utcp_config {
     size_t size;        /* sizeof(struct utcp_config), so that the struct may grow */
@@ -110,8 +109,7 @@ struct utcp_stats {
 
 UTCP_API void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);
 
-/* ── Packets and time ─────────────────────────────────────────────────────────────────────────────
- */
+/* ── Packets and time ────────────────────────────────────────────────────────────────────────── */
 
 #define UTCP_INPUT_CHECKSUM_PARTIAL                                                                \
     0x1                            /* the checksum field may hold the folded pseudo-header sum */
@@ -155,8 +153,7 @@ UTCP_API void utcp_advance(struct utcp *stack, uint64_t now);
  * but may be earlier. */
 UTCP_API uint64_t utcp_deadline(const struct utcp *stack);
 
-/* ── Events ───────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Events ──────────────────────────────────────────────────────────────────────────────────── */
 
 #define UTCP_ACCEPTABLE 0x01 /* a listener has connections to accept */
 #define UTCP_CONNECTED  0x02 /* utcp_connect() succeeded */
@@ -178,8 +175,7 @@ struct utcp_event {
  * second event. */
 UTCP_API unsigned utcp_poll(struct utcp *stack, struct utcp_event *events, unsigned max);
 
-/* ── Connections ──────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Connections ─────────────────────────────────────────────────────────────────────────────── */
 
 /* Accepts connections to `local`, whose address may be all zero (any address of its family).
  * `backlog` limits the connections that are not accepted yet, half-open ones included. Errors:

@@ -75,8 +75,7 @@ static int bind_endpoint(struct ms_runtime *runtime, const struct sockaddr *addr
     return binding;
 }
 
-/* ── Listeners ──────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Listeners ───────────────────────────────────────────────────────────────────────────────── */
 
 int runtime_listen(struct ms_runtime *runtime, const struct sockaddr *address, socklen_t length,
                    unsigned backlog, void *user, struct ms_runtime_listener **listener)
@@ -136,8 +135,7 @@ void runtime_listener_close(struct ms_runtime_listener *listener)
     free(listener);
 }
 
-/* ── Outgoing connections ───────────────────────────────────────────────────────────────────────
- */
+/* ── Outgoing connections ────────────────────────────────────────────────────────────────────── */
 
 static struct outgoing **bucket_of(struct ms_runtime *runtime, const struct utcp_endpoint *local)
 {

@@ -38,8 +38,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* ── The port's facts ───────────────────────────────────────────────────────────────────────────
- */
+/* ── The port's facts ────────────────────────────────────────────────────────────────────────── */
 
 static uint32_t stack_offloads(uint32_t port_offloads)
 {
@@ -76,8 +75,7 @@ static void dispatch(struct ms_runtime *runtime)
     take_port_info(runtime);
 }
 
-/* ── Packets ────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Packets ─────────────────────────────────────────────────────────────────────────────────── */
 
 /* Returns how many came. */
 static unsigned take_packets(struct ms_runtime *runtime)
@@ -151,8 +149,7 @@ static bool deliver_events(struct ms_runtime *runtime)
     return count == BATCH_EVENTS;
 }
 
-/* ── Sleeping ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Sleeping ────────────────────────────────────────────────────────────────────────────────── */
 
 /* The timer is moved only when it would ring too late: TCP's deadlines move away with every
  * acknowledgment, and one that rings too early costs less than to follow them. */
@@ -192,8 +189,7 @@ static bool watch(const struct ms_runtime *runtime, int fd, uint32_t events, enu
     return fd >= 0 && epoll_ctl(runtime->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* ── Opening ────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Opening ─────────────────────────────────────────────────────────────────────────────────── */
 
 /* A window that the ring could not hold would have one sender overrun it, and lose hundreds of
  * packets at a time. Half of it is the window: the rest is for the records' headers and for others. */
@@ -256,8 +252,7 @@ static int open_loop(struct ms_runtime *runtime)
     return 0;
 }
 
-/* ── Entry points ───────────────────────────────────────────────────────────────────────────────
- */
+/* ── Entry points ────────────────────────────────────────────────────────────────────────────── */
 
 int runtime_open(struct ms_runtime **opened, const struct ms_runtime_options *options)
 {

@@ -38,8 +38,7 @@ struct ms_runtime {
     struct outgoing *outgoing[OUTGOING_BUCKETS]; /* by local port */
 };
 
-/* ── endpoints.c ────────────────────────────────────────────────────────────────────────────────
- */
+/* ── endpoints.c ─────────────────────────────────────────────────────────────────────────────── */
 
 /* utcp_config.gone */
 void runtime__connection_gone(void *context, const struct utcp_endpoint *local,

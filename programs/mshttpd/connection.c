@@ -19,8 +19,7 @@ enum outcome {
     BROKEN, /* the connection is of no use any more */
 };
 
-/* ── Output ─────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Output ──────────────────────────────────────────────────────────────────────────────────── */
 
 static bool has_output(const struct connection *connection)
 {
@@ -65,8 +64,7 @@ static enum outcome push_output(struct connection *connection)
     return (uint64_t)taken == length ? LATER : WAIT;
 }
 
-/* ── Responses ──────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Responses ───────────────────────────────────────────────────────────────────────────────── */
 
 static void log_response(struct connection *connection, const struct response *response,
                          const struct http_request *request)
@@ -172,8 +170,7 @@ static enum outcome answer(struct connection *connection)
     return GO_ON;
 }
 
-/* ── Input ──────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Input ───────────────────────────────────────────────────────────────────────────────────── */
 
 /* Reads behind what is there already. */
 static enum outcome read_more(struct connection *connection)
@@ -305,8 +302,7 @@ static enum outcome take_step(struct connection *connection, unsigned *requests)
     }
 }
 
-/* ── The end of a turn ──────────────────────────────────────────────────────────────────────────
- */
+/* ── The end of a turn ───────────────────────────────────────────────────────────────────────── */
 
 /* What lies in the server's memory must not stay there: others use it. False: no memory. */
 static bool keep_rest(struct connection *connection)
@@ -386,8 +382,7 @@ static void abort_connection(struct connection *connection)
     forget(connection);
 }
 
-/* ── Entry points ───────────────────────────────────────────────────────────────────────────────
- */
+/* ── Entry points ────────────────────────────────────────────────────────────────────────────── */
 
 void connection_end(struct connection *connection)
 {

@@ -31,8 +31,7 @@ struct file_cache {
     struct file *table[TABLE_SIZE];
 };
 
-/* ── Opening below the root ─────────────────────────────────────────────────────────────────────
- */
+/* ── Opening below the root ──────────────────────────────────────────────────────────────────── */
 
 /* Neither waits for a pipe's other end, nor takes a terminal. */
 #define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
@@ -99,8 +98,7 @@ static int public_error(int error)
     }
 }
 
-/* ── Entries ────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Entries ─────────────────────────────────────────────────────────────────────────────────── */
 
 static uint32_t hash_of(const char *path, size_t size)
 {
@@ -181,8 +179,7 @@ static struct file *find(struct file_cache *cache, uint32_t hash, const char *pa
     return file;
 }
 
-/* ── Reading a file ─────────────────────────────────────────────────────────────────────────────
- */
+/* ── Reading a file ──────────────────────────────────────────────────────────────────────────── */
 
 static bool same_file(const struct file *file, const struct stat *status)
 {
@@ -304,8 +301,7 @@ static int load(struct file_cache *cache, const char *path, size_t size, struct 
     return 0;
 }
 
-/* ── Entry points ───────────────────────────────────────────────────────────────────────────────
- */
+/* ── Entry points ────────────────────────────────────────────────────────────────────────────── */
 
 struct file_cache *file_cache_open(const char *root)
 {

@@ -5,8 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* ── Character classes ──────────────────────────────────────────────────────────────────────────
- */
+/* ── Character classes ───────────────────────────────────────────────────────────────────────── */
 
 #define TOKEN  0x1 /* tchar, RFC 9110 section 5.6.2 */
 #define VALUE  0x2 /* field-vchar, SP, HTAB: RFC 9110 section 5.5 */
@@ -74,8 +73,7 @@ static bool same_word(const char *text, size_t size, const char *word)
     return size == strlen(word) && strncasecmp(text, word, size) == 0;
 }
 
-/* ── Fields ─────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Fields ──────────────────────────────────────────────────────────────────────────────────── */
 
 enum once {
     SEEN_HOST = 0x1,
@@ -251,8 +249,7 @@ static enum http_result finish(struct http_parser *parser)
     return HTTP_DONE;
 }
 
-/* ── The request line ───────────────────────────────────────────────────────────────────────────
- */
+/* ── The request line ────────────────────────────────────────────────────────────────────────── */
 
 static enum http_method method_of(const char *name, size_t size)
 {
@@ -304,8 +301,7 @@ static enum http_result parse_request_line(struct http_parser *parser, const cha
     return parse_version(parser, version, end - version);
 }
 
-/* ── The head ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── The head ────────────────────────────────────────────────────────────────────────────────── */
 
 /* A line without its CRLF, which ends at `next`. HTTP_MORE: go on with the next line. */
 static enum http_result parse_line(struct http_parser *parser, const char *data, const char *line,
@@ -373,8 +369,7 @@ enum http_result http_parse(struct http_parser *parser, const char *data, size_t
     }
 }
 
-/* ── Chunks ─────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Chunks ──────────────────────────────────────────────────────────────────────────────────── */
 
 #define CHUNK_EXTRA_MAX  4096 /* bytes of extensions and trailers that a body may have */
 #define CHUNK_DIGITS_MAX 15   /* so that no size overflows */

@@ -33,8 +33,7 @@ static const char *reason_of(uint16_t status)
     }
 }
 
-/* ── Putting bytes together ─────────────────────────────────────────────────────────────────────
- */
+/* ── Putting bytes together ──────────────────────────────────────────────────────────────────── */
 
 /* Writes into server->response, whose size is above all that is ever put together here. */
 struct writer {
@@ -113,8 +112,7 @@ static void build_short(struct server *server, const struct http_request *reques
     response->size = written(server, &writer);
 }
 
-/* ── Conditions, RFC 9110 section 13 ────────────────────────────────────────────────────────────
- */
+/* ── Conditions, RFC 9110 section 13 ─────────────────────────────────────────────────────────── */
 
 /* If-None-Match: a list of entity tags, or "*"; weak ones match, too (section 13.1.2). */
 static bool lists_tag(const char *list, size_t size, const struct file *file)
@@ -136,8 +134,7 @@ static bool not_modified(const struct http_request *request, const char *data,
            file->modified <= when;
 }
 
-/* ── Files ──────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Files ───────────────────────────────────────────────────────────────────────────────────── */
 
 static void build_file(struct server *server, const struct http_request *request, const char *data,
                        struct file *file, bool keep_alive, struct response *response)
@@ -191,8 +188,7 @@ static uint16_t status_of(int error)
     }
 }
 
-/* ── Entry points ───────────────────────────────────────────────────────────────────────────────
- */
+/* ── Entry points ────────────────────────────────────────────────────────────────────────────── */
 
 void response_set_date(struct server *server, uint64_t now)
 {

@@ -20,8 +20,7 @@ static const uint64_t timeouts[TIMERS] = {
     [TIMER_LINGER] = 2 * SECOND,
 };
 
-/* ── Pools ──────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Pools ───────────────────────────────────────────────────────────────────────────────────── */
 
 static void *pool_take(struct pool *pool)
 {
@@ -72,8 +71,7 @@ void server_put_off(struct server *server, struct connection *connection)
     connection->put_off = true;
 }
 
-/* ── Timers ─────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Timers ──────────────────────────────────────────────────────────────────────────────────── */
 
 /* Those of one kind last equally long, so each list is in order of time. */
 void server_start_timer(struct server *server, struct connection *connection, enum timer timer)
@@ -121,8 +119,7 @@ static uint64_t next_deadline(struct server *server)
     return deadline;
 }
 
-/* ── Accepting ──────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Accepting ───────────────────────────────────────────────────────────────────────────────── */
 
 /* Takes one connection. What accept() says, or -EAGAIN when there may be no more. */
 static int accept_one(struct server *server)
@@ -158,8 +155,7 @@ static void accept_some(struct server *server)
     server->accept_retry = server->transport->now + (error ? ACCEPT_RETRY : 0);
 }
 
-/* ── The loop ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── The loop ────────────────────────────────────────────────────────────────────────────────── */
 
 static void run_later(struct server *server)
 {
@@ -204,8 +200,7 @@ void server_events(void *context, const struct transport_event *events, unsigned
     }
 }
 
-/* ── The end ────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── The end ─────────────────────────────────────────────────────────────────────────────────── */
 
 /* Calls `end` for those connections that `which` (NULL: all) names. */
 static void end_connections(struct server *server,

@@ -139,8 +139,7 @@ void server_events(void *server, const struct transport_event *events, unsigned 
  * negative errno. */
 int server_run(struct server *server, const volatile sig_atomic_t *stop);
 
-/* ── Between server.c and connection.c ──────────────────────────────────────────────────────────
- */
+/* ── Between server.c and connection.c ───────────────────────────────────────────────────────── */
 
 void connection_begin(struct connection *connection);
 void connection_event(struct connection *connection, unsigned flags);
@@ -156,8 +155,7 @@ void server_free_connection(struct server *server, struct connection *connection
 void server_put_off(struct server *server, struct connection *connection);
 void server_start_timer(struct server *server, struct connection *connection, enum timer timer);
 
-/* ── response.c ─────────────────────────────────────────────────────────────────────────────────
- */
+/* ── response.c ──────────────────────────────────────────────────────────────────────────────── */
 
 struct response {
     uint16_t status;

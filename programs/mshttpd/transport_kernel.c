@@ -60,8 +60,7 @@ static int watch(const struct kernel *kernel, int fd, uint32_t events, void *wha
     return epoll_ctl(kernel->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-/* ── Opening and listening ──────────────────────────────────────────────────────────────────────
- */
+/* ── Opening and listening ───────────────────────────────────────────────────────────────────── */
 
 static void kernel_stop_listening(struct transport *transport)
 {
@@ -203,8 +202,7 @@ static int kernel_accept(struct transport *transport, struct transport_conn *con
     return error;
 }
 
-/* ── Waiting ────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Waiting ─────────────────────────────────────────────────────────────────────────────────── */
 
 static unsigned flags_of(uint32_t events)
 {
@@ -268,8 +266,7 @@ static bool kernel_drained(const struct transport *transport)
     return true;
 }
 
-/* ── Connections ────────────────────────────────────────────────────────────────────────────────
- */
+/* ── Connections ─────────────────────────────────────────────────────────────────────────────── */
 
 static ptrdiff_t kernel_read(struct transport *transport, struct transport_conn *conn, void *to,
                              size_t size)
