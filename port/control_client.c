@@ -140,13 +140,20 @@ int control_client__receive(int socket_fd, struct control_message *message)
                            .msg_iovlen = 1,
                            .msg_control = control.space,
                            .msg_controllen = sizeof(control.space)};
+    bool reset = false;
     int error = 0;
     ssize_t size;
 
     message->fd_count = 0;
-    do
+    /* A switch that closes with a request of ours unread leaves ECONNRESET, which the kernel tells
+     * before the messages that came first: among them why it closes. It is told once. */
+    do {
         size = recvmsg(socket_fd, &whole, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    while (size < 0 && errno == EINTR);
+        if (size < 0 && errno == ECONNRESET && !reset) {
+            reset = true;
+            errno = EINTR;
+        }
+    } while (size < 0 && errno == EINTR);
     if (size < 0)
         return -errno;
     take_fds(message, &whole);

@@ -21,9 +21,9 @@ for library in multistack utcp; do
     has 'static library' "lib/*lib$library.a"
     has 'pkg-config file' "pkgconfig/$library.pc"
     has 'header' "include/$library.h"
-    has 'manual page' "man/man3/lib$library.3"
 done
-for page in man8/multistackd.8 man1/multistack.1 man1/mshttpd.1 man1/msecho.1; do
+for page in man8/multistackd.8 man1/multistack.1 man1/mshttpd.1 man1/msget.1 man1/msecho.1 \
+    man3/libmultistack.3 man3/libutcp.3; do
     has 'manual page' "man/$page"
 done
 has 'systemd unit' 'systemd/system/multistackd.service'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Large transfers between UTCP and the kernel's TCP, whole and unchanged: by IPv4 and IPv6, alone and
-# many at a time, to a fast and to a slow reader.
+# many at a time, to a fast and to a slow reader. Streams into UTCP are test_client.sh.
 . "$(dirname "$0")/lab.sh"
 lab_begin
 
@@ -52,33 +52,4 @@ sleep 2 # a few probes long
 kill -CONT "$(pid_of pausing)"
 check_download 'and goes on: the download is whole' pausing big
 
-# Streams in each direction, opened from each side (mstcp.c compares every byte).
-readonly BYTES=100000000
-
-# streams SERVER_ROOM SERVER_STACK CLIENT_ROOM CLIENT_STACK HOW ADDRESS: HOW, send or receive, is what
-# the listening side does.
-streams() {
-    local other=receive status
-    [ "$5" = receive ] && other=send
-    start listener "$1" mstcp "$5" --listen "$6:9000" --stack "$2" --bytes $BYTES
-    wait_for "grep -q listening '$(log_of listener)' || ! running listener" 10
-    in_ns "$3" mstcp "$other" --connect "$6:9000" --stack "$4" --bytes $BYTES 2>&1
-    status=$?
-    wait_for '! running listener' 20
-    stop listener || status=$?
-    [ $status = 0 ] || cat "$(log_of listener)"
-    : >"$(log_of listener)"
-    return $status
-}
-for address in 4 6; do
-    server=$([ $address = 4 ] && echo $SERVER4 || echo "[$SERVER6]")
-    client=$([ $address = 4 ] && echo $CLIENT4 || echo "[$CLIENT6]")
-    for how in send receive; do
-        check "UTCP accepts and ${how}s, IPv$address" streams server utcp client kernel $how "$server"
-        check "UTCP connects, its peer ${how}s, IPv$address" \
-            streams client kernel server utcp $how "$client"
-    done
-done
-
-# iperf3 needs a connection for control besides the stream, in both directions.
 check_equal 'the switch was never restarted' "$(status_field restarts)" 0
