@@ -10,12 +10,30 @@ serve web 80 "$lab_dir/www"
 start web6 server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen '[::]:81' --stack utcp
 check_soon 'mshttpd answers by IPv6' "listens 81 '[$SERVER6]'"
 
+# What a transfer that stands still looks like from both ends.
+stands_still() {
+    note 'neighbours'
+    in_server ip neighbor
+    note 'the switch'
+    in_server multistack stats
+    note 'what passes in 5 s'
+    in_client timeout 5 tcpdump -ni eth0 2>/dev/null | head -n 40
+}
+
+# arrives WHAT URL: the file arrives; where it does not, what there is to see is shown.
+arrives() {
+    download transfer "$2"
+    wait_for '! running transfer' 60 || stands_still
+    check_download "$1" transfer data
+    rm -f "$lab_dir/transfer.part"
+}
+
 trial() {
     local what=$1
     shift
     lossy "$@"
-    check "$what" fetched data "http://$SERVER4/data"
-    check "$what, IPv6" fetched data "http://[$SERVER6]:81/data"
+    arrives "$what" "http://$SERVER4/data"
+    arrives "$what, IPv6" "http://[$SERVER6]:81/data"
 }
 
 trial 'a good wire'
