@@ -119,6 +119,8 @@ int binding_add(struct switch_core *core, struct port *port, const struct tuple 
                 int placeholder_fd, uint32_t *number);
 /* -ENOENT: it is not one of this port's. */
 int binding_remove(struct switch_core *core, struct port *port, uint32_t number);
+/* As binding_remove(), of a binding that is known to be one. */
+void binding_close(struct switch_core *core, struct binding *binding);
 
 /* The first reason counts. The port stops at once; control_reap() closes it. */
 static inline void port_break(struct port *port, enum detach_reason reason)

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* send.h: where a packet goes that may go. */
+#include "send.h"
+
+#include "checksum.h"
+#include "core.h"
+#include "forward.h"
+#include "segment.h"
+#include "validate.h"
+
+static struct worker_queue *queue_of_nic(struct worker *worker, uint32_t nic)
+{
+    for (uint32_t i = 0; i < worker->queue_count; i++) {
+        if (worker->queues[i].queue->nic->index == nic)
+            return &worker->queues[i];
+    }
+    return NULL;
+}
+
+struct worker_queue *send_likely_queue(struct worker *worker, const struct port_ring *ring)
+{
+    struct worker_queue *queue = NULL;
+
+    if (ring->hop && ring->hop->state == NEXT_HOP_READY)
+        queue = queue_of_nic(worker, ring->hop->nic);
+    if (!queue && worker->queue_count)
+        queue = &worker->queues[0];
+    return queue;
+}
+
+uint8_t *send_reserve(struct worker_queue *queue, uint32_t length)
+{
+    uint8_t *frame;
+
+    if (!queue->room || length > queue->queue->nic->frame_max)
+        return NULL;
+    frame = queue->queue->ops->reserve(queue->queue, length);
+    if (!frame)
+        queue->room = 0;
+    return frame;
+}
+
+static void write_ether(uint8_t *frame, const struct next_hop *hop, const struct nic *nic)
+{
+    struct wire_ether *ether = (struct wire_ether *)frame;
+
+    memcpy(ether->destination, hop->mac, ETHER_ADDRESS_SIZE);
+    memcpy(ether->source, nic->mac, ETHER_ADDRESS_SIZE);
+    ether->type = htons(hop->family == 4 ? ETHER_TYPE_IPV4 : ETHER_TYPE_IPV6);
+}
+
+static void commit(struct worker_queue *queue, uint32_t length)
+{
+    queue->queue->ops->commit(queue->queue, length, NULL);
+    queue->room--;
+}
+
+static enum drop_reason send_segments(struct worker_queue *queue, const struct next_hop *hop,
+                                      struct outgoing *out)
+{
+    struct segment_cursor cursor = {
+        .whole = out->packet, .view = &out->view, .size = out->record.segment_size};
+    uint32_t length;
+
+    while ((length = segment_next_length(&cursor)) != 0) {
+        uint8_t *frame = send_reserve(queue, ETHER_HEADER_SIZE + length);
+
+        if (!frame)
+            return DROP_TX_NIC_FULL;
+        write_ether(frame, hop, queue->queue->nic);
+        segment_write(&cursor, frame + ETHER_HEADER_SIZE, false);
+        commit(queue, ETHER_HEADER_SIZE + length);
+        out->frames++;
+    }
+    return DROP_NONE;
+}
+
+/* The longest IP packet that `out` puts on the wire. */
+static uint32_t wire_length(const struct outgoing *out, bool segmented)
+{
+    return segmented ? (uint32_t)out->view.headers + out->record.segment_size : out->view.length;
+}
+
+static enum drop_reason send_to_nic(struct worker *worker, const struct next_hop *hop,
+                                    struct outgoing *out)
+{
+    struct worker_queue *queue = queue_of_nic(worker, hop->nic);
+    bool segmented = validate_frame_count(&out->view, &out->record) > 1;
+    uint32_t mtu = hop->mtu;
+    uint8_t *frame;
+
+    if (!queue || !queue->queue->nic->up)
+        return DROP_TX_NIC_DOWN;
+    if (mtu > queue->queue->nic->frame_max - ETHER_HEADER_SIZE)
+        mtu = queue->queue->nic->frame_max - ETHER_HEADER_SIZE;
+    if (wire_length(out, segmented) > mtu) {
+        deliver_too_big(worker, out->ring->port, out->packet, &out->view, mtu);
+        return DROP_TX_TOO_BIG;
+    }
+    if (segmented)
+        return send_segments(queue, hop, out);
+    if (out->record.flags & RECORD_CHECKSUM_PARTIAL)
+        packet_fill_checksum(out->packet, &out->view);
+    if (out->queue == queue) {
+        frame = out->packet - ETHER_HEADER_SIZE;
+    } else {
+        frame = send_reserve(queue, ETHER_HEADER_SIZE + out->view.length);
+        if (!frame)
+            return DROP_TX_NIC_FULL;
+        memcpy(frame + ETHER_HEADER_SIZE, out->packet, out->view.length);
+    }
+    write_ether(frame, hop, queue->queue->nic);
+    commit(queue, ETHER_HEADER_SIZE + out->view.length);
+    out->frames++;
+    return DROP_NONE;
+}
+
+/* To another stack on this host, or to the sender itself. A checksum that was left to the switch
+ * becomes that of the pseudo-header, which the receiver takes: nothing can have damaged the packet
+ * in between. */
+static enum drop_reason send_to_port(struct worker *worker, struct outgoing *out)
+{
+    const struct namespace_table *names = &worker->core->names;
+    struct nic_frame frame = {
+        .data = out->packet, .head_length = out->view.length, .length = out->view.length};
+    bool segmented = validate_frame_count(&out->view, &out->record) > 1;
+    struct packet_view view; /* as the receiver sees it */
+    struct delivery delivery = {.frame = &frame, .view = &view, .flags = RECORD_CHECKSUM_PARTIAL};
+    struct port *port;
+
+    if (packet_parse(out->packet, out->view.length, out->view.length, &view) != DROP_NONE)
+        return DROP_TX_LOCAL;
+    port = namespace_owner(names, &view.local, tuple_hash(&names->bindings.key, &view.local));
+    if (!port)
+        return DROP_TX_LOCAL;
+    if (segmented)
+        delivery.segment_size = out->record.segment_size;
+    if (segmented || (out->record.flags & RECORD_CHECKSUM_PARTIAL)) {
+        uint16_t partial = checksum_fold(
+            packet_pseudo_header(out->packet, &view, view.length - (uint32_t)view.transport));
+
+        memcpy(out->packet + packet_checksum_offset(&view), &partial, 2);
+    }
+    deliver(worker, port, &delivery);
+    out->frames++;
+    return DROP_NONE;
+}
+
+static enum drop_reason park(struct worker *worker, struct next_hop *hop, struct outgoing *out)
+{
+    if (validate_frame_count(&out->view, &out->record) > 1)
+        return DROP_TX_UNRESOLVED; /* too long to keep; TCP sends it again */
+    if (out->record.flags & RECORD_CHECKSUM_PARTIAL)
+        packet_fill_checksum(out->packet, &out->view);
+    if (!parking_add(&worker->parking, hop, out->ring, out->packet, &out->view, worker->now_ns))
+        return DROP_TX_UNRESOLVED;
+    return DROP_NONE;
+}
+
+enum drop_reason send_by_hop(struct worker *worker, struct next_hop *hop, struct outgoing *out)
+{
+    switch ((enum next_hop_state)hop->state) {
+    case NEXT_HOP_READY: return send_to_nic(worker, hop, out);
+    case NEXT_HOP_LOCAL: return send_to_port(worker, out);
+    case NEXT_HOP_UNREACHABLE: return DROP_TX_NO_ROUTE;
+    case NEXT_HOP_FREE:
+    case NEXT_HOP_ASKED:
+    case NEXT_HOP_RESOLVING: break;
+    }
+    return park(worker, hop, out);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The second half of the way out: a packet that was copied out of the application's reach, was
+ * validated, and whose next hop is known (or asked for), goes
+ *
+ *   to a NIC, whole or in segments · to a port of this host · to the parking place · or nowhere
+ *
+ * forward_tx.c is the first half. */
+#ifndef MULTISTACK_SWITCH_SEND_H
+#define MULTISTACK_SWITCH_SEND_H
+
+#include "packet.h"
+#include "worker.h"
+
+/* A packet on its way out: the worker's private copy. */
+struct outgoing {
+    struct port_ring *ring;
+    struct ring_record record;
+    struct packet_view view;
+    uint8_t *packet;            /* its bytes, behind ETHER_HEADER_SIZE bytes of room */
+    struct worker_queue *queue; /* whose reserved frame that is; NULL: scratch memory */
+    uint32_t frames;            /* that it became so far */
+};
+
+/* The queue that a ring's next packet most likely leaves by; NULL: there is none. */
+struct worker_queue *send_likely_queue(struct worker *worker, const struct port_ring *ring);
+
+/* A frame of the queue's NIC, not visible to any application; NULL: no room in this round, or
+ * longer than the NIC's frames are. */
+uint8_t *send_reserve(struct worker_queue *queue, uint32_t length);
+
+/* Sends, delivers, parks or drops. DROP_NONE with out->frames of 0: parked. */
+enum drop_reason send_by_hop(struct worker *worker, struct next_hop *hop, struct outgoing *out);
+
+#endif
