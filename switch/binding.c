@@ -58,7 +58,7 @@ void binding_close(struct switch_core *core, struct binding *binding)
     uint32_t slot = (uint32_t)(binding - table->bindings);
     struct port *port = binding->port;
 
-    namespace_remove(&core->names, &binding->tuple);
+    namespace_remove(&core->names, &binding->tuple, port);
     if (binding->previous == BINDING_NONE)
         port->first_binding = binding->next;
     else

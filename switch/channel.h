@@ -70,6 +70,8 @@ struct channel_config {
     uint32_t ports_per_uid_max;
     uint32_t ring_size_default;
     uint32_t zero;
+    uint64_t hash_key[4]; /* of the namespace and of flows: the same for each switch of this keeper,
+                           * so that a restart moves no flow to another ring or port */
 };
 
 struct channel_nic {

@@ -49,7 +49,7 @@ static enum drop_reason deliver_frame(struct worker *worker, const struct nic *n
                                       const struct nic_frame *frame, const struct packet_view *view,
                                       uint64_t hash)
 {
-    struct port *port = namespace_owner(&worker->core->names, &view->local, hash);
+    struct port *port = namespace_owner(&worker->core->names, view, hash);
     struct delivery delivery = {.frame = frame, .offset = ETHER_HEADER_SIZE, .view = view};
 
     if (!port)

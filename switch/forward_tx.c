@@ -28,7 +28,7 @@ static bool may_send(const struct worker *worker, struct port_ring *ring,
     if (ring->source_version == names->version && tuple_equal(&ring->source, &view->local))
         return true;
     if (!namespace_may_send(names, &view->local, ring->port))
-        return false;
+        return namespace_may_send_connected(names, view, ring->port);
     ring->source = view->local;
     ring->source_version = names->version;
     return true;

@@ -130,6 +130,10 @@ static int start(struct keeper *keeper)
         return -1;
     if (getrandom(&keeper->instance, sizeof(keeper->instance), 0) < 0)
         keeper->instance = keeper__now();
+    if (getrandom(keeper->hash_key, sizeof(keeper->hash_key), 0) != sizeof(keeper->hash_key)) {
+        log_error("no random numbers to be had: %s", strerror(errno));
+        return -1;
+    }
     if (sd_watchdog_enabled(0, &watchdog_us) > 0)
         keeper->watchdog_ns = watchdog_us * 1000 / 2;
     keeper__dump_host(keeper);

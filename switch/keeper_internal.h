@@ -82,6 +82,7 @@ struct keeper {
     int epoll_fd;
     int signal_fd;
     uint64_t instance;
+    uint64_t hash_key[4]; /* for every switch */
     uint64_t netns_cookie;
     uint64_t started_ns;
     uint64_t watchdog_ns; /* interval that systemd wants to hear from us in; 0: it does not */

@@ -95,6 +95,7 @@ static int send_config(struct keeper *keeper)
         .ring_size_default = keeper->config->ring_size,
     };
 
+    memcpy(message.hash_key, keeper->hash_key, sizeof(message.hash_key));
     return keeper__send_patiently(keeper, &message, fds, 4);
 }
 

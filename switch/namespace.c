@@ -40,28 +40,57 @@ static void disclaim(const struct namespace_table *table, const struct tuple *tu
         bpf_map_delete_elem(table->mux_map_fd, &key);
 }
 
-int namespace_init(struct namespace_table *table, const struct hash_key *key, int mux_map_fd)
+/* Makes a group of a single port. NULL: out of memory. */
+static struct owner_group *group_at(struct namespace_table *table, struct tuple_slot *slot)
 {
-    *table = (struct namespace_table){.mux_map_fd = mux_map_fd, .version = 1};
-    if (tuple_table_init(&table->bindings, key, NAMESPACE_BINDINGS_MAX))
-        return -ENOMEM;
-    if (tuple_table_init(&table->addresses, key, NAMESPACE_ADDRESSES_MAX)) {
-        tuple_table_dispose(&table->bindings);
-        return -ENOMEM;
-    }
-    return 0;
+    struct owner_group *group = owner_group_of(slot->value);
+    struct owner_member first = {
+        .port = slot->value, .binding = slot->number, .first_connected = CONNECTED_NONE};
+
+    if (group)
+        return group;
+    group = owner_group_new(&first, &table->bindings.key);
+    if (group)
+        slot->value = owner_group_value(group);
+    return group;
 }
 
-void namespace_dispose(struct namespace_table *table)
+/* And the other way round, where nothing else is left. */
+static void simplify(struct tuple_slot *slot)
 {
-    tuple_table_dispose(&table->bindings);
-    tuple_table_dispose(&table->addresses);
+    struct owner_group *group = owner_group_of(slot->value);
+
+    if (!group || !owner_group_is_plain(group))
+        return;
+    slot->value = group->members[0].port;
+    slot->number = group->members[0].binding;
+    owner_group_free(group);
 }
 
-int namespace_add(struct namespace_table *table, const struct tuple *tuple, struct port *port,
-                  uint32_t binding)
+static struct tuple_slot *slot_of(const struct namespace_table *table, const struct tuple *tuple)
 {
-    int status = tuple_table_add(&table->bindings, tuple, port, binding);
+    return (struct tuple_slot *)tuple_table_find(&table->bindings, tuple);
+}
+
+/* Whether the wildcard address of the same protocol and port has connected bindings. */
+static bool is_overlaid(const struct namespace_table *table, const struct tuple *tuple)
+{
+    struct tuple wildcard = tuple_wildcard(tuple);
+    const struct tuple_slot *slot;
+    const struct owner_group *group;
+
+    if (tuple_is_wildcard(tuple))
+        return false;
+    slot = tuple_table_find(&table->bindings, &wildcard);
+    group = slot ? owner_group_of(slot->value) : NULL;
+    return group && group->connected_count;
+}
+
+/* Enters a 3-tuple that nobody has. `value` as in a slot. */
+static int enter(struct namespace_table *table, const struct tuple *tuple, void *value,
+                 uint32_t binding)
+{
+    int status = tuple_table_add(&table->bindings, tuple, value, binding);
 
     if (status)
         return status == -EEXIST ? -EADDRINUSE : status;
@@ -72,11 +101,206 @@ int namespace_add(struct namespace_table *table, const struct tuple *tuple, stru
     return status;
 }
 
-void namespace_remove(struct namespace_table *table, const struct tuple *tuple)
+static int enter_group(struct namespace_table *table, const struct tuple *tuple,
+                       const struct owner_member *member)
 {
-    disclaim(table, tuple);
-    tuple_table_remove(&table->bindings, tuple);
+    struct owner_group *group = owner_group_new(member, &table->bindings.key);
+    int status;
+
+    if (!group)
+        return -ENOMEM;
+    group->overlaid = is_overlaid(table, tuple);
+    status = enter(table, tuple, owner_group_value(group), member->binding);
+    if (status)
+        owner_group_free(group);
+    return status;
+}
+
+int namespace_init(struct namespace_table *table, const struct hash_key *key, int mux_map_fd)
+{
+    *table = (struct namespace_table){.mux_map_fd = mux_map_fd, .version = 1};
+    if (tuple_table_init(&table->bindings, key, NAMESPACE_BINDINGS_MAX))
+        return -ENOMEM;
+    if (tuple_table_init(&table->addresses, key, NAMESPACE_ADDRESSES_MAX)) {
+        tuple_table_dispose(&table->bindings);
+        return -ENOMEM;
+    }
+    connected_table_init(&table->connected, key);
+    return 0;
+}
+
+void namespace_dispose(struct namespace_table *table)
+{
+    for (uint32_t i = 0; table->bindings.slots && i <= table->bindings.mask; i++) {
+        struct owner_group *group = owner_group_of(table->bindings.slots[i].value);
+
+        if (group)
+            owner_group_free(group);
+    }
+    tuple_table_dispose(&table->bindings);
+    tuple_table_dispose(&table->addresses);
+    connected_table_dispose(&table->connected);
+}
+
+int namespace_add(struct namespace_table *table, const struct tuple *tuple, struct port *port,
+                  uint32_t binding)
+{
+    struct owner_member member = {
+        .port = port, .binding = binding, .first_connected = CONNECTED_NONE};
+
+    if (tuple_table_find(&table->bindings, tuple))
+        return -EADDRINUSE;
+    if (is_overlaid(table, tuple))
+        return enter_group(table, tuple, &member);
+    return enter(table, tuple, port, binding);
+}
+
+int namespace_join(struct namespace_table *table, const struct tuple *tuple,
+                   const struct owner_member *member)
+{
+    struct owner_member entered = *member;
+    struct tuple_slot *slot = slot_of(table, tuple);
+    struct owner_group *group;
+    int status;
+
+    entered.connected_count = 0;
+    entered.first_connected = CONNECTED_NONE;
+    if (!slot)
+        return enter_group(table, tuple, &entered);
+    group = group_at(table, slot);
+    if (!group)
+        return -ENOMEM;
+    status = owner_group_add(group, &entered, &table->bindings.key);
+    simplify(slot);
     table->version++;
+    return status == -EEXIST ? -EADDRINUSE : status;
+}
+
+static void disconnect_all(struct namespace_table *table, struct owner_group *group,
+                           struct owner_member *member)
+{
+    while (member->first_connected != CONNECTED_NONE)
+        connected_remove(&table->connected, member->first_connected, &member->first_connected);
+    group->connected_count -= member->connected_count;
+    member->connected_count = 0;
+}
+
+void namespace_remove(struct namespace_table *table, const struct tuple *tuple,
+                      const struct port *port)
+{
+    struct tuple_slot *slot = slot_of(table, tuple);
+    struct owner_group *group = slot ? owner_group_of(slot->value) : NULL;
+    struct owner_member *member = group ? owner_group_member(group, port) : NULL;
+
+    if (!slot || (group ? !member : slot->value != port))
+        return;
+    table->version++;
+    if (member)
+        disconnect_all(table, group, member);
+    if (group && group->count > 1) {
+        owner_group_remove(group, port, &table->bindings.key);
+        simplify(slot);
+        return;
+    }
+    disclaim(table, tuple);
+    if (group)
+        owner_group_free(group);
+    tuple_table_remove(&table->bindings, tuple);
+}
+
+int namespace_set_state(struct namespace_table *table, const struct tuple *tuple,
+                        const struct port *port, enum member_state state)
+{
+    struct tuple_slot *slot = slot_of(table, tuple);
+    struct owner_group *group = slot ? group_at(table, slot) : NULL;
+    int status;
+
+    if (!group)
+        return slot ? -ENOMEM : 0;
+    status = owner_group_set_state(group, port, state, &table->bindings.key);
+    simplify(slot);
+    table->version++;
+    return status;
+}
+
+uint32_t namespace_members(const struct namespace_table *table, const struct tuple *tuple,
+                           struct owner_member members[OWNER_MEMBERS_MAX])
+{
+    const struct tuple_slot *slot = slot_of(table, tuple);
+    const struct owner_group *group = slot ? owner_group_of(slot->value) : NULL;
+
+    if (!slot)
+        return 0;
+    if (!group) {
+        members[0] = (struct owner_member){
+            .port = slot->value, .binding = slot->number, .first_connected = CONNECTED_NONE};
+        return 1;
+    }
+    memcpy(members, group->members, group->count * sizeof(*members));
+    return group->count;
+}
+
+/* The exact 3-tuple of a flow that is connected to the wildcard address must know of it. */
+static int overlay(struct namespace_table *table, const struct tuple *tuple,
+                   const struct packet_view *view)
+{
+    struct tuple_slot *slot = tuple_is_wildcard(tuple) ? slot_of(table, &view->local) : NULL;
+    struct owner_group *group;
+
+    if (!slot)
+        return 0;
+    group = group_at(table, slot);
+    if (!group)
+        return -ENOMEM;
+    group->overlaid = true;
+    return 0;
+}
+
+int namespace_connect(struct namespace_table *table, const struct tuple *tuple, struct port *port,
+                      const struct packet_view *view)
+{
+    struct tuple_slot *slot = slot_of(table, tuple);
+    struct owner_group *group = slot ? group_at(table, slot) : NULL;
+    struct owner_member *member;
+    uint32_t known;
+    int status;
+
+    if (!group)
+        return slot ? -ENOMEM : -ENOENT;
+    member = owner_group_member(group, port);
+    known = connected_find(&table->connected, view);
+    if (!member)
+        status = -ENOENT;
+    else if (known != CONNECTED_NONE)
+        status = table->connected.elements[known].port == port ? 0 : -EADDRINUSE;
+    else
+        status = overlay(table, tuple, view);
+    if (!status && known == CONNECTED_NONE) {
+        status = connected_add(&table->connected, view, port, &member->first_connected);
+        if (!status) {
+            member->connected_count++;
+            group->connected_count++;
+        }
+    }
+    simplify(slot);
+    return status;
+}
+
+int namespace_disconnect(struct namespace_table *table, const struct tuple *tuple,
+                         const struct port *port, const struct packet_view *view)
+{
+    struct tuple_slot *slot = slot_of(table, tuple);
+    struct owner_group *group = slot ? owner_group_of(slot->value) : NULL;
+    struct owner_member *member = group ? owner_group_member(group, port) : NULL;
+    uint32_t element = member ? connected_find(&table->connected, view) : CONNECTED_NONE;
+
+    if (element == CONNECTED_NONE || table->connected.elements[element].port != port)
+        return -ENOENT;
+    connected_remove(&table->connected, element, &member->first_connected);
+    member->connected_count--;
+    group->connected_count--;
+    simplify(slot);
+    return 0;
 }
 
 int namespace_set_address(struct namespace_table *table, const struct tuple *address, bool present)
@@ -97,4 +321,46 @@ bool namespace_is_local(const struct namespace_table *table, const struct tuple 
     struct tuple key = tuple_address_only(address);
 
     return tuple_table_find(&table->addresses, &key) != NULL;
+}
+
+struct port *namespace__group_owner(const struct namespace_table *table,
+                                    const struct owner_group *group, const struct packet_view *view)
+{
+    if (group->connected_count || group->overlaid) {
+        uint32_t element = connected_find(&table->connected, view);
+
+        if (element != CONNECTED_NONE)
+            return table->connected.elements[element].port;
+    }
+    if (!group->spread)
+        return group->sole;
+    return owner_group_share(
+        group, flow_hash(&table->bindings.key, &view->local, view->remote, view->remote_port));
+}
+
+bool namespace_may_send(const struct namespace_table *table, const struct tuple *tuple,
+                        const struct port *port)
+{
+    const struct tuple_slot *slot;
+    const struct owner_group *group;
+    struct tuple wildcard = tuple_wildcard(tuple);
+
+    if (tuple_is_wildcard(tuple) || !namespace_is_local(table, tuple))
+        return false;
+    slot = tuple_table_find(&table->bindings, tuple);
+    if (!slot)
+        slot = tuple_table_find(&table->bindings, &wildcard);
+    if (!slot)
+        return false;
+    group = owner_group_of(slot->value);
+    return group ? owner_group_member(group, port) != NULL : slot->value == port;
+}
+
+bool namespace_may_send_connected(const struct namespace_table *table,
+                                  const struct packet_view *view, const struct port *port)
+{
+    uint32_t element = connected_find(&table->connected, view);
+
+    return element != CONNECTED_NONE && table->connected.elements[element].port == port &&
+           namespace_is_local(table, &view->local);
 }

@@ -6,12 +6,25 @@
  * the port, and in the eBPF map mux_bindings, which only knows that it is claimed. It enters this
  * one first and leaves it last, so that what the mux redirects finds its owner.
  *
- * A binding to the wildcard address means the host's own addresses and nothing else; exact comes
- * before wildcard. `version` moves with every change: it is what caches of a look-up compare. */
+ * A look-up goes from the specific to the general:
+ *
+ *   exact address ─► one port                        done: this is nearly every packet
+ *        │      └──► a group ─► connected binding    where the group has any
+ *        │                 └──► the flow's member    by a stable hash (owner_group.h)
+ *   wildcard address, the same, where the address is the host's
+ *
+ * A connected binding of the wildcard address comes before an exact 3-tuple: the latter's group says
+ * that there may be one (`overlaid`).
+ *
+ * A binding to the wildcard address means the host's own addresses and nothing else. `version` moves
+ * with every change of 3-tuples: it is what caches of a look-up compare.
+ *
+ * Who may join whom is not asked here (binding.c): each function makes one change, which its plain
+ * arguments say wholly, and fails only for want of memory or room, or when it is no change. */
 #ifndef MULTISTACK_SWITCH_NAMESPACE_H
 #define MULTISTACK_SWITCH_NAMESPACE_H
 
-#include "tuple.h"
+#include "owner_group.h"
 
 #define NAMESPACE_BINDINGS_MAX  65536
 #define NAMESPACE_ADDRESSES_MAX 4096
@@ -19,7 +32,8 @@
 struct port;
 
 struct namespace_table {
-    struct tuple_table bindings;  /* tuple → struct port, number of the binding */
+    struct tuple_table bindings; /* tuple → struct port or owner_group, number of the binding */
+    struct connected_table connected;
     struct tuple_table addresses; /* the host's */
     uint32_t version;
     int mux_map_fd; /* -1: none */
@@ -29,37 +43,75 @@ struct namespace_table {
 int namespace_init(struct namespace_table *table, const struct hash_key *key, int mux_map_fd);
 void namespace_dispose(struct namespace_table *table);
 
-/* 0, -EADDRINUSE, -ENOSPC, -ENOMEM, or what bpf(2) said; then neither table has it. */
+/* The only owner there is. 0, -EADDRINUSE, -ENOSPC, -ENOMEM, or what bpf(2) said; then neither
+ * table has it. */
 int namespace_add(struct namespace_table *table, const struct tuple *tuple, struct port *port,
                   uint32_t binding);
-void namespace_remove(struct namespace_table *table, const struct tuple *tuple);
+/* A member, be it the first or one more; `member` says port, seed, binding and state. Errors as
+ * namespace_add(), -EADDRINUSE where the port is a member already. */
+int namespace_join(struct namespace_table *table, const struct tuple *tuple,
+                   const struct owner_member *member);
+/* The port is an owner no more; its connected bindings of this 3-tuple go as well. */
+void namespace_remove(struct namespace_table *table, const struct tuple *tuple,
+                      const struct port *port);
+/* 0 or -ENOMEM. */
+int namespace_set_state(struct namespace_table *table, const struct tuple *tuple,
+                        const struct port *port, enum member_state state);
+/* Copies the owners of a 3-tuple; returns how many. */
+uint32_t namespace_members(const struct namespace_table *table, const struct tuple *tuple,
+                           struct owner_member members[OWNER_MEMBERS_MAX]);
+
+/* The flow of `view` (local, remote, remote_port) belongs to `port`, a member of the 3-tuple `tuple`
+ * (which may be the wildcard address). Twice is once. 0, -ENOENT (it is no member), -EADDRINUSE (the
+ * flow is another's), -ENOSPC, -ENOMEM. */
+int namespace_connect(struct namespace_table *table, const struct tuple *tuple, struct port *port,
+                      const struct packet_view *view);
+/* -ENOENT: it was not there. */
+int namespace_disconnect(struct namespace_table *table, const struct tuple *tuple,
+                         const struct port *port, const struct packet_view *view);
 
 /* An address of the host (port and protocol are ignored) comes or goes. */
 int namespace_set_address(struct namespace_table *table, const struct tuple *address, bool present);
 bool namespace_is_local(const struct namespace_table *table, const struct tuple *address);
 
-/* Who receives what is addressed to `tuple`; NULL: nobody. `hash` is tuple_hash() of it. */
-static inline struct port *namespace_owner(const struct namespace_table *table,
-                                           const struct tuple *tuple, uint64_t hash)
+/* Who gets a packet that a group owns; NULL: nobody. */
+struct port *namespace__group_owner(const struct namespace_table *table,
+                                    const struct owner_group *group,
+                                    const struct packet_view *view);
+
+static inline struct port *namespace__slot_owner(const struct namespace_table *table,
+                                                 const struct tuple_slot *slot,
+                                                 const struct packet_view *view)
 {
-    const struct tuple_slot *slot = tuple_table_find_hashed(&table->bindings, tuple, hash);
+    const struct owner_group *group = owner_group_of(slot->value);
+
+    if (__builtin_expect(group == NULL, 1))
+        return slot->value;
+    return namespace__group_owner(table, group, view);
+}
+
+/* Who receives the packet of `view`; NULL: nobody. `hash` is tuple_hash() of view->local. */
+static inline struct port *namespace_owner(const struct namespace_table *table,
+                                           const struct packet_view *view, uint64_t hash)
+{
+    const struct tuple_slot *slot = tuple_table_find_hashed(&table->bindings, &view->local, hash);
     struct tuple wildcard;
 
     if (slot)
-        return slot->value;
-    wildcard = tuple_wildcard(tuple);
+        return namespace__slot_owner(table, slot, view);
+    wildcard = tuple_wildcard(&view->local);
     slot = tuple_table_find(&table->bindings, &wildcard);
-    if (!slot || !namespace_is_local(table, tuple))
+    if (!slot || !namespace_is_local(table, &view->local))
         return NULL;
-    return slot->value;
+    return namespace__slot_owner(table, slot, view);
 }
 
-/* Whether `port` may send from `tuple`: it owns it, and the address is the host's. */
-static inline bool namespace_may_send(const struct namespace_table *table,
-                                      const struct tuple *tuple, const struct port *port)
-{
-    return !tuple_is_wildcard(tuple) && namespace_is_local(table, tuple) &&
-           namespace_owner(table, tuple, tuple_hash(&table->bindings.key, tuple)) == port;
-}
+/* Whether `port` may send from `tuple`, whatever the destination: it is an owner, and the address is
+ * the host's. */
+bool namespace_may_send(const struct namespace_table *table, const struct tuple *tuple,
+                        const struct port *port);
+/* Whether it may send the packet of `view` because the flow is connected to it. */
+bool namespace_may_send_connected(const struct namespace_table *table,
+                                  const struct packet_view *view, const struct port *port);
 
 #endif

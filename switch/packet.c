@@ -192,11 +192,3 @@ void packet_fill_checksum(uint8_t *bytes, const struct packet_view *view)
         value = 0xffff;
     memcpy(field, &value, 2);
 }
-
-uint32_t packet_flow_hash(const struct hash_key *key, const struct packet_view *view)
-{
-    return (uint32_t)(hash_words(key, view->remote[0] ^ view->local.low,
-                                 view->remote[1] ^ view->local.high,
-                                 (uint64_t)view->remote_port << 32 | view->local.rest) >>
-                      32);
-}

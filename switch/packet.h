@@ -46,7 +46,19 @@ static inline uint32_t packet_checksum_offset(const struct packet_view *view)
 void packet_fill_checksum(uint8_t *bytes, const struct packet_view *view);
 
 /* A hash of the connection that is the same for all of its packets in one direction, and for the
- * ICMP errors about it: what spreads flows over rings. */
-uint32_t packet_flow_hash(const struct hash_key *key, const struct packet_view *view);
+ * ICMP errors about it. Its low half spreads flows over the ports that share a 3-tuple, its high
+ * half over the rings of a port, so that the one choice says nothing about the other. */
+static inline uint64_t flow_hash(const struct hash_key *key, const struct tuple *local,
+                                 const uint64_t remote[2], be16 remote_port)
+{
+    return hash_words(key, remote[0] ^ local->low, remote[1] ^ local->high,
+                      (uint64_t)remote_port << 32 | local->rest);
+}
+
+/* What spreads flows over rings. */
+static inline uint32_t packet_flow_hash(const struct hash_key *key, const struct packet_view *view)
+{
+    return (uint32_t)(flow_hash(key, &view->local, view->remote, view->remote_port) >> 32);
+}
 
 #endif

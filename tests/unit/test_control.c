@@ -445,6 +445,13 @@ static void a_user_may_open_so_many_ports(void **state)
 
 /* ---- bindings */
 
+static struct port *owner(const struct namespace_table *names, const struct tuple *tuple)
+{
+    struct packet_view view = {.local = *tuple};
+
+    return namespace_owner(names, &view, tuple_hash(&names->bindings.key, tuple));
+}
+
 static void a_binding_is_in_force_until_it_is_undone(void **state)
 {
     struct bench *bench = *state;
@@ -460,8 +467,7 @@ static void a_binding_is_in_force_until_it_is_undone(void **state)
     socklen_t size = sizeof(locked);
 
     assert_int_equal(bound.header.error, 0);
-    assert_ptr_equal(namespace_owner(names, &tuple, tuple_hash(&names->bindings.key, &tuple)),
-                     bench->core->ports.slots[0]);
+    assert_ptr_equal(owner(names, &tuple), bench->core->ports.slots[0]);
     getsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked, &size);
     assert_int_equal(locked, 1); /* the switch has silenced it */
     unbind.binding = bound.binding + 1;
@@ -476,7 +482,7 @@ static void a_binding_is_in_force_until_it_is_undone(void **state)
     assert_int_equal(unbound.header.error, 0);
     assert_int_equal(receive(client, &unbound, sizeof(unbound), NULL), sizeof(unbound));
     assert_int_equal(unbound.header.error, ENOENT);
-    assert_null(namespace_owner(names, &tuple, tuple_hash(&names->bindings.key, &tuple)));
+    assert_null(owner(names, &tuple));
     close(fd);
     close(client);
     serve(bench);

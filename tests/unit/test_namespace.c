@@ -35,7 +35,9 @@ static struct tuple make(const char *address, uint8_t protocol, uint16_t port)
 
 static struct port *owner(const struct namespace_table *table, const struct tuple *tuple)
 {
-    return namespace_owner(table, tuple, tuple_hash(&table->bindings.key, tuple));
+    struct packet_view view = {.local = *tuple};
+
+    return namespace_owner(table, &view, tuple_hash(&table->bindings.key, tuple));
 }
 
 #define ORACLE_TUPLES 512
@@ -99,7 +101,7 @@ static void exact_address_comes_before_wildcard(void **state)
     assert_int_equal(namespace_add(&table, &exact, port_number(2), 2), 0);
     assert_ptr_equal(owner(&table, &exact), port_number(2));
     assert_ptr_equal(owner(&table, &at_other), port_number(1));
-    namespace_remove(&table, &exact);
+    namespace_remove(&table, &exact, port_number(2));
     assert_ptr_equal(owner(&table, &exact), port_number(1));
     namespace_dispose(&table);
 }
@@ -178,7 +180,7 @@ static void every_change_moves_the_version(void **state)
     namespace_set_address(&table, &host, true);
     assert_int_not_equal(table.version, version);
     version = table.version;
-    namespace_remove(&table, &any);
+    namespace_remove(&table, &any, port_number(1));
     assert_int_not_equal(table.version, version);
     namespace_dispose(&table);
 }
@@ -199,7 +201,7 @@ static void it_holds_65536_bindings_and_says_when_it_is_full(void **state)
     for (uint32_t i = 0; i < NAMESPACE_BINDINGS_MAX; i++) {
         tuple.low = i;
         assert_ptr_equal(owner(&table, &tuple), port_number(1));
-        namespace_remove(&table, &tuple);
+        namespace_remove(&table, &tuple, port_number(1));
     }
     assert_int_equal(table.bindings.used, 0);
     namespace_dispose(&table);
