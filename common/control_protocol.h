@@ -7,19 +7,28 @@
  * (type, size, order, number of descriptors) closes the connection: a sequence of fixed structs
  * cannot be resynchronised and need not be.
  *
- *   client                          switch
- *   CONTROL_HELLO            →
- *                            ←      CONTROL_WELCOME          or an error, then the connection
- * closes CONTROL_PORT_OPEN        →                               at most one port per connection
- *                            ←      CONTROL_PORT_OPENED      + memfd, then per ring: RX and TX
- * eventfd CONTROL_BIND             →                               + placeholder socket ←
- * CONTROL_BOUND CONTROL_UNBIND           → ←      CONTROL_UNBOUND CONTROL_QUERY            → any
- * client; a page at a time ←      CONTROL_RECORDS ←      CONTROL_EVENT            at any time after
- * PORT_OPENED
+ *   client                 switch
+ *   CONTROL_HELLO       →
+ *                       ←  CONTROL_WELCOME        or an error, then the connection closes
+ *   CONTROL_PORT_OPEN   →                         at most one port for each connection
+ *                       ←  CONTROL_PORT_OPENED    + memfd, then for each ring: RX and TX eventfd
+ *   CONTROL_BIND        →                         + placeholder socket
+ *                       ←  CONTROL_BOUND          of a successor: when the hand-over is done
+ *   CONTROL_UNBIND      →
+ *                       ←  CONTROL_UNBOUND
+ *   CONTROL_SHARE       →                         may my placeholder stand beside the owner's?
+ *                       ←  CONTROL_SHARED
+ *   CONTROL_CONNECT     →                         connected bindings, many at once
+ *                       ←  CONTROL_CONNECTED
+ *   CONTROL_DRAIN       →                         the rest of the flows is for the others
+ *                       ←  CONTROL_DRAINED
+ *   CONTROL_QUERY       →                         any client; a page at a time
+ *                       ←  CONTROL_RECORDS
+ *                       ←  CONTROL_EVENT          at any time after PORT_OPENED
  *
- * A client sends one request and waits for its answer before the next, but for BIND and UNBIND, of
- * which up to CONTROL_PIPELINE_MAX may be on the way. The connection is the port: when it closes,
- * for whatever reason, the port and all of its bindings are gone. */
+ * A client sends one request and waits for its answer before the next, but for BIND, UNBIND, SHARE,
+ * CONNECT and DRAIN, of which up to CONTROL_PIPELINE_MAX may be on the way. The connection is the
+ * port: when it closes, for whatever reason, the port and all of its bindings are gone. */
 #ifndef MULTISTACK_CONTROL_PROTOCOL_H
 #define MULTISTACK_CONTROL_PROTOCOL_H
 
@@ -51,6 +60,12 @@ enum control_type {
     CONTROL_QUERY,
     CONTROL_RECORDS,
     CONTROL_EVENT,
+    CONTROL_SHARE,
+    CONTROL_SHARED,
+    CONTROL_CONNECT,
+    CONTROL_CONNECTED,
+    CONTROL_DRAIN,
+    CONTROL_DRAINED,
 };
 
 struct control_header {
@@ -114,9 +129,19 @@ static_assert(sizeof(struct control_address) == 20, "no padding");
 struct control_bind {
     struct control_header header;
     struct control_address address; /* must equal what getsockname() says of the placeholder */
-    uint32_t flags;                 /* CONTROL_BIND_*; none yet */
+    uint32_t flags;                 /* CONTROL_BIND_* */
     uint32_t port_count;            /* 1; ranges are to come */
+    /* For a binding that is presented again to a switch that was started anew; otherwise 0. */
+    uint32_t members;   /* owners that the 3-tuple had, this one included: CONTROL_EVENT_MEMBERS */
+    uint32_t connected; /* connected bindings that will be presented behind it */
 };
+
+/* The placeholder has SO_REUSEPORT; others with the same flag may join, and share the flows. */
+#define CONTROL_BIND_SHARED 0x1
+/* To succeed the owners there are. Answered when they have drained, or had their time to. */
+#define CONTROL_BIND_TAKEOVER 0x2
+/* Presented again, after it had drained: it gets what is connected to it, and nothing else. */
+#define CONTROL_BIND_DRAINING 0x4
 
 struct control_bound {
     struct control_header header;
@@ -135,15 +160,77 @@ struct control_unbound {
     struct control_header header;
 };
 
+/* Asks the owners' placeholders to let another one of the same user stand beside them, for a while:
+ * what a successor needs before it can make its own. Errors: -ENOENT (nobody has it), -EACCES (it is
+ * another user's). */
+struct control_share {
+    struct control_header header;
+    struct control_address address;
+    uint32_t zero;
+};
+
+struct control_shared {
+    struct control_header header;
+};
+
+/* One end of a connected binding and the other; protocol and local port are the binding's. Addresses
+ * as in control_address. */
+struct control_flow {
+    uint8_t local[16];
+    uint8_t remote[16];
+    uint16_t remote_port; /* network order */
+    uint16_t zero;
+};
+static_assert(sizeof(struct control_flow) == 36, "no padding");
+
+struct control_connect {
+    struct control_header header;
+    uint32_t binding; /* of this port */
+    uint32_t count;   /* of flows, 1 to CONTROL_FLOWS_MAX */
+    uint32_t remove;  /* 1: these connected bindings end; 0: they begin */
+    uint32_t zero;
+    /* count struct control_flow follow */
+};
+
+#define CONTROL_FLOWS_MAX                                                                          \
+    ((CONTROL_MESSAGE_MAX - sizeof(struct control_connect)) / sizeof(struct control_flow))
+
+/* With an error the first `count` flows were taken. */
+struct control_connected {
+    struct control_header header;
+    uint32_t count;
+    uint32_t zero;
+};
+
+/* The binding gets what is connected to it from now on; everything else is for its successor or for
+ * the others that share the 3-tuple. Errors: -ENOENT, -EBUSY (there is nobody else). When the answer
+ * comes, all packets that came before are in the port's rings. */
+struct control_drain {
+    struct control_header header;
+    uint32_t binding;
+    uint32_t zero;
+};
+
+struct control_drained {
+    struct control_header header;
+};
+
 enum control_event_kind {
     CONTROL_EVENT_DETACHED = 1, /* value: enum detach_reason; the connection closes behind it */
     CONTROL_EVENT_MTU,          /* value: the new smallest MTU */
+    /* value: number of the binding */
+    CONTROL_EVENT_HANDOVER, /* a successor is there: connect what lives, then drain */
+    CONTROL_EVENT_DRAINED,  /* that took too long: the binding has drained without its word */
+    CONTROL_EVENT_RESUME,   /* the successor is gone: the binding is active again */
+    CONTROL_EVENT_MEMBERS,  /* detail: owners of the 3-tuple, this one included */
 };
 
 struct control_event {
     struct control_header header;
     uint32_t kind;
     uint32_t value;
+    uint32_t detail;
+    uint32_t zero;
 };
 
 /* Queries are paged: the answer to one request is one message, so that a client that does not read
@@ -219,7 +306,15 @@ struct control_binding_record {
     struct control_address address;
     uint32_t binding;
     uint32_t port;
-    uint32_t flags;
+    uint32_t flags;     /* CONTROL_BIND_SHARED */
+    uint32_t state;     /* enum control_binding_state */
+    uint32_t connected; /* connected bindings that it has */
+};
+
+enum control_binding_state {
+    CONTROL_BINDING_ACTIVE,
+    CONTROL_BINDING_WAITING, /* for a hand-over, or for others after a restart */
+    CONTROL_BINDING_DRAINING,
 };
 
 /* One counter. `name` is "rx_packets", "tx_bytes", … or a drop reason. */

@@ -4,43 +4,76 @@
 #include <unistd.h>
 
 #include "core.h"
+#include "sharing.h"
 
-static struct binding *binding_by_number(struct port_table *table, const struct port *port,
-                                         uint32_t number)
+struct binding *binding_find(struct port_table *table, const struct port *port, uint32_t number)
 {
     struct binding *binding = &table->bindings[number % NAMESPACE_BINDINGS_MAX];
 
     return binding->port == port && binding->number == number ? binding : NULL;
 }
 
-int binding_add(struct switch_core *core, struct port *port, const struct tuple *tuple,
-                int placeholder_fd, uint32_t *number)
+/* A slot that is free; its number moves on with each use, so that an old one is not mistaken for a
+ * new one. NULL: there is none. */
+static struct binding *take_slot(struct port_table *table)
 {
-    struct port_table *table = &core->ports;
     uint32_t slot = table->free_binding;
     struct binding *binding;
-    int status;
 
-    if (slot == BINDING_NONE) {
-        if (table->bindings_made == NAMESPACE_BINDINGS_MAX)
-            return -ENOSPC;
-        slot = table->bindings_made;
-    }
+    if (slot == BINDING_NONE && table->bindings_made == NAMESPACE_BINDINGS_MAX)
+        return NULL;
+    if (slot == BINDING_NONE)
+        slot = table->bindings_made++;
+    else
+        table->free_binding = table->bindings[slot].next;
     binding = &table->bindings[slot];
-    /* The slot's number moves on with each use, so that an old one is not mistaken for a new one. */
     if (binding->number == 0)
         binding->number = slot;
-    status = namespace_add(&core->names, tuple, port, binding->number + NAMESPACE_BINDINGS_MAX);
+    binding->number += NAMESPACE_BINDINGS_MAX;
+    return binding;
+}
+
+static void free_slot(struct port_table *table, struct binding *binding)
+{
+    binding->port = NULL;
+    binding->next = table->free_binding;
+    table->free_binding = (uint32_t)(binding - table->bindings);
+}
+
+static int enter(struct switch_core *core, const struct binding *binding, uint64_t seed)
+{
+    const struct owner_member member = {
+        .port = binding->port, .seed = seed, .binding = binding->number, .state = binding->state};
+
+    if (!seed && binding->state == MEMBER_ACTIVE &&
+        !tuple_table_find(&core->names.bindings, &binding->tuple))
+        return namespace_add(&core->names, &binding->tuple, binding->port, binding->number);
+    return namespace_join(&core->names, &binding->tuple, &member);
+}
+
+int binding_add(struct switch_core *core, struct port *port, const struct tuple *tuple,
+                int placeholder_fd, const struct binding_terms *terms, uint32_t *number)
+{
+    struct port_table *table = &core->ports;
+    int status = sharing_admit(core, tuple, port, terms);
+    struct binding *binding;
+    uint32_t slot;
+
     if (status)
         return status;
-    if (slot == table->bindings_made)
-        table->bindings_made++;
-    else
-        table->free_binding = binding->next;
-    binding->number += NAMESPACE_BINDINGS_MAX;
+    binding = take_slot(table);
+    if (!binding)
+        return -ENOSPC;
+    slot = (uint32_t)(binding - table->bindings);
     binding->tuple = *tuple;
     binding->port = port;
     binding->placeholder_fd = placeholder_fd;
+    binding->state = (uint8_t)sharing_begin(core, binding, terms);
+    status = enter(core, binding, terms->seed);
+    if (status) {
+        free_slot(table, binding);
+        return status;
+    }
     binding->previous = BINDING_NONE;
     binding->next = port->first_binding;
     if (binding->next != BINDING_NONE)
@@ -49,13 +82,13 @@ int binding_add(struct switch_core *core, struct port *port, const struct tuple 
     port->binding_count++;
     table->binding_count++;
     *number = binding->number;
+    sharing_settle(core, tuple);
     return 0;
 }
 
 void binding_close(struct switch_core *core, struct binding *binding)
 {
     struct port_table *table = &core->ports;
-    uint32_t slot = (uint32_t)(binding - table->bindings);
     struct port *port = binding->port;
 
     namespace_remove(&core->names, &binding->tuple, port);
@@ -67,16 +100,16 @@ void binding_close(struct switch_core *core, struct binding *binding)
         table->bindings[binding->next].previous = binding->previous;
     close(binding->placeholder_fd);
     binding->placeholder_fd = -1;
-    binding->port = NULL;
-    binding->next = table->free_binding;
-    table->free_binding = slot;
+    port->connected_count -= binding->connected_count;
     port->binding_count--;
     table->binding_count--;
+    free_slot(table, binding);
+    sharing_left(core, binding);
 }
 
 int binding_remove(struct switch_core *core, struct port *port, uint32_t number)
 {
-    struct binding *binding = binding_by_number(&core->ports, port, number);
+    struct binding *binding = binding_find(&core->ports, port, number);
 
     if (!binding)
         return -ENOENT;

@@ -15,9 +15,9 @@
 #include "core.h"
 #include "placeholder.h"
 #include "query.h"
+#include "sharing.h"
 
-#define REQUEST_MAX     256 /* bytes; every request is shorter */
-#define REQUEST_FDS_MAX 2   /* room for more than the one that may come */
+#define REQUEST_FDS_MAX 2 /* room for more than the one that may come */
 
 /* A request, with what came along. */
 struct request {
@@ -28,14 +28,15 @@ struct request {
         struct control_bind bind;
         struct control_unbind unbind;
         struct control_query query;
-        uint8_t bytes[REQUEST_MAX];
+        struct control_share share;
+        struct control_connect connect;
+        struct control_drain drain;
+        uint8_t bytes[CONTROL_MESSAGE_MAX];
     };
     uint32_t size;
     int fds[REQUEST_FDS_MAX];
     uint32_t fd_count;
 };
-
-static_assert(sizeof(struct control_port_open) < REQUEST_MAX, "the longest request fits");
 
 static void close_fds(struct request *request)
 {
@@ -221,41 +222,125 @@ static bool address_is_ours(const struct switch_core *core, const struct tuple *
     return tuple_is_wildcard(tuple) || namespace_is_local(&core->names, tuple);
 }
 
-static int bind_tuple(struct switch_core *core, struct connection *connection,
-                      struct request *request, uint32_t *number)
+/* A binding that was there before says how many others were; one that says nothing is new. */
+static int bind_terms(const struct request *request, struct binding_terms *terms)
 {
     const struct control_bind *wish = &request->bind;
-    struct tuple tuple = tuple_from_address(&wish->address);
-    int status;
+    const uint32_t known = CONTROL_BIND_SHARED | CONTROL_BIND_TAKEOVER | CONTROL_BIND_DRAINING;
 
-    if (wish->flags || wish->port_count != 1)
+    *terms = (struct binding_terms){
+        .shared = wish->flags & CONTROL_BIND_SHARED,
+        .takeover = wish->flags & CONTROL_BIND_TAKEOVER,
+        .draining = wish->flags & CONTROL_BIND_DRAINING,
+        .request = request->header.request,
+        .expected_members = wish->members,
+        .expected_connected = wish->connected,
+    };
+    if ((wish->flags & ~known) || wish->port_count != 1 || (terms->takeover && terms->draining))
         return -EINVAL;
-    status = placeholder_verify(request->fds[0], &wish->address, core->config.netns_cookie,
-                                core->silencer_fd);
+    if (terms->shared)
+        terms->seed = placeholder_cookie(request->fds[0]);
+    return 0;
+}
+
+static int bind_tuple(struct switch_core *core, struct connection *connection,
+                      struct request *request, struct binding_terms *terms, uint32_t *number)
+{
+    const struct control_address *address = &request->bind.address;
+    struct tuple tuple = tuple_from_address(address);
+    int status = bind_terms(request, terms);
+
+    if (!status)
+        status = placeholder_verify(request->fds[0], address, core->config.netns_cookie,
+                                    core->silencer_fd, terms->shared || terms->takeover);
     if (status)
         return status;
     if (!address_is_ours(core, &tuple))
         return -EADDRNOTAVAIL;
-    status = binding_add(core, connection->port, &tuple, request->fds[0], number);
+    status = binding_add(core, connection->port, &tuple, request->fds[0], terms, number);
     if (!status)
         request->fd_count = 0; /* the binding has it now */
     return status;
+}
+
+/* All but HELLO, PORT_OPEN and QUERY are about a port. */
+static bool has_port(struct switch_core *core, struct connection *connection)
+{
+    if (!connection->port)
+        close_connection(core, connection, DETACH_PROTOCOL);
+    return connection->port != NULL;
 }
 
 static bool handle_bind(struct switch_core *core, struct connection *connection,
                         struct request *request)
 {
     struct control_bound bound = {.address = request->bind.address};
+    struct binding_terms terms;
     int status;
 
-    if (!connection->port) {
-        close_connection(core, connection, DETACH_PROTOCOL);
+    if (!has_port(core, connection))
         return false;
-    }
-    status = bind_tuple(core, connection, request, &bound.binding);
+    status = bind_tuple(core, connection, request, &terms, &bound.binding);
+    if (!status && terms.takeover)
+        return true;    /* answered when it is the owner: control_send_bound() */
     close_fds(request); /* before the answer: whoever is refused may bind anew at once */
     bound.header = answer_header(request, CONTROL_BOUND, sizeof(bound), status);
     return reply(core, connection, &bound, NULL, 0);
+}
+
+static bool handle_share(struct switch_core *core, struct connection *connection,
+                         const struct request *request)
+{
+    struct tuple tuple = tuple_from_address(&request->share.address);
+    struct control_shared shared = {0};
+    int status;
+
+    if (!has_port(core, connection))
+        return false;
+    status = sharing_let_in(core, &tuple, connection->uid);
+    shared.header = answer_header(request, CONTROL_SHARED, sizeof(shared), status);
+    return reply(core, connection, &shared, NULL, 0);
+}
+
+static bool handle_connect(struct switch_core *core, struct connection *connection,
+                           const struct request *request)
+{
+    const struct control_connect *wish = &request->connect;
+    struct control_connected connected = {0};
+    struct binding *binding;
+    int status = -EINVAL;
+
+    if (!has_port(core, connection))
+        return false;
+    if (wish->count < 1 || wish->count > CONTROL_FLOWS_MAX ||
+        request->size != sizeof(*wish) + wish->count * sizeof(struct control_flow)) {
+        close_connection(core, connection, DETACH_PROTOCOL);
+        return false;
+    }
+    binding = binding_find(&core->ports, connection->port, wish->binding);
+    if (!binding)
+        status = -ENOENT;
+    else if (wish->remove <= 1 && !wish->zero)
+        status = sharing_connect(core, binding, (const struct control_flow *)(wish + 1),
+                                 wish->count, wish->remove, &connected.count);
+    connected.header = answer_header(request, CONTROL_CONNECTED, sizeof(connected), status);
+    return reply(core, connection, &connected, NULL, 0);
+}
+
+static bool handle_drain(struct switch_core *core, struct connection *connection,
+                         const struct request *request)
+{
+    struct control_drained drained = {0};
+    struct binding *binding;
+    int status = -ENOENT;
+
+    if (!has_port(core, connection))
+        return false;
+    binding = binding_find(&core->ports, connection->port, request->drain.binding);
+    if (binding)
+        status = sharing_drain(core, binding);
+    drained.header = answer_header(request, CONTROL_DRAINED, sizeof(drained), status);
+    return reply(core, connection, &drained, NULL, 0);
 }
 
 static bool handle_unbind(struct switch_core *core, struct connection *connection,
@@ -264,10 +349,8 @@ static bool handle_unbind(struct switch_core *core, struct connection *connectio
     struct control_unbound unbound = {0};
     int status;
 
-    if (!connection->port) {
-        close_connection(core, connection, DETACH_PROTOCOL);
+    if (!has_port(core, connection))
         return false;
-    }
     status = binding_remove(core, connection->port, request->unbind.binding);
     unbound.header = answer_header(request, CONTROL_UNBOUND, sizeof(unbound), status);
     return reply(core, connection, &unbound, NULL, 0);
@@ -282,16 +365,20 @@ static bool handle_query(struct switch_core *core, struct connection *connection
     return reply(core, connection, page, NULL, 0);
 }
 
-/* What each request must look like. */
+/* What each request must look like; one that says how long it is is checked by its handler. */
 static const struct {
     uint32_t size;
     uint32_t fd_count;
+    bool is_least;
 } request_shapes[] = {
     [CONTROL_HELLO] = {sizeof(struct control_hello), 0},
     [CONTROL_PORT_OPEN] = {sizeof(struct control_port_open), 0},
     [CONTROL_BIND] = {sizeof(struct control_bind), 1},
     [CONTROL_UNBIND] = {sizeof(struct control_unbind), 0},
     [CONTROL_QUERY] = {sizeof(struct control_query), 0},
+    [CONTROL_SHARE] = {sizeof(struct control_share), 0},
+    [CONTROL_CONNECT] = {sizeof(struct control_connect), 0, true},
+    [CONTROL_DRAIN] = {sizeof(struct control_drain), 0},
 };
 
 static bool request_fits(const struct connection *connection, const struct request *request)
@@ -301,8 +388,10 @@ static bool request_fits(const struct connection *connection, const struct reque
     if (request->size < sizeof(*header) || header->size != request->size ||
         header->type >= sizeof(request_shapes) / sizeof(request_shapes[0]) || header->error != 0)
         return false;
-    if (request_shapes[header->type].size != request->size ||
-        request_shapes[header->type].fd_count != request->fd_count)
+    if (request_shapes[header->type].is_least ? request_shapes[header->type].size > request->size
+                                              : request_shapes[header->type].size != request->size)
+        return false;
+    if (request_shapes[header->type].fd_count != request->fd_count)
         return false;
     return connection->greeted == (header->type != CONTROL_HELLO);
 }
@@ -319,6 +408,9 @@ static bool handle_request(struct switch_core *core, struct connection *connecti
     case CONTROL_PORT_OPEN: return handle_port_open(core, connection, request);
     case CONTROL_BIND: return handle_bind(core, connection, request);
     case CONTROL_UNBIND: return handle_unbind(core, connection, request);
+    case CONTROL_SHARE: return handle_share(core, connection, request);
+    case CONTROL_CONNECT: return handle_connect(core, connection, request);
+    case CONTROL_DRAIN: return handle_drain(core, connection, request);
     default: return handle_query(core, connection, request);
     }
 }
@@ -349,7 +441,7 @@ enum receive_result { RECEIVED, RECEIVED_NOTHING, RECEIVED_END, RECEIVED_NONSENS
 static enum receive_result receive_request(const struct connection *connection,
                                            struct request *request)
 {
-    struct iovec piece = {.iov_base = request->bytes, .iov_len = REQUEST_MAX};
+    struct iovec piece = {.iov_base = request->bytes, .iov_len = sizeof(request->bytes)};
     _Alignas(struct cmsghdr) char ancillary[CMSG_SPACE(REQUEST_FDS_MAX * sizeof(int))];
     struct msghdr msg = {
         .msg_iov = &piece,
@@ -373,25 +465,22 @@ static enum receive_result receive_request(const struct connection *connection,
 void control_serve(struct switch_core *core, uint32_t index, uint32_t generation, uint32_t events)
 {
     struct connection *connection = &core->control.connections[index];
+    struct request request; /* 8 KiB: received into, never cleared */
+    bool open = true;
 
     (void)events; /* whatever it is, receiving tells */
-    for (uint32_t i = 0; i < CONTROL_MESSAGES_PER_TURN; i++) {
-        struct request request = {0};
-        enum receive_result result;
-        bool open = false;
-
+    for (uint32_t i = 0; open && i < CONTROL_MESSAGES_PER_TURN; i++) {
         if (connection->fd < 0 || connection->generation != generation)
             return;
-        result = receive_request(connection, &request);
-        switch (result) {
-        case RECEIVED_NOTHING: return;
+        open = false;
+        switch (receive_request(connection, &request)) {
+        case RECEIVED_NOTHING: break;
         case RECEIVED: open = handle_request(core, connection, &request); break;
         case RECEIVED_END: close_connection(core, connection, DETACH_CLOSED); break;
         case RECEIVED_NONSENSE: close_connection(core, connection, DETACH_PROTOCOL); break;
         }
         close_fds(&request);
-        if (!open)
-            return;
+        sharing_tell(core);
     }
 }
 
@@ -487,6 +576,45 @@ static void send_event(struct switch_core *core, struct connection *connection, 
     reply(core, connection, &event, NULL, 0);
 }
 
+static struct connection *connection_of(const struct switch_core *core, const struct port *port)
+{
+    for (uint32_t i = 0; i < core->control.capacity; i++) {
+        struct connection *connection = &core->control.connections[i];
+
+        if (connection->fd >= 0 && connection->port == port)
+            return connection;
+    }
+    return NULL;
+}
+
+void control_send_bound(struct switch_core *core, const struct binding *binding)
+{
+    struct connection *connection = connection_of(core, binding->port);
+    struct control_bound bound = {
+        .header = {.type = CONTROL_BOUND, .size = sizeof(bound), .request = binding->request},
+        .address = tuple_to_address(&binding->tuple),
+        .binding = binding->number,
+    };
+
+    if (connection)
+        reply(core, connection, &bound, NULL, 0);
+}
+
+void control_send_binding_event(struct switch_core *core, const struct binding *binding,
+                                uint32_t kind, uint32_t detail)
+{
+    struct connection *connection = connection_of(core, binding->port);
+    struct control_event event = {
+        .header = {.type = CONTROL_EVENT, .size = sizeof(event)},
+        .kind = kind,
+        .value = binding->number,
+        .detail = detail,
+    };
+
+    if (connection)
+        reply(core, connection, &event, NULL, 0);
+}
+
 void control_reap(struct switch_core *core)
 {
     for (uint32_t i = 0; i < core->control.capacity; i++) {
@@ -500,6 +628,7 @@ void control_reap(struct switch_core *core)
         if (connection->fd >= 0)
             close_connection(core, connection, reason);
     }
+    sharing_tell(core);
 }
 
 void control_announce_mtu(struct switch_core *core, uint32_t mtu)
@@ -528,7 +657,8 @@ static void audit_placeholders(struct switch_core *core)
         if (!binding->port)
             continue;
         address = tuple_to_address(&binding->tuple);
-        if (placeholder_holds(binding->placeholder_fd, &address))
+        if (placeholder_holds(binding->placeholder_fd, &address,
+                              binding->shared || binding->successor || binding->open_until_ns))
             continue;
         port_break(binding->port, DETACH_PLACEHOLDER);
         broken = true;
@@ -548,6 +678,8 @@ void control_housekeep(struct switch_core *core)
             close_connection(core, connection, DETACH_PROTOCOL);
     }
     audit_placeholders(core);
+    sharing_housekeep(core, now_ns);
+    sharing_tell(core);
 }
 
 int control_init(struct switch_core *core, int listen_fd)

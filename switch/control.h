@@ -8,7 +8,8 @@
  *   state          taken                       also
  *   AWAIT_HELLO    HELLO                       closed after CONTROL_HELLO_NS
  *   READY          PORT_OPEN once, QUERY
- *   with a port    BIND, UNBIND, QUERY         events may be sent at any time
+ *   with a port    BIND, UNBIND, QUERY,        events may be sent at any time
+ *                  SHARE, CONNECT, DRAIN
  *
  * Whatever does not fit closes the connection, and every descriptor that came with it. Nothing here
  * waits: a reply that the socket cannot take closes the connection too, so there is no queue of
@@ -31,6 +32,7 @@
 #define CONTROL_SPARE_PER_UID     16  /* beyond one for each port that a user may open */
 #define CONTROL_AUDITS_PER_TICK   256 /* placeholders checked again in each housekeeping */
 
+struct binding;
 struct port;
 struct switch_core;
 
@@ -71,6 +73,11 @@ void control_adopt(struct switch_core *core, int fd);
 void control_reap(struct switch_core *core);
 /* What is due by time: hellos that did not come, placeholders to check again. */
 void control_housekeep(struct switch_core *core);
+/* The answer to a BIND that had to wait; and CONTROL_EVENT_*, to the binding's port. A client that
+ * does not read is cut off. */
+void control_send_bound(struct switch_core *core, const struct binding *binding);
+void control_send_binding_event(struct switch_core *core, const struct binding *binding,
+                                uint32_t kind, uint32_t detail);
 /* Tells every port the smallest MTU. */
 void control_announce_mtu(struct switch_core *core, uint32_t mtu);
 

@@ -125,9 +125,13 @@ static int silence(int fd, int silencer_fd)
     return filter_drops_all(fd) ? 0 : -EINVAL;
 }
 
-static bool is_shared(int fd)
+/* Sockets of other users could stand beside it (SO_REUSEADDR), or, unless that is wanted, others of
+ * the same user (SO_REUSEPORT). */
+static bool is_exclusive(int fd, bool shared)
 {
-    return option(fd, SOL_SOCKET, SO_REUSEADDR, 1) || option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    int reuse = option(fd, SOL_SOCKET, SO_REUSEPORT, -1);
+
+    return option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 && (reuse == 0 || (shared && reuse == 1));
 }
 
 static bool listens(int fd, const struct control_address *address)
@@ -136,7 +140,7 @@ static bool listens(int fd, const struct control_address *address)
 }
 
 int placeholder_verify(int fd, const struct control_address *address, uint64_t netns_cookie,
-                       int silencer_fd)
+                       int silencer_fd, bool shared)
 {
     int status = check_kind(fd, address);
 
@@ -144,8 +148,10 @@ int placeholder_verify(int fd, const struct control_address *address, uint64_t n
         status = check_netns(fd, netns_cookie);
     if (!status && (!name_equals(fd, address) || is_connected(fd)))
         status = -EINVAL;
-    if (!status && is_shared(fd))
+    if (!status && !is_exclusive(fd, shared))
         status = -EADDRINUSE;
+    if (!status && shared && option(fd, SOL_SOCKET, SO_REUSEPORT, 0) != 1)
+        status = -EINVAL;
     if (!status)
         status = silence(fd, silencer_fd);
     /* not before it is silent: it would accept connections that nobody serves */
@@ -154,7 +160,24 @@ int placeholder_verify(int fd, const struct control_address *address, uint64_t n
     return status;
 }
 
-bool placeholder_holds(int fd, const struct control_address *address)
+bool placeholder_holds(int fd, const struct control_address *address, bool shared)
 {
-    return name_equals(fd, address) && !is_connected(fd) && listens(fd, address) && !is_shared(fd);
+    return name_equals(fd, address) && !is_connected(fd) && listens(fd, address) &&
+           is_exclusive(fd, shared);
+}
+
+uint64_t placeholder_cookie(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t size = sizeof(cookie);
+
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) ? 0 : cookie;
+}
+
+void placeholder_let_in(int fd, bool others)
+{
+    int value = others;
+
+    /* Should it fail, the successor's bind(2) does. */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof(value));
 }

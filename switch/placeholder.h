@@ -23,11 +23,19 @@
  *                              IPv6 that takes IPv4 too, or a filter that lets something through
  *   -EPERM                     nobody here may silence it
  *   -EXDEV                     of another network namespace
- *   -EADDRINUSE                shared with others: SO_REUSEADDR or SO_REUSEPORT */
+ *   -EADDRINUSE                shared with others: SO_REUSEADDR, or SO_REUSEPORT without `shared`
+ *   -EINVAL                    `shared`, and no SO_REUSEPORT: the kernel would let nobody join */
 int placeholder_verify(int fd, const struct control_address *address, uint64_t netns_cookie,
-                       int silencer_fd);
+                       int silencer_fd, bool shared);
 
-/* Whether it still does. */
-bool placeholder_holds(int fd, const struct control_address *address);
+/* Whether it still does. `shared`: it may have SO_REUSEPORT. */
+bool placeholder_holds(int fd, const struct control_address *address, bool shared);
+
+/* What tells the socket from every other one as long as the host runs, and stays the same when it is
+ * presented again; 0: the kernel does not say. */
+uint64_t placeholder_cookie(int fd);
+
+/* Whether the kernel lets other sockets of the same user, which ask for it, be bound beside it. */
+void placeholder_let_in(int fd, bool others);
 
 #endif

@@ -14,8 +14,11 @@
 
 int port_table_init(struct port_table *table, uint32_t capacity)
 {
-    *table =
-        (struct port_table){.capacity = capacity, .next_number = 1, .free_binding = BINDING_NONE};
+    *table = (struct port_table){.capacity = capacity,
+                                 .next_number = 1,
+                                 .free_binding = BINDING_NONE,
+                                 .first_notice = BINDING_NONE,
+                                 .deadline_ns = UINT64_MAX};
     table->slots = calloc(capacity, sizeof(struct port *));
     /* Only what is used is ever touched, so only that becomes memory. */
     table->bindings = calloc(NAMESPACE_BINDINGS_MAX, sizeof(struct binding));

@@ -59,6 +59,23 @@ struct binding {
     int placeholder_fd;
     uint32_t number;
     uint32_t next, previous; /* slots: of the port's list, or of the free ones */
+    /* with others that have the same 3-tuple: sharing.h */
+    uint8_t state;   /* enum member_state */
+    uint8_t notices; /* SHARING_TELL_* */
+    bool notices_listed;
+    bool shared;    /* others may join */
+    bool successor; /* its BIND is not answered yet */
+    bool asked;     /* was told that a successor is there */
+    uint32_t next_notice;
+    uint32_t request;          /* of that BIND */
+    uint32_t epoch;            /* successor: its number; drained: its successor's */
+    uint32_t members_told;     /* CONTROL_EVENT_MEMBERS */
+    uint32_t expected_members; /* what it had at the switch before this one */
+    uint32_t expected_connected;
+    uint32_t connected_count;
+    uint64_t deadline_ns;   /* successor: others had their time; otherwise: no more waiting for the
+                            * expected; 0: none */
+    uint64_t open_until_ns; /* its placeholder lets others in until then; 0: it does not */
 };
 
 struct port {
@@ -80,6 +97,7 @@ struct port {
     uint64_t region_size;
     uint32_t first_binding;
     uint32_t binding_count;
+    uint32_t connected_count; /* connected bindings of all its bindings */
     struct port_ring rings[];
 };
 
@@ -93,6 +111,9 @@ struct port_table {
     uint32_t bindings_made; /* slots that were ever used */
     uint32_t binding_count;
     uint32_t free_binding;
+    uint32_t first_notice; /* of the bindings with something to be told */
+    uint32_t handovers;    /* so far: what `epoch` counts */
+    uint64_t deadline_ns;  /* the first of all bindings'; UINT64_MAX: none */
 };
 
 struct switch_core;
@@ -113,10 +134,23 @@ struct port_request {
 int port_open(struct switch_core *core, const struct port_request *request, struct port **port);
 void port_close(struct switch_core *core, struct port *port);
 
+/* What a binding is to be to others with the same 3-tuple; all zero: the only one. */
+struct binding_terms {
+    uint64_t seed; /* sharing: cookie of the placeholder */
+    bool shared;
+    bool takeover;
+    bool draining;
+    uint32_t request;          /* takeover: of the BIND that is to be answered */
+    uint32_t expected_members; /* see struct control_bind */
+    uint32_t expected_connected;
+};
+
 /* Enters a binding whose placeholder was verified. Takes `placeholder_fd` over on success. 0,
- * -EADDRINUSE, -ENOSPC, -ENOMEM, or what bpf(2) said. */
+ * -EADDRINUSE, -EBUSY (a hand-over is under way), -ENOSPC, -ENOMEM, or what bpf(2) said. */
 int binding_add(struct switch_core *core, struct port *port, const struct tuple *tuple,
-                int placeholder_fd, uint32_t *number);
+                int placeholder_fd, const struct binding_terms *terms, uint32_t *number);
+/* NULL: it is not one of this port's. */
+struct binding *binding_find(struct port_table *table, const struct port *port, uint32_t number);
 /* -ENOENT: it is not one of this port's. */
 int binding_remove(struct switch_core *core, struct port *port, uint32_t number);
 /* As binding_remove(), of a binding that is known to be one. */

@@ -103,6 +103,11 @@ static void put_ports(struct switch_core *core, struct page *page, uint64_t from
     }
 }
 
+static_assert((int)CONTROL_BINDING_ACTIVE == MEMBER_ACTIVE &&
+                  (int)CONTROL_BINDING_WAITING == MEMBER_WAITING &&
+                  (int)CONTROL_BINDING_DRAINING == MEMBER_DRAINING,
+              "one is told as the other");
+
 static void put_bindings(struct switch_core *core, struct page *page, uint64_t from)
 {
     for (uint64_t slot = from; slot < core->ports.bindings_made; slot++) {
@@ -119,6 +124,9 @@ static void put_bindings(struct switch_core *core, struct page *page, uint64_t f
         record->address = tuple_to_address(&binding->tuple);
         record->binding = binding->number;
         record->port = binding->port->number;
+        record->flags = binding->shared ? CONTROL_BIND_SHARED : 0;
+        record->state = binding->state;
+        record->connected = binding->connected_count;
     }
 }
 

@@ -209,10 +209,12 @@ struct bench_app bench_app_open(struct bench *bench, bool merged, uint32_t size)
 void bench_bind(struct bench *bench, struct bench_app *app, uint8_t protocol, const char *address,
                 uint16_t port)
 {
+    const struct binding_terms terms = {.seed = 0};
     struct tuple tuple = tuple_of(address, protocol, port);
     uint32_t number;
 
-    assert_int_equal(binding_add(bench->core, app->port, &tuple, dup(bench->keeper), &number), 0);
+    assert_int_equal(
+        binding_add(bench->core, app->port, &tuple, dup(bench->keeper), &terms, &number), 0);
 }
 
 void bench_app_close(struct bench *bench, struct bench_app *app)
