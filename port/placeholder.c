@@ -75,6 +75,14 @@ static int bind_and_listen(int fd, const struct sockaddr *address, socklen_t len
     int error = bind(fd, address, length) < 0 ? -errno : 0;
     int yes = 1, no = 0;
 
+    /* An address that the switch has on a wire is on no device. It knows which those are. */
+    if (error == -EADDRNOTAVAIL) {
+        error = address->sa_family == AF_INET6
+                    ? set(fd, IPPROTO_IPV6, IPV6_FREEBIND, &yes, sizeof(yes))
+                    : set(fd, IPPROTO_IP, IP_FREEBIND, &yes, sizeof(yes));
+        if (!error && bind(fd, address, length) < 0)
+            error = -errno;
+    }
     if (protocol != IPPROTO_TCP)
         return error;
     if (error == -EADDRINUSE) {

@@ -20,6 +20,11 @@
  *   CHANNEL_ROUTES_CHANGED  →            whatever was resolved may be wrong now
  *   CHANNEL_LINK            →            MTU, MAC or state of a NIC changed
  *   CHANNEL_STOP            →            end in order
+ *   CHANNEL_WIRE            →            of a NIC that is a wire, behind its NIC: what it does to
+ *                                        frames
+ *   CHANNEL_WIRE_LINK       →            for each of its queues, when its other end is there: + the
+ *                                        link's memory and wake-ups
+ *                           ←  CHANNEL_WIRE_BROKEN   its other end broke the rules
  *
  * Either side's death closes the pair: the switch then ends, the keeper then starts another switch.
  */
@@ -29,7 +34,7 @@
 #include <stdint.h>
 
 #define CHANNEL_MESSAGE_MAX 512
-#define CHANNEL_FDS_MAX     4
+#define CHANNEL_FDS_MAX     8
 
 enum channel_type {
     CHANNEL_CONFIG = 1,
@@ -44,6 +49,9 @@ enum channel_type {
     CHANNEL_ROUTES_CHANGED,
     CHANNEL_LINK,
     CHANNEL_STOP,
+    CHANNEL_WIRE,
+    CHANNEL_WIRE_LINK,
+    CHANNEL_WIRE_BROKEN,
 };
 
 struct channel_header {
@@ -168,6 +176,36 @@ struct channel_link {
     uint32_t up;
     uint8_t mac[6];
     uint8_t zero[2];
+};
+
+/* As struct impairment has them (nic/wire_impair.h). */
+struct channel_wire {
+    struct channel_header header;
+    uint32_t nic;
+    uint32_t loss, reorder, duplicate, corrupt;
+    uint32_t pad;
+    uint64_t rate;
+    uint64_t delay_ns;
+    uint64_t seed;
+};
+
+#define CHANNEL_WIRE_LINK_FDS 5 /* control, data to write, data to read, our wake-up, the other's */
+
+/* As struct wire_geometry has them (wire_link.h). */
+struct channel_wire_link {
+    struct channel_header header;
+    uint32_t nic;
+    uint32_t queue;
+    uint32_t end;
+    uint32_t queues;
+    uint32_t ring_size;
+    uint32_t zero;
+};
+
+struct channel_wire_broken {
+    struct channel_header header;
+    uint32_t nic;
+    uint32_t zero;
 };
 
 #endif

@@ -13,6 +13,8 @@
 #include "forward.h"
 #include "log.h"
 #include "nic/afxdp.h"
+#include "nic/wire_driver.h"
+#include "placeholder.h"
 
 #define MESSAGES_PER_TURN 64
 
@@ -25,6 +27,8 @@ union channel_message {
     struct channel_next_hop next_hop;
     struct channel_neighbor neighbor;
     struct channel_link link;
+    struct channel_wire wire;
+    struct channel_wire_link wire_link;
     uint8_t bytes[CHANNEL_MESSAGE_MAX];
 };
 
@@ -38,17 +42,21 @@ struct received {
 static const struct {
     uint32_t size;
     uint32_t fds;
+    uint32_t fds_without_mux;
 } shapes[] = {
-    [CHANNEL_CONFIG] = {sizeof(struct channel_config), 4},
-    [CHANNEL_NIC] = {sizeof(struct channel_nic), 1},
-    [CHANNEL_QUEUE] = {sizeof(struct channel_queue), 2},
-    [CHANNEL_ADDRESS] = {sizeof(struct channel_address), 0},
-    [CHANNEL_START] = {sizeof(struct channel_plain), 0},
-    [CHANNEL_NEXT_HOP] = {sizeof(struct channel_next_hop), 0},
-    [CHANNEL_NEIGHBOR] = {sizeof(struct channel_neighbor), 0},
-    [CHANNEL_ROUTES_CHANGED] = {sizeof(struct channel_plain), 0},
-    [CHANNEL_LINK] = {sizeof(struct channel_link), 0},
-    [CHANNEL_STOP] = {sizeof(struct channel_plain), 0},
+    [CHANNEL_CONFIG] = {sizeof(struct channel_config), 4, 2},
+    [CHANNEL_NIC] = {sizeof(struct channel_nic), 1, 0},
+    [CHANNEL_QUEUE] = {sizeof(struct channel_queue), 2, 2},
+    [CHANNEL_ADDRESS] = {sizeof(struct channel_address), 0, 0},
+    [CHANNEL_START] = {sizeof(struct channel_plain), 0, 0},
+    [CHANNEL_NEXT_HOP] = {sizeof(struct channel_next_hop), 0, 0},
+    [CHANNEL_NEIGHBOR] = {sizeof(struct channel_neighbor), 0, 0},
+    [CHANNEL_ROUTES_CHANGED] = {sizeof(struct channel_plain), 0, 0},
+    [CHANNEL_LINK] = {sizeof(struct channel_link), 0, 0},
+    [CHANNEL_STOP] = {sizeof(struct channel_plain), 0, 0},
+    [CHANNEL_WIRE] = {sizeof(struct channel_wire), 0, 0},
+    [CHANNEL_WIRE_LINK] = {sizeof(struct channel_wire_link), CHANNEL_WIRE_LINK_FDS,
+                           CHANNEL_WIRE_LINK_FDS},
 };
 
 static void take_fds(struct msghdr *msg, struct received *received)
@@ -88,7 +96,8 @@ static int receive(int channel_fd, struct received *received, int flags, bool *g
     if ((size_t)size < sizeof(*header) || header->size != (size_t)size ||
         header->type >= sizeof(shapes) / sizeof(shapes[0]) ||
         shapes[header->type].size != header->size ||
-        shapes[header->type].fds != received->fd_count ||
+        (shapes[header->type].fds != received->fd_count &&
+         shapes[header->type].fds_without_mux != received->fd_count) ||
         (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
         log_error("the keeper's message %u of %zd bytes with %u descriptors makes no sense",
                   (size_t)size < sizeof(*header) ? 0 : header->type, size, received->fd_count);
@@ -98,25 +107,29 @@ static int receive(int channel_fd, struct received *received, int flags, bool *g
     return 1;
 }
 
+/* Descriptors: listening socket, map of bindings, shared state of the mux, silencer; or where no NIC
+ * has a mux, listening socket and a page that looks like the mux's shared state. */
 static int take_config(struct switch_core *core, const struct received *received)
 {
     struct event_tag tag = {.kind = EVENT_CHANNEL};
+    bool mux = received->fd_count == 4;
+    int shared_fd = received->fds[mux ? 2 : 1];
     void *shared;
     int status;
 
     if (core->worker_count)
         return -EEXIST;
     core->config = received->message.config;
-    status = core_init(core, core->channel_fd, received->fds[0], received->fds[1]);
+    status = core_init(core, core->channel_fd, received->fds[0], mux ? received->fds[1] : -1);
     if (status)
         return status;
-    shared = mmap(NULL, sizeof(struct mux_shared), PROT_READ | PROT_WRITE, MAP_SHARED,
-                  received->fds[2], 0);
+    shared =
+        mmap(NULL, sizeof(struct mux_shared), PROT_READ | PROT_WRITE, MAP_SHARED, shared_fd, 0);
     if (shared == MAP_FAILED)
         return -errno;
-    close(received->fds[2]);
+    close(shared_fd);
     core->shared = shared;
-    core->silencer_fd = received->fds[3];
+    core->silencer_fd = mux ? received->fds[3] : PLACEHOLDER_UNHEARD;
     return worker_watch(&core->workers[0], core->channel_fd, EPOLLIN, tag);
 }
 
@@ -130,19 +143,20 @@ static int take_nic(struct switch_core *core, const struct received *received)
         message->queue_count > WORKER_QUEUES_MAX)
         return -EINVAL;
     *nic = (struct nic){
-        .ops = &afxdp_ops,
+        .ops = strcmp(message->driver, "wire") ? &afxdp_ops : &wire_ops,
         .index = message->index,
         .ifindex = message->ifindex,
         .mtu = message->mtu,
         .up = message->up,
         .is_virtual = message->is_virtual,
-        .verdicts_fd = received->fds[0],
+        .verdicts_fd = received->fd_count ? received->fds[0] : -1,
         .verdict_cpus = message->verdict_cpus,
     };
     memcpy(nic->name, message->name, sizeof(nic->name) - 1);
     memcpy(nic->xdp_mode, message->xdp_mode, sizeof(nic->xdp_mode) - 1);
     memcpy(nic->copy_mode, message->copy_mode, sizeof(nic->copy_mode) - 1);
     memcpy(nic->mac, message->mac, sizeof(nic->mac));
+    nic->queue_wanted = message->queue_count;
     nic->queues = calloc(message->queue_count, sizeof(struct nic_queue));
     if (!nic->queues)
         return -ENOMEM;
@@ -173,6 +187,58 @@ static int take_queue(struct switch_core *core, const struct received *received)
     nic->queue_count++;
     worker_add_queue(worker, queue);
     return 0;
+}
+
+/* A wire's queues, whose other end may come at any time. */
+static int take_wire(struct switch_core *core, const struct channel_wire *message)
+{
+    const struct impairment impairment = {
+        .rate = message->rate,
+        .delay_ns = message->delay_ns,
+        .seed = message->seed,
+        .loss = message->loss,
+        .reorder = message->reorder,
+        .duplicate = message->duplicate,
+        .corrupt = message->corrupt,
+    };
+    struct worker *worker = &core->workers[0];
+    struct nic *nic;
+
+    if (message->nic >= core->nic_count || core->nics[message->nic].ops != &wire_ops ||
+        core->nics[message->nic].queue_count)
+        return -EINVAL;
+    nic = &core->nics[message->nic];
+    for (uint32_t i = 0; i < nic->queue_wanted; i++) {
+        struct nic_queue *queue = &nic->queues[i];
+        int status;
+
+        if (worker->queue_count == WORKER_QUEUES_MAX)
+            return -ENOSPC;
+        *queue = (struct nic_queue){.nic = nic, .index = i};
+        status = wire_open(queue, &impairment);
+        if (status)
+            return status;
+        nic->queue_count++;
+        worker_add_queue(worker, queue);
+    }
+    return 0;
+}
+
+static void take_wire_link(struct switch_core *core, const struct received *received)
+{
+    const struct channel_wire_link *message = &received->message.wire_link;
+    const struct nic *nic = &core->nics[message->nic];
+    int status = -EINVAL;
+
+    if (message->nic < core->nic_count && nic->ops == &wire_ops &&
+        message->queue < nic->queue_count)
+        status = wire_set_link(&nic->queues[message->queue], message, received->fds);
+    else
+        for (uint32_t i = 0; i < received->fd_count; i++)
+            close(received->fds[i]);
+    if (status)
+        log_error("wire %u: queue %u of the link cannot be used: %s", message->nic, message->queue,
+                  strerror(-status));
 }
 
 static void take_address(struct switch_core *core, const struct channel_address *message)
@@ -235,6 +301,7 @@ static int take_setup(struct switch_core *core, const struct received *received)
     case CHANNEL_CONFIG: return take_config(core, received);
     case CHANNEL_NIC: return take_nic(core, received);
     case CHANNEL_QUEUE: return take_queue(core, received);
+    case CHANNEL_WIRE: return take_wire(core, &received->message.wire);
     case CHANNEL_ADDRESS:
         if (!core->worker_count)
             return -EINVAL;
@@ -288,11 +355,30 @@ static void take_message(struct switch_core *core, const struct received *receiv
     case CHANNEL_NEIGHBOR: take_neighbor(core, &message->neighbor); break;
     case CHANNEL_ROUTES_CHANGED: next_hops_doubt(&core->workers[0].hops); break;
     case CHANNEL_LINK: take_link(core, &message->link); break;
+    case CHANNEL_WIRE_LINK: take_wire_link(core, received); break;
     case CHANNEL_STOP: stop(core, 0); break;
     default:
         log_error("the keeper's message %u comes too late", message->header.type);
         stop(core, 1);
         break;
+    }
+}
+
+void core_report_wires(struct switch_core *core)
+{
+    for (uint32_t i = 0; i < core->nic_count; i++) {
+        struct channel_wire_broken message = {
+            .header = {.type = CHANNEL_WIRE_BROKEN, .size = sizeof(message)}, .nic = i};
+        struct nic *nic = &core->nics[i];
+
+        for (uint32_t at = 0; nic->ops == &wire_ops && nic->up && at < nic->queue_count; at++) {
+            if (!wire_is_broken(&nic->queues[at]))
+                continue;
+            log_warning("%s: the other end broke the rules of the ring; the link is down",
+                        nic->name);
+            nic->up = false; /* until the keeper says that it is up, again or anew */
+            send(core->channel_fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+        }
     }
 }
 

@@ -18,7 +18,9 @@ const struct config_option config_options[] = {
     {"nic", CONFIG_NIC, "SPEC",
      "serve this device: DEV or afxdp:DEV[,queues=N]\n"
      "[,mode=zerocopy|copy|auto][,xdp=native|generic|auto]\n"
-     "[,share=yes|no]; may be repeated"},
+     "[,share=yes|no]; or wire:PATH[,address=ADDR/LENGTH]\n"
+     "[,rate=][,delay=][,loss=][,reorder=][,duplicate=]\n"
+     "[,corrupt=][,seed=N][,queues=N][,mtu=N]; may be repeated"},
     {"workers", CONFIG_WORKERS, "N", "threads that move packets (1)"},
     {"cpus", CONFIG_CPUS, "LIST", "run the switch on these processors, such as 0-2,5"},
     {"busy-poll", CONFIG_BUSY_POLL, "USEC", "poll so long before sleeping (0)"},
@@ -122,12 +124,25 @@ static int parse_nic_option(const char *name, const char *value, struct nic_spec
     return word < 0 ? -1 : 0;
 }
 
+static int parse_wire(const char *text, struct nic_spec *spec, char error[CONFIG_ERROR_SIZE])
+{
+    const char *name;
+
+    spec->driver = NIC_DRIVER_WIRE;
+    if (wire_spec_parse(text, &spec->wire, error, CONFIG_ERROR_SIZE))
+        return -1;
+    name = strrchr(spec->wire.path, '/') + 1;
+    return parse_device(name, spec, error);
+}
+
 int config_parse_nic(const char *text, struct nic_spec *spec, char error[CONFIG_ERROR_SIZE])
 {
     char words[256], *rest = words, *word;
 
     *spec = (struct nic_spec){0};
-    if (!strncmp(text, "packet:", 7) || !strncmp(text, "wire:", 5))
+    if (!strncmp(text, "wire:", 5))
+        return parse_wire(text + 5, spec, error);
+    if (!strncmp(text, "packet:", 7))
         return fail(error, "the %.*s driver is not in this version; use afxdp:DEV",
                     (int)strcspn(text, ":"), text);
     if (!strncmp(text, "afxdp:", 6))

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire_spec.h"
+
 #define CONFIG_NICS_MAX   16
 #define CONFIG_ERROR_SIZE 512
 #define CONFIG_PATH_SIZE  108 /* sun_path of unix(7) */
@@ -17,13 +19,17 @@
 enum copy_wish { COPY_AUTO, COPY_ZEROCOPY, COPY_COPY };
 enum xdp_wish { XDP_AUTO, XDP_NATIVE, XDP_GENERIC };
 
-/* One `--nic SPEC`: what is wanted of a device. What became of it is in struct afxdp_nic. */
+enum nic_driver { NIC_DRIVER_AFXDP, NIC_DRIVER_WIRE };
+
+/* One `--nic SPEC`: what is wanted of a device. What became of it is in struct keeper_nic. */
 struct nic_spec {
-    char device[IFNAMSIZ];
-    uint32_t queues; /* 0: as many as the device receives with */
+    enum nic_driver driver;
+    char device[IFNAMSIZ]; /* of a wire: the last part of its path, which is its name */
+    uint32_t queues;       /* 0: as many as the device receives with */
     enum copy_wish copy;
     enum xdp_wish xdp;
     bool share; /* attach through libxdp's dispatcher, beside other programs */
+    struct wire_spec wire;
 };
 
 struct config {

@@ -657,7 +657,7 @@ static void audit_placeholders(struct switch_core *core)
         if (!binding->port)
             continue;
         address = tuple_to_address(&binding->tuple);
-        if (placeholder_holds(binding->placeholder_fd, &address,
+        if (placeholder_holds(binding->placeholder_fd, &address, core->silencer_fd,
                               binding->shared || binding->successor || binding->open_until_ns))
             continue;
         port_break(binding->port, DETACH_PLACEHOLDER);

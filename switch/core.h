@@ -50,6 +50,9 @@ int core_say_ready(struct switch_core *core);
 /* The channel is readable: takes what is there. */
 void core_hear_keeper(struct switch_core *core);
 
+/* Tells the keeper of wires whose other end broke the rules; now and then. */
+void core_report_wires(struct switch_core *core);
+
 uint64_t core_clock(void); /* CLOCK_MONOTONIC, ns */
 
 #endif

@@ -43,13 +43,14 @@ static const struct {
     unsigned capability;
     const char *name;
     const char *reason;
-    bool at_start; /* and not any more when it serves */
+    bool for_devices; /* wires need it not */
+    bool at_start;    /* and not any more when it serves */
 } keeper_powers[] = {
-    {CAP_NET_ADMIN, "CAP_NET_ADMIN", "attach XDP, ask for neighbours"},
-    {CAP_NET_RAW, "CAP_NET_RAW", "open AF_XDP sockets"},
-    {CAP_BPF, "CAP_BPF", "load the mux"},
-    {CAP_PERFMON, "CAP_PERFMON", "let the mux compute with packet pointers", true},
-    {CAP_IPC_LOCK, "CAP_IPC_LOCK", "pin packet memory"},
+    {CAP_NET_ADMIN, "CAP_NET_ADMIN", "attach XDP, ask for neighbours", true},
+    {CAP_NET_RAW, "CAP_NET_RAW", "open AF_XDP sockets", true},
+    {CAP_BPF, "CAP_BPF", "load the mux", true},
+    {CAP_PERFMON, "CAP_PERFMON", "let the mux compute with packet pointers", true, true},
+    {CAP_IPC_LOCK, "CAP_IPC_LOCK", "pin packet memory", true},
     {CAP_SETUID, "CAP_SETUID", "run the switch as another user"},
     {CAP_SETGID, "CAP_SETGID", "and group"},
     {CAP_SETPCAP, "CAP_SETPCAP", "take its capabilities away for good"},
@@ -58,13 +59,14 @@ static const struct {
 };
 #define KEEPER_POWER_COUNT (sizeof(keeper_powers) / sizeof(keeper_powers[0]))
 
-bool isolation_has_power(void)
+bool isolation_has_power(bool devices)
 {
     char missing[256] = "";
 
     capng_get_caps_process();
     for (size_t i = 0; i < KEEPER_POWER_COUNT; i++) {
-        if (!capng_have_capability(CAPNG_EFFECTIVE, keeper_powers[i].capability))
+        if ((devices || !keeper_powers[i].for_devices) &&
+            !capng_have_capability(CAPNG_EFFECTIVE, keeper_powers[i].capability))
             snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing), "%s%s",
                      *missing ? ", " : "", keeper_powers[i].name);
     }
@@ -152,11 +154,11 @@ int isolation_prepare(struct isolation *isolation, const struct config *config)
     return isolation->root_fd < 0 ? -1 : 0;
 }
 
-int isolation_limit_keeper(bool shares)
+int isolation_limit_keeper(bool shares, bool devices)
 {
     capng_clear(CAPNG_SELECT_BOTH);
     for (size_t i = 0; i < KEEPER_POWER_COUNT; i++) {
-        if (!keeper_powers[i].at_start)
+        if (!keeper_powers[i].at_start && (devices || !keeper_powers[i].for_devices))
             capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
                          keeper_powers[i].capability);
     }

@@ -27,15 +27,15 @@ struct isolation {
 };
 
 /* False, after it has logged which are missing, where this process lacks capabilities that
- * multistackd needs. */
-bool isolation_has_power(void);
+ * multistackd needs; more of them with `devices`, where some NIC is a device of the kernel's. */
+bool isolation_has_power(bool devices);
 
 /* Returns 0, or -1 after it has logged why. */
 int isolation_prepare(struct isolation *isolation, const struct config *config);
 
 /* In the keeper, once everything that needs more is done. `shares` leaves what libxdp's dispatcher
  * needs at the end. Returns 0, or -1 after it has logged why. */
-int isolation_limit_keeper(bool shares);
+int isolation_limit_keeper(bool shares, bool devices);
 
 /* In the new process that becomes the switch. Leaves `keep_fd` open as descriptor 3, standard error
  * as it is, and nothing else. Does not return when a stage fails. */

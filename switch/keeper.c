@@ -114,19 +114,31 @@ static bool some_nic_shares(const struct keeper *keeper)
     return false;
 }
 
+/* Wires need no device, and no privilege for one. */
+static bool some_nic_is_kernels(const struct keeper *keeper)
+{
+    for (uint32_t i = 0; i < keeper->config->nic_count; i++) {
+        if (keeper->config->nics[i].driver != NIC_DRIVER_WIRE)
+            return true;
+    }
+    return false;
+}
+
 static int start(struct keeper *keeper)
 {
     uint64_t watchdog_us = 0;
 
-    if (!isolation_has_power() || open_netlink(keeper) || open_events(keeper) ||
-        control_socket_open(&keeper->control, keeper->config) ||
+    if (!isolation_has_power(some_nic_is_kernels(keeper)) || open_netlink(keeper) ||
+        open_events(keeper) || control_socket_open(&keeper->control, keeper->config) ||
         isolation_prepare(&keeper->isolation, keeper->config))
         return -1;
     for (uint32_t i = 0; i < keeper->nic_count; i++) {
         if (keeper__open_nic(keeper, &keeper->nics[i]))
             return -1;
     }
-    if (isolation_limit_keeper(some_nic_shares(keeper)))
+    if (!some_nic_is_kernels(keeper) && keeper__do_without_mux(keeper))
+        return -1;
+    if (isolation_limit_keeper(some_nic_shares(keeper), some_nic_is_kernels(keeper)))
         return -1;
     if (getrandom(&keeper->instance, sizeof(keeper->instance), 0) < 0)
         keeper->instance = keeper__now();
@@ -233,9 +245,12 @@ static int run_timers(struct keeper *keeper)
     uint64_t now = keeper__now();
     uint64_t next = keeper__switch_timers(keeper, now);
     uint64_t watchdog = feed_watchdog(keeper, now);
+    uint64_t wires = keeper__serve_wires(keeper, now);
 
     if (watchdog < next)
         next = watchdog;
+    if (wires < next)
+        next = wires;
     now = keeper__now();
     return next <= now ? 0 : (int)((next - now + NS_PER_MS - 1) / NS_PER_MS);
 }
@@ -313,6 +328,10 @@ int keeper_check(const struct config *config)
     for (uint32_t i = 0; i < config->nic_count; i++) {
         struct device device;
 
+        if (config->nics[i].driver == NIC_DRIVER_WIRE) {
+            status |= keeper__check_wire(&config->nics[i]);
+            continue;
+        }
         if (device_probe(&netlink, config->nics[i].device, &device) ||
             keeper__check_nic(&config->nics[i], &device))
             status = -1;

@@ -27,7 +27,8 @@ static bool ip_is_loopback(const struct channel_ip *ip)
 static struct keeper_nic *find_nic(struct keeper *keeper, uint32_t ifindex)
 {
     for (uint32_t i = 0; i < keeper->nic_count; i++) {
-        if (keeper->nics[i].device.link.ifindex == ifindex && !keeper->nics[i].gone)
+        if (keeper->nics[i].device.link.ifindex == ifindex && !keeper->nics[i].gone &&
+            !keeper__is_wire(&keeper->nics[i]))
             return &keeper->nics[i];
     }
     return NULL;
@@ -177,7 +178,7 @@ void keeper__dump_host(struct keeper *keeper)
             set_present(host, &host->addresses[i], false);
     }
     for (uint32_t i = 0; i < keeper->nic_count; i++) {
-        if (!keeper->nics[i].seen && !keeper->nics[i].gone)
+        if (!keeper->nics[i].seen && !keeper->nics[i].gone && !keeper__is_wire(&keeper->nics[i]))
             link_gone(keeper, &keeper->nics[i]);
     }
     host->routes_dirty = true;
@@ -203,11 +204,12 @@ static int sync_address(struct keeper *keeper, struct keeper_address *address)
     };
     int status;
 
-    if (!ip_is_loopback(&address->ip)) {
+    if (!ip_is_loopback(&address->ip) && keeper->maps.addresses >= 0) {
         status = mux_set_address(&keeper->maps, &address->ip, address->ifindex, message.present);
         if (status && status != -ENOENT)
             log_warning("the mux cannot be told an address: %s", strerror(-status));
     }
+    message.present |= keeper__wire_has(keeper, &address->ip);
     if (keeper->child.channel >= 0) {
         status = keeper__send(keeper, &message, NULL, 0);
         if (status)

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "mux_load.h"
 #include "netlink.h"
+#include "wire_meeting.h"
 
 struct keeper_nic {
     struct nic_spec spec;
@@ -25,10 +26,11 @@ struct keeper_nic {
     uint32_t queue_count;
     uint16_t bind_flags; /* of AF_XDP, that worked; 0: not bound yet */
     bool zero_copy, multi_buffer;
-    bool seen;     /* by the dump that is running */
-    bool gone;     /* the device went away */
-    bool returned; /* and there is one of its name again */
-    bool dirty;    /* the switch does not know the latest state of the link */
+    bool seen;                   /* by the dump that is running */
+    bool gone;                   /* the device went away */
+    bool returned;               /* and there is one of its name again */
+    bool dirty;                  /* the switch does not know the latest state of the link */
+    struct wire_meeting meeting; /* of a wire */
 };
 
 /* An address of this host on one of its devices. The same address may be on several. */
@@ -136,6 +138,26 @@ void keeper__dump_host(struct keeper *keeper);
 void keeper__sync(struct keeper *keeper);
 /* Makes sync say everything again: to a new switch. */
 void keeper__forget_sync(struct keeper *keeper);
+
+/* keeper_wire.c: NICs that are wires (nic->spec.driver); the functions of keeper_nic.c call these. */
+static inline bool keeper__is_wire(const struct keeper_nic *nic)
+{
+    return nic->spec.driver == NIC_DRIVER_WIRE;
+}
+int keeper__open_wire(struct keeper *keeper, struct keeper_nic *nic);
+int keeper__check_wire(const struct nic_spec *spec);
+int keeper__send_wire(struct keeper *keeper, struct keeper_nic *nic);
+/* Looks after all wires: who came, who went. Returns when to come again, ns. */
+uint64_t keeper__serve_wires(struct keeper *keeper, uint64_t now);
+/* The switch has nothing to do with this link any more. */
+void keeper__wire_broken(struct keeper *keeper, uint32_t index);
+/* The heartbeat's page and the like, where no NIC brought the mux's. */
+int keeper__do_without_mux(struct keeper *keeper);
+/* Whether the address is one that this host has on a wire. */
+bool keeper__wire_has(const struct keeper *keeper, const struct channel_ip *ip);
+/* Answers where the destination is on a wire; false: it is not. */
+bool keeper__resolve_on_wire(const struct keeper *keeper, const struct channel_resolve *request,
+                             struct channel_next_hop *answer);
 
 /* keeper_resolve.c: the switch asks where a destination is. */
 void keeper__resolve(struct keeper *keeper, const struct channel_resolve *request,

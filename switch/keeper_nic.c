@@ -37,6 +37,8 @@ int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic)
     struct device device;
     int status;
 
+    if (keeper__is_wire(nic))
+        return keeper__open_wire(keeper, nic);
     if (device_probe(&keeper->netlink, nic->spec.device, &device) ||
         keeper__check_nic(&nic->spec, &device))
         return -1;
@@ -55,7 +57,7 @@ int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic)
  * (hostile.md, H4). The kernel tells nobody by rtnetlink, so this asks. */
 bool keeper__queues_changed(struct keeper_nic *nic)
 {
-    uint32_t queues = nic->gone ? 0 : device_count_queues(nic->spec.device);
+    uint32_t queues = nic->gone || keeper__is_wire(nic) ? 0 : device_count_queues(nic->spec.device);
 
     if (!queues || queues == nic->device.queues)
         return false;
@@ -75,7 +77,10 @@ bool keeper__queues_changed(struct keeper_nic *nic)
 
 void keeper__close_nic(struct keeper_nic *nic)
 {
-    mux_detach(&nic->mux);
+    if (nic->meeting.path[0])
+        wire_meeting_dispose(&nic->meeting);
+    else if (!keeper__is_wire(nic))
+        mux_detach(&nic->mux);
 }
 
 /* Frames come in chunks; without multi-buffer one chunk has to hold a whole one (hostile.md, H3).
@@ -159,11 +164,13 @@ int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic)
         .queue_count = nic->gone ? 0 : nic->queue_count,
         .verdict_cpus = mux_verdict_cpus(),
     };
-    const int verdicts = mux_verdicts_fd(&nic->mux);
-    int status;
+    int verdicts, status;
 
+    if (keeper__is_wire(nic))
+        return keeper__send_wire(keeper, nic);
     for (uint32_t i = 0; i < MUX_QUEUES_MAX; i++)
         queues[i].fd = queues[i].umem_fd = -1;
+    verdicts = mux_verdicts_fd(&nic->mux);
     status = nic->gone ? 0 : open_queues(nic, queues);
     if (!status) {
         memcpy(message.name, nic->spec.device, sizeof(nic->spec.device));

@@ -14,7 +14,8 @@
 static const struct keeper_nic *find_nic(const struct keeper *keeper, uint32_t ifindex)
 {
     for (uint32_t i = 0; i < keeper->nic_count; i++) {
-        if (keeper->nics[i].device.link.ifindex == ifindex && !keeper->nics[i].gone)
+        if (keeper->nics[i].device.link.ifindex == ifindex && !keeper->nics[i].gone &&
+            !keeper__is_wire(&keeper->nics[i]))
             return &keeper->nics[i];
     }
     return NULL;
@@ -94,6 +95,7 @@ void keeper__resolve(struct keeper *keeper, const struct channel_resolve *reques
     };
     if (!ip_is_sane(&request->destination) ||
         request->source.family != request->destination.family ||
+        keeper__resolve_on_wire(keeper, request, answer) ||
         netlink_get_route(&keeper->netlink, &request->destination, &request->source,
                           link_of(keeper, request), &route))
         return;

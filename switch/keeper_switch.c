@@ -81,6 +81,7 @@ static int send_config(struct keeper *keeper)
 {
     const int fds[] = {keeper->control.fd, keeper->maps.bindings, keeper->maps.shared_fd,
                        keeper->maps.silencer};
+    const int without_mux[] = {keeper->control.fd, keeper->maps.shared_fd};
     struct channel_config message = {
         .header = {.type = CHANNEL_CONFIG, .size = sizeof(message)},
         .netns_cookie = keeper->netns_cookie,
@@ -96,6 +97,8 @@ static int send_config(struct keeper *keeper)
     };
 
     memcpy(message.hash_key, keeper->hash_key, sizeof(message.hash_key));
+    if (keeper->maps.bindings < 0)
+        return keeper__send_patiently(keeper, &message, without_mux, 2);
     return keeper__send_patiently(keeper, &message, fds, 4);
 }
 
@@ -139,7 +142,8 @@ static void clean_up_after(struct keeper *keeper)
 {
     keeper->maps.shared->heartbeat_ns = 0; /* at once: the mux passes everything */
     close_channel(&keeper->child);
-    mux_clear_bindings(&keeper->maps);
+    if (keeper->maps.bindings >= 0)
+        mux_clear_bindings(&keeper->maps);
 }
 
 int keeper__start_switch(struct keeper *keeper)
@@ -317,6 +321,7 @@ static bool take_message(struct keeper *keeper, const char *bytes, size_t size)
 {
     struct channel_header header;
     struct channel_resolve resolve;
+    struct channel_wire_broken broken;
 
     if (size >= sizeof(header)) {
         memcpy(&header, bytes, sizeof(header));
@@ -329,6 +334,12 @@ static bool take_message(struct keeper *keeper, const char *bytes, size_t size)
             memcpy(&resolve, bytes, sizeof(resolve));
             keeper->child.tokens_ns -= REQUEST_COST;
             answer(keeper, &resolve);
+            return true;
+        }
+        if (header.size == size && header.type == CHANNEL_WIRE_BROKEN && size == sizeof(broken)) {
+            memcpy(&broken, bytes, sizeof(broken));
+            keeper->child.tokens_ns -= REQUEST_COST;
+            keeper__wire_broken(keeper, broken.nic);
             return true;
         }
     }

@@ -49,6 +49,13 @@ struct nic_offload {
     uint16_t checksum_offset;
 };
 
+#define NIC_EXTRAS_MAX 8
+
+struct nic_extra {
+    const char *name;
+    uint64_t value;
+};
+
 struct nic;
 struct nic_queue;
 
@@ -76,6 +83,8 @@ struct nic_ops {
     /* Brings those counters up to date that only the kernel knows; may cost a system call. NULL:
      * none. */
     void (*refresh)(struct nic_queue *queue);
+    /* Counters that this driver alone has, at most NIC_EXTRAS_MAX; returns how many. NULL: none. */
+    uint32_t (*extras)(const struct nic_queue *queue, struct nic_extra *extras);
     void (*close)(struct nic_queue *queue);
 };
 
@@ -113,6 +122,7 @@ struct nic {
     uint32_t capabilities;
     uint8_t mac[6];
     uint32_t queue_count;
+    uint32_t queue_wanted; /* room in `queues` */
     struct nic_queue *queues;
     int verdicts_fd;       /* the map mux_verdicts, -1: no mux */
     uint32_t verdict_cpus; /* values in each of its elements */

@@ -152,6 +152,8 @@ int placeholder_verify(int fd, const struct control_address *address, uint64_t n
         status = -EADDRINUSE;
     if (!status && shared && option(fd, SOL_SOCKET, SO_REUSEPORT, 0) != 1)
         status = -EINVAL;
+    if (silencer_fd == PLACEHOLDER_UNHEARD)
+        return status;
     if (!status)
         status = silence(fd, silencer_fd);
     /* not before it is silent: it would accept connections that nobody serves */
@@ -160,10 +162,10 @@ int placeholder_verify(int fd, const struct control_address *address, uint64_t n
     return status;
 }
 
-bool placeholder_holds(int fd, const struct control_address *address, bool shared)
+bool placeholder_holds(int fd, const struct control_address *address, int silencer_fd, bool shared)
 {
-    return name_equals(fd, address) && !is_connected(fd) && listens(fd, address) &&
-           is_exclusive(fd, shared);
+    return name_equals(fd, address) && !is_connected(fd) && is_exclusive(fd, shared) &&
+           (silencer_fd == PLACEHOLDER_UNHEARD || listens(fd, address));
 }
 
 uint64_t placeholder_cookie(int fd)

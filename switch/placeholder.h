@@ -28,8 +28,12 @@
 int placeholder_verify(int fd, const struct control_address *address, uint64_t netns_cookie,
                        int silencer_fd, bool shared);
 
+/* For `silencer_fd`, where the switch has no NIC of the kernel's, only wires: the host stack hears
+ * nothing of what is bound, so there is nothing to be silent about. Such a socket need not listen. */
+#define PLACEHOLDER_UNHEARD (-2)
+
 /* Whether it still does. `shared`: it may have SO_REUSEPORT. */
-bool placeholder_holds(int fd, const struct control_address *address, bool shared);
+bool placeholder_holds(int fd, const struct control_address *address, int silencer_fd, bool shared);
 
 /* What tells the socket from every other one as long as the host runs, and stays the same when it is
  * presented again; 0: the kernel does not say. */

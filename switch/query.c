@@ -201,6 +201,13 @@ static void put_queue_counters(struct switch_core *core, struct page *page, stru
     put_traffic(&owner, queue->counters.rx_packets, queue->counters.rx_bytes,
                 queue->counters.tx_packets, queue->counters.tx_bytes);
     put_counter(&owner, "", "rx_nic_dropped", queue->counters.rx_dropped);
+    if (queue->ops->extras) {
+        struct nic_extra extras[NIC_EXTRAS_MAX];
+        uint32_t count = queue->ops->extras(queue, extras);
+
+        for (uint32_t i = 0; i < count; i++)
+            put_counter(&owner, "", extras[i].name, extras[i].value);
+    }
     for (uint32_t i = 0; i < core->worker_count; i++) {
         for (uint32_t at = 0; at < core->workers[i].queue_count; at++) {
             if (core->workers[i].queues[at].queue == queue)
@@ -240,7 +247,7 @@ static void put_switch_counters(struct switch_core *core, struct page *page)
 #define PLACE_OF_PORTS   (SWITCH_NICS_MAX * QUEUES_PER_NIC)
 #define COUNTERS_AT_ONCE 64
 
-static_assert(4 + 1 + DROP_REASON_COUNT + MUX_VERDICT_COUNT <= COUNTERS_AT_ONCE,
+static_assert(4 + 1 + NIC_EXTRAS_MAX + DROP_REASON_COUNT + MUX_VERDICT_COUNT <= COUNTERS_AT_ONCE,
               "the counters of a queue, the longest list");
 static_assert(COUNTERS_AT_ONCE * sizeof(struct control_counter_record) <=
                   CONTROL_MESSAGE_MAX - sizeof(struct control_records),

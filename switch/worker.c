@@ -166,8 +166,10 @@ static void housekeep(struct worker *worker)
 {
     worker->housekept_ns = worker->now_ns;
     forward_expire(worker);
-    if (worker->index == 0)
+    if (worker->index == 0) {
         control_housekeep(worker->core);
+        core_report_wires(worker->core);
+    }
 }
 
 bool worker_round(struct worker *worker)

@@ -42,6 +42,38 @@ static void a_nic_may_be_named_in_short_and_in_full(void **state)
     assert_false(spec.share);
 }
 
+static void a_wire_is_told_all_that_it_can_be_told(void **state)
+{
+    struct nic_spec spec;
+
+    (void)state;
+    assert_int_equal(config_parse_nic("wire:/run/ms/left,rate=2.5G,delay=1.5ms,loss=1%,reorder=50,"
+                                      "duplicate=100%,corrupt=0,seed=7,queues=2,mtu=9000,"
+                                      "address=10.9.0.1/24,address=fd00::1/64",
+                                      &spec, error),
+                     0);
+    assert_int_equal(spec.driver, NIC_DRIVER_WIRE);
+    assert_string_equal(spec.device, "left");
+    assert_string_equal(spec.wire.path, "/run/ms/left");
+    assert_int_equal(spec.wire.queues, 2);
+    assert_int_equal(spec.wire.mtu, 9000);
+    assert_int_equal(spec.wire.impairment.rate, 2500000000);
+    assert_int_equal(spec.wire.impairment.delay_ns, 1500000);
+    assert_int_equal(spec.wire.impairment.loss, 42949672); /* of 2^32 - 1 */
+    assert_int_equal(spec.wire.impairment.reorder, UINT32_MAX / 2);
+    assert_int_equal(spec.wire.impairment.duplicate, UINT32_MAX);
+    assert_int_equal(spec.wire.impairment.corrupt, 0);
+    assert_int_equal(spec.wire.impairment.seed, 7);
+    assert_int_equal(spec.wire.address_count, 2);
+    assert_int_equal(spec.wire.addresses[0].prefix, 24);
+    assert_int_equal(spec.wire.addresses[1].ip.family, 6);
+
+    assert_int_equal(config_parse_nic("wire:/run/x", &spec, error), 0);
+    assert_false(impairment_any(&spec.wire.impairment));
+    assert_int_equal(spec.wire.queues, 1);
+    assert_int_equal(spec.wire.mtu, 1500);
+}
+
 static void a_wrong_nic_is_refused_and_the_reason_names_it(void **state)
 {
     static const struct {
@@ -67,7 +99,26 @@ static void a_wrong_nic_is_refused_and_the_reason_names_it(void **state)
         {"eth1,colour=red", "no option 'colour'"},
         {"eth1,mode=zerocopy,xdp=generic", "excludes"},
         {"packet:eth1", "not in this version"},
-        {"wire:/tmp/x", "not in this version"},
+        {"wire:x", "absolute path"},
+        {"wire:/run/a-name-of-17-byte", "longer"},
+        {"wire:/run/", "no device"},
+        {"wire:/run/x,", "option=value"},
+        {"wire:/run/x,rate=10", "rate"},
+        {"wire:/run/x,rate=10Gbit", "bits per second"},
+        {"wire:/run/x,rate=-1G", "bits per second"},
+        {"wire:/run/x,delay=10", "10ms"},
+        {"wire:/run/x,delay=2h", "10ms"},
+        {"wire:/run/x,delay=61s", "10ms"},
+        {"wire:/run/x,loss=101%", "percentage"},
+        {"wire:/run/x,corrupt=1x", "percentage"},
+        {"wire:/run/x,reorder=1.2.3", "percentage"},
+        {"wire:/run/x,seed=x", "seed"},
+        {"wire:/run/x,queues=17", "1 to 16"},
+        {"wire:/run/x,mtu=100", "576 to"},
+        {"wire:/run/x,address=10.0.0.1", "ADDR/LENGTH"},
+        {"wire:/run/x,address=10.0.0.1/33", "0 to 32"},
+        {"wire:/run/x,address=fd00::1/129", "0 to 128"},
+        {"wire:/run/x,colour=red", "no option 'colour'"},
     };
 
     (void)state;
@@ -203,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_nic_may_be_named_in_short_and_in_full),
+        cmocka_unit_test(a_wire_is_told_all_that_it_can_be_told),
         cmocka_unit_test(a_wrong_nic_is_refused_and_the_reason_names_it),
         cmocka_unit_test(options_take_what_makes_sense),
         cmocka_unit_test(a_path_that_does_not_fit_a_socket_is_refused),

@@ -381,6 +381,9 @@ static void test_the_kernels_errors_come_through(void **state)
     assert_int_equal(open_port(fake, &port, 0), 0);
     before = open_fds(fake);
     assert_int_equal(bind_ipv4(port, IPPROTO_UDP, ntohs(legacy.sin_port)), -EADDRINUSE);
+    /* an address of no device might be one of the switch's wires: the switch knows */
+    fake->bind_error = EADDRNOTAVAIL;
+    fake->bind_errors = 1;
     assert_int_equal(ms_bind(port, IPPROTO_UDP, (struct sockaddr *)&foreign, sizeof(foreign)),
                      -EADDRNOTAVAIL);
     assert_int_equal(ms_bind(port, IPPROTO_ICMP, (struct sockaddr *)&address, sizeof(address)),
@@ -391,7 +394,7 @@ static void test_the_kernels_errors_come_through(void **state)
     assert_int_equal(ms_bind(port, IPPROTO_UDP, (struct sockaddr *)&address, sizeof(address)),
                      -EAFNOSUPPORT);
     assert_int_equal(open_fds(fake), before);
-    assert_int_equal(fake->binds, 0);
+    assert_int_equal(fake->binds, 1);
     ms_port_close(port);
     close(fd);
 }

@@ -210,6 +210,8 @@ static void says_what_is_wrong(void **state)
     assert_int_equal(runtime_connect(world->runtime, &other, sizeof(other), NULL, &world->client),
                      -EAFNOSUPPORT);
     inet_pton(AF_INET, "10.99.0.2", &elsewhere.sin_addr);
+    world->fake->bind_error = EADDRNOTAVAIL; /* nor on a wire of the switch */
+    world->fake->bind_errors = 1;
     assert_int_equal(runtime_listen(world->runtime, (struct sockaddr *)&elsewhere,
                                     sizeof(elsewhere), 1, NULL, &world->listener),
                      -EADDRNOTAVAIL);

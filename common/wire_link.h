@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The memory of a wire: a link in shared memory between two switches, or a switch and a generator
+ * (doc/protocol.md draws it, wire_meeting.h tells how two ends find each other).
+ *
+ *   control   one ring_control for each direction and queue; both ends write
+ *   data 0    the rings that end 0 writes, one for each queue; end 1 has it without the right to write
+ *   data 1    the same of end 1
+ *
+ * Each is a memfd, sealed against shrinking. That nobody but its sender can write a frame is what
+ * lets a switch put a frame together and validate it right in the ring.
+ *
+ * Positions, flags and wake-ups are those of ring.h. A record is a header of four bytes and the
+ * Ethernet frame, without its check sequence, behind it: the smallest frame (60 bytes) and its
+ * header fill exactly one cache line.
+ *
+ *   0          4
+ *   ├──────────┼──────────────────── … ──┬ ─ ─ ┐
+ *   │ length,  │ Ethernet frame          │ to the next multiple of 64
+ *   │ PAD flag │                         │     │
+ *   └──────────┴──────────────────── … ──┴ ─ ─ ┘
+ *
+ * Neither end believes the other: indices are checked as in ring.h, and a record's header is read
+ * once. What is broken means that the link is down. */
+#ifndef MULTISTACK_WIRE_LINK_H
+#define MULTISTACK_WIRE_LINK_H
+
+#include "ring.h"
+
+#define WIRE_QUEUES_MAX    16
+#define WIRE_RING_SIZE     (256 * 1024) /* bytes of each direction and queue */
+#define WIRE_RING_SIZE_MIN (64 * 1024)
+#define WIRE_RING_SIZE_MAX (16 * 1024 * 1024)
+#define WIRE_MTU_DEFAULT   1500 /* bytes of IP packet */
+#define WIRE_MTU_MIN       576
+#define WIRE_MTU_MAX       9216
+
+#define WIRE_HEADER_SIZE 4
+#define WIRE_RECORD_PAD  0x80000000u /* no frame: skip to the end of the ring */
+#define WIRE_LENGTH_MASK 0x0003ffffu /* bytes of the frame, or of the padding */
+
+/* What both ends agree on. */
+struct wire_geometry {
+    uint32_t end; /* ours: 0 or 1 */
+    uint32_t queues;
+    uint32_t ring_size; /* bytes, a power of two */
+};
+
+static inline uint64_t wire_control_size(uint32_t queues)
+{
+    uint64_t size = 2ULL * queues * sizeof(struct ring_control);
+
+    return (size + PORT_PAGE_SIZE - 1) & ~(uint64_t)(PORT_PAGE_SIZE - 1);
+}
+
+/* The control of the ring that `end` writes for `queue`. */
+static inline uint64_t wire_control_offset(const struct wire_geometry *geometry, uint32_t end,
+                                           uint32_t queue)
+{
+    return ((uint64_t)end * geometry->queues + queue) * sizeof(struct ring_control);
+}
+
+static inline uint64_t wire_data_size(const struct wire_geometry *geometry)
+{
+    return (uint64_t)geometry->queues * geometry->ring_size;
+}
+
+/* Bytes of ring that a frame of `length` bytes takes. */
+static inline uint32_t wire_stride(uint32_t length)
+{
+    return (length + WIRE_HEADER_SIZE + RING_ALIGN - 1) & ~(uint32_t)(RING_ALIGN - 1);
+}
+
+/* Where a frame of `length` bytes (at most half of the ring) may be written, or NULL: no room, as
+ * far as was known at the last refresh. As ring_producer_reserve(). */
+static inline uint8_t *wire_reserve(struct ring_producer *ring, uint32_t length)
+{
+    uint32_t stride = wire_stride(length);
+    uint32_t place = ring->tail & (ring->size - 1);
+    uint32_t to_end = ring->size - place;
+
+    if (stride > to_end) {
+        if (ring_producer_room(ring) < to_end + stride)
+            return NULL;
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a ring has data */
+        *(uint32_t *)(ring->data + place) = (to_end - WIRE_HEADER_SIZE) | WIRE_RECORD_PAD;
+        ring->tail += to_end;
+        place = 0;
+    } else if (ring_producer_room(ring) < stride) {
+        return NULL;
+    }
+    return ring->data + place + WIRE_HEADER_SIZE;
+}
+
+/* Closes the frame reserved last. */
+static inline void wire_commit(struct ring_producer *ring, uint32_t length)
+{
+    *(uint32_t *)(ring->data + (ring->tail & (ring->size - 1))) = length;
+    ring->tail += wire_stride(length);
+}
+
+/* Steps over one record: *length is private, the frame stays in memory that the other end can go on
+ * changing. */
+static inline enum ring_next wire_next(struct ring_consumer *ring, uint32_t *length,
+                                       const uint8_t **frame)
+{
+    for (int pads = 0; pads < 2; pads++) {
+        uint32_t ready = ring->tail - ring->head;
+        uint32_t place = ring->head & (ring->size - 1);
+        uint32_t to_end = ring->size - place;
+        uint32_t header, stride;
+
+        if (ready == 0)
+            return RING_NEXT_EMPTY;
+        header = *(const volatile uint32_t *)(ring->data + place);
+        *length = header & WIRE_LENGTH_MASK;
+        stride = wire_stride(*length);
+        if (stride > ready || stride > to_end)
+            return RING_NEXT_BROKEN;
+        ring->head += stride;
+        if (header & WIRE_RECORD_PAD) {
+            if (stride != to_end)
+                return RING_NEXT_BROKEN;
+            continue; /* a frame or nothing follows */
+        }
+        *frame = ring->data + place + WIRE_HEADER_SIZE;
+        return RING_NEXT_PACKET;
+    }
+    return RING_NEXT_BROKEN;
+}
+
+#endif

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* lane.h */
+#include "lane.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SEND_BATCH    128
+#define RECEIVE_BATCH 256
+#define SLEEP_MS      100                                    /* then it looks whether to stop */
+#define FRAME_EXTRA   (ETHER_HEADER_SIZE + FRAME_CHECK_SIZE) /* of a frame around its packet */
+
+uint64_t lane_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+/* Read by others while it grows. */
+static void count(uint64_t *counter, uint64_t more)
+{
+    __atomic_store_n(counter, *counter + more, __ATOMIC_RELAXED);
+}
+
+/* ── sending ── */
+
+static struct flow *next_flow(struct outlet *outlet)
+{
+    if (outlet->turn == 0) {
+        outlet->turn = outlet->burst;
+        if (++outlet->flow >= outlet->flow_count)
+            outlet->flow = 0;
+    }
+    outlet->turn--;
+    return &outlet->flows[outlet->flow];
+}
+
+static uint32_t send_to_port(struct outlet *outlet, uint32_t most)
+{
+    const struct packet_template *template = outlet->template;
+    struct end *end = &outlet->end;
+    uint32_t sent;
+
+    for (sent = 0; sent < most; sent++) {
+        uint8_t *place = ms_reserve(end->port, end->ring, template->length);
+
+        if (!place)
+            break;
+        packet_write(place, template, next_flow(outlet), outlet->id++);
+        ms_commit(end->port, end->ring, template->length, NULL);
+    }
+    if (sent)
+        ms_flush(end->port, end->ring);
+    return sent;
+}
+
+static uint32_t send_to_wire(struct lane *lane, struct outlet *outlet, uint32_t most)
+{
+    const struct packet_template *template = outlet->template;
+    struct ring_producer *tx = &outlet->end.half->tx;
+    uint32_t sent;
+
+    for (sent = 0; sent < most; sent++) {
+        uint8_t *place = wire_reserve(tx, template->length);
+
+        if (!place) {
+            if (!ring_producer_refresh(tx)) {
+                lane->broken = true;
+                return 0;
+            }
+            place = wire_reserve(tx, template->length);
+        }
+        if (!place)
+            break;
+        packet_write(place, template, next_flow(outlet), outlet->id++);
+        wire_commit(tx, template->length);
+    }
+    if (ring_producer_publish(tx))
+        eventfd_write(outlet->end.peer_wake, 0);
+    return sent;
+}
+
+/* How many packets the rate allows by now; the lane's outlets share it. */
+static uint32_t allowance(const struct lane *lane, uint64_t now_ns, uint64_t began_ns)
+{
+    uint64_t most = SEND_BATCH;
+
+    if (lane->count && lane->count - lane->counters.sent < most)
+        most = lane->count - lane->counters.sent;
+    if (lane->rate) {
+        uint64_t due = (uint64_t)((double)(now_ns - began_ns) * 1e-9 * (double)lane->rate);
+
+        if (due <= lane->counters.sent)
+            return 0;
+        if (due - lane->counters.sent < most)
+            most = due - lane->counters.sent;
+    }
+    return (uint32_t)most;
+}
+
+static uint32_t send_all(struct lane *lane, uint64_t now_ns, uint64_t began_ns)
+{
+    uint32_t total = 0;
+
+    for (uint32_t i = 0; i < lane->outlet_count; i++) {
+        struct outlet *outlet = &lane->outlets[i];
+        uint32_t most = allowance(lane, now_ns, began_ns), sent;
+
+        if (!most)
+            break;
+        sent = outlet->end.port ? send_to_port(outlet, most) : send_to_wire(lane, outlet, most);
+        outlet->full = sent < most;
+        count(&lane->counters.sent, sent);
+        count(&lane->counters.sent_bytes,
+              (uint64_t)sent * (outlet->template->length - outlet->template->ip + FRAME_EXTRA));
+        total += sent;
+    }
+    return total;
+}
+
+/* ── receiving ── */
+
+static void look_at(struct lane *lane, const uint8_t *packet, uint32_t length, bool partial)
+{
+    struct packet_facts facts;
+
+    if (!packet_verify(packet, length, partial, &facts)) {
+        count(&lane->counters.bad, 1);
+        return;
+    }
+    tracker_note(&lane->tracker, &facts);
+    __atomic_store_n(&lane->counters.lost, lane->tracker.lost, __ATOMIC_RELAXED);
+    __atomic_store_n(&lane->counters.late, lane->tracker.late, __ATOMIC_RELAXED);
+}
+
+static uint32_t receive_from_port(struct lane *lane, struct inlet *inlet, uint64_t *bytes)
+{
+    struct ms_packet packets[RECEIVE_BATCH];
+    uint32_t received = ms_receive(inlet->end.port, inlet->end.ring, packets, RECEIVE_BATCH);
+
+    if (!received)
+        return 0;
+    for (uint32_t i = 0; i < received; i++) {
+        *bytes += packets[i].length + FRAME_EXTRA;
+        if (lane->verify)
+            look_at(lane, packets[i].data, packets[i].length,
+                    packets[i].flags & MS_RX_CHECKSUM_PARTIAL);
+    }
+    ms_receive_done(inlet->end.port, inlet->end.ring);
+    return received;
+}
+
+/* The other end can change a frame while we look: so what is looked at is a copy. */
+static void look_at_frame(struct lane *lane, const uint8_t *frame, uint32_t length)
+{
+    uint8_t copy[FRAME_SIZE_MAX];
+
+    if (length < ETHER_HEADER_SIZE || length > sizeof(copy)) {
+        count(&lane->counters.bad, 1);
+        return;
+    }
+    memcpy(copy, frame, length);
+    look_at(lane, copy + ETHER_HEADER_SIZE, length - ETHER_HEADER_SIZE, false);
+}
+
+static uint32_t receive_from_wire(struct lane *lane, struct inlet *inlet, uint64_t *bytes)
+{
+    struct ring_consumer *rx = &inlet->end.half->rx;
+    uint32_t received = 0, length;
+    const uint8_t *frame;
+    enum ring_next next = RING_NEXT_EMPTY;
+
+    ring_consumer_wake(rx);
+    if (!ring_consumer_refresh(rx)) {
+        lane->broken = true;
+        return 0;
+    }
+    while (received < RECEIVE_BATCH) {
+        next = wire_next(rx, &length, &frame);
+        if (next != RING_NEXT_PACKET)
+            break;
+        *bytes += length + FRAME_CHECK_SIZE;
+        if (lane->verify)
+            look_at_frame(lane, frame, length);
+        received++;
+    }
+    lane->broken |= next == RING_NEXT_BROKEN;
+    if (ring_consumer_release(rx))
+        eventfd_write(inlet->end.peer_wake, 0);
+    return received;
+}
+
+static uint32_t receive_all(struct lane *lane)
+{
+    uint32_t total = 0;
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < lane->inlet_count; i++) {
+        struct inlet *inlet = &lane->inlets[i];
+
+        total += inlet->end.port ? receive_from_port(lane, inlet, &bytes)
+                                 : receive_from_wire(lane, inlet, &bytes);
+    }
+    if (total) {
+        count(&lane->counters.received, total);
+        count(&lane->counters.received_bytes, bytes);
+    }
+    return total;
+}
+
+/* ── sleeping ── */
+
+/* Asks the end to wake us. False: it has something to do already. */
+static bool end_sleeps(struct end *end, bool receives, uint32_t for_room)
+{
+    if (end->port)
+        return ms_ring_wait(end->port, end->ring, for_room);
+    if (receives && !ring_consumer_sleep(&end->half->rx))
+        return false;
+    return !for_room || ring_producer_wait(&end->half->tx, for_room);
+}
+
+static void sleep_until_work(struct lane *lane, bool waits_for_room)
+{
+    struct epoll_event events[64];
+
+    /* edges that came before the look do not count */
+    while (epoll_wait(lane->epoll_fd, events, 64, 0) == 64)
+        ;
+    for (uint32_t i = 0; i < lane->inlet_count; i++) {
+        if (!end_sleeps(&lane->inlets[i].end, true, 0))
+            return;
+    }
+    for (uint32_t i = 0; waits_for_room && i < lane->outlet_count; i++) {
+        if (!end_sleeps(&lane->outlets[i].end, false, lane->outlets[i].template->length))
+            return;
+    }
+    count(&lane->counters.sleeps, 1);
+    epoll_wait(lane->epoll_fd, events, 64, SLEEP_MS);
+}
+
+/* Until the rate allows the next packet, or an inlet has something. */
+static void sleep_until_due(struct lane *lane, uint64_t now_ns, uint64_t began_ns)
+{
+    uint64_t due_ns =
+        began_ns + (uint64_t)((double)(lane->counters.sent + 1) * 1e9 / (double)lane->rate);
+    struct timespec pause = {0};
+
+    if (due_ns <= now_ns)
+        return;
+    pause.tv_nsec = due_ns - now_ns > 1000000 ? 1000000 : (long)(due_ns - now_ns);
+    nanosleep(&pause, NULL);
+}
+
+static void idle(struct lane *lane, uint64_t now_ns, uint64_t began_ns)
+{
+    bool sends = lane->outlet_count && (!lane->count || lane->counters.sent < lane->count);
+    bool waits = sends && allowance(lane, now_ns, began_ns) == 0;
+
+    if (waits)
+        sleep_until_due(lane, now_ns, began_ns);
+    else
+        sleep_until_work(lane, sends);
+}
+
+static int watch(const struct lane *lane, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+
+    if (fd < 0)
+        return fd;
+    return epoll_ctl(lane->epoll_fd, EPOLL_CTL_ADD, fd, &event) && errno != EEXIST ? -errno : 0;
+}
+
+int lane_init(struct lane *lane)
+{
+    int status = 0;
+
+    if (lane->verify && !lane->tracker.flows)
+        status = tracker_init(&lane->tracker);
+    lane->broken = false;
+    lane->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (lane->epoll_fd < 0)
+        status = -errno;
+    for (uint32_t i = 0; i < lane->outlet_count && !status; i++)
+        status = watch(lane, lane->outlets[i].end.fd);
+    for (uint32_t i = 0; i < lane->inlet_count && !status; i++)
+        status = watch(lane, lane->inlets[i].end.fd);
+    return status;
+}
+
+void lane_dispose(struct lane *lane)
+{
+    if (lane->epoll_fd >= 0)
+        close(lane->epoll_fd);
+    lane->epoll_fd = -1;
+    tracker_dispose(&lane->tracker);
+}
+
+static bool is_done(const struct lane *lane)
+{
+    if (__atomic_load_n(lane->stop, __ATOMIC_RELAXED) || lane->broken)
+        return true;
+    return lane->count && lane->counters.sent >= lane->count && !lane->inlet_count;
+}
+
+void *lane_run(void *argument)
+{
+    struct lane *lane = argument;
+    uint64_t began_ns = lane_clock(), now_ns = began_ns, worked_ns = began_ns;
+    cpu_set_t cpus;
+
+    /* a lane that goes on behaves as if it had sent all the while */
+    if (lane->rate)
+        began_ns -= (uint64_t)((double)lane->counters.sent / (double)lane->rate * 1e9);
+    if (lane->cpu >= 0) {
+        CPU_ZERO(&cpus);
+        CPU_SET(lane->cpu, &cpus);
+        sched_setaffinity(0, sizeof(cpus), &cpus);
+    }
+    while (!is_done(lane)) {
+        uint32_t sent = send_all(lane, now_ns, began_ns), received;
+        uint64_t between_ns = lane_clock();
+
+        if (sent)
+            count(&lane->counters.send_ns, between_ns - now_ns);
+        received = receive_all(lane);
+        now_ns = lane_clock();
+        if (received)
+            count(&lane->counters.receive_ns, now_ns - between_ns);
+        if (sent || received)
+            worked_ns = now_ns;
+        else if (now_ns - worked_ns >= lane->poll_ns)
+            idle(lane, now_ns, began_ns);
+    }
+    return NULL;
+}
