@@ -109,6 +109,68 @@ MS_API void ms_port_info(const struct ms_port *port, struct ms_port_info *info);
 MS_API int ms_bind(struct ms_port *port, int protocol, const struct sockaddr *address,
                    socklen_t length);
 
+/* The same, with more to say. `options` may be NULL and is not kept. */
+struct ms_bind_options {
+    size_t size;    /* sizeof(struct ms_bind_options), so that the struct may grow */
+    unsigned flags; /* MS_BIND_* */
+};
+
+/* Several ports have the 3-tuple, all of them with this flag, and all of one user (the placeholder has
+ * SO_REUSEPORT: the kernel decides). Each new flow belongs to one of them, by a hash of its 5-tuple
+ * that stays the same; when one of n comes or goes, one flow in n moves. */
+#define MS_BIND_SHARED 0x1
+/* To succeed whoever of this user has the 3-tuple now: each of them gets MS_EVENT_HANDOVER and, when
+ * all have drained (or after two seconds), the binding is this port's alone. Until then ms_bind_with()
+ * waits. Where nobody has it, it is a binding like any other. Errors besides those of ms_bind():
+ * -EACCES (another user's), -EBUSY (another successor is waiting), -ENOTCONN (the switch is away). */
+#define MS_BIND_TAKEOVER 0x2
+
+MS_API int ms_bind_with(struct ms_port *port, int protocol, const struct sockaddr *address,
+                        socklen_t length, const struct ms_bind_options *options);
+
+/* A connected binding: a 5-tuple, whose protocol and local port are those of a binding. Packets of
+ * that flow come to this port, whoever else has or shares the 3-tuple, for as long as this port has
+ * the binding. IPv4 addresses are in the first four bytes, the rest is zero. */
+struct ms_flow {
+    uint8_t local[16];
+    uint8_t remote[16];
+    uint16_t remote_port; /* network order */
+    uint16_t zero;
+};
+
+/* Makes (or ends) connected bindings, any number at once; what is there (or gone) already is no
+ * error. ms_bind_connected() waits for the switch's answer as ms_bind() does; while the switch is
+ * away they are remembered, as bindings are. Errors: -ENOENT (no such binding), -ENOMEM, and what the
+ * switch says of those that it does not take, which are then forgotten: -ENOSPC (it has too many),
+ * -EADDRINUSE (connected to another port), -EINVAL, -EADDRNOTAVAIL (not an address of the binding). */
+MS_API int ms_bind_connected(struct ms_port *port, int binding, const struct ms_flow *flows,
+                             unsigned count);
+MS_API int ms_unbind_connected(struct ms_port *port, int binding, const struct ms_flow *flows,
+                               unsigned count);
+
+/* From now on the binding gets what is connected to it and nothing else: the rest is its
+ * successor's, or that of those who share the 3-tuple. It may go on sending. Waits for the switch's
+ * answer; then all that came before lies in the rings. Errors: -ENOENT, -EBUSY (there is nobody else
+ * to have it). While the switch is away it counts when the switch is back. */
+MS_API int ms_drain(struct ms_port *port, int binding);
+
+enum ms_event_kind {
+    /* A successor is waiting: connect the flows that are to stay (ms_bind_connected()), then
+     * ms_drain(). Who does not within two seconds has drained with what is connected by then. */
+    MS_EVENT_HANDOVER = 1,
+    MS_EVENT_DRAINED, /* the two seconds were over */
+    MS_EVENT_RESUME,  /* the successor is gone before its time: the binding gets everything again */
+};
+
+struct ms_event {
+    size_t size; /* in: sizeof(struct ms_event) */
+    int kind;    /* enum ms_event_kind */
+    int binding;
+};
+
+/* What ms_dispatch() heard about bindings; false: that was all. */
+MS_API bool ms_next_event(struct ms_port *port, struct ms_event *event);
+
 /* Gives a binding back, and waits for the switch to do so, so that it may be bound again at once.
  * Errors: -ENOENT. */
 MS_API int ms_unbind(struct ms_port *port, int binding);

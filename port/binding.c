@@ -21,11 +21,20 @@
 #include <string.h>
 #include <unistd.h>
 
-static void free_binding(struct binding *binding)
+#define RETURN_WITHIN_MS 1000
+#define RETURN_LOOK_MS   50
+
+static const struct binding free_one = {
+    .state = BINDING_FREE, .placeholder = -1, .first_todo = FLOW_NONE, .last_todo = FLOW_NONE};
+
+static void free_binding(struct ms_port *port, struct binding *binding)
 {
+    connected__drop(port, (unsigned)(binding - port->bindings));
     if (binding->placeholder >= 0)
         close(binding->placeholder);
-    *binding = (struct binding){.state = BINDING_FREE, .placeholder = -1};
+    if (binding->events)
+        port->events--;
+    *binding = free_one;
 }
 
 /* Whether the application has it (and not just the way out). */
@@ -35,7 +44,7 @@ static bool is_held(const struct binding *binding)
            binding->state == BINDING_CLAIMED || binding->state == BINDING_REFUSED;
 }
 
-static struct binding *find_held(const struct ms_port *port, int handle)
+struct binding *binding__find(const struct ms_port *port, int handle)
 {
     if (handle < 0 || (unsigned)handle >= port->binding_count || !is_held(&port->bindings[handle]))
         return NULL;
@@ -72,7 +81,7 @@ static int find_place(struct ms_port *port)
     port->bindings = larger;
     port->binding_count = count ? 2 * count : 4;
     for (unsigned i = count; i < port->binding_count; i++)
-        larger[i] = (struct binding){.state = BINDING_FREE, .placeholder = -1};
+        larger[i] = free_one;
     return (int)count;
 }
 
@@ -87,9 +96,15 @@ bool binding__bound(struct ms_port *port, const struct control_bound *bound)
     if (binding->state == BINDING_UNCLAIMED) {
         binding->state = BINDING_LEAVING;
         if (binding->error)
-            free_binding(binding);
+            free_binding(port, binding);
     } else {
         binding->state = binding->error ? BINDING_REFUSED : BINDING_CLAIMED;
+    }
+    if (binding->state == BINDING_CLAIMED) {
+        binding->takeover = false;
+        binding->was_claimed = true;
+        if (!binding->members)
+            binding->members = 1;
     }
     return true;
 }
@@ -100,12 +115,13 @@ bool binding__unbound(struct ms_port *port, const struct control_unbound *unboun
 
     if (!binding || binding->state != BINDING_UNBINDING)
         return false;
-    free_binding(binding); /* with an error too: then the switch has not got it */
+    free_binding(port, binding); /* with an error too: then the switch has not got it */
     return true;
 }
 
 void binding__forget_claims(struct ms_port *port)
 {
+    connected__forget_claims(port);
     for (unsigned i = 0; i < port->binding_count; i++) {
         struct binding *binding = &port->bindings[i];
 
@@ -113,7 +129,7 @@ void binding__forget_claims(struct ms_port *port)
             binding->state = BINDING_WAITING;
             binding->error = 0;
         } else if (binding->state != BINDING_FREE) {
-            free_binding(binding);
+            free_binding(port, binding);
         }
     }
 }
@@ -145,39 +161,86 @@ int binding__first_error(const struct ms_port *port)
 void binding__dispose(struct ms_port *port)
 {
     for (unsigned i = 0; i < port->binding_count; i++)
-        free_binding(&port->bindings[i]);
+        free_binding(port, &port->bindings[i]);
+    connected__dispose(port);
     free(port->bindings);
 }
 
-int ms_bind(struct ms_port *port, int protocol, const struct sockaddr *address, socklen_t length)
+/* Where somebody has the 3-tuple already and is to be succeeded, he has to let the placeholder in.
+ * Where the kernel says that somebody has it and the switch knows nobody, it may be one who is about
+ * to come back to a switch that was restarted. */
+static int open_successor(struct ms_port *port, int protocol, const struct sockaddr *address,
+                          socklen_t length, struct binding *wish)
 {
-    struct control_address bound;
-    struct binding *binding;
-    int placeholder, place, error;
+    int64_t deadline = control_client__now_ms() + RETURN_WITHIN_MS;
+    int error = placeholder__address(protocol, address, length, &wish->address);
 
-    placeholder = placeholder__open(protocol, address, length, &bound);
-    if (placeholder < 0)
-        return placeholder;
+    while (!error) {
+        error = handover__let_in(port, &wish->address);
+        wish->takeover = error == 0;
+        if (error && error != -ENOENT)
+            return error;
+        error = placeholder__open(protocol, address, length, wish->takeover || wish->shared,
+                                  &wish->address);
+        if (error != -EADDRINUSE || control_client__now_ms() >= deadline)
+            return error;
+        error = 0;
+        session__linger(port, RETURN_LOOK_MS);
+    }
+    return error;
+}
+
+static int take_options(const struct ms_bind_options *options, struct binding *wish)
+{
+    *wish = free_one;
+    if (!options)
+        return 0;
+    if (options->size < sizeof(*options) ||
+        (options->flags & ~(unsigned)(MS_BIND_SHARED | MS_BIND_TAKEOVER)))
+        return -EINVAL;
+    wish->shared = options->flags & MS_BIND_SHARED;
+    wish->takeover = options->flags & MS_BIND_TAKEOVER;
+    return 0;
+}
+
+int ms_bind_with(struct ms_port *port, int protocol, const struct sockaddr *address,
+                 socklen_t length, const struct ms_bind_options *options)
+{
+    struct binding wish, *binding;
+    int place, error = take_options(options, &wish);
+
+    if (error)
+        return error;
+    wish.placeholder =
+        wish.takeover ? open_successor(port, protocol, address, length, &wish)
+                      : placeholder__open(protocol, address, length, wish.shared, &wish.address);
+    if (wish.placeholder < 0)
+        return wish.placeholder;
     place = find_place(port);
     if (place < 0) {
-        close(placeholder);
+        close(wish.placeholder);
         return place;
     }
-    port->bindings[place] =
-        (struct binding){.state = BINDING_WAITING, .placeholder = placeholder, .address = bound};
+    wish.state = BINDING_WAITING;
+    port->bindings[place] = wish;
     session__await_binding(port, (unsigned)place);
     binding = &port->bindings[place];
     if (binding->state != BINDING_REFUSED)
         return place;
     error = binding->error;
-    free_binding(binding);
+    free_binding(port, binding);
     session__report_bindings(port);
     return error;
 }
 
+int ms_bind(struct ms_port *port, int protocol, const struct sockaddr *address, socklen_t length)
+{
+    return ms_bind_with(port, protocol, address, length, NULL);
+}
+
 int ms_unbind(struct ms_port *port, int handle)
 {
-    struct binding *binding = find_held(port, handle);
+    struct binding *binding = binding__find(port, handle);
 
     if (!binding)
         return -ENOENT;
@@ -189,7 +252,7 @@ int ms_unbind(struct ms_port *port, int handle)
         binding->placeholder = -1;
         session__await_binding(port, (unsigned)handle);
         break;
-    default: free_binding(binding); break; /* the switch does not know it */
+    default: free_binding(port, binding); break; /* the switch does not know it */
     }
     session__report_bindings(port);
     return 0;
@@ -198,7 +261,7 @@ int ms_unbind(struct ms_port *port, int handle)
 int ms_binding_address(const struct ms_port *port, int handle, struct sockaddr *address,
                        socklen_t *length)
 {
-    const struct binding *binding = find_held(port, handle);
+    const struct binding *binding = binding__find(port, handle);
 
     if (!binding)
         return -ENOENT;

@@ -122,6 +122,9 @@ static bool size_fits(const struct control_message *message)
     case CONTROL_BOUND: return size == sizeof(struct control_bound);
     case CONTROL_UNBOUND: return size == sizeof(struct control_unbound);
     case CONTROL_EVENT: return size == sizeof(struct control_event);
+    case CONTROL_SHARED: return size == sizeof(struct control_shared);
+    case CONTROL_CONNECTED: return size == sizeof(struct control_connected);
+    case CONTROL_DRAINED: return size == sizeof(struct control_drained);
     case CONTROL_RECORDS:
         return size >= sizeof(*records) &&
                (uint64_t)records->count * records->record_size == size - sizeof(*records);

@@ -22,6 +22,7 @@ struct control_message {
         struct control_unbound unbound;
         struct control_records records;
         struct control_event event;
+        struct control_connected connected;
         uint8_t bytes[CONTROL_MESSAGE_MAX];
     };
     int fds[CONTROL_FDS_MAX];

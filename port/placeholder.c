@@ -41,6 +41,31 @@ static int make_deaf(int fd, bool *deaf)
     return error;
 }
 
+int placeholder__address(int protocol, const struct sockaddr *address, socklen_t length,
+                         struct control_address *wanted)
+{
+    *wanted = (struct control_address){.protocol = (uint8_t)protocol};
+    if (!address || length < sizeof(address->sa_family))
+        return -EINVAL;
+    if (address->sa_family == AF_INET6 && length >= sizeof(struct sockaddr_in6)) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+
+        wanted->family = 6;
+        wanted->port = in6->sin6_port;
+        memcpy(wanted->bytes, &in6->sin6_addr, 16);
+        return 0;
+    }
+    if (address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in)) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+
+        wanted->family = 4;
+        wanted->port = in->sin_port;
+        memcpy(wanted->bytes, &in->sin_addr, 4);
+        return 0;
+    }
+    return -EAFNOSUPPORT;
+}
+
 static int describe(int fd, uint8_t protocol, struct control_address *bound)
 {
     struct sockaddr_storage name;
@@ -48,21 +73,7 @@ static int describe(int fd, uint8_t protocol, struct control_address *bound)
 
     if (getsockname(fd, (struct sockaddr *)&name, &size) < 0)
         return -errno;
-    *bound = (struct control_address){.protocol = protocol};
-    if (name.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&name;
-
-        bound->family = 6;
-        bound->port = in6->sin6_port;
-        memcpy(bound->bytes, &in6->sin6_addr, 16);
-    } else {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)&name;
-
-        bound->family = 4;
-        bound->port = in->sin_port;
-        memcpy(bound->bytes, &in->sin_addr, 4);
-    }
-    return 0;
+    return placeholder__address(protocol, (struct sockaddr *)&name, size, bound);
 }
 
 /* bind(2), and listen(2) when it may. Connections of an earlier program that stand in TIME-WAIT do
@@ -96,7 +107,15 @@ static int bind_and_listen(int fd, const struct sockaddr *address, socklen_t len
     return error ? error : set(fd, SOL_SOCKET, SO_REUSEADDR, &no, sizeof(no));
 }
 
-int placeholder__open(int protocol, const struct sockaddr *address, socklen_t length,
+void placeholder__share(int fd, bool shared)
+{
+    int value = shared;
+
+    /* Of a socket that is gone or strange the switch has its own opinion. */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof(value));
+}
+
+int placeholder__open(int protocol, const struct sockaddr *address, socklen_t length, bool shared,
                       struct control_address *bound)
 {
     int type = protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
@@ -115,6 +134,8 @@ int placeholder__open(int protocol, const struct sockaddr *address, socklen_t le
     /* Without it the wildcard address of IPv6 would reserve IPv4 as well. */
     if (address->sa_family == AF_INET6)
         error = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
+    if (!error && shared)
+        error = set(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
     if (!error)
         error = make_deaf(fd, &deaf);
     if (!error)

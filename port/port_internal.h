@@ -95,6 +95,50 @@ struct binding {
     uint32_t request;               /* of the BIND or UNBIND on the way */
     uint32_t number;                /* the switch's */
     int error;                      /* REFUSED: why, negative */
+    /* with others that have the same 3-tuple */
+    bool shared;
+    bool takeover;                  /* a successor that has not succeeded yet */
+    bool draining;                  /* or will be, when the switch is back */
+    bool was_claimed;               /* by this switch or one before it */
+    uint8_t events;                 /* bits 1 << enum ms_event_kind, for ms_next_event() */
+    uint32_t members;               /* that the 3-tuple had at the switch, this one included */
+    unsigned flow_count;            /* connected bindings that it has or wants */
+    uint32_t first_todo, last_todo; /* queue of flows for the switch */
+};
+
+#define FLOW_NONE UINT32_MAX
+
+/* A connected binding (connected.c). */
+enum flow_state {
+    FLOW_FREE = 0,
+    FLOW_WAITING,   /* to be told to the switch */
+    FLOW_ASKED,     /* on the way */
+    FLOW_CLAIMED,   /* the switch has it */
+    FLOW_LEAVING,   /* given back, to be told to the switch */
+    FLOW_ABANDONED, /* given back while it was on the way */
+    FLOW_REMOVING,  /* its end is on the way */
+};
+
+struct flow {
+    struct control_flow ends;
+    unsigned binding;   /* index */
+    uint32_t chain;     /* next with the same hash, or next free one */
+    uint32_t todo_next; /* in its binding's queue, or in its batch */
+    enum flow_state state;
+};
+
+struct flow_table {
+    struct flow *flows;
+    uint32_t *heads; /* of the chains */
+    uint32_t capacity, made, free;
+    uint64_t key[2];
+    unsigned pending; /* WAITING or ASKED */
+    int error;        /* the first of a ms_bind_connected() */
+    struct flow_batch {
+        uint32_t request; /* 0: free */
+        uint32_t first;
+        bool remove;
+    } batches[CONTROL_PIPELINE_MAX];
 };
 
 enum session_state {
@@ -109,7 +153,9 @@ struct session {
     enum session_state state;
     int fd;
     uint32_t request;    /* number of the request sent last */
-    unsigned on_the_way; /* BIND and UNBIND */
+    unsigned on_the_way; /* BIND, UNBIND, CONNECT, SHARE and DRAIN */
+    uint32_t asked;      /* SHARE or DRAIN that somebody waits for; 0: none */
+    int answer;          /* to it: 0 or a negative errno */
     bool wants_write;
     int retry_delay_ms;
     int64_t ready_since_ms;
@@ -143,6 +189,8 @@ struct ms_port {
 
     struct binding *bindings;
     unsigned binding_count;
+    unsigned events; /* of all bindings */
+    struct flow_table flows;
 
     pthread_mutex_t lock;  /* of `region` and each ring's `own_fd` */
     struct region *region; /* NULL: away */
@@ -175,10 +223,37 @@ void ring__switch_over(struct ms_port *port, struct region *region);
 
 /* A kernel socket that reserves `address`: bound, deaf, and for TCP listening. Returns the
  * descriptor and what the kernel bound, or the kernel's error. */
-int placeholder__open(int protocol, const struct sockaddr *address, socklen_t length,
+int placeholder__open(int protocol, const struct sockaddr *address, socklen_t length, bool shared,
                       struct control_address *bound);
+/* What placeholder__open() would bind, but for a port of 0. -EINVAL, -EAFNOSUPPORT. */
+int placeholder__address(int protocol, const struct sockaddr *address, socklen_t length,
+                         struct control_address *wanted);
+/* Lets the kernel give the same 3-tuple to other sockets of this user that ask for it, or not. */
+void placeholder__share(int fd, bool shared);
+
+/* ── connected.c ── */
+
+/* Sends what is to be told of a binding's flows. 0, or what sending said; -EAGAIN: not all of it. */
+int connected__present(struct ms_port *port, unsigned index);
+/* The answer to a CONNECT has come. False: there was no such request. */
+bool connected__answered(struct ms_port *port, const struct control_connected *answer);
+/* The switch is gone: all must be presented again. */
+void connected__forget_claims(struct ms_port *port);
+/* A binding is gone, and its flows with it. */
+void connected__drop(struct ms_port *port, unsigned index);
+void connected__dispose(struct ms_port *port);
+
+/* ── handover.c ── */
+
+/* An event about a binding. */
+void handover__event(struct ms_port *port, const struct control_event *event);
+/* SHARE: asks that a placeholder may stand beside that of the owner. */
+int handover__let_in(struct ms_port *port, const struct control_address *address);
 
 /* ── binding.c ── */
+
+/* NULL: no such handle. */
+struct binding *binding__find(const struct ms_port *port, int handle);
 
 /* The answer to a BIND or UNBIND has come. False: there was no such request. */
 bool binding__bound(struct ms_port *port, const struct control_bound *bound);
@@ -211,6 +286,13 @@ void session__present_bindings(struct ms_port *port);
 /* Waits for the switch's word on a binding that is on the way, unless the connection is lost or the
  * port's timeout is over before. */
 void session__await_binding(struct ms_port *port, unsigned index);
+/* Sends a request and waits for its answer. `message` gets its number. 0 or the answer's error;
+ * -ENOTCONN: there is no switch, or not any more; -ETIMEDOUT. */
+int session__ask(struct ms_port *port, struct control_header *message);
+/* The same for all flows that are on the way. */
+void session__await_flows(struct ms_port *port);
+/* Hears what the switch has to say for so long. */
+void session__linger(struct ms_port *port, int for_ms);
 /* Says in last_error what is wrong with the bindings, if anything. */
 void session__report_bindings(struct ms_port *port);
 void session__end(struct ms_port *port);

@@ -56,6 +56,8 @@ static void close_connection(struct ms_port *port)
     }
     session->fd = -1;
     session->on_the_way = 0;
+    session->asked = 0;
+    session->answer = -ENOTCONN;
     session->wants_write = false;
     region__drop(session->region);
     session->region = NULL;
@@ -115,6 +117,8 @@ static void settle(struct ms_port *port)
         if (port->bindings[i].state == BINDING_WAITING ||
             port->bindings[i].state == BINDING_CLAIMING)
             return;
+    if (port->flows.pending)
+        return;
     session->state = SESSION_READY;
     session->ready_since_ms = control_client__now_ms();
     port->generation++;
@@ -122,6 +126,9 @@ static void settle(struct ms_port *port)
     session->region = NULL;
 }
 
+/* A binding that another switch had says what it was there, so that this one waits for the others
+ * (switch/sharing.h). Its placeholder lets others in only while that is wanted: the switch before
+ * may have gone in the midst of a hand-over. */
 static int send_bind(struct ms_port *port, struct binding *binding)
 {
     struct control_bind bind = {
@@ -130,8 +137,18 @@ static int send_bind(struct ms_port *port, struct binding *binding)
                    .request = port->session.request + 1},
         .address = binding->address,
         .port_count = 1,
+        .members = binding->was_claimed ? binding->members : 0,
+        .connected = binding->was_claimed ? binding->flow_count : 0,
     };
 
+    if (binding->shared)
+        bind.flags |= CONTROL_BIND_SHARED;
+    if (binding->takeover)
+        bind.flags |= CONTROL_BIND_TAKEOVER;
+    else if (binding->draining)
+        bind.flags |= CONTROL_BIND_DRAINING;
+    if (binding->was_claimed || binding->takeover)
+        placeholder__share(binding->placeholder, binding->shared || binding->takeover);
     return control_client__send(port->session.fd, &bind, binding->placeholder);
 }
 
@@ -147,6 +164,26 @@ static int send_unbind(struct ms_port *port, struct binding *binding)
     return control_client__send(port->session.fd, &unbind, -1);
 }
 
+/* Sends what is due for one binding. -EAGAIN: not now. */
+static int present_binding(struct ms_port *port, unsigned index)
+{
+    struct binding *binding = &port->bindings[index];
+    bool claim = binding->state == BINDING_WAITING;
+    int error;
+
+    if (binding->first_todo != FLOW_NONE && binding->state == BINDING_CLAIMED)
+        return connected__present(port, index);
+    if (!claim && binding->state != BINDING_LEAVING)
+        return 0;
+    error = claim ? send_bind(port, binding) : send_unbind(port, binding);
+    if (error)
+        return error;
+    binding->request = ++port->session.request;
+    binding->state = claim ? BINDING_CLAIMING : BINDING_UNBINDING;
+    port->session.on_the_way++;
+    return 0;
+}
+
 void session__present_bindings(struct ms_port *port)
 {
     struct session *session = &port->session;
@@ -155,15 +192,11 @@ void session__present_bindings(struct ms_port *port)
     if (session->state != SESSION_BINDING && session->state != SESSION_READY)
         return;
     for (unsigned i = 0; i < port->binding_count; i++) {
-        struct binding *binding = &port->bindings[i];
-        bool claim = binding->state == BINDING_WAITING;
         int error;
 
-        if (!claim && binding->state != BINDING_LEAVING)
-            continue;
-        if (session->on_the_way == CONTROL_PIPELINE_MAX)
+        if (session->on_the_way >= CONTROL_PIPELINE_MAX)
             break; /* goes on with the next answer */
-        error = claim ? send_bind(port, binding) : send_unbind(port, binding);
+        error = present_binding(port, i);
         if (error == -EAGAIN || error == -ETOOMANYREFS) {
             full = true; /* goes on when the socket is writable */
             break;
@@ -172,9 +205,6 @@ void session__present_bindings(struct ms_port *port)
             lose(port, error);
             return;
         }
-        binding->request = ++session->request;
-        binding->state = claim ? BINDING_CLAIMING : BINDING_UNBINDING;
-        session->on_the_way++;
     }
     if (full != session->wants_write) {
         session->wants_write = full;
@@ -225,10 +255,18 @@ static int port_opened_handler(struct ms_port *port, struct control_message *mes
 
 static int answer_handler(struct ms_port *port, const struct control_message *message)
 {
-    bool expected = message->header.type == CONTROL_BOUND
-                        ? binding__bound(port, &message->bound)
-                        : binding__unbound(port, &message->unbound);
+    struct session *session = &port->session;
+    bool expected = false;
 
+    switch (message->header.type) {
+    case CONTROL_BOUND: expected = binding__bound(port, &message->bound); break;
+    case CONTROL_UNBOUND: expected = binding__unbound(port, &message->unbound); break;
+    case CONTROL_CONNECTED: expected = connected__answered(port, &message->connected); break;
+    default: /* SHARED, DRAINED */
+        expected = session->asked && message->header.request == session->asked;
+        session->asked = 0;
+        session->answer = -message->header.error;
+    }
     if (!expected)
         return -EPROTO;
     port->session.on_the_way--;
@@ -244,6 +282,8 @@ static int event_handler(struct ms_port *port, const struct control_event *event
         port->mtu = event->value;
     else if (event->kind == CONTROL_EVENT_DETACHED)
         detached(port, event->value);
+    else
+        handover__event(port, event);
     return 0;
 }
 
@@ -264,6 +304,9 @@ static int message_handler(struct ms_port *port, struct control_message *message
         break;
     case CONTROL_BOUND:
     case CONTROL_UNBOUND:
+    case CONTROL_CONNECTED:
+    case CONTROL_SHARED:
+    case CONTROL_DRAINED:
         if (bound)
             return answer_handler(port, message);
         break;
@@ -365,6 +408,77 @@ void session__await_binding(struct ms_port *port, unsigned index)
             break;
         session__control_handler(port);
     }
+}
+
+/* Hears the switch until `done`, it is lost, or `deadline_ms` is over: then false. */
+static bool hear_until(struct ms_port *port, bool (*done)(const struct ms_port *port),
+                       int64_t deadline_ms)
+{
+    while (!done(port)) {
+        short events = port->session.wants_write ? POLLIN | POLLOUT : POLLIN;
+
+        if (control_client__wait(port->session.fd, events, deadline_ms))
+            return false;
+        session__control_handler(port);
+    }
+    return true;
+}
+
+static bool flows_are_settled(const struct ms_port *port)
+{
+    return !port->flows.pending || port->session.state != SESSION_READY;
+}
+
+static bool is_answered(const struct ms_port *port)
+{
+    return !port->session.asked;
+}
+
+static bool is_away(const struct ms_port *port)
+{
+    return port->session.state == SESSION_AWAY;
+}
+
+void session__await_flows(struct ms_port *port)
+{
+    session__present_bindings(port);
+    hear_until(port, flows_are_settled, control_client__now_ms() + port->timeout_ms);
+}
+
+int session__ask(struct ms_port *port, struct control_header *message)
+{
+    struct session *session = &port->session;
+    int64_t deadline = control_client__now_ms() + port->timeout_ms;
+    int error;
+
+    if (session->state != SESSION_READY)
+        return -ENOTCONN;
+    message->request = ++session->request;
+    while ((error = control_client__send(session->fd, message, -1)) == -EAGAIN) {
+        if (control_client__wait(session->fd, POLLOUT, deadline))
+            return -ETIMEDOUT;
+    }
+    if (error) {
+        lose(port, error);
+        return -ENOTCONN;
+    }
+    session->on_the_way++;
+    session->asked = message->request;
+    if (hear_until(port, is_answered, deadline))
+        return session->answer;
+    /* An answer that comes later would be taken for nonsense: begin anew. */
+    lose(port, -ETIMEDOUT);
+    return -ETIMEDOUT;
+}
+
+void session__linger(struct ms_port *port, int for_ms)
+{
+    int64_t deadline = control_client__now_ms() + for_ms;
+
+    if (is_away(port))
+        poll(NULL, 0, for_ms);
+    else
+        hear_until(port, is_away, deadline);
 }
 
 void session__end(struct ms_port *port)
