@@ -85,13 +85,13 @@ static void forward_record(struct worker *worker, struct worker_queue *queue, st
     count(out->ring, send_copy(worker, out), out);
 }
 
-/* Whether `ring` may go on although its NIC gives no more room. */
-static bool lost_patience(struct worker *worker)
+/* Whether a ring may go on although its NIC gives no more room. */
+static bool lost_patience(struct worker *worker, struct worker_queue *queue)
 {
     worker->tx_pending = true;
-    if (!worker->blocked_since_ns)
-        worker->blocked_since_ns = worker->now_ns;
-    return worker->now_ns - worker->blocked_since_ns > NIC_PATIENCE_NS;
+    if (!queue->stuck_since_ns)
+        queue->stuck_since_ns = worker->now_ns;
+    return worker->now_ns - queue->stuck_since_ns > NIC_PATIENCE_NS;
 }
 
 /* One turn of one ring. Returns the records taken. */
@@ -117,7 +117,8 @@ static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
             port_break(ring->port, DETACH_RING_RECORD);
             break;
         }
-        if (up && validate_frame_bound(&out.record) > queue->room && !lost_patience(worker)) {
+        if (up && validate_frame_bound(&out.record) > queue->room &&
+            !lost_patience(worker, queue)) {
             ring->tx.head = before; /* it keeps its place until the NIC has room */
             break;
         }
@@ -135,8 +136,11 @@ static void begin_round(struct worker *worker)
     worker->tx_pending = false;
     for (uint32_t i = 0; i < worker->queue_count; i++) {
         struct worker_queue *queue = &worker->queues[i];
+        uint32_t room = queue->queue->ops->room(queue->queue);
 
-        queue->room = queue->queue->ops->room(queue->queue);
+        if (room > queue->room) /* it has taken something since, however little */
+            queue->stuck_since_ns = 0;
+        queue->room = room;
     }
 }
 
@@ -186,8 +190,6 @@ uint32_t forward_transmit(struct worker *worker)
         if (at >= worker->active_count)
             at = 0;
     }
-    if (!worker->tx_pending)
-        worker->blocked_since_ns = 0;
     end_round(worker);
     return total;
 }

@@ -50,8 +50,9 @@ static_assert(sizeof(struct event_tag) == 8, "fits epoll_event.data");
 
 struct worker_queue {
     struct nic_queue *queue;
-    uint32_t room; /* frames that it may still be given in this round */
-    bool watched;  /* its fd is in the epoll set */
+    uint32_t room;           /* frames that it may still be given in this round */
+    uint64_t stuck_since_ns; /* a ring waits, and the NIC has taken nothing since; 0: not so */
+    bool watched;            /* its fd is in the epoll set */
     struct drop_counters drops;
 };
 
@@ -67,9 +68,8 @@ struct worker {
     uint32_t active_first; /* whose turn comes first */
     uint32_t ring_count;   /* of all ports of this worker */
     struct port_ring *touched;
-    bool broken;               /* some port was broken in this round */
-    bool tx_pending;           /* a NIC has not taken everything, or a ring waits for one */
-    uint64_t blocked_since_ns; /* a ring waits for room in a NIC since; 0: none does */
+    bool broken;     /* some port was broken in this round */
+    bool tx_pending; /* a NIC has not taken everything, or a ring waits for one */
     struct next_hops hops;
     struct parking parking;
     uint8_t *scratch; /* WORKER_SCRATCH_SIZE */

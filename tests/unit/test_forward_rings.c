@@ -57,6 +57,27 @@ static void a_stuck_nic_does_not_hold_it_for_ever(void **state)
     bench_app_close(bench, &app);
 }
 
+static void a_slow_nic_is_not_a_stuck_one(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_server(bench);
+    uint8_t bytes[2048];
+    struct ring_record record = {.length = bench_packet(bytes, &bench_to_peer)};
+
+    bench_resolve(bench);
+    for (uint32_t i = 0; i < 40; i++)
+        bench_send(&app, &record, bytes);
+    /* always full, and yet a frame leaves every 10 ms */
+    for (uint32_t i = 1; i <= 40; i++) {
+        bench->tx_room = 1;
+        worker_round(bench->worker);
+        assert_int_equal(bench->tx_count, i);
+        bench->worker->now_ns += 10000000;
+    }
+    assert_int_equal(bench_ring_drops(&app, DROP_TX_NIC_FULL), 0);
+    bench_app_close(bench, &app);
+}
+
 /* ---- rings that lie */
 
 static void a_ring_that_lies_breaks_its_own_port_alone(void **state)
@@ -210,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(a_full_nic_holds_the_ring_back_and_loses_nothing),
         BENCH_TEST(a_stuck_nic_does_not_hold_it_for_ever),
+        BENCH_TEST(a_slow_nic_is_not_a_stuck_one),
         BENCH_TEST(a_ring_that_lies_breaks_its_own_port_alone),
         BENCH_TEST(a_record_beyond_what_was_published_breaks_the_port),
         BENCH_TEST(a_consumer_index_that_lies_breaks_the_port),
