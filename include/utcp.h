@@ -87,6 +87,9 @@ UTCP_API void utcp_free(struct utcp *stack);
 UTCP_API void utcp_set_mtu(struct utcp *stack, uint32_t mtu);
 UTCP_API void utcp_set_offloads(struct utcp *stack, uint32_t offloads);
 
+/* How long connections that enter TIME-WAIT from now on stay there; 0: the default. */
+UTCP_API void utcp_set_time_wait(struct utcp *stack, uint64_t time_wait_us);
+
 /* Counters of a stack; they never go backwards. */
 struct utcp_stats {
     size_t size; /* in: sizeof(struct utcp_stats) */
@@ -103,8 +106,9 @@ struct utcp_stats {
     uint64_t resets_in, resets_out;
     uint64_t challenge_acks; /* RFC 5961 */
     uint64_t connections_opened, connections_accepted, connections_failed;
-    uint64_t connections; /* existing now, TIME-WAIT included */
-    uint64_t time_wait;   /* in TIME-WAIT now */
+    uint64_t connections;     /* existing now, TIME-WAIT included */
+    uint64_t time_wait;       /* in TIME-WAIT now */
+    uint64_t dropped_ignored; /* SYN to a listener that ignores them */
 };
 
 UTCP_API void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);
@@ -182,6 +186,17 @@ UTCP_API unsigned utcp_poll(struct utcp *stack, struct utcp_event *events, unsig
  * -EADDRINUSE, -EINVAL, -ENOMEM. The listener is the caller's until utcp_listener_close(). */
 UTCP_API int utcp_listen(struct utcp *stack, const struct utcp_endpoint *local, unsigned backlog,
                          void *user, struct utcp_listener **listener);
+
+enum utcp_listen_mode {
+    UTCP_LISTEN_ANSWER, /* as it begins */
+    UTCP_LISTEN_HOLD,   /* a SYN makes a connection, which is answered when the mode changes */
+    UTCP_LISTEN_IGNORE, /* a SYN for no connection is dropped without a word */
+};
+
+/* What a listener does with SYNs, for those who hand it over to another stack: while it holds them no
+ * peer waits for longer than that takes, and none is turned away. Connections that were begun go on
+ * in each mode. */
+UTCP_API void utcp_listener_set_mode(struct utcp_listener *listener, enum utcp_listen_mode mode);
 
 /* Ends a listener; connections that were not accepted are reset. */
 UTCP_API void utcp_listener_close(struct utcp_listener *listener);
@@ -292,6 +307,14 @@ struct utcp_info {
 };
 
 UTCP_API void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);
+
+/* Calls `visit` for each connection there is, whoever holds it, TIME-WAIT included. It must not call
+ * into the stack. */
+UTCP_API void utcp_for_each(const struct utcp *stack,
+                            void (*visit)(void *context, const struct utcp_endpoint *local,
+                                          const struct utcp_endpoint *remote,
+                                          enum utcp_state state),
+                            void *context);
 
 #ifdef __cplusplus
 }

@@ -85,16 +85,21 @@ static uint32_t find(const struct flow_table *table, const struct control_flow *
     return at;
 }
 
+/* Wanted, and not the switch's yet. */
+static bool is_pending(enum flow_state state)
+{
+    return state == FLOW_WAITING || state == FLOW_ASKED || state == FLOW_RETURNING;
+}
+
 static void set_state(struct ms_port *port, struct flow *flow, enum flow_state state)
 {
     struct flow_table *table = &port->flows;
     struct binding *binding = &port->bindings[flow->binding];
-    bool was_pending = flow->state == FLOW_WAITING || flow->state == FLOW_ASKED;
-    bool is_pending = state == FLOW_WAITING || state == FLOW_ASKED;
+    bool before = is_pending(flow->state), after = is_pending(state);
 
-    table->pending += (unsigned)is_pending - (unsigned)was_pending;
-    binding->flow_count += (unsigned)(is_pending || state == FLOW_CLAIMED) -
-                           (unsigned)(was_pending || flow->state == FLOW_CLAIMED);
+    table->pending += (unsigned)after - (unsigned)before;
+    binding->flow_count += (unsigned)(after || state == FLOW_CLAIMED) -
+                           (unsigned)(before || flow->state == FLOW_CLAIMED);
     flow->state = state;
 }
 
@@ -137,7 +142,7 @@ static int add(struct ms_port *port, unsigned binding, const struct control_flow
             set_state(port, &table->flows[at], FLOW_WAITING);
             break;
         case FLOW_ABANDONED: set_state(port, &table->flows[at], FLOW_ASKED); break;
-        case FLOW_REMOVING: return -EBUSY; /* a caller that cannot make up its mind */
+        case FLOW_REMOVING: set_state(port, &table->flows[at], FLOW_RETURNING); break;
         default: break;
         }
         return 0;
@@ -168,6 +173,7 @@ static void take_away(struct ms_port *port, unsigned binding, const struct contr
     switch (flow->state) {
     case FLOW_WAITING: set_state(port, flow, FLOW_LEAVING); break; /* stays in the queue */
     case FLOW_ASKED: set_state(port, flow, FLOW_ABANDONED); break;
+    case FLOW_RETURNING: set_state(port, flow, FLOW_REMOVING); break;
     case FLOW_CLAIMED:
         set_state(port, flow, FLOW_LEAVING);
         queue(port, at);
@@ -259,7 +265,10 @@ bool connected__answered(struct ms_port *port, const struct control_connected *a
         struct flow *flow = &table->flows[at];
 
         next = flow->todo_next;
-        if (batch->remove || (answer->header.error && index >= answer->count)) {
+        if (flow->state == FLOW_RETURNING) {
+            set_state(port, flow, FLOW_WAITING);
+            queue(port, at);
+        } else if (batch->remove || (answer->header.error && index >= answer->count)) {
             free_flow(port, at);
         } else if (flow->state == FLOW_ABANDONED) {
             set_state(port, flow, FLOW_LEAVING);
@@ -283,6 +292,7 @@ void connected__forget_claims(struct ms_port *port)
         case FLOW_FREE: break;
         case FLOW_WAITING:
         case FLOW_ASKED:
+        case FLOW_RETURNING:
         case FLOW_CLAIMED:
             set_state(port, &table->flows[at], FLOW_WAITING);
             queue(port, at);

@@ -117,6 +117,7 @@ enum flow_state {
     FLOW_LEAVING,   /* given back, to be told to the switch */
     FLOW_ABANDONED, /* given back while it was on the way */
     FLOW_REMOVING,  /* its end is on the way */
+    FLOW_RETURNING, /* wanted again while its end was on the way */
 };
 
 struct flow {

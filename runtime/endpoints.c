@@ -57,11 +57,12 @@ socklen_t runtime_sockaddr(const struct utcp_endpoint *endpoint, struct sockaddr
 
 /* Binds, and says what became of a port 0. Returns the binding's handle. */
 static int bind_endpoint(struct ms_runtime *runtime, const struct sockaddr *address,
-                         socklen_t length, struct utcp_endpoint *endpoint)
+                         socklen_t length, unsigned flags, struct utcp_endpoint *endpoint)
 {
+    struct ms_bind_options options = {.size = sizeof(options), .flags = flags};
     struct sockaddr_storage bound;
     socklen_t bound_length = sizeof(bound);
-    int binding = ms_bind(runtime->port, IPPROTO_TCP, address, length), error;
+    int binding = ms_bind_with(runtime->port, IPPROTO_TCP, address, length, &options), error;
 
     if (binding < 0)
         return binding;
@@ -77,23 +78,23 @@ static int bind_endpoint(struct ms_runtime *runtime, const struct sockaddr *addr
 
 /* ── Listeners ───────────────────────────────────────────────────────────────────────────────── */
 
-int runtime_listen(struct ms_runtime *runtime, const struct sockaddr *address, socklen_t length,
-                   unsigned backlog, void *user, struct ms_runtime_listener **listener)
+int runtime_listen_with(struct ms_runtime *runtime, const struct sockaddr *address,
+                        socklen_t length, unsigned backlog, void *user, unsigned flags,
+                        struct ms_runtime_listener **listener)
 {
     struct ms_runtime_listener *made = calloc(1, sizeof(*made));
-    struct utcp_endpoint local;
     int error;
 
     if (!made)
         return -ENOMEM;
     made->runtime = runtime;
-    made->binding = bind_endpoint(runtime, address, length, &local);
+    made->binding = bind_endpoint(runtime, address, length, flags, &made->local);
     if (made->binding < 0) {
         error = made->binding;
         free(made);
         return error;
     }
-    error = utcp_listen(runtime->stack, &local, backlog, user, &made->listener);
+    error = utcp_listen(runtime->stack, &made->local, backlog, user, &made->listener);
     if (error) {
         ms_unbind(runtime->port, made->binding);
         free(made);
@@ -103,6 +104,12 @@ int runtime_listen(struct ms_runtime *runtime, const struct sockaddr *address, s
     runtime->listeners = made;
     *listener = made;
     return 0;
+}
+
+int runtime_listen(struct ms_runtime *runtime, const struct sockaddr *address, socklen_t length,
+                   unsigned backlog, void *user, struct ms_runtime_listener **listener)
+{
+    return runtime_listen_with(runtime, address, length, backlog, user, 0, listener);
 }
 
 struct utcp_listener *runtime_listener(struct ms_runtime_listener *listener)
@@ -132,6 +139,7 @@ void runtime_listener_close(struct ms_runtime_listener *listener)
     while (*at != listener)
         at = &(*at)->next;
     *at = listener->next;
+    runtime__forget_handover(listener);
     free(listener);
 }
 
@@ -160,7 +168,7 @@ int runtime_connect(struct ms_runtime *runtime, const struct sockaddr *remote, s
     if (!outgoing)
         return -ENOMEM;
     outgoing->binding =
-        bind_endpoint(runtime, (struct sockaddr *)&source, source_length, &outgoing->local);
+        bind_endpoint(runtime, (struct sockaddr *)&source, source_length, 0, &outgoing->local);
     if (outgoing->binding < 0) {
         error = outgoing->binding;
         free(outgoing);
@@ -185,7 +193,8 @@ void runtime__connection_gone(void *context, const struct utcp_endpoint *local,
     struct ms_runtime *runtime = context;
     struct outgoing **at, *outgoing;
 
-    (void)remote;
+    if (runtime->connected_count)
+        runtime__flow_gone(runtime, local, remote);
     if (!runtime->outgoing_count)
         return;
     at = bucket_of(runtime, local);
@@ -227,6 +236,7 @@ void runtime__free_endpoints(struct ms_runtime *runtime)
 
     while ((listener = runtime->listeners)) {
         runtime->listeners = listener->next;
+        runtime__forget_handover(listener);
         free(listener);
     }
     free_outgoing(runtime->gone);

@@ -73,12 +73,12 @@ static void dispatch(struct ms_runtime *runtime)
     runtime->dispatch_at = runtime->now + DISPATCH_EVERY;
     ms_dispatch(runtime->port);
     take_port_info(runtime);
+    runtime__binding_events(runtime);
 }
 
 /* ── Packets ─────────────────────────────────────────────────────────────────────────────────── */
 
-/* Returns how many came. */
-static unsigned take_packets(struct ms_runtime *runtime)
+unsigned runtime__take_packets(struct ms_runtime *runtime)
 {
     struct ms_packet packets[BATCH_PACKETS];
     unsigned count = ms_receive(runtime->port, 0, packets, BATCH_PACKETS);
@@ -264,6 +264,8 @@ int runtime_open(struct ms_runtime **opened, const struct ms_runtime_options *op
     assert(options->events);
     runtime->deliver = options->events;
     runtime->context = options->context;
+    runtime->handed_over = options->handed_over;
+    runtime->time_wait_us = options->time_wait_us;
     runtime->armed = UINT64_MAX;
     runtime->epoll = runtime->timer = runtime->wake = -1;
     error = open_stack(runtime, options);
@@ -321,12 +323,14 @@ bool runtime_step(struct ms_runtime *runtime)
         runtime->now = clock_us();
         if (runtime->now >= runtime->dispatch_at)
             dispatch(runtime);
-        more = take_packets(runtime) > 0;
+        more = runtime__take_packets(runtime) > 0;
         utcp_advance(runtime->stack, runtime->now);
         more |= deliver_events(runtime);
         send_packets(runtime);
     }
     runtime__unbind_gone(runtime);
+    if (runtime->connected_count)
+        runtime__disconnect_gone(runtime);
     return more;
 }
 

@@ -21,6 +21,9 @@
  * batch at once, and what it answers leaves together with the acknowledgments. As long as there is
  * work no system call is made, but a look at the control socket every few milliseconds.
  *
+ * A listener can be handed over to another process, such as the next version of the program, without
+ * a connection refused or lost (handover.c).
+ *
  * When the switch restarts nothing happens here: packets neither come nor go for a while, and TCP
  * does what it does about loss. MTU and offloads are taken over when they are others afterwards.
  *
@@ -58,6 +61,10 @@ struct ms_runtime_options {
      * connection or listener. It may do whatever it likes with connections. */
     void (*events)(void *context, const struct utcp_event *events, unsigned count);
     void *context;
+    /* Called within runtime_step(), when not NULL: a listener was handed over to another process
+     * (`away`: it accepts no more than what is on the way already; connections go on), or has come
+     * back, because that process is gone. The runtime does by itself what must be done. */
+    void (*handed_over)(void *context, struct ms_runtime_listener *listener, bool away);
 };
 
 /* Opens a port and puts a stack on it. Errors: those of ms_port_open(); -ENOPROTOOPT: there is no
@@ -76,10 +83,17 @@ struct ms_port *runtime_port(struct ms_runtime *runtime);
  * with UTCP_ACCEPTABLE events. Errors: those of ms_bind() and utcp_listen(). */
 int runtime_listen(struct ms_runtime *runtime, const struct sockaddr *address, socklen_t length,
                    unsigned backlog, void *user, struct ms_runtime_listener **listener);
+/* The same, with MS_BIND_* in `flags`: to share the address with others, or to succeed them. */
+int runtime_listen_with(struct ms_runtime *runtime, const struct sockaddr *address,
+                        socklen_t length, unsigned backlog, void *user, unsigned flags,
+                        struct ms_runtime_listener **listener);
 struct utcp_listener *runtime_listener(struct ms_runtime_listener *listener);
 /* Where it listens, with the port that the kernel chose. As getsockname(2) in its arguments. */
 int runtime_listener_address(const struct ms_runtime_listener *listener, struct sockaddr *address,
                              socklen_t *length);
+/* Leaves new connections to the others that share the address: handed_over() is called before it
+ * returns. -EBUSY: there are no others, and nothing has changed. */
+int runtime_listener_drain(struct ms_runtime_listener *listener);
 /* Accepts no more; connections that were accepted go on, for the binding stays. */
 void runtime_listener_stop(struct ms_runtime_listener *listener);
 /* Gives the binding back, too: connections that were accepted hear no more. */

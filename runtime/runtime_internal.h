@@ -13,11 +13,20 @@ struct outgoing {
     struct utcp_endpoint local;
 };
 
+struct flow_list {
+    struct ms_flow *flows;
+    unsigned count, room;
+};
+
 struct ms_runtime_listener {
     struct ms_runtime *runtime;
     struct ms_runtime_listener *next;
     struct utcp_listener *listener; /* NULL: stopped */
     int binding;
+    struct utcp_endpoint local;
+    bool away;      /* handed over */
+    bool connected; /* it has connected bindings, to be given back with their connections */
+    struct flow_list live, gone;
 };
 
 struct ms_runtime {
@@ -32,11 +41,32 @@ struct ms_runtime {
     int epoll, timer, wake;
     void (*deliver)(void *context, const struct utcp_event *events, unsigned count);
     void *context;
+    void (*handed_over)(void *context, struct ms_runtime_listener *listener, bool away);
+    uint64_t time_wait_us;    /* as asked for */
+    unsigned away_count;      /* listeners handed over … */
+    unsigned connected_count; /* … or about to be */
     struct ms_runtime_listener *listeners;
     struct outgoing *gone; /* bindings to be given back */
     unsigned outgoing_count;
     struct outgoing *outgoing[OUTGOING_BUCKETS]; /* by local port */
 };
+
+/* ── runtime.c ───────────────────────────────────────────────────────────────────────────────── */
+
+/* Gives the stack what is in the ring. Returns how many packets. */
+unsigned runtime__take_packets(struct ms_runtime *runtime);
+
+/* ── handover.c ──────────────────────────────────────────────────────────────────────────────── */
+
+/* What the switch said about bindings. */
+void runtime__binding_events(struct ms_runtime *runtime);
+/* The connection of a listener that is away has ended. */
+void runtime__flow_gone(struct ms_runtime *runtime, const struct utcp_endpoint *local,
+                        const struct utcp_endpoint *remote);
+/* Tells the switch of those. */
+void runtime__disconnect_gone(struct ms_runtime *runtime);
+/* Before a listener goes. */
+void runtime__forget_handover(struct ms_runtime_listener *listener);
 
 /* ── endpoints.c ─────────────────────────────────────────────────────────────────────────────── */
 

@@ -179,7 +179,7 @@ static bool step_syn(struct utcp_conn *conn, struct utcp_segment *segment)
             segment->window >>= conn->send_scale; /* a SYN's is not scaled */
             return true;
         }
-        conn->syn_due = true; /* the peer has not seen our SYN-ACK */
+        conn->syn_due = !conn->held; /* the peer has not seen our SYN-ACK */
         utcp__want_output(conn);
         return false;
     }

@@ -26,6 +26,10 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
 {
     struct utcp_conn *conn;
 
+    if (listener->mode == UTCP_LISTEN_IGNORE) {
+        stack->stats.dropped_ignored++;
+        return;
+    }
     if (listener->pending >= listener->backlog) {
         stack->stats.dropped_backlog++;
         return;
@@ -44,7 +48,8 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
     conn->segments_in++;
     utcp__conn_set_state(conn, UTCP_SYN_RECEIVED);
     /* Data on a SYN are not taken; the peer sends them again when it is established. */
-    conn->syn_due = true;
+    conn->held = listener->mode == UTCP_LISTEN_HOLD;
+    conn->syn_due = !conn->held;
     utcp__want_output(conn);
 }
 

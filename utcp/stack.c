@@ -282,6 +282,38 @@ int utcp_listen(struct utcp *stack, const struct utcp_endpoint *local, unsigned 
     return 0;
 }
 
+void utcp_set_time_wait(struct utcp *stack, uint64_t time_wait_us)
+{
+    stack->time_wait_us = time_wait_us ? time_wait_us : UTCP_TIME_WAIT_DEFAULT;
+}
+
+void utcp_for_each(const struct utcp *stack,
+                   void (*visit)(void *context, const struct utcp_endpoint *local,
+                                 const struct utcp_endpoint *remote, enum utcp_state state),
+                   void *context)
+{
+    for (uint32_t i = 0; i < stack->table_size; i++) {
+        for (const struct utcp_conn *conn = stack->table[i]; conn; conn = conn->chain)
+            visit(context, &conn->local, &conn->remote, (enum utcp_state)conn->state);
+    }
+}
+
+void utcp_listener_set_mode(struct utcp_listener *listener, enum utcp_listen_mode mode)
+{
+    listener->mode = (uint8_t)mode;
+    if (mode == UTCP_LISTEN_HOLD)
+        return;
+    list_for_each_safe (link, after, &listener->half_open) {
+        struct utcp_conn *conn = list_member(link, struct utcp_conn, owner_link);
+
+        if (!conn->held)
+            continue;
+        conn->held = false;
+        conn->syn_due = true;
+        utcp__want_output(conn);
+    }
+}
+
 static void reset_all(struct list *connections)
 {
     while (!list_empty(connections))

@@ -158,6 +158,7 @@ struct utcp_conn {
     bool peer_fin_known; /* peer_fin holds */
     bool peer_fin_taken; /* rcv_nxt counts it */
     bool syn_due;        /* SYN or SYN-ACK is to be sent (again) */
+    bool held;           /* no SYN-ACK before the listener lets it go */
     bool ack_now;        /* an ACK must go out with this output */
     bool probe_due;      /* a window probe */
     bool keepalive_due;  /* a keep-alive probe */
@@ -214,6 +215,7 @@ struct utcp_listener {
     struct list half_open, ready; /* connections that were not accepted */
     struct utcp_endpoint local;
     bool any_address;
+    uint8_t mode;              /* enum utcp_listen_mode */
     unsigned backlog, pending; /* limit, and length of both lists */
     void *user;
     uint32_t events;

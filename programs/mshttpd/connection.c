@@ -139,7 +139,7 @@ static enum outcome answer(struct connection *connection)
     const struct http_request request = connection->parser.request;
     struct server *server = connection->server;
     bool has_body = request.chunked || request.content_length;
-    bool keep_alive = request.keep_alive && !server->stopping;
+    bool keep_alive = request.keep_alive && !server->stopping && !server->leaving;
     struct response response;
 
     if (request.expects_other)

@@ -68,6 +68,8 @@ static void explain_listen(const char *address, int error)
         cli_hint("ports below 1024 need CAP_NET_BIND_SERVICE: run as root, or choose a higher one");
         break;
     case EADDRNOTAVAIL: cli_hint("`ip address` shows the addresses of this host"); break;
+    case EBUSY: cli_hint("another successor is just taking over; try again"); break;
+    case ENOTCONN: cli_hint("the switch has just gone; try again"); break;
     case EXDEV: cli_hint("run it in the network namespace of the switch's NIC"); break;
     }
 }
@@ -95,7 +97,8 @@ static int serve(struct server *server, const struct server_options *options,
                  const struct transport_ops *ops, const char *stack,
                  const struct transport_options *transport_options)
 {
-    const struct transport_handler handler = {.events = server_events, .context = server};
+    const struct transport_handler handler = {
+        .events = server_events, .handed_over = server_handed_over, .context = server};
     int error;
 
     if (!server_init(server, options))
@@ -162,6 +165,14 @@ int main(int argc, char **argv)
          .help = "a line for each response; - is standard output",
          .kind = CLI_STRING,
          .value = &options.access_log},
+        {.name = "takeover",
+         .help = "succeed the mshttpd that listens there: it finishes what it has and ends",
+         .kind = CLI_FLAG,
+         .value = &transport_options.takeover},
+        {.name = "shared",
+         .help = "share the address with others that say so, too",
+         .kind = CLI_FLAG,
+         .value = &transport_options.shared},
         CLI_CONTROL_OPTION(&transport_options.control),
         {0}};
     const struct cli_program program = {
@@ -178,6 +189,11 @@ int main(int argc, char **argv)
         cli_wrong_usage("--root is missing");
     if (!listener_count)
         cli_wrong_usage("--listen is missing");
+    if (transport_options.takeover && strcmp(stack, "kernel") == 0) {
+        cli_error("--takeover: the kernel's stack hands no listener over");
+        cli_hint("`--shared` for both, and SIGTERM for the first, comes close");
+        return CLI_FAILURE;
+    }
     if (threads > 1) {
         cli_error("--threads %ju: only one thread is supported", (uintmax_t)threads);
         cli_hint("start several mshttpd, each with a port of its own");

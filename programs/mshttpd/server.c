@@ -5,6 +5,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #define ACCEPT_RETRY   (SECOND / 10)     /* when there was no descriptor to be had */
 #define FINISH_WITHIN  (10 * SECOND)     /* for what is in flight when the server goes down */
 #define DELIVER_WITHIN (2 * SECOND)      /* for what is then still unacknowledged */
+#define LINGER         (SECOND / 4)      /* the last acknowledgment may have to be sent again */
 
 static const uint64_t timeouts[TIMERS] = {
     [TIMER_HEADER] = 10 * SECOND, [TIMER_BODY] = 60 * SECOND, [TIMER_IDLE] = 60 * SECOND,
@@ -200,6 +202,20 @@ void server_events(void *context, const struct transport_event *events, unsigned
     }
 }
 
+/* A connection that is idle may have its next request on the way: it is told to be the last with
+ * that one's response, or ends by its timer. */
+void server_handed_over(void *context, bool away)
+{
+    struct server *server = context;
+
+    server->leaving = away;
+    if (away)
+        printf("mshttpd: handed over, %u connections are to be finished\n", server->connections);
+    else
+        printf("mshttpd: serving again, the successor is gone\n");
+    fflush(stdout);
+}
+
 /* ── The end ─────────────────────────────────────────────────────────────────────────────────── */
 
 /* Calls `end` for those connections that `which` (NULL: all) names. */
@@ -217,6 +233,23 @@ static void end_connections(struct server *server,
     }
 }
 
+/* Nothing is left, neither here nor in the transport. */
+static bool is_through(const struct server *server)
+{
+    return !server->connections && !server->accept_pending &&
+           server->ops->drained(server->transport);
+}
+
+/* The same for a while, after all listeners were handed over. */
+static bool has_left(struct server *server)
+{
+    if (!server->leaving || !is_through(server))
+        server->through_until = UINT64_MAX;
+    else if (server->through_until == UINT64_MAX)
+        server->through_until = server->transport->now + LINGER;
+    return server->transport->now >= server->through_until;
+}
+
 /* What waits to be accepted is served, nothing comes in any more, and requests that are being
  * answered are answered to the end. */
 static int go_down(struct server *server)
@@ -226,9 +259,15 @@ static int go_down(struct server *server)
 
     server->stopping = true;
     accept_some(server);
+    deadline = server->transport->now + FINISH_WITHIN;
+    /* Whoever is on the way to us, where others go on listening, must not be turned away. */
+    if (server->ops->leave && server->ops->leave(server->transport)) {
+        end_connections(server, connection_is_idle);
+        while (!error && !is_through(server) && server->transport->now < deadline)
+            error = loop_once(server, deadline);
+    }
     server->accept_pending = false;
     server->ops->stop_listening(server->transport);
-    deadline = server->transport->now + FINISH_WITHIN;
     end_connections(server, connection_is_idle);
     while (!error && server->connections && server->transport->now < deadline)
         error = loop_once(server, deadline);
@@ -242,6 +281,7 @@ static int go_down(struct server *server)
 bool server_init(struct server *server, const struct server_options *options)
 {
     server->connections_max = options->connections_max;
+    server->through_until = UINT64_MAX;
     server->connection_pool.size = sizeof(struct connection);
     server->buffer_pool.size = BUFFER_SIZE;
     for (unsigned timer = 0; timer < TIMERS; timer++)
@@ -274,7 +314,7 @@ int server_run(struct server *server, const volatile sig_atomic_t *stop)
 {
     int error = 0;
 
-    while (!error && !*stop)
-        error = loop_once(server, UINT64_MAX);
+    while (!error && !*stop && !has_left(server))
+        error = loop_once(server, server->through_until);
     return error ? error : go_down(server);
 }

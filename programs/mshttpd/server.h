@@ -108,6 +108,8 @@ struct server {
     bool accept_pending; /* a listener may have connections that were not taken */
     uint64_t accept_retry;
     bool stopping;
+    uint64_t through_until; /* µs: `leaving`, and nothing left; UINT64_MAX: there is */
+    bool leaving; /* others have the listeners: connections end with their next response */
     struct connection_list timers[TIMERS];
     struct connection_list later; /* had their turn and have more to do */
     struct pool connection_pool, buffer_pool;
@@ -135,8 +137,11 @@ void server_dispose(struct server *server);
  */
 void server_events(void *server, const struct transport_event *events, unsigned count);
 
-/* Serves until *stop is set (and the transport woken), then finishes what is in flight. 0, or a
- * negative errno. */
+/* The handler of a hand-over. */
+void server_handed_over(void *server, bool away);
+
+/* Serves until *stop is set (and the transport woken), then finishes what is in flight; or until all
+ * listeners were handed over and no connection is left. 0, or a negative errno. */
 int server_run(struct server *server, const volatile sig_atomic_t *stop);
 
 /* ── Between server.c and connection.c ───────────────────────────────────────────────────────── */

@@ -49,6 +49,8 @@ struct transport_event {
 struct transport_handler {
     /* At most one event for each connection in a batch. */
     void (*events)(void *context, const struct transport_event *events, unsigned count);
+    /* All listeners were handed over to others (`away`), or one has come back. */
+    void (*handed_over)(void *context, bool away);
     void *context;
 };
 
@@ -56,6 +58,8 @@ struct transport_options {
     const char *control;    /* of the switch; NULL: the default (UTCP only) */
     const char *congestion; /* NULL: the default */
     unsigned connections_max;
+    bool shared;   /* listen where others listen, too */
+    bool takeover; /* succeed those who listen (UTCP only) */
 };
 
 struct transport;
@@ -70,6 +74,9 @@ struct transport_ops {
      * address, standard error says more. */
     int (*listen)(struct transport *transport, const struct sockaddr *address, socklen_t size);
     void (*stop_listening)(struct transport *transport);
+    /* Leaves new connections to the others that listen there: handed_over() follows. False: there
+     * are none. NULL: it cannot be done. */
+    bool (*leave)(struct transport *transport);
 
     /* Takes the next connection into *conn. -EAGAIN: there is none, an event will follow; others:
      * there is no means to take it (-EMFILE), an event may not follow. */

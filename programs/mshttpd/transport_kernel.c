@@ -32,6 +32,7 @@ struct kernel {
     int epoll;
     int wake;
     char congestion[16]; /* "": the system's */
+    bool shared;         /* listeners have SO_REUSEPORT */
     unsigned listener_count;
     unsigned next_listener; /* whose turn it is to be accepted from */
     int listeners[TRANSPORT_LISTENERS_MAX];
@@ -117,6 +118,7 @@ static struct transport *kernel_open(const struct transport_options *options,
     }
     kernel->base =
         (struct transport){.ops = &transport_kernel, .handler = *handler, .now = clock_us()};
+    kernel->shared = options->shared;
     kernel->epoll = epoll_create1(EPOLL_CLOEXEC);
     kernel->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (kernel->epoll < 0 || kernel->wake < 0 ||
@@ -138,7 +140,8 @@ static int prepare_listener(const struct kernel *kernel, int fd, int family)
     int one = 1;
 
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0 ||
+        (kernel->shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0))
         return -errno;
     /* [::] means IPv6 alone, as with UTCP; 0.0.0.0 may be listened to beside it. */
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) != 0)

@@ -38,6 +38,8 @@ struct utcp_transport {
     struct transport base;
     struct ms_runtime *runtime;
     unsigned listener_count, next_listener;
+    unsigned away_count; /* listeners handed over */
+    unsigned bind_flags;
     struct ms_runtime_listener *listeners[TRANSPORT_LISTENERS_MAX];
     struct piece *free_pieces;
     unsigned free_count;
@@ -154,6 +156,22 @@ static void utcp_events(void *context, const struct utcp_event *events, unsigned
     }
 }
 
+/* The server hears of it when the last one goes, and when the first comes back. */
+static void handed_over(void *context, struct ms_runtime_listener *listener, bool away)
+{
+    struct utcp_transport *transport = context;
+    const struct transport_handler *handler = &transport->base.handler;
+    bool was_away = transport->away_count == transport->listener_count;
+
+    (void)listener;
+    if (away)
+        transport->away_count++;
+    else
+        transport->away_count--;
+    if (was_away != (transport->away_count == transport->listener_count))
+        handler->handed_over(handler->context, !was_away);
+}
+
 /* Each that is on the list now, once. */
 static void refill(struct utcp_transport *transport)
 {
@@ -239,6 +257,7 @@ static struct transport *transport_open(const struct transport_options *options,
                                                  .congestion = options->congestion,
                                                  .connections_max = options->connections_max,
                                                  .events = utcp_events,
+                                                 .handed_over = handed_over,
                                                  .context = transport};
     int error;
 
@@ -249,6 +268,8 @@ static struct transport *transport_open(const struct transport_options *options,
     /* Connections in TIME-WAIT, and those that are closing, count as well. */
     runtime_options.connections_max += runtime_options.connections_max / 2 + 1024;
     transport->base = (struct transport){.ops = &transport_utcp, .handler = *handler};
+    transport->bind_flags =
+        (options->shared ? MS_BIND_SHARED : 0U) | (options->takeover ? MS_BIND_TAKEOVER : 0U);
     TAILQ_INIT(&transport->refill);
     error = runtime_open(&transport->runtime, &runtime_options);
     if (error) {
@@ -267,8 +288,9 @@ static int transport_listen(struct transport *base, const struct sockaddr *addre
 
     if (transport->listener_count == TRANSPORT_LISTENERS_MAX)
         return -ENOSPC;
-    error = runtime_listen(transport->runtime, address, size, BACKLOG, NULL,
-                           &transport->listeners[transport->listener_count]);
+    error =
+        runtime_listen_with(transport->runtime, address, size, BACKLOG, NULL, transport->bind_flags,
+                            &transport->listeners[transport->listener_count]);
     if (!error)
         transport->listener_count++;
     return error;
@@ -281,6 +303,18 @@ static void transport_stop_listening(struct transport *base)
 
     while (transport->listener_count)
         runtime_listener_stop(transport->listeners[--transport->listener_count]);
+}
+
+static bool transport_leave(struct transport *base)
+{
+    struct utcp_transport *transport = transport_of(base);
+    bool left = false;
+
+    if (!(transport->bind_flags & MS_BIND_SHARED))
+        return false;
+    for (unsigned i = 0; i < transport->listener_count; i++)
+        left |= runtime_listener_drain(transport->listeners[i]) == 0;
+    return left;
 }
 
 static int transport_accept(struct transport *base, struct transport_conn *conn)
@@ -494,6 +528,7 @@ const struct transport_ops transport_utcp = {
     .close = transport_close,
     .listen = transport_listen,
     .stop_listening = transport_stop_listening,
+    .leave = transport_leave,
     .accept = transport_accept,
     .step = transport_step,
     .wake = transport_wake,
