@@ -122,6 +122,16 @@ static const struct control_port_record *find_port(const struct records *ports, 
     return NULL; /* it has gone between the two questions */
 }
 
+static const char *state_text(const struct control_binding_record *binding)
+{
+    switch (binding->state) {
+    case CONTROL_BINDING_ACTIVE: return "active";
+    case CONTROL_BINDING_WAITING: return "waiting";
+    case CONTROL_BINDING_DRAINING: return "draining";
+    default: return "unknown"; /* of a newer switch */
+    }
+}
+
 static int bindings_json(const struct records *bindings, const struct records *ports)
 {
     const struct control_binding_record *binding = bindings->data;
@@ -143,6 +153,9 @@ static int bindings_json(const struct records *bindings, const struct records *p
             json_string(&json, "name", port->name);
             json_number(&json, "pid", port->pid);
         }
+        json_string(&json, "state", state_text(&binding[i]));
+        json_bool(&json, "shared", binding[i].flags & CONTROL_BIND_SHARED);
+        json_number(&json, "connected", binding[i].connected);
         json_end(&json);
     }
     json_end(&json);
@@ -152,8 +165,8 @@ static int bindings_json(const struct records *bindings, const struct records *p
 
 static int bindings_text(const struct records *bindings, const struct records *ports)
 {
-    static const char *const heads[] = {"protocol", "local address", ">port",
-                                        "owner",    ">process",      NULL};
+    static const char *const heads[] = {"protocol", "local address", ">port",      "owner",
+                                        ">process", "state",         ">connected", NULL};
     const struct control_binding_record *binding = bindings->data;
     struct table table;
 
@@ -174,6 +187,9 @@ static int bindings_text(const struct records *bindings, const struct records *p
             table_cell(&table, "%u", port->pid);
         else
             table_cell(&table, "-");
+        table_cell(&table, "%s%s", state_text(&binding[i]),
+                   binding[i].flags & CONTROL_BIND_SHARED ? ", shared" : "");
+        table_cell(&table, "%u", binding[i].connected);
     }
     table_end(&table);
     return fflush(stdout) == 0 ? CLI_OK : CLI_FAILURE;
