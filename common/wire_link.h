@@ -70,32 +70,76 @@ static inline uint32_t wire_stride(uint32_t length)
     return (length + WIRE_HEADER_SIZE + RING_ALIGN - 1) & ~(uint32_t)(RING_ALIGN - 1);
 }
 
-/* Where a frame of `length` bytes (at most half of the ring) may be written, or NULL: no room, as
- * far as was known at the last refresh. As ring_producer_reserve(). */
+/* Frames are put together in private memory, as whole records, and then copied line by line, each
+ * line from front to back: a processor that writes a line whose copy another one has just read does
+ * so five times as fast when its stores ascend (measured: 8 ns instead of 37 to 74 when the header
+ * comes last or fields are filled in later). So nothing is ever patched in the ring. */
+struct wire_record {
+    uint32_t header;
+    uint8_t frame[];
+};
+
+typedef uint64_t wire_piece __attribute__((vector_size(16), may_alias));
+
+static inline void wire_copy_line(uint8_t *to, const uint8_t *from)
+{
+    wire_piece *out = (wire_piece *)to;
+    const wire_piece *in = (const wire_piece *)from;
+    const wire_piece a = in[0], b = in[1], c = in[2], d = in[3];
+
+    out[0] = a;
+    out[1] = b;
+    out[2] = c;
+    out[3] = d;
+}
+
+/* Whether a frame of `length` bytes fits, as far as was known at the last refresh. */
+static inline bool wire_has_room(const struct ring_producer *ring, uint32_t length)
+{
+    uint32_t stride = wire_stride(length);
+    uint32_t to_end = ring->size - (ring->tail & (ring->size - 1));
+
+    return ring_producer_room(ring) >= (stride > to_end ? to_end + stride : stride);
+}
+
+/* Where a record with a frame of `length` bytes (at most half of the ring) may be written, its header
+ * too, or NULL: no room. */
 static inline uint8_t *wire_reserve(struct ring_producer *ring, uint32_t length)
 {
     uint32_t stride = wire_stride(length);
     uint32_t place = ring->tail & (ring->size - 1);
     uint32_t to_end = ring->size - place;
 
+    if (!wire_has_room(ring, length))
+        return NULL;
     if (stride > to_end) {
-        if (ring_producer_room(ring) < to_end + stride)
-            return NULL;
         /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a ring has data */
         *(uint32_t *)(ring->data + place) = (to_end - WIRE_HEADER_SIZE) | WIRE_RECORD_PAD;
         ring->tail += to_end;
         place = 0;
-    } else if (ring_producer_room(ring) < stride) {
-        return NULL;
     }
-    return ring->data + place + WIRE_HEADER_SIZE;
+    return ring->data + place;
 }
 
-/* Closes the frame reserved last. */
+/* Closes the record reserved last. */
 static inline void wire_commit(struct ring_producer *ring, uint32_t length)
 {
-    *(uint32_t *)(ring->data + (ring->tail & (ring->size - 1))) = length;
     ring->tail += wire_stride(length);
+}
+
+/* Puts a record into the ring that lies in private memory, aligned to a line and up to the end of its
+ * last line, with its header. False: no room. */
+static inline bool wire_put(struct ring_producer *ring, const struct wire_record *record)
+{
+    uint32_t stride = wire_stride(record->header);
+    uint8_t *place = wire_reserve(ring, record->header);
+
+    if (!place)
+        return false;
+    for (uint32_t at = 0; at < stride; at += RING_ALIGN)
+        wire_copy_line(place + at, (const uint8_t *)record + at);
+    wire_commit(ring, record->header);
+    return true;
 }
 
 /* Steps over one record: *length is private, the frame stays in memory that the other end can go on

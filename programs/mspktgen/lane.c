@@ -64,23 +64,24 @@ static uint32_t send_to_port(struct outlet *outlet, uint32_t most)
 static uint32_t send_to_wire(struct lane *lane, struct outlet *outlet, uint32_t most)
 {
     const struct packet_template *template = outlet->template;
+    uint32_t length = template->length + ETHER_HEADER_SIZE;
     struct ring_producer *tx = &outlet->end.half->tx;
     uint32_t sent;
 
     for (sent = 0; sent < most; sent++) {
-        uint8_t *place = wire_reserve(tx, template->length);
+        uint8_t *place = wire_reserve(tx, length);
 
         if (!place) {
             if (!ring_producer_refresh(tx)) {
                 lane->broken = true;
                 return 0;
             }
-            place = wire_reserve(tx, template->length);
+            place = wire_reserve(tx, length);
         }
         if (!place)
             break;
         packet_write(place, template, next_flow(outlet), outlet->id++);
-        wire_commit(tx, template->length);
+        wire_commit(tx, length);
     }
     if (ring_producer_publish(tx))
         eventfd_write(outlet->end.peer_wake, 0);
@@ -116,10 +117,9 @@ static uint32_t send_all(struct lane *lane, uint64_t now_ns, uint64_t began_ns)
         if (!most)
             break;
         sent = outlet->end.port ? send_to_port(outlet, most) : send_to_wire(lane, outlet, most);
-        outlet->full = sent < most;
         count(&lane->counters.sent, sent);
         count(&lane->counters.sent_bytes,
-              (uint64_t)sent * (outlet->template->length - outlet->template->ip + FRAME_EXTRA));
+              (uint64_t)sent * (outlet->template->length + FRAME_EXTRA));
         total += sent;
     }
     return total;
@@ -177,7 +177,10 @@ static uint32_t receive_from_wire(struct lane *lane, struct inlet *inlet, uint64
     const uint8_t *frame;
     enum ring_next next = RING_NEXT_EMPTY;
 
-    ring_consumer_wake(rx);
+    if (inlet->end.asleep) {
+        ring_consumer_wake(rx);
+        inlet->end.asleep = false;
+    }
     if (!ring_consumer_refresh(rx)) {
         lane->broken = true;
         return 0;
@@ -222,8 +225,11 @@ static bool end_sleeps(struct end *end, bool receives, uint32_t for_room)
 {
     if (end->port)
         return ms_ring_wait(end->port, end->ring, for_room);
-    if (receives && !ring_consumer_sleep(&end->half->rx))
-        return false;
+    if (receives) {
+        end->asleep = ring_consumer_sleep(&end->half->rx);
+        if (!end->asleep)
+            return false;
+    }
     return !for_room || ring_producer_wait(&end->half->tx, for_room);
 }
 

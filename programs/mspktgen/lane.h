@@ -24,6 +24,7 @@ struct end {
     struct wire_half *half;
     int own_wake, peer_wake; /* of a wire */
     int fd;                  /* readable when there is something to do */
+    bool asleep;             /* of a wire: asked to be woken */
 };
 
 struct outlet {
@@ -34,7 +35,6 @@ struct outlet {
     uint32_t turn;             /* packets that are left of it */
     uint32_t burst;            /* packets of a turn */
     uint16_t id;
-    bool full; /* had no room */
 };
 
 struct inlet {

@@ -2,7 +2,9 @@
 /* packet.h */
 #include "packet.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +13,6 @@
 #define TTL           64
 #define WINDOW        65535
 #define FILL          0x5a /* every byte of the payload */
-#define SMALL_PACKET  46   /* bytes of IP in the smallest frame */
-#define SMALL_FRAME   60   /* and of the frame, without its check sequence */
 #define SEQUENCE_ZERO 1
 #define PROBES_MAX    32
 
@@ -24,8 +24,8 @@ uint32_t packet_size_min(uint8_t family)
     return size < FRAME_SIZE_MIN ? FRAME_SIZE_MIN : size;
 }
 
-static void write_ipv4(struct packet_template *template, const struct endpoints *from,
-                       const struct endpoints *to, uint32_t length)
+static uint64_t write_ipv4(uint8_t *out, const struct endpoints *from, const struct endpoints *to,
+                           uint32_t length)
 {
     struct wire_ipv4 ip = {
         .version_ihl = 0x45,
@@ -37,12 +37,12 @@ static void write_ipv4(struct packet_template *template, const struct endpoints 
 
     memcpy(ip.source, from->bytes, 4);
     memcpy(ip.destination, to->bytes, 4);
-    memcpy(template->bytes + template->ip, &ip, sizeof(ip));
-    template->ip_sum = checksum_add(0, &ip, sizeof(ip));
+    memcpy(out, &ip, sizeof(ip));
+    return checksum_add(0, &ip, sizeof(ip));
 }
 
-static void write_ipv6(struct packet_template *template, const struct endpoints *from,
-                       const struct endpoints *to, uint32_t length)
+static void write_ipv6(uint8_t *out, const struct endpoints *from, const struct endpoints *to,
+                       uint32_t length)
 {
     struct wire_ipv6 ip = {
         .version_class_flow = htonl(6U << 28),
@@ -53,39 +53,49 @@ static void write_ipv6(struct packet_template *template, const struct endpoints 
 
     memcpy(ip.source, from->bytes, 16);
     memcpy(ip.destination, to->bytes, 16);
-    memcpy(template->bytes + template->ip, &ip, sizeof(ip));
+    memcpy(out, &ip, sizeof(ip));
+}
+
+static struct packet_field field_at(uint32_t byte)
+{
+    return (struct packet_field){(uint8_t)(byte / 8), (uint8_t)(byte % 8 * 8)};
 }
 
 void packet_template_init(struct packet_template *template, const struct endpoints *from,
-                          const struct endpoints *to, uint32_t size, const uint8_t macs[2][6])
+                          const struct endpoints *to, uint32_t size, const void *ahead,
+                          uint32_t ahead_size)
 {
     uint32_t length = size - FRAME_CHECK_SIZE - ETHER_HEADER_SIZE;
     uint32_t header = from->family == 4 ? IPV4_HEADER_MIN : IPV6_HEADER_SIZE;
-    struct wire_tcp tcp = {
+    uint32_t ip = ahead_size, tcp = ip + header, end = ip + length;
+    uint8_t *bytes = (uint8_t *)template->words;
+    struct wire_tcp segment = {
         .data_offset = TCP_HEADER_MIN / 4 << 4, .flags = TCP_ACK, .window = htons(WINDOW)};
-    struct wire_ether ether = {.type =
-                                   htons(from->family == 4 ? ETHER_TYPE_IPV4 : ETHER_TYPE_IPV6)};
 
-    *template = (struct packet_template){.family = from->family};
-    if (macs) {
-        memcpy(ether.destination, macs[0], sizeof(ether.destination));
-        memcpy(ether.source, macs[1], sizeof(ether.source));
-        memcpy(template->bytes, &ether, sizeof(ether));
-        template->ip = ETHER_HEADER_SIZE;
-    }
-    template->length = template->ip + length;
-    template->tcp = template->ip + header;
-    template->payload = length - header - TCP_HEADER_MIN;
+    *template = (struct packet_template){
+        .length = length,
+        .ip = ip,
+        .payload = length - header - TCP_HEADER_MIN,
+        .head = (tcp + TCP_HEADER_MIN + 7) / 8,
+        .id = field_at(ip + offsetof(struct wire_ipv4, id)),
+        .ip_checksum = field_at(ip + offsetof(struct wire_ipv4, checksum)),
+        .ports = {field_at(tcp + offsetof(struct wire_tcp, source_port)),
+                  field_at(tcp + offsetof(struct wire_tcp, destination_port))},
+        .sequence = field_at(tcp + offsetof(struct wire_tcp, sequence)),
+        .checksum = field_at(tcp + offsetof(struct wire_tcp, checksum)),
+        .family = from->family,
+    };
+    template->pieces = end > template->head * 8 ? (end - template->head * 8 + 15) / 16 : 0;
+    memcpy(bytes, ahead, ahead_size);
     if (from->family == 4)
-        write_ipv4(template, from, to, length);
+        template->ip_sum = write_ipv4(bytes + ip, from, to, length);
     else
-        write_ipv6(template, from, to, length);
-    memcpy(template->bytes + template->tcp, &tcp, sizeof(tcp));
-    memset(template->bytes + template->tcp + TCP_HEADER_MIN, FILL, template->payload);
+        write_ipv6(bytes + ip, from, to, length);
+    memcpy(bytes + tcp, &segment, sizeof(segment));
+    memset(bytes + tcp + TCP_HEADER_MIN, FILL, template->payload);
     template->tcp_sum = checksum_pseudo_header(from->bytes, to->bytes, from->family == 4 ? 4 : 16,
                                                IP_PROTOCOL_TCP, length - header);
-    template->tcp_sum =
-        checksum_add(template->tcp_sum, template->bytes + template->tcp, length - header);
+    template->tcp_sum = checksum_add(template->tcp_sum, bytes + tcp, length - header);
 }
 
 void flow_init(struct flow *flow, uint16_t source_port, uint16_t destination_port)
@@ -98,34 +108,48 @@ void flow_init(struct flow *flow, uint16_t source_port, uint16_t destination_por
     flow->sum = (uint32_t)flow->source_port + flow->destination_port;
 }
 
-/* The two smallest as constants: the compiler then copies in a few registers. */
-static inline void copy(uint8_t *out, const uint8_t *bytes, uint32_t length)
+/* Puts bytes, given as they lie in memory, into words that hold zeros there. */
+static inline void put(uint64_t *words, struct packet_field field, uint64_t value)
 {
-    if (length == SMALL_PACKET)
-        memcpy(out, bytes, SMALL_PACKET);
-    else if (length == SMALL_FRAME)
-        memcpy(out, bytes, SMALL_FRAME);
-    else
-        memcpy(out, bytes, length);
+    words[field.word] |= value << field.shift;
 }
 
-void packet_write(uint8_t *out, const struct packet_template *template, struct flow *flow,
-                  uint16_t id)
+/* The same for four bytes, which may reach into the next word. */
+static inline void put_long(uint64_t *words, struct packet_field field, uint64_t value)
 {
-    struct wire_tcp *tcp = (struct wire_tcp *)(out + template->tcp);
+    put(words, field, value);
+    if (field.shift > 32)
+        words[field.word + 1] |= value >> (64 - field.shift);
+}
+
+/* All in words of 8 bytes: a wider read of what was just written in pieces would have to wait for
+ * every write before it, those into the ring too. */
+void packet_write(void *out, const struct packet_template *template, struct flow *flow, uint16_t id)
+{
+    static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bytes ascend as words shift");
+    volatile uint64_t *to = out;
+    const uint64_t *rest;
+    uint64_t words[PACKET_HEAD_WORDS + 1];
     uint32_t sequence = htonl(flow->sequence);
 
-    copy(out, template->bytes, template->length);
+    for (uint32_t i = 0; i < template->head; i++)
+        words[i] = ((const volatile uint64_t *)template->words)[i];
     if (template->family == 4) {
-        struct wire_ipv4 *ip = (struct wire_ipv4 *)(out + template->ip);
-
-        ip->id = htons(id);
-        ip->checksum = checksum_finish(template->ip_sum + ip->id);
+        put(words, template->id, htons(id));
+        put(words, template->ip_checksum, checksum_finish(template->ip_sum + htons(id)));
     }
-    tcp->source_port = flow->source_port;
-    tcp->destination_port = flow->destination_port;
-    tcp->sequence = sequence;
-    tcp->checksum = checksum_finish(template->tcp_sum + flow->sum + sequence);
+    put(words, template->ports[0], flow->source_port);
+    put(words, template->ports[1], flow->destination_port);
+    put_long(words, template->sequence, sequence);
+    put(words, template->checksum, checksum_finish(template->tcp_sum + flow->sum + sequence));
+    for (uint32_t i = 0; i < template->head; i++)
+        to[i] = words[i];
+    rest = template->words + template->head;
+    to += template->head;
+    for (uint32_t i = 0; i < template->pieces; i++) {
+        to[2 * i] = rest[2 * i];
+        to[2 * i + 1] = rest[2 * i + 1];
+    }
     flow->sequence += template->payload;
 }
 

@@ -34,30 +34,45 @@ struct flow {
     uint32_t sum;                           /* of the ports, as checksum_add() counts */
 };
 
-/* What all packets of a generator have in common. */
+/* Where a field that moves lies: in which of the record's 64-bit words, and how far up. */
+struct packet_field {
+    uint8_t word, shift;
+};
+
+#define PACKET_HEAD_WORDS 11 /* of the longest headers: a wire's, Ethernet, IPv6, TCP */
+#define PACKET_AHEAD_MAX  24 /* bytes in front of the IP header */
+
+/* What all packets of a generator have in common, as the record that goes into the ring: whatever
+ * stands in front of the IP header (a wire's record header and an Ethernet header, or nothing), then
+ * IP and TCP. What moves is 0 in it. */
 struct packet_template {
-    uint8_t bytes[FRAME_SIZE_MAX]; /* an Ethernet header, or none, then IP and TCP */
-    uint32_t length;               /* of what is written: without the check sequence */
-    uint32_t ip;                   /* where the IP header begins: 0 or ETHER_HEADER_SIZE */
-    uint32_t tcp;                  /* where the TCP header begins */
-    uint32_t payload;              /* bytes */
-    uint8_t family;
+    uint64_t words[(PACKET_AHEAD_MAX + FRAME_SIZE_MAX) / 8 + 8];
+    uint32_t length;  /* bytes of the IP packet */
+    uint32_t ip;      /* where it begins */
+    uint32_t payload; /* bytes */
+    uint32_t head;    /* words up to the end of the TCP header */
+    uint32_t pieces;  /* behind them, of 16 bytes each */
     uint64_t ip_sum;  /* IPv4 header without its id */
     uint64_t tcp_sum; /* pseudo-header and segment without ports and sequence number */
+    struct packet_field id, ip_checksum, ports[2], sequence, checksum;
+    uint8_t family;
 };
 
 /* The smallest frame that holds the headers of that family. */
 uint32_t packet_size_min(uint8_t family);
 
-/* `size` as the paper counts. `macs`: destination and source of the Ethernet header; NULL: the
- * packet begins with IP. */
+/* `size` as the paper counts. `ahead` bytes (at most PACKET_AHEAD_MAX) stand in front of the IP
+ * header. */
 void packet_template_init(struct packet_template *template, const struct endpoints *from,
-                          const struct endpoints *to, uint32_t size, const uint8_t macs[2][6]);
+                          const struct endpoints *to, uint32_t size, const void *ahead,
+                          uint32_t ahead_size);
 
 void flow_init(struct flow *flow, uint16_t source_port, uint16_t destination_port);
 
-/* Writes template->length bytes. `id` is the IPv4 identification. */
-void packet_write(uint8_t *out, const struct packet_template *template, struct flow *flow,
+/* Writes the record, from front to back, each byte once: it goes into a ring that another processor
+ * reads (wire_link.h says what that is worth). `out` is aligned to 8 bytes, and may be written up to
+ * the next multiple of 64 behind the record. `id` is the IPv4 identification. */
+void packet_write(void *out, const struct packet_template *template, struct flow *flow,
                   uint16_t id);
 
 /* Who sent a received packet to whom, in which place of the flow. */

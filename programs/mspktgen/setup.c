@@ -232,7 +232,13 @@ static int make_ends(struct setup *setup)
 static int make_template(struct setup *setup)
 {
     const struct options *options = setup->options;
-    uint8_t macs[2][WIRE_MAC_SIZE];
+    struct __attribute__((packed)) {
+        uint32_t header;
+        struct wire_ether ether;
+    } ahead = {
+        .header = (uint32_t)options->size - FRAME_CHECK_SIZE,
+        .ether.type = htons(options->from.family == 4 ? ETHER_TYPE_IPV4 : ETHER_TYPE_IPV6),
+    };
 
     if (options->work == WORK_RX)
         return CLI_OK;
@@ -240,10 +246,10 @@ static int make_template(struct setup *setup)
         setup->template = aligned_alloc(64, (sizeof(*setup->template) + 63) & ~(size_t)63);
     if (!setup->template)
         return fail_errno("packet", ENOMEM);
-    memcpy(macs[0], setup->meeting.link.peer_mac, WIRE_MAC_SIZE);
-    memcpy(macs[1], setup->meeting.link.mac, WIRE_MAC_SIZE);
+    memcpy(ahead.ether.destination, setup->meeting.link.peer_mac, WIRE_MAC_SIZE);
+    memcpy(ahead.ether.source, setup->meeting.link.mac, WIRE_MAC_SIZE);
     packet_template_init(setup->template, &options->from, &options->to, (uint32_t)options->size,
-                         options_wire_sends(options) ? macs : NULL);
+                         &ahead, options_wire_sends(options) ? sizeof(ahead) : 0);
     return CLI_OK;
 }
 
@@ -286,6 +292,8 @@ int setup_deal(struct setup *setup)
         if (!setup->lanes)
             return fail_errno("threads", ENOMEM);
         memset(setup->lanes, 0, setup->lane_count * sizeof(struct lane));
+        for (uint32_t i = 0; i < setup->lane_count; i++)
+            setup->lanes[i].epoll_fd = -1;
     }
     make_lanes(setup);
     return CLI_OK;
@@ -307,7 +315,7 @@ void setup_close(struct setup *setup)
     for (uint32_t i = 0; i < setup->outlet_count && setup->outlets; i++)
         free(setup->outlets[i].flows);
     for (uint32_t i = 0; i < setup->lane_count; i++)
-        tracker_dispose(&setup->lanes[i].tracker);
+        lane_dispose(&setup->lanes[i]);
     free(setup->ports);
     free(setup->outlets);
     free(setup->inlets);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* nic/wire_driver.h
  *
- *   TX  reserve() gives a place in our own ring, which the other end can only read; so a packet is
- *       copied there once, validated there, and committed. flush() publishes the batch.
+ *   TX  reserve() gives private memory, where records are put together one behind the other; some at
+ *       a time they go into the ring, in whole lines (wire_link.h says why). flush() takes the rest
+ *       there and publishes the batch.
  *   RX  the other end may change what it wrote at any time. So the part of a frame that decides
  *       anything, its first HEAD_SIZE bytes at most, is copied into private memory, where it is
  *       parsed; the rest of a longer frame is a second piece that stays where it is.
@@ -26,7 +27,8 @@
 
 #include "wire.h"
 
-#define HEAD_SIZE 256 /* bytes, header of the record included; more than any headers we parse */
+#define HEAD_SIZE  256  /* bytes, header of the record included; more than any headers we parse */
+#define STAGE_SIZE 2048 /* bytes of records that wait to be copied; the cache's nearest part */
 
 struct session {
     struct wire_half half;
@@ -41,7 +43,10 @@ struct wire {
     int wait_fd, timer_fd;
     bool asleep;
     bool broken;
-    uint8_t *heads; /* NIC_BATCH of HEAD_SIZE */
+    uint8_t *heads;     /* NIC_BATCH of HEAD_SIZE */
+    uint8_t *stage;     /* STAGE_SIZE, and a frame of the longest kind */
+    uint32_t staged;    /* bytes */
+    uint32_t room_left; /* of the ring, less what is staged, and less what padding could take */
     struct nic_piece rest[NIC_BATCH];
 };
 
@@ -74,6 +79,7 @@ static void adopt(struct wire *wire)
         epoll_ctl(wire->wait_fd, EPOLL_CTL_DEL, old->own_wake, NULL);
     wire->session = next;
     wire->asleep = false;
+    wire->staged = wire->room_left = 0;
     __atomic_store_n(&wire->broken, false, __ATOMIC_RELAXED);
     free_session(old);
 }
@@ -94,9 +100,9 @@ static void wake_peer(const struct session *session)
  * behind the frame is never looked at. */
 static void copy_head(uint8_t *head, const uint8_t *shared, uint32_t stride)
 {
-    memcpy(head, shared, RING_ALIGN);
+    wire_copy_line(head, shared);
     for (uint32_t at = RING_ALIGN; at < stride; at += RING_ALIGN)
-        memcpy(head + at, shared + at, RING_ALIGN);
+        wire_copy_line(head + at, shared + at);
 }
 
 static uint32_t take_frame(struct wire *wire, uint32_t index, struct nic_frame *frame,
@@ -169,54 +175,93 @@ static void wire_release(struct nic_queue *queue)
 
 /* ── transmit, a perfect wire ── */
 
+/* What was staged goes into the ring, where there is room for it: reserve() saw to that. */
+static void unstage(struct wire *wire)
+{
+    struct ring_producer *tx = &wire->session->half.tx;
+    uint32_t at = 0;
+
+    while (at < wire->staged) {
+        struct wire_record *record = (struct wire_record *)(wire->stage + at);
+
+        at += wire_stride(record->header);
+        wire_put(tx, record);
+    }
+    wire->staged = 0;
+}
+
+/* Looks how much room there is. False: the other end is broken. */
+static bool measure(struct wire *wire, uint32_t longest)
+{
+    struct ring_producer *tx = &wire->session->half.tx;
+    uint32_t room;
+
+    unstage(wire);
+    if (!ring_producer_refresh(tx)) {
+        give_up(wire);
+        wire->room_left = 0;
+        return false;
+    }
+    room = ring_producer_room(tx);
+    wire->room_left = room > longest ? room - longest : 0;
+    return true;
+}
+
 /* Frames of the longest kind that fit for sure; asks the other end's index only when it matters. */
 static uint32_t wire_room(struct nic_queue *queue)
 {
     struct wire *wire = queue->driver;
-    struct ring_producer *tx;
     uint32_t longest = wire_stride(queue->nic->frame_max);
 
     if (!wire->session || wire->broken)
         return 0;
-    tx = &wire->session->half.tx;
-    if (ring_producer_room(tx) < tx->size / 2 && !ring_producer_refresh(tx)) {
-        give_up(wire);
+    if (wire->room_left < wire->session->half.tx.size / 2 && !measure(wire, longest))
         return 0;
-    }
-    if (ring_producer_room(tx) < longest)
-        return 0;
-    return (ring_producer_room(tx) - longest) / longest; /* less one, for padding */
+    return wire->room_left / longest;
 }
 
 static uint8_t *wire_reserve_frame(struct nic_queue *queue, uint32_t length)
 {
     struct wire *wire = queue->driver;
+    uint32_t stride = wire_stride(length), longest = wire_stride(queue->nic->frame_max);
 
     if (length > queue->nic->frame_max || !wire->session || wire->broken)
         return NULL;
-    return wire_reserve(&wire->session->half.tx, length);
+    if (wire->staged >= STAGE_SIZE)
+        unstage(wire);
+    if (wire->room_left < stride && (!measure(wire, longest) || wire->room_left < stride))
+        return NULL;
+    return wire->stage + wire->staged + WIRE_HEADER_SIZE;
 }
 
 static void wire_commit_frame(struct nic_queue *queue, uint32_t length,
                               const struct nic_offload *offload)
 {
     struct wire *wire = queue->driver;
+    struct wire_record *record = (struct wire_record *)(wire->stage + wire->staged);
 
     (void)offload; /* this driver has no capabilities */
-    wire_commit(&wire->session->half.tx, length);
+    record->header = length;
+    wire->staged += wire_stride(length);
+    wire->room_left -= wire_stride(length);
     queue->counters.tx_packets++;
     queue->counters.tx_bytes += length;
 }
 
 static void publish(struct wire *wire)
 {
-    if (wire->session && ring_producer_publish(&wire->session->half.tx))
+    if (ring_producer_publish(&wire->session->half.tx))
         wake_peer(wire->session);
 }
 
 static void wire_flush(struct nic_queue *queue)
 {
-    publish(queue->driver);
+    struct wire *wire = queue->driver;
+
+    if (!wire->session)
+        return;
+    unstage(wire);
+    publish(wire);
 }
 
 /* ── transmit, an impaired one ── */
@@ -261,20 +306,18 @@ static void impaired_flush(struct nic_queue *queue)
     wire->now_ns = clock_ns();
     queue->tx_pending = false;
     while ((frame = impair_next(wire->impairer, wire->now_ns, &length))) {
-        uint8_t *place = wire_reserve(tx, length);
+        struct wire_record *record = (struct wire_record *)wire->stage;
 
-        if (!place && !ring_producer_refresh(tx)) {
+        if (!wire_has_room(tx, length) && !ring_producer_refresh(tx)) {
             give_up(wire);
             return;
         }
-        if (!place)
-            place = wire_reserve(tx, length);
-        if (!place) {
+        record->header = length;
+        memcpy(record->frame, frame, length);
+        if (!wire_put(tx, record)) {
             queue->tx_pending = true; /* the other end is slow */
             break;
         }
-        memcpy(place, frame, length);
-        wire_commit(tx, length);
         impair_pop(wire->impairer);
     }
     publish(wire);
@@ -349,6 +392,7 @@ static void wire_close(struct nic_queue *queue)
     if (wire->timer_fd >= 0)
         close(wire->timer_fd);
     free(wire->heads);
+    free(wire->stage);
     free(wire);
     queue->driver = NULL;
 }
@@ -433,7 +477,8 @@ int wire_open(struct nic_queue *queue, const struct impairment *impairment)
     wire->timer_fd = -1;
     wire->wait_fd = epoll_create1(EPOLL_CLOEXEC);
     wire->heads = aligned_alloc(RING_ALIGN, (size_t)NIC_BATCH * HEAD_SIZE);
-    if (wire->wait_fd < 0 || !wire->heads)
+    wire->stage = aligned_alloc(RING_ALIGN, STAGE_SIZE + wire_stride(queue->nic->frame_max));
+    if (wire->wait_fd < 0 || !wire->heads || !wire->stage)
         goto failed;
     if (impaired) {
         wire->impairer = impair_create(impairment, queue->index);
