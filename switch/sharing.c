@@ -388,9 +388,11 @@ static void tell_one(struct switch_core *core, const struct binding *binding, ui
     if (notices & SHARING_TELL_BOUND)
         control_send_bound(core, binding);
     for (uint32_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+        uint32_t detail = events[i].notice == SHARING_TELL_MEMBERS ? binding->members_told : 0;
+
         /* a client that does not read is gone by now, and its binding with it */
         if ((notices & events[i].notice) && binding->port && binding->number == number)
-            control_send_binding_event(core, binding, events[i].kind, binding->members_told);
+            control_send_binding_event(core, binding, events[i].kind, detail);
     }
 }
 
