@@ -19,6 +19,10 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+/* How far ahead a producer asks for cache lines: more than one line takes to come from another core
+ * (100 ns), at some 10 ns for a small packet. */
+#define RING_PREFETCH (16 * RING_ALIGN)
+
 struct ring_producer {
     struct ring_control *control; /* shared */
     uint8_t *data;                /* shared */
@@ -65,6 +69,18 @@ static inline void ring_store_relaxed(uint32_t *field, uint32_t value)
 static inline void ring_fence(void)
 {
     atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* Asks for a cache line that will be written. __builtin_prefetch(…, 1) asks to read it instead where
+ * the compiler may not take PREFETCHW for granted, which for x86-64 it may not; yet every processor
+ * of that kind has it, or does nothing. */
+static inline void ring_prefetch_write(const void *line)
+{
+#ifdef __x86_64__
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
+#else
+    __builtin_prefetch(line, 1);
+#endif
 }
 
 static inline void ring_producer_init(struct ring_producer *ring, struct ring_control *control,
@@ -123,6 +139,8 @@ static inline uint8_t *ring_producer_reserve(struct ring_producer *ring, uint32_
     }
     *(struct ring_record *)(ring->data + place) = (struct ring_record){.length = length};
     ring->reserved = length;
+    /* The consumer has read these lines: have the next ones come back in time. */
+    ring_prefetch_write(ring->data + ((place + RING_PREFETCH) & (ring->size - 1)));
     return ring->data + place + sizeof(struct ring_record);
 }
 

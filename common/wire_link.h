@@ -118,6 +118,8 @@ static inline uint8_t *wire_reserve(struct ring_producer *ring, uint32_t length)
         ring->tail += to_end;
         place = 0;
     }
+    /* The other end has read these lines: have the next ones come back in time. */
+    ring_prefetch_write(ring->data + ((place + RING_PREFETCH) & (ring->size - 1)));
     return ring->data + place;
 }
 

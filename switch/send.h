@@ -16,6 +16,7 @@ struct outgoing {
     struct port_ring *ring;
     struct ring_record record;
     struct packet_view view;
+    const uint8_t *head;        /* a second copy of its headers, which is what is validated */
     uint8_t *packet;            /* its bytes, behind ETHER_HEADER_SIZE bytes of room */
     struct worker_queue *queue; /* whose reserved frame that is; NULL: scratch memory */
     uint32_t frames;            /* that it became so far */

@@ -28,6 +28,7 @@
 #define WORKER_QUEUES_MAX   256
 #define RING_IDLE_ROUNDS    64
 #define RING_BUDGET         64          /* packets, or segments of them, of one ring in a turn */
+#define WORKER_HEAD_SIZE    112         /* the longest headers that a stack may send, and some */
 #define WORKER_SCRATCH_SIZE (66 * 1024) /* the longest IP packet, with an Ethernet header */
 
 /* What an epoll event is about: kept in its 64 bits of data, and never a pointer, so that an event
@@ -72,7 +73,8 @@ struct worker {
     bool tx_pending; /* a NIC has not taken everything, or a ring waits for one */
     struct next_hops hops;
     struct parking parking;
-    uint8_t *scratch; /* WORKER_SCRATCH_SIZE */
+    _Alignas(16) uint8_t head[WORKER_HEAD_SIZE]; /* headers of the packet that is being sent */
+    uint8_t *scratch;                            /* WORKER_SCRATCH_SIZE */
     uint8_t *scratch_cut;
     uint64_t polled_ns, worked_ns, housekept_ns;
 };
