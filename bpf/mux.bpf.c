@@ -3,17 +3,27 @@
  *
  * It decides one thing: is this frame for a 3-tuple <protocol, local address, local port> that a
  * stack has bound? Then it goes to the AF_XDP socket of its queue. Everything else passes to the
- * host stack, and so does everything that cannot be parsed whole, is not addressed to this host, is
- * a fragment, carries IP options or extension headers, or comes while no switch is there to take
- * it. In doubt the kernel gets the frame: it was there first and knows more.
+ * host stack, and so does everything that cannot be parsed whole, is not addressed to this host,
+ * carries IPv4 options, or comes while no switch is there to take it. In doubt the kernel gets the
+ * frame: it was there first and knows more. Groups pass too (the host stack delivers them, also to
+ * the placeholders of stacks: groups.bpf.c).
  *
- *   frame → ether → ipv4/ipv6 → TCP, UDP             destination 3-tuple ─┐
- *                             → ICMP, ICMPv6 errors  quoted source 3-tuple ┤
- *                                                                          ▼
- *                          claim: bound? → an address of this host? → switch alive? → redirect
+ *   frame → ether → ipv4/ipv6 → TCP, UDP, others with ports  destination 3-tuple ──────┐
+ *                             → protocols without ports      <protocol, address>, port 0 ┤
+ *                             → ICMP, ICMPv6 errors          quoted source 3-tuple ───────┤
+ *                                                                                         ▼
+ *                                claim: bound? → an address of this host? → switch alive? → redirect
+ *
+ *   with extension headers or in fragments: the same, by way of a walk
  *
  * Parsing is a cursor with self-checking steps: at() gives a header only when it lies wholly in the
- * frame. Every offset is a constant, because whatever would move one (options) passes.
+ * frame. On the usual way every offset is a constant. What moves them (IPv6 extension headers) takes
+ * the slow way: a bounded walk, in functions of their own, which loads what it looks at.
+ *
+ * Fragments (RFC 791, RFC 8200 section 4.5). A first fragment that is claimed is remembered by
+ * <source, destination, protocol, id> in mux_fragments, an LRU hash, for MUX_FRAGMENT_TIMEOUT_NS,
+ * and what follows it is claimed as well. Later fragments that come before it, or after it was
+ * forgotten, pass. The switch puts them together (switch/fragments.c) and judges overlaps.
  *
  * The program may be attached to a device with multi-buffer frames ("frags"): data..data_end is
  * then only the linear part, and at() copies what lies beyond it.
@@ -79,9 +89,20 @@ struct {
     __type(value, __u64);
 } mux_verdicts SEC(".maps");
 
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, MUX_FRAGMENTS_MAX);
+    __type(key, struct mux_fragment);
+    __type(value, __u64);
+} mux_fragments SEC(".maps");
+
 #define IPV4_FRAGMENT_BITS 0x3fff /* more fragments, or an offset */
-#define IPV4_OFFSET_BITS   0x1fff
-#define QUOTED_BYTES       8 /* of the transport header, RFC 792; ICMPv6 quotes more */
+#define IPV4_MORE_BIT      0x2000
+#define IPV4_OFFSET_BITS   0x1fff /* units of 8 bytes */
+#define IPV6_MORE_BIT      0x0001
+#define IPV6_OFFSET_BITS   0xfff8 /* bytes */
+#define OPTIONS_MAX        8      /* of one extension header */
+#define QUOTED_BYTES       8      /* of the transport header, RFC 792; ICMPv6 quotes more */
 
 /* Offsets: constant, since options and extension headers pass. */
 #define AT_IP   ETH_HLEN
@@ -164,6 +185,7 @@ static __always_inline bool ipv6_source_is_bad(const struct in6_addr *source)
     return word[0] == 0 && word[1] == 0 && (word[2] == 0 || word[2] == bpf_htonl(0xffff));
 }
 
+/* Also says MUX_PASS_FRAGMENT, with *transport set. */
 static __always_inline enum mux_verdict parse_ipv4(const struct frame *frame,
                                                    struct transport *transport)
 {
@@ -176,8 +198,6 @@ static __always_inline enum mux_verdict parse_ipv4(const struct frame *frame,
     total = bpf_ntohs(ip->tot_len);
     if (total < sizeof(*ip) || !holds(frame, AT_IP + total))
         return MUX_PASS_UNPARSED;
-    if (ip->frag_off & bpf_htons(IPV4_FRAGMENT_BITS))
-        return MUX_PASS_FRAGMENT;
     if (ipv4_source_is_bad(ip->saddr) || ip->saddr == ip->daddr)
         return MUX_PASS_UNPARSED;
     transport->family = 4;
@@ -185,7 +205,7 @@ static __always_inline enum mux_verdict parse_ipv4(const struct frame *frame,
     transport->offset = AT_IPV4;
     transport->length = total - sizeof(*ip);
     __builtin_memcpy(transport->local, &ip->daddr, 4);
-    return MUX_CLAIMED;
+    return ip->frag_off & bpf_htons(IPV4_FRAGMENT_BITS) ? MUX_PASS_FRAGMENT : MUX_CLAIMED;
 }
 
 static __always_inline enum mux_verdict parse_ipv6(const struct frame *frame,
@@ -200,13 +220,6 @@ static __always_inline enum mux_verdict parse_ipv6(const struct frame *frame,
     payload = bpf_ntohs(ip->payload_len); /* 0 in jumbograms (RFC 2675): nothing fits into it */
     if (!holds(frame, AT_IPV6 + payload))
         return MUX_PASS_UNPARSED;
-    switch (ip->nexthdr) {
-    case IPPROTO_FRAGMENT: return MUX_PASS_FRAGMENT;
-    case IPPROTO_HOPOPTS:
-    case IPPROTO_ROUTING:
-    case IPPROTO_DSTOPTS:
-    case IPPROTO_AH: return MUX_PASS_UNPARSED;
-    }
     if (ipv6_source_is_bad(&ip->saddr) ||
         !__builtin_memcmp(&ip->saddr, &ip->daddr, sizeof(ip->saddr)))
         return MUX_PASS_UNPARSED;
@@ -254,9 +267,39 @@ static __always_inline bool icmp_is_error(__u8 family, __u8 type)
            type == ICMPV6_PARAMPROB;
 }
 
-static __always_inline bool protocol_has_ports(__u8 protocol)
+static __always_inline __u32 bound_bits(__u8 protocol)
 {
-    return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+    __u32 zero = 0;
+    const struct mux_shared *shared = bpf_map_lookup_elem(&mux_shared, &zero);
+
+    return shared ? *(const volatile __u8 *)&shared->bound[protocol] : 0;
+}
+
+/* Neither TCP nor UDP: where somebody has bound the protocol it has ports or it has none, which then
+ * counts as port 0. At least four bytes are asked for in either case. */
+static __always_inline enum mux_verdict fit_port(__u8 protocol, __be16 *port)
+{
+    __u32 bits = bound_bits(protocol);
+
+    if (!(bits & ~MUX_BOUND_PORTS))
+        return MUX_PASS_OTHER;
+    if (!(bits & MUX_BOUND_PORTS))
+        *port = 0;
+    return MUX_CLAIMED;
+}
+
+static __always_inline enum mux_verdict parse_other(const struct frame *frame, __u32 offset,
+                                                    const struct transport *transport, __be16 *port)
+{
+    __be16 copy[2];
+    const __be16 *ports = at(frame, offset, sizeof(copy), copy);
+    enum mux_verdict verdict;
+
+    *port = ports ? ports[1] : 0;
+    verdict = fit_port(transport->protocol, port);
+    if (verdict == MUX_CLAIMED && (!ports || transport->length < sizeof(copy)))
+        return MUX_PASS_UNPARSED;
+    return verdict;
 }
 
 /* An error is for whoever sent the packet that it quotes: its source is the 3-tuple to look for.
@@ -283,11 +326,11 @@ static __always_inline enum mux_verdict parse_icmp_v4(const struct frame *frame,
         quoted->frag_off & bpf_htons(IPV4_OFFSET_BITS) ||
         __builtin_memcmp(&quoted->saddr, transport->local, 4))
         return MUX_PASS_UNPARSED;
-    if (!protocol_has_ports(quoted->protocol))
-        return MUX_PASS_OTHER;
     transport->protocol = quoted->protocol;
     *port = ports[0];
-    return MUX_CLAIMED;
+    if (transport->protocol == IPPROTO_TCP || transport->protocol == IPPROTO_UDP)
+        return MUX_CLAIMED;
+    return fit_port(transport->protocol, port);
 }
 
 static __always_inline enum mux_verdict parse_icmp_v6(const struct frame *frame,
@@ -310,31 +353,246 @@ static __always_inline enum mux_verdict parse_icmp_v6(const struct frame *frame,
         quoted->version != 6 ||
         __builtin_memcmp(&quoted->saddr, transport->local, sizeof(quoted->saddr)))
         return MUX_PASS_UNPARSED;
-    if (!protocol_has_ports(quoted->nexthdr))
-        return MUX_PASS_OTHER;
     transport->protocol = quoted->nexthdr;
     *port = ports[0];
-    return MUX_CLAIMED;
+    if (transport->protocol == IPPROTO_TCP || transport->protocol == IPPROTO_UDP)
+        return MUX_CLAIMED;
+    return fit_port(transport->protocol, port);
 }
 
-/* Exact address before wildcard (design.md, section 5). The address is looked up last: legacy
- * traffic then costs two lookups, and a wildcard binding still means this host's own addresses and
- * never what it forwards. */
+/* Exact address before wildcard (design.md, section 5). The address is looked up last, and what
+ * nobody has bound of the protocol is not looked up: legacy traffic then costs one look-up where
+ * stacks bind the wildcard address alone, and a wildcard binding still means this host's own
+ * addresses and never what it forwards. */
 static __always_inline enum mux_verdict claim(const struct transport *transport, __be16 port)
 {
     struct mux_key key = {
         .family = transport->family, .protocol = transport->protocol, .port = port};
     struct mux_addr address = {.family = transport->family};
+    __u32 bits = bound_bits(transport->protocol);
+    bool bound = false;
 
+    if (transport->family == 6)
+        bits >>= MUX_BOUND_IPV6;
     __builtin_memcpy(key.address, transport->local, sizeof(key.address));
-    if (!bpf_map_lookup_elem(&mux_bindings, &key)) {
+    if (bits & MUX_BOUND_EXACT)
+        bound = bpf_map_lookup_elem(&mux_bindings, &key) != NULL;
+    if (!bound && bits & MUX_BOUND_WILDCARD) {
         __builtin_memset(key.address, 0, sizeof(key.address));
-        if (!bpf_map_lookup_elem(&mux_bindings, &key))
-            return MUX_PASS_UNCLAIMED;
+        bound = bpf_map_lookup_elem(&mux_bindings, &key) != NULL;
     }
+    if (!bound)
+        return MUX_PASS_UNCLAIMED;
     __builtin_memcpy(address.address, transport->local, sizeof(address.address));
     return bpf_map_lookup_elem(&mux_addresses, &address) ? MUX_CLAIMED : MUX_PASS_NOT_OURS;
 }
+
+/* ---- the slow way */
+
+static __always_inline bool load(struct xdp_md *ctx, __u32 offset, void *to, __u32 size)
+{
+    return bpf_xdp_load_bytes(ctx, offset, to, size) == 0;
+}
+
+/* The transport layer of a packet with extension headers or of a first fragment, whose UDP length
+ * is that of the whole datagram. Errors in fragments and behind extension headers pass. */
+static __noinline int claim_slowly(struct xdp_md *ctx, struct transport *transport, int fragment)
+{
+    struct tcphdr tcp;
+    struct udphdr udp;
+    __be16 ports[2];
+    enum mux_verdict verdict = MUX_CLAIMED;
+    __be16 port;
+
+    if (!transport)
+        return MUX_PASS_UNPARSED;
+    switch (transport->protocol) {
+    case IPPROTO_TCP:
+        if (!load(ctx, transport->offset, &tcp, sizeof(tcp)) || tcp.doff < 5 ||
+            tcp.doff * 4u > transport->length)
+            return MUX_PASS_UNPARSED;
+        port = tcp.dest;
+        break;
+    case IPPROTO_UDP:
+        if (!load(ctx, transport->offset, &udp, sizeof(udp)) || transport->length < sizeof(udp) ||
+            bpf_ntohs(udp.len) < sizeof(udp) ||
+            (!fragment && bpf_ntohs(udp.len) > transport->length))
+            return MUX_PASS_UNPARSED;
+        port = udp.dest;
+        break;
+    default:
+        if (!load(ctx, transport->offset, ports, sizeof(ports)) ||
+            transport->length < sizeof(ports))
+            return bound_bits(transport->protocol) ? MUX_PASS_UNPARSED : MUX_PASS_OTHER;
+        port = ports[1];
+        verdict = fit_port(transport->protocol, &port);
+        break;
+    }
+    return verdict == MUX_CLAIMED ? claim(transport, port) : verdict;
+}
+
+/* A first fragment: claimed, it claims the rest. */
+static __always_inline enum mux_verdict claim_first(struct xdp_md *ctx, struct transport *transport,
+                                                    const struct mux_fragment *key)
+{
+    enum mux_verdict verdict;
+    __u64 now;
+
+    if (transport->length % 8) /* RFC 791: what has more behind it is a multiple of 8 */
+        return MUX_PASS_FRAGMENT;
+    verdict = claim_slowly(ctx, transport, 1);
+    if (verdict != MUX_CLAIMED)
+        return verdict;
+    now = bpf_ktime_get_ns();
+    return bpf_map_update_elem(&mux_fragments, key, &now, BPF_ANY) ? MUX_PASS_FRAGMENT
+                                                                   : MUX_CLAIMED;
+}
+
+static __always_inline enum mux_verdict claim_later(const struct mux_fragment *key)
+{
+    const __u64 *first_ns = bpf_map_lookup_elem(&mux_fragments, key);
+
+    return first_ns && bpf_ktime_get_ns() - *first_ns < MUX_FRAGMENT_TIMEOUT_NS ? MUX_CLAIMED
+                                                                                : MUX_PASS_FRAGMENT;
+}
+
+static __noinline int classify_fragment_v4(struct xdp_md *ctx, struct transport *transport)
+{
+    struct mux_fragment key = {.family = 4};
+    struct iphdr ip;
+    __u32 offset;
+
+    if (!transport || !load(ctx, AT_IP, &ip, sizeof(ip)))
+        return MUX_PASS_UNPARSED;
+    __builtin_memcpy(key.source, &ip.saddr, 4);
+    __builtin_memcpy(key.destination, &ip.daddr, 4);
+    key.id = ip.id;
+    key.protocol = ip.protocol;
+    offset = bpf_ntohs(ip.frag_off) & IPV4_OFFSET_BITS;
+    return offset ? claim_later(&key) : claim_first(ctx, transport, &key);
+}
+
+/* The first two bytes of every extension header, and what follows in that of fragments (RFC 8200,
+ * section 4.5) and of routing (section 4.4). */
+struct extension {
+    __u8 next;
+    __u8 length; /* units of 8 bytes behind the first 8 */
+    union {
+        __be16 fragment;
+        struct {
+            __u8 routing_type;
+            __u8 segments_left;
+        };
+    };
+    __u32 id;
+};
+
+/* Options that a node may skip if it does not know them (RFC 8200 section 4.2: the highest two bits
+ * are 00). What else there may be (jumbograms, home addresses) is the host's to judge. */
+static __noinline int options_may_be_skipped(struct xdp_md *ctx, __u32 offset, __u32 end)
+{
+    for (int i = 0; i < OPTIONS_MAX && offset < end; i++) {
+        __u8 option[2];
+
+        if (!load(ctx, offset, option, 1) || option[0] & 0xc0)
+            return 0;
+        if (option[0] == 0) { /* Pad1 */
+            offset++;
+            continue;
+        }
+        if (!load(ctx, offset, option, 2))
+            return 0;
+        offset += 2 + option[1];
+    }
+    return offset == end;
+}
+
+/* Where a walk stands. */
+struct walk {
+    __u32 offset, end; /* bytes from the start of the frame */
+    __u8 protocol;     /* what lies at `offset` */
+    __u8 fragment;     /* 0: none; 1: first; 2: later, the walk ends there */
+    __u8 has_fragment_header;
+    __u32 id;
+};
+
+/* One step over the extension header at walk->offset. MUX_CLAIMED: go on. */
+static __noinline int step(struct xdp_md *ctx, struct walk *walk, int number)
+{
+    struct extension extension;
+    __u32 size;
+
+    if (!walk || !load(ctx, walk->offset, &extension, sizeof(extension)))
+        return MUX_PASS_UNPARSED;
+    size = walk->protocol == IPPROTO_FRAGMENT ? 8 : (extension.length + 1) * 8;
+    if (walk->offset + size > walk->end || walk->offset + size > AT_IPV6 + MUX_EXTENSION_BYTES_MAX)
+        return MUX_PASS_UNPARSED;
+    switch (walk->protocol) {
+    case IPPROTO_HOPOPTS: /* the first or none at all */
+    case IPPROTO_DSTOPTS:
+        if ((walk->protocol == IPPROTO_HOPOPTS && number) ||
+            !options_may_be_skipped(ctx, walk->offset + 2, walk->offset + size))
+            return MUX_PASS_UNPARSED;
+        break;
+    case IPPROTO_ROUTING: /* type 0: RFC 5095; segments left: it is not for us */
+        if (extension.routing_type == 0 || extension.segments_left)
+            return MUX_PASS_UNPARSED;
+        break;
+    default: { /* IPPROTO_FRAGMENT */
+        __u32 fragment = bpf_ntohs(extension.fragment);
+
+        if (walk->has_fragment_header)
+            return MUX_PASS_UNPARSED;
+        walk->has_fragment_header = 1;
+        /* neither more nor an offset: whole, as if without (RFC 6946) */
+        walk->fragment = fragment & IPV6_OFFSET_BITS ? 2 : fragment & IPV6_MORE_BIT;
+        walk->id = extension.id;
+        break;
+    }
+    }
+    walk->protocol = extension.next;
+    walk->offset += size;
+    return MUX_CLAIMED;
+}
+
+static __always_inline bool is_extension(__u8 protocol)
+{
+    return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING ||
+           protocol == IPPROTO_DSTOPTS || protocol == IPPROTO_FRAGMENT;
+}
+
+static __noinline int classify_extended(struct xdp_md *ctx, struct transport *transport)
+{
+    struct mux_fragment key = {.family = 6};
+    struct walk walk = {};
+    struct ipv6hdr ip;
+
+    if (!transport || !load(ctx, AT_IP, &ip, sizeof(ip)))
+        return MUX_PASS_UNPARSED;
+    walk.protocol = ip.nexthdr;
+    walk.offset = AT_IPV6;
+    walk.end = AT_IPV6 + transport->length;
+    for (int i = 0; i < MUX_EXTENSIONS_MAX && is_extension(walk.protocol) && walk.fragment != 2;
+         i++) {
+        int verdict = step(ctx, &walk, i);
+
+        if (verdict != MUX_CLAIMED)
+            return verdict;
+    }
+    __builtin_memcpy(key.source, &ip.saddr, 16);
+    __builtin_memcpy(key.destination, &ip.daddr, 16);
+    key.id = walk.id;
+    if (walk.fragment == 2)
+        return claim_later(&key);
+    if (is_extension(walk.protocol))
+        return MUX_PASS_UNPARSED;
+    transport->protocol = walk.protocol;
+    transport->offset = walk.offset;
+    transport->length = walk.end - walk.offset;
+    return walk.fragment ? claim_first(ctx, transport, &key) : claim_slowly(ctx, transport, 0);
+}
+
+/* ---- the usual way */
 
 static __always_inline enum mux_verdict classify_ipv4(const struct frame *frame)
 {
@@ -342,13 +600,15 @@ static __always_inline enum mux_verdict classify_ipv4(const struct frame *frame)
     enum mux_verdict verdict = parse_ipv4(frame, &transport);
     __be16 port;
 
+    if (verdict == MUX_PASS_FRAGMENT)
+        return classify_fragment_v4(frame->ctx, &transport);
     if (verdict != MUX_CLAIMED)
         return verdict;
     switch (transport.protocol) {
     case IPPROTO_TCP: verdict = parse_tcp(frame, AT_IPV4, transport.length, &port); break;
     case IPPROTO_UDP: verdict = parse_udp(frame, AT_IPV4, transport.length, &port); break;
     case IPPROTO_ICMP: verdict = parse_icmp_v4(frame, &transport, &port); break;
-    default: return MUX_PASS_OTHER;
+    default: verdict = parse_other(frame, AT_IPV4, &transport, &port); break;
     }
     return verdict == MUX_CLAIMED ? claim(&transport, port) : verdict;
 }
@@ -365,7 +625,11 @@ static __always_inline enum mux_verdict classify_ipv6(const struct frame *frame)
     case IPPROTO_TCP: verdict = parse_tcp(frame, AT_IPV6, transport.length, &port); break;
     case IPPROTO_UDP: verdict = parse_udp(frame, AT_IPV6, transport.length, &port); break;
     case IPPROTO_ICMPV6: verdict = parse_icmp_v6(frame, &transport, &port); break;
-    default: return MUX_PASS_OTHER;
+    case IPPROTO_HOPOPTS:
+    case IPPROTO_ROUTING:
+    case IPPROTO_DSTOPTS:
+    case IPPROTO_FRAGMENT: return classify_extended(frame->ctx, &transport);
+    default: verdict = parse_other(frame, AT_IPV6, &transport, &port); break;
     }
     return verdict == MUX_CLAIMED ? claim(&transport, port) : verdict;
 }

@@ -8,9 +8,10 @@
  *   mux_shared     0                 struct mux_shared  switch (mmap)      mux
  *   mux_nic        0                 struct mux_nic   keeper               mux; one per NIC
  *   mux_sockets    queue             AF_XDP socket    keeper               mux; one per NIC
+ *   mux_fragments  struct mux_fragment  __u64 ns      mux                  mux; one per NIC
  *   mux_verdicts   enum mux_verdict  __u64 per CPU    mux                  switch; one per NIC
  *
- * The first three are shared by the programs on all NICs, the last three belong to one NIC. */
+ * The first three are shared by the programs on all NICs, the others belong to one NIC. */
 #ifndef MULTISTACK_MUX_MAPS_H
 #define MULTISTACK_MUX_MAPS_H
 
@@ -20,6 +21,15 @@
     131072 /* 65,536 bindings, and as many again so that the hash stays short */
 #define MUX_ADDRESSES_MAX 4096
 #define MUX_QUEUES_MAX    64
+#define MUX_FRAGMENTS_MAX 2048 /* fragmented datagrams whose later fragments are known */
+
+/* How long a first fragment claims the others of its datagram: what Linux waits for them. */
+#define MUX_FRAGMENT_TIMEOUT_NS (30 * 1000 * 1000 * 1000ULL)
+
+/* IPv6 extension headers that are walked; a packet with more, or with longer ones, passes. The
+ * switch walks as far (packet.c). */
+#define MUX_EXTENSIONS_MAX      6
+#define MUX_EXTENSION_BYTES_MAX 160 /* of all together */
 
 /* A switch that has not moved its heartbeat for so long is taken to hang: claimed packets then pass
  * to the host stack, where the placeholders swallow them. */
@@ -41,10 +51,28 @@ struct mux_addr {
     __u8 address[16];
 };
 
+/* What is bound of a protocol at all: most look-ups need not be made. Shifted left by
+ * MUX_BOUND_IPV6 for IPv6. */
+#define MUX_BOUND_EXACT    0x1
+#define MUX_BOUND_WILDCARD 0x2
+#define MUX_BOUND_IPV6     2
+#define MUX_BOUND_PORTS    0x10 /* the protocol has ports in its first four bytes */
+
 /* Lives in a BPF_F_MMAPABLE array of one element, so that a heartbeat is one store and no system
- * call. */
+ * call. Written by the switch, `bound` cleared by the keeper when a switch dies. */
 struct mux_shared {
     __u64 heartbeat_ns; /* CLOCK_MONOTONIC when the switch last went round its loop; 0: no switch */
+    __u8 bound[256];    /* MUX_BOUND_* by protocol */
+};
+
+/* A fragmented datagram: RFC 791 section 3.2, RFC 8200 section 4.5 (whose id is of 32 bits, and
+ * which leaves the protocol out). Addresses in the notation above. */
+struct mux_fragment {
+    __u8 source[16], destination[16];
+    __u32 id; /* as it stands in the packet */
+    __u8 family;
+    __u8 protocol; /* IPv4 alone */
+    __u8 zero[2];
 };
 
 struct mux_nic {

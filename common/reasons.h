@@ -33,7 +33,11 @@
     X(RX_BAD_HEADER_CHECKSUM, "rx_bad_header_checksum", "IPv4 header checksum is wrong")           \
     X(RX_NOT_BOUND, "rx_not_bound", "no port binds the destination (any more)")                    \
     X(RX_PORT_FULL, "rx_port_full", "the receive ring of the port was full")                       \
-    X(RX_TOO_BIG, "rx_too_big", "longer than the port or the NIC driver can take")
+    X(RX_TOO_BIG, "rx_too_big", "longer than the port or the NIC driver can take")                 \
+    X(RX_FRAGMENT_BAD, "rx_fragment_bad",                                                          \
+      "fragments that overlap, contradict each other, or are cut")                                 \
+    X(RX_FRAGMENT_LOST, "rx_fragment_lost",                                                        \
+      "fragments whose datagram did not become whole in time, or had to make room")
 
 enum drop_reason {
 #define DROP_REASON_ENUM(symbol, name, text) DROP_##symbol,
@@ -62,9 +66,10 @@ enum detach_reason {
 /* What the mux decided about a frame, in the kernel. */
 #define MUX_VERDICTS(X)                                                                            \
     X(CLAIMED, "claimed", "redirected to the switch")                                              \
-    X(PASS_OTHER, "pass_other", "not IP, or an IP protocol that has no ports")                     \
-    X(PASS_UNPARSED, "pass_unparsed", "headers cut, options, extension headers, or inconsistent")  \
-    X(PASS_FRAGMENT, "pass_fragment", "a fragment")                                                \
+    X(PASS_OTHER, "pass_other", "not IP, or an IP protocol that no stack has bound")               \
+    X(PASS_UNPARSED, "pass_unparsed",                                                              \
+      "headers cut, options, too many extension headers, or inconsistent")                         \
+    X(PASS_FRAGMENT, "pass_fragment", "a fragment, and none before it was claimed")                \
     X(PASS_UNCLAIMED, "pass_unclaimed", "nobody has bound the destination")                        \
     X(PASS_NOT_OURS, "pass_not_ours", "not addressed to this host's MAC or IP address")            \
     X(PASS_NO_SWITCH, "pass_no_switch", "claimed, but the switch is away or hangs")

@@ -65,11 +65,31 @@ struct wire_ipv6 {
 } WIRE_PACKED;
 static_assert(sizeof(struct wire_ipv6) == IPV6_HEADER_SIZE, "RFC 8200");
 
+/* IPv6 extension headers that may be walked over, RFC 8200 section 4: the next header, then the length
+ * in units of 8 bytes behind the first 8 */
+#define IPV6_EXTENSION_MIN       8
+#define IPV6_HOP_BY_HOP          0
+#define IPV6_ROUTING             43
+#define IPV6_FRAGMENT            44
+#define IPV6_DESTINATION_OPTIONS 60
+
+struct wire_fragment {
+    uint8_t next_header;
+    uint8_t reserved;
+    be16 offset; /* bytes in the upper 13 bits, "more" in the lowest */
+    be32 id;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_fragment) == IPV6_EXTENSION_MIN, "RFC 8200");
+
 /* Numbers of the IANA protocol registry that this project names. */
-#define IP_PROTOCOL_ICMP   1
-#define IP_PROTOCOL_TCP    6
-#define IP_PROTOCOL_UDP    17
-#define IP_PROTOCOL_ICMPV6 58
+#define IP_PROTOCOL_ICMP    1
+#define IP_PROTOCOL_TCP     6
+#define IP_PROTOCOL_IGMP    2
+#define IP_PROTOCOL_UDP     17
+#define IP_PROTOCOL_DCCP    33
+#define IP_PROTOCOL_ICMPV6  58
+#define IP_PROTOCOL_SCTP    132
+#define IP_PROTOCOL_UDPLITE 136
 
 /* TCP, RFC 9293 section 3.1 */
 #define TCP_HEADER_MIN 20

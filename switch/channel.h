@@ -12,6 +12,7 @@
  *   CHANNEL_NIC             →            once for each NIC: + mux_verdicts
  *   CHANNEL_QUEUE           →            once for each of its queues: + AF_XDP socket, UMEM memfd
  *   CHANNEL_ADDRESS         →            each address of the host, then as they come and go
+ *   CHANNEL_PROTOCOL        →            each line of [protocols] in the configuration
  *   CHANNEL_START           →
  *                           ←  CHANNEL_READY      serving; the keeper tells systemd
  *                           ←  CHANNEL_RESOLVE    where does this destination go?
@@ -52,6 +53,7 @@ enum channel_type {
     CHANNEL_WIRE,
     CHANNEL_WIRE_LINK,
     CHANNEL_WIRE_BROKEN,
+    CHANNEL_PROTOCOL,
 };
 
 struct channel_header {
@@ -146,6 +148,21 @@ enum channel_next_hop_kind {
     CHANNEL_HOP_RESOLVING, /* the same, the kernel is asking for the MAC: a NEIGHBOR will follow */
     CHANNEL_HOP_LOCAL,     /* an address of this host */
     CHANNEL_HOP_OTHER,     /* through a device that is not the switch's */
+};
+
+#define CHANNEL_PROTOCOLS_MAX 256
+
+enum channel_who { CHANNEL_WHO_NOBODY, CHANNEL_WHO_ANYBODY, CHANNEL_WHO_USER, CHANNEL_WHO_GROUP };
+
+/* Who besides root may bind an IP protocol without a placeholder; one message for each of them. */
+struct channel_protocol {
+    struct channel_header header;
+    uint32_t protocol;
+    uint32_t has_ports; /* 1: in its first four bytes */
+    uint32_t in_kernel; /* 1: the kernel has sockets of it, so a placeholder is asked for */
+    uint32_t who;       /* enum channel_who */
+    uint32_t id;        /* of the user or group */
+    uint32_t zero;
 };
 
 struct channel_next_hop {

@@ -27,6 +27,7 @@ union channel_message {
     struct channel_next_hop next_hop;
     struct channel_neighbor neighbor;
     struct channel_link link;
+    struct channel_protocol protocol;
     struct channel_wire wire;
     struct channel_wire_link wire_link;
     uint8_t bytes[CHANNEL_MESSAGE_MAX];
@@ -54,6 +55,7 @@ static const struct {
     [CHANNEL_ROUTES_CHANGED] = {sizeof(struct channel_plain), 0, 0},
     [CHANNEL_LINK] = {sizeof(struct channel_link), 0, 0},
     [CHANNEL_STOP] = {sizeof(struct channel_plain), 0, 0},
+    [CHANNEL_PROTOCOL] = {sizeof(struct channel_protocol), 0},
     [CHANNEL_WIRE] = {sizeof(struct channel_wire), 0, 0},
     [CHANNEL_WIRE_LINK] = {sizeof(struct channel_wire_link), CHANNEL_WIRE_LINK_FDS,
                            CHANNEL_WIRE_LINK_FDS},
@@ -128,7 +130,7 @@ static int take_config(struct switch_core *core, const struct received *received
     if (shared == MAP_FAILED)
         return -errno;
     close(shared_fd);
-    core->shared = shared;
+    core_share(core, shared);
     core->silencer_fd = mux ? received->fds[3] : PLACEHOLDER_UNHEARD;
     return worker_watch(&core->workers[0], core->channel_fd, EPOLLIN, tag);
 }
@@ -241,6 +243,15 @@ static void take_wire_link(struct switch_core *core, const struct received *rece
                   strerror(-status));
 }
 
+static int take_protocol(struct switch_core *core, const struct channel_protocol *message)
+{
+    int status = core->worker_count ? protocols_add(&core->protocols, message) : -EINVAL;
+
+    if (!status && message->has_ports)
+        core->shared->bound[message->protocol] |= MUX_BOUND_PORTS;
+    return status;
+}
+
 static void take_address(struct switch_core *core, const struct channel_address *message)
 {
     struct tuple address =
@@ -307,6 +318,7 @@ static int take_setup(struct switch_core *core, const struct received *received)
             return -EINVAL;
         take_address(core, &received->message.address);
         return 0;
+    case CHANNEL_PROTOCOL: return take_protocol(core, &received->message.protocol);
     case CHANNEL_START: return core->worker_count ? 1 : -EINVAL;
     case CHANNEL_LINK: take_link(core, &received->message.link); return 0;
     default: return -EINVAL;

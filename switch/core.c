@@ -35,6 +35,14 @@ uint32_t core_mtu(const struct switch_core *core)
     return mtu ? mtu : MTU_DEFAULT;
 }
 
+void core_share(struct switch_core *core, struct mux_shared *shared)
+{
+    core->shared = core->names.mux_shared = shared;
+    for (uint32_t protocol = 0; protocol < 256; protocol++)
+        shared->bound[protocol] =
+            protocols_have_ports(&core->protocols, (uint8_t)protocol) ? MUX_BOUND_PORTS : 0;
+}
+
 int core_init(struct switch_core *core, int channel_fd, int listen_fd, int bindings_map_fd)
 {
     int status;
@@ -48,6 +56,7 @@ int core_init(struct switch_core *core, int channel_fd, int listen_fd, int bindi
     /* tests have no keeper */
     if (!core->key.word[3] && getrandom(&core->key, sizeof(core->key), 0) != sizeof(core->key))
         return -EIO;
+    protocols_init(&core->protocols);
     status = namespace_init(&core->names, &core->key, bindings_map_fd);
     if (!status)
         status = port_table_init(&core->ports, core->config.ports_max);

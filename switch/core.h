@@ -10,6 +10,7 @@
 #include "namespace.h"
 #include "nic.h"
 #include "port.h"
+#include "protocols.h"
 #include "worker.h"
 
 #define SWITCH_NICS_MAX    16
@@ -25,6 +26,7 @@ struct switch_core {
     struct nic nics[SWITCH_NICS_MAX];
     uint32_t nic_count;
     struct namespace_table names;
+    struct protocols protocols;
     struct port_table ports;
     struct control control;
     struct worker workers[SWITCH_WORKERS_MAX];
@@ -37,6 +39,8 @@ struct switch_core {
 /* From core->config, with the descriptors of CHANNEL_CONFIG (-1: none), which it takes over. 0 or a
  * negative errno; then nothing is left behind but the descriptors. */
 int core_init(struct switch_core *core, int channel_fd, int listen_fd, int bindings_map_fd);
+/* From now on the heartbeat goes to `shared`, and what is bound of each protocol. */
+void core_share(struct switch_core *core, struct mux_shared *shared);
 /* Ends connections, ports, NICs, in that order. */
 void core_dispose(struct switch_core *core);
 

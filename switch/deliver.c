@@ -49,8 +49,7 @@ static void commit(struct worker *worker, struct port_ring *ring, const struct r
     touch(worker, ring);
 }
 
-/* `length` bytes of a frame from `offset` on, wherever they lie. */
-static void gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, uint32_t length)
+void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, uint32_t length)
 {
     const uint8_t *from = frame->data;
     uint32_t size = frame->head_length;
@@ -90,7 +89,7 @@ static enum drop_reason deliver_whole(struct worker *worker, struct port_ring *r
     if (!delivery->frame->piece_count)
         memcpy(place, delivery->frame->data + delivery->offset, record.length);
     else
-        gather(place, delivery->frame, delivery->offset, record.length);
+        frame_gather(place, delivery->frame, delivery->offset, record.length);
     commit(worker, ring, &record);
     return DROP_NONE;
 }
@@ -121,7 +120,8 @@ static enum drop_reason deliver_cut(struct worker *worker, struct port_ring *rin
     enum merged_checksum checksum;
 
     if (delivery->frame->piece_count) {
-        gather(worker->scratch_cut, delivery->frame, delivery->offset, delivery->view->length);
+        frame_gather(worker->scratch_cut, delivery->frame, delivery->offset,
+                     delivery->view->length);
         whole = worker->scratch_cut;
     }
     cursor.whole = whole;

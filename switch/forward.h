@@ -35,6 +35,9 @@ struct delivery {
     uint16_t segment_size; /* not 0: merged from (or to be cut into) segments of that payload */
 };
 
+/* `length` bytes of a frame from `offset` on, wherever they lie. */
+void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, uint32_t length);
+
 /* Copies a packet into the ring of `port` that its flow belongs to, to be published with the batch.
  * A merged packet for a port that takes none (or whose ring cannot hold it) is cut. DROP_NONE, or
  * why not; the drop is counted at the port. */

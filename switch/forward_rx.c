@@ -40,6 +40,7 @@ static void parse_batch(const struct worker *worker, struct rx_batch *batch)
         batch->reasons[i] = (uint8_t)parse_frame(&batch->frames[i], &batch->views[i]);
         if (batch->reasons[i] != DROP_NONE)
             continue;
+        protocols_fit(&worker->core->protocols, &batch->views[i]);
         batch->hashes[i] = tuple_hash(&bindings->key, &batch->views[i].local);
         tuple_table_prefetch(bindings, batch->hashes[i]);
     }
@@ -66,6 +67,43 @@ static enum drop_reason deliver_frame(struct worker *worker, const struct nic *n
     return DROP_NONE;
 }
 
+/* A datagram that was put together: longer than the MTU, and not to be cut. */
+static enum drop_reason deliver_datagram(struct worker *worker, const struct nic *nic,
+                                         const struct nic_frame *frame, struct packet_view *view)
+{
+    const struct namespace_table *names = &worker->core->names;
+    struct delivery delivery = {.frame = frame, .view = view};
+    struct port *port;
+
+    protocols_fit(&worker->core->protocols, view);
+    port = namespace_owner(names, view, tuple_hash(&names->bindings.key, &view->local));
+    if (!port)
+        return DROP_RX_NOT_BOUND;
+    if (nic->is_virtual)
+        delivery.flags = RECORD_CHECKSUM_PARTIAL;
+    deliver(worker, port, &delivery);
+    return DROP_NONE;
+}
+
+/* A fragment is kept until its datagram is whole, which then goes the way of a packet. */
+static enum drop_reason take_fragment(struct worker *worker, struct worker_queue *queue,
+                                      const struct nic_frame *frame)
+{
+    struct nic_frame whole = {.data = NULL};
+    struct packet_view view;
+    enum drop_reason reason =
+        fragments_take(&worker->fragments, frame, ETHER_HEADER_SIZE, worker->now_ns, &queue->drops,
+                       &whole.data, &whole.length);
+
+    if (reason != DROP_NONE || !whole.data)
+        return reason;
+    whole.head_length = whole.length;
+    reason = packet_parse(whole.data, whole.length, whole.length, &view);
+    if (reason == DROP_NONE)
+        reason = deliver_datagram(worker, queue->queue->nic, &whole, &view);
+    return reason;
+}
+
 uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
 {
     const struct nic_ops *ops = queue->queue->ops;
@@ -78,7 +116,9 @@ uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
     for (uint32_t i = 0; i < batch.count; i++) {
         enum drop_reason reason = batch.reasons[i];
 
-        if (reason == DROP_NONE)
+        if (reason == DROP_RX_FRAGMENT_BAD)
+            reason = take_fragment(worker, queue, &batch.frames[i]);
+        else if (reason == DROP_NONE)
             reason = deliver_frame(worker, queue->queue->nic, &batch.frames[i], &batch.views[i],
                                    batch.hashes[i]);
         if (reason != DROP_NONE)

@@ -71,6 +71,7 @@ static enum drop_reason send_copy(struct worker *worker, struct outgoing *out)
 
     if (reason != DROP_NONE)
         return reason;
+    protocols_fit(&worker->core->protocols, &out->view);
     if (!may_send(worker, ring, &out->view))
         return DROP_TX_NOT_BOUND;
     if (!ring->hop || !next_hop_matches(ring->hop, &out->view) ||

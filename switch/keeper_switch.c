@@ -140,7 +140,7 @@ static void close_channel(struct keeper_switch *child)
 /* Whatever the dead switch was trusted with is taken back before the next comes. */
 static void clean_up_after(struct keeper *keeper)
 {
-    keeper->maps.shared->heartbeat_ns = 0; /* at once: the mux passes everything */
+    *keeper->maps.shared = (struct mux_shared){0}; /* at once: the mux passes everything */
     close_channel(&keeper->child);
     if (keeper->maps.bindings >= 0)
         mux_clear_bindings(&keeper->maps);

@@ -9,6 +9,8 @@
 
 #include "mux_maps.h"
 
+static_assert(MUX_BOUND_EXACT == 1 << 0 && MUX_BOUND_WILDCARD == 1 << 1, "bits of bound_counts");
+
 static struct mux_key mux_key_of(const struct tuple *tuple)
 {
     struct control_address address = tuple_to_address(tuple);
@@ -19,22 +21,40 @@ static struct mux_key mux_key_of(const struct tuple *tuple)
     return key;
 }
 
-static int claim(const struct namespace_table *table, const struct tuple *tuple)
+/* One 3-tuple more or less of this kind: tells the mux whether there is any. */
+static void count_bound(struct namespace_table *table, const struct tuple *tuple, bool more)
+{
+    struct mux_key key = mux_key_of(tuple);
+    uint32_t kind = (tuple_is_wildcard(tuple) ? 1 : 0) + (key.family == 6 ? MUX_BOUND_IPV6 : 0);
+    uint32_t *count = &table->bound_counts[key.protocol][kind];
+
+    *count += more ? 1 : UINT32_MAX;
+    if (!table->mux_shared)
+        return;
+    if (*count)
+        __atomic_or_fetch(&table->mux_shared->bound[key.protocol], 1 << kind, __ATOMIC_RELEASE);
+    else
+        __atomic_and_fetch(&table->mux_shared->bound[key.protocol], ~(1 << kind), __ATOMIC_RELEASE);
+}
+
+static int claim(struct namespace_table *table, const struct tuple *tuple)
 {
     struct mux_key key = mux_key_of(tuple);
     __u32 value = 1;
-    int status;
+    int status = 0;
 
-    if (table->mux_map_fd < 0)
-        return 0;
-    status = bpf_map_update_elem(table->mux_map_fd, &key, &value, BPF_ANY);
+    if (table->mux_map_fd >= 0)
+        status = bpf_map_update_elem(table->mux_map_fd, &key, &value, BPF_ANY);
+    if (!status)
+        count_bound(table, tuple, true);
     return status == -E2BIG ? -ENOSPC : status;
 }
 
-static void disclaim(const struct namespace_table *table, const struct tuple *tuple)
+static void disclaim(struct namespace_table *table, const struct tuple *tuple)
 {
     struct mux_key key = mux_key_of(tuple);
 
+    count_bound(table, tuple, false);
     /* Fails only when the element is not there, which is what is wanted. */
     if (table->mux_map_fd >= 0)
         bpf_map_delete_elem(table->mux_map_fd, &key);

@@ -4,7 +4,8 @@
  * The kernel has decided every conflict already, when the placeholder was bound (design.md, D2);
  * here is what the data path looks up. Each binding stands in two tables: in this one, which knows
  * the port, and in the eBPF map mux_bindings, which only knows that it is claimed. It enters this
- * one first and leaves it last, so that what the mux redirects finds its owner.
+ * one first and leaves it last, so that what the mux redirects finds its owner. The mux also has a
+ * word of what is bound at all (`bound` of struct mux_shared), so that it need not look up the rest.
  *
  * A look-up goes from the specific to the general:
  *
@@ -29,6 +30,7 @@
 #define NAMESPACE_BINDINGS_MAX  65536
 #define NAMESPACE_ADDRESSES_MAX 4096
 
+struct mux_shared;
 struct port;
 
 struct namespace_table {
@@ -36,7 +38,9 @@ struct namespace_table {
     struct connected_table connected;
     struct tuple_table addresses; /* the host's */
     uint32_t version;
-    int mux_map_fd; /* -1: none */
+    int mux_map_fd;                /* -1: none */
+    struct mux_shared *mux_shared; /* where the mux reads what is bound at all; NULL: none */
+    uint32_t bound_counts[256][4]; /* 3-tuples by protocol; exact, wildcard, the same of IPv6 */
 };
 
 /* `mux_map_fd` is the map mux_bindings, or -1; it stays the caller's. 0 or -ENOMEM. */

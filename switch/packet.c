@@ -9,23 +9,21 @@
 
 #define QUOTED_PORTS 4 /* bytes that an ICMP error must quote of the transport header, at least */
 
-/* The network layer's part of a view, and what follows it. */
-struct network {
-    const uint8_t *source, *destination;
-    uint32_t header;
-    uint32_t length;
-    uint8_t family;
-    uint8_t protocol;
-};
+#define IPV6_FRAGMENT_OFFSET 0xfff8 /* bytes */
+#define IPV6_FRAGMENT_MORE   0x0001
+
+static_assert(IPV6_HEADER_SIZE + PACKET_EXTENSION_BYTES_MAX <= UINT8_MAX,
+              "packet_view.transport holds it");
 
 static enum drop_reason parse_ipv4(const uint8_t *bytes, uint32_t available,
-                                   struct network *network)
+                                   struct packet_network *network)
 {
     const struct wire_ipv4 *ip = (const struct wire_ipv4 *)bytes;
+    uint32_t fragment;
 
     if (available < IPV4_HEADER_MIN || ip->version_ihl != 0x45)
         return DROP_RX_UNPARSED; /* options are the host stack's (hostile.md, W4) */
-    *network = (struct network){
+    *network = (struct packet_network){
         .source = ip->source,
         .destination = ip->destination,
         .header = IPV4_HEADER_MIN,
@@ -33,31 +31,85 @@ static enum drop_reason parse_ipv4(const uint8_t *bytes, uint32_t available,
         .family = 4,
         .protocol = ip->protocol,
     };
-    if (ntohs(ip->fragment) & (IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET))
-        return DROP_RX_UNPARSED;
-    return DROP_NONE;
+    fragment = ntohs(ip->fragment);
+    if (fragment & (IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET)) {
+        network->fragmented = true;
+        network->more = fragment & IPV4_MORE_FRAGMENTS;
+        network->offset = (fragment & IPV4_FRAGMENT_OFFSET) * 8;
+        network->id = ip->id;
+    }
+    return network->length < network->header ? DROP_RX_UNPARSED : DROP_NONE;
+}
+
+/* One extension header, at network->header. False: it is none of those that are walked over. */
+static bool take_extension(const uint8_t *extension, struct packet_network *network)
+{
+    const struct wire_fragment *fragment = (const struct wire_fragment *)extension;
+    uint32_t size = (extension[1] + 1u) * 8;
+
+    switch (network->protocol) {
+    case IPV6_HOP_BY_HOP:
+        if (network->header != IPV6_HEADER_SIZE)
+            return false;
+        break;
+    case IPV6_ROUTING: /* type 0: RFC 5095; segments left: not for us */
+        if (extension[2] == 0 || extension[3] != 0)
+            return false;
+        break;
+    case IPV6_FRAGMENT:
+        if (network->fragmented)
+            return false;
+        size = sizeof(*fragment);
+        network->fragmented = true;
+        network->more = ntohs(fragment->offset) & IPV6_FRAGMENT_MORE;
+        network->offset = ntohs(fragment->offset) & IPV6_FRAGMENT_OFFSET;
+        network->id = fragment->id;
+        network->fragment_header = (uint16_t)network->header;
+        break;
+    }
+    network->protocol = extension[0];
+    network->header += size;
+    return network->header <= IPV6_HEADER_SIZE + PACKET_EXTENSION_BYTES_MAX &&
+           network->header <= network->length;
+}
+
+static bool is_walked(uint8_t protocol)
+{
+    return protocol == IPV6_HOP_BY_HOP || protocol == IPV6_ROUTING || protocol == IPV6_FRAGMENT ||
+           protocol == IPV6_DESTINATION_OPTIONS;
 }
 
 static enum drop_reason parse_ipv6(const uint8_t *bytes, uint32_t available,
-                                   struct network *network)
+                                   struct packet_network *network)
 {
     const struct wire_ipv6 *ip = (const struct wire_ipv6 *)bytes;
+    uint32_t announced_at = offsetof(struct wire_ipv6, next_header);
 
     if (available < IPV6_HEADER_SIZE)
         return DROP_RX_UNPARSED;
-    *network = (struct network){
+    *network = (struct packet_network){
         .source = ip->source,
         .destination = ip->destination,
         .header = IPV6_HEADER_SIZE,
         .length = IPV6_HEADER_SIZE + ntohs(ip->payload_length),
         .family = 6,
-        .protocol = ip->next_header, /* an extension header is a protocol nobody can bind */
+        .protocol = ip->next_header,
     };
+    for (uint32_t i = 0; is_walked(network->protocol) && !network->offset; i++) {
+        uint32_t at = network->header;
+
+        if (!network->fragmented)
+            network->announced_at = (uint16_t)announced_at;
+        if (i == PACKET_EXTENSIONS_MAX || available < at + IPV6_EXTENSION_MIN ||
+            !take_extension(bytes + at, network))
+            return DROP_RX_UNPARSED;
+        announced_at = at;
+    }
     return DROP_NONE;
 }
 
-static enum drop_reason parse_network(const uint8_t *bytes, uint32_t available,
-                                      struct network *network)
+enum drop_reason packet_parse_network(const uint8_t *bytes, uint32_t available,
+                                      struct packet_network *network)
 {
     if (available < 1)
         return DROP_RX_UNPARSED;
@@ -79,18 +131,19 @@ static bool icmp_is_error(uint8_t family, uint8_t type)
 /* An error is for whoever sent the packet that it quotes. A quote of a packet that this address did
  * not send is nobody's. */
 static enum drop_reason parse_icmp(const uint8_t *bytes, uint32_t available,
-                                   const struct network *outer, struct packet_view *view)
+                                   const struct packet_network *outer, struct packet_view *view)
 {
     const struct wire_icmp *icmp = (const struct wire_icmp *)(bytes + outer->header);
     uint32_t quote = outer->header + ICMP_HEADER_SIZE;
     uint32_t size = outer->family == 4 ? 4 : 16;
     const struct wire_ports *ports;
-    struct network quoted;
+    struct packet_network quoted;
 
     if (available < quote || !icmp_is_error(outer->family, icmp->type))
         return DROP_RX_UNPARSED;
-    if (parse_network(bytes + quote, available - quote, &quoted) != DROP_NONE ||
-        quoted.family != outer->family || available - quote < quoted.header + QUOTED_PORTS ||
+    if (packet_parse_network(bytes + quote, available - quote, &quoted) != DROP_NONE ||
+        quoted.family != outer->family || quoted.offset ||
+        available - quote < quoted.header + QUOTED_PORTS ||
         memcmp(quoted.source, outer->destination, size) != 0)
         return DROP_RX_UNPARSED;
     ports = (const struct wire_ports *)(bytes + quote + quoted.header);
@@ -103,7 +156,7 @@ static enum drop_reason parse_icmp(const uint8_t *bytes, uint32_t available,
 
 /* Headers of TCP and UDP must be there whole and say a length that fits. */
 static enum drop_reason measure_transport(const uint8_t *bytes, uint32_t available,
-                                          const struct network *network, uint32_t *header)
+                                          const struct packet_network *network, uint32_t *header)
 {
     uint32_t length = network->length - network->header;
 
@@ -136,14 +189,16 @@ enum drop_reason packet_parse(const uint8_t *bytes, uint32_t available, uint32_t
                               struct packet_view *view)
 {
     const struct wire_ports *ports;
-    struct network network;
-    enum drop_reason reason = parse_network(bytes, available, &network);
+    struct packet_network network;
+    enum drop_reason reason = packet_parse_network(bytes, available, &network);
     uint32_t header;
 
     if (reason != DROP_NONE)
         return reason;
-    if (network.length < network.header || network.length > length)
+    if (network.length > length)
         return DROP_RX_UNPARSED;
+    if (network.fragmented)
+        return DROP_RX_FRAGMENT_BAD;
     if (network.family == 4 && checksum_finish(checksum_add(0, bytes, IPV4_HEADER_MIN)) != 0)
         return DROP_RX_BAD_HEADER_CHECKSUM;
     if (available > network.length)

@@ -22,8 +22,35 @@ struct packet_view {
     uint8_t transport;  /* byte where the transport header starts */
 };
 
+/* The network layer, checked: lengths agree with each other, not with what there is. */
+struct packet_network {
+    const uint8_t *source, *destination;
+    uint32_t header; /* bytes of IP header and IPv6 extension headers */
+    uint32_t length; /* of the packet, as its header says; at least `header` */
+    uint8_t family;
+    uint8_t protocol; /* of what follows the headers */
+    /* a fragment (RFC 791, RFC 8200 section 4.5), or a packet with a fragment header that is whole
+     * (RFC 6946) */
+    bool fragmented;
+    bool more;
+    uint32_t offset; /* of the fragment's payload in the datagram's, bytes */
+    uint32_t id;
+    uint16_t fragment_header; /* IPv6: where it starts, and where the byte is that announces it */
+    uint16_t announced_at;
+};
+
+/* Of an IPv6 packet at most PACKET_EXTENSIONS_MAX extension headers of PACKET_EXTENSION_BYTES_MAX
+ * bytes together are walked: what the mux walks, too. The walk ends behind the header of a fragment
+ * that is not the first. DROP_NONE or DROP_RX_UNPARSED. */
+enum drop_reason packet_parse_network(const uint8_t *bytes, uint32_t available,
+                                      struct packet_network *network);
+
+#define PACKET_EXTENSIONS_MAX      6
+#define PACKET_EXTENSION_BYTES_MAX 160
+
 /* Parses the IP packet that starts at `bytes`, of which `available` bytes are contiguous and
- * `length` are there in all (there may be padding behind the packet). DROP_NONE: *view is set. */
+ * `length` are there in all (there may be padding behind the packet). DROP_NONE: *view is set.
+ * DROP_RX_FRAGMENT_BAD: a fragment, which fragments.h is for. */
 enum drop_reason packet_parse(const uint8_t *bytes, uint32_t available, uint32_t length,
                               struct packet_view *view);
 
@@ -35,6 +62,12 @@ static inline uint8_t packet_address_size(const struct packet_view *view)
 /* The sum of the packet's pseudo-header over a transport part of `length` bytes. */
 uint64_t packet_pseudo_header(const uint8_t *bytes, const struct packet_view *view,
                               uint32_t length);
+
+/* Whether we know how to fill in its transport checksum. */
+static inline bool packet_has_checksum(const struct packet_view *view)
+{
+    return view->protocol == IP_PROTOCOL_TCP || view->protocol == IP_PROTOCOL_UDP;
+}
 
 /* Where the transport checksum stands, bytes from the start of the packet; TCP and UDP alone. */
 static inline uint32_t packet_checksum_offset(const struct packet_view *view)

@@ -130,6 +130,7 @@ static enum drop_reason send_to_port(struct worker *worker, struct outgoing *out
 
     if (packet_parse(out->packet, out->view.length, out->view.length, &view) != DROP_NONE)
         return DROP_TX_LOCAL;
+    protocols_fit(&worker->core->protocols, &view);
     port = namespace_owner(names, &view, tuple_hash(&names->bindings.key, &view.local));
     if (!port)
         return DROP_TX_LOCAL;

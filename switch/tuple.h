@@ -69,6 +69,11 @@ static inline uint32_t tuple_rest(uint8_t family, uint8_t protocol, be16 port)
     return (uint32_t)port << 16 | (uint32_t)family << 8 | protocol;
 }
 
+static inline uint8_t tuple_protocol(const struct tuple *tuple)
+{
+    return (uint8_t)(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? tuple->rest >> 24 : tuple->rest);
+}
+
 /* `address` points to 4 or 16 bytes, as `family` says. */
 static inline struct tuple tuple_make(const uint8_t *address, uint8_t family, uint8_t protocol,
                                       be16 port)

@@ -93,7 +93,9 @@ static enum drop_reason validate_transport(const uint8_t *packet, struct packet_
             return DROP_TX_BAD_LENGTH;
         header = UDP_HEADER_SIZE;
     } else {
-        return DROP_TX_NOT_BOUND; /* no such binding can be made */
+        if (length < sizeof(*ports))
+            return DROP_TX_BAD_LENGTH;
+        header = 0; /* whatever it is, it is the stack's */
     }
     view->headers = (uint16_t)(view->transport + header);
     view->remote_port = ports->destination_port;
@@ -109,7 +111,7 @@ static enum drop_reason validate_offload(const uint8_t *packet, const struct rin
     const struct wire_tcp *tcp = (const struct wire_tcp *)(packet + view->transport);
 
     if ((record->flags & RECORD_CHECKSUM_PARTIAL) &&
-        (record->checksum_start != view->transport ||
+        (!packet_has_checksum(view) || record->checksum_start != view->transport ||
          (uint32_t)record->checksum_start + record->checksum_offset !=
              packet_checksum_offset(view)))
         return DROP_TX_BAD_OFFLOAD;

@@ -2,9 +2,10 @@
 /* What a stack may send (design.md, section 5): an allow-list, applied to a copy that the stack
  * cannot reach any more (hostile.md, P3, P9, P12).
  *
- * Whole IPv4 or IPv6 packets of TCP or UDP, whose lengths agree with each other, without options,
- * extension headers or fragments, with a TTL above zero; and offload fields that fit the packet.
- * Whose source the 3-tuple is, the caller asks the namespace. */
+ * Whole IPv4 or IPv6 packets, whose lengths agree with each other, without options, extension
+ * headers or fragments, with a TTL above zero; TCP and UDP with whole headers, other protocols with
+ * at least four bytes, where their ports are if they have any; and offload fields that fit the packet
+ * (TCP's and UDP's alone). Whose source the 3-tuple is, the caller asks the namespace. */
 #ifndef MULTISTACK_SWITCH_VALIDATE_H
 #define MULTISTACK_SWITCH_VALIDATE_H
 

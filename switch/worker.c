@@ -166,6 +166,7 @@ static void housekeep(struct worker *worker)
 {
     worker->housekept_ns = worker->now_ns;
     forward_expire(worker);
+    fragments_expire(&worker->fragments, worker->now_ns);
     if (worker->index == 0) {
         control_housekeep(worker->core);
         core_report_wires(worker->core);
@@ -258,7 +259,7 @@ int worker_init(struct worker *worker, struct switch_core *core, uint32_t index)
         return -errno;
     worker->scratch = calloc(2, WORKER_SCRATCH_SIZE);
     if (!worker->scratch || next_hops_init(&worker->hops, &core->key, core->channel_fd) ||
-        parking_init(&worker->parking)) {
+        parking_init(&worker->parking) || fragments_init(&worker->fragments)) {
         worker_dispose(worker);
         return -ENOMEM;
     }
@@ -270,6 +271,7 @@ void worker_dispose(struct worker *worker)
 {
     for (uint32_t i = 0; i < worker->queue_count; i++)
         worker->queues[i].queue->ops->close(worker->queues[i].queue);
+    fragments_dispose(&worker->fragments);
     parking_dispose(&worker->parking);
     next_hops_dispose(&worker->hops);
     free(worker->scratch);

@@ -20,6 +20,7 @@
 #ifndef MULTISTACK_SWITCH_WORKER_H
 #define MULTISTACK_SWITCH_WORKER_H
 
+#include "fragments.h"
 #include "next_hop.h"
 #include "nic.h"
 #include "parking.h"
@@ -73,6 +74,7 @@ struct worker {
     bool tx_pending; /* a NIC has not taken everything, or a ring waits for one */
     struct next_hops hops;
     struct parking parking;
+    struct fragments fragments;
     _Alignas(16) uint8_t head[WORKER_HEAD_SIZE]; /* headers of the packet that is being sent */
     uint8_t *scratch;                            /* WORKER_SCRATCH_SIZE */
     uint8_t *scratch_cut;
