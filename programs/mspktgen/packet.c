@@ -10,9 +10,14 @@
 
 #include "checksum.h"
 
-#define TTL           64
-#define WINDOW        65535
-#define FILL          0x5a /* every byte of the payload */
+#define TTL    64
+#define WINDOW 65535
+#define FILL   0x5a /* every byte of the payload */
+static_assert(offsetof(struct wire_ipv4, id) == 4 && offsetof(struct wire_ipv4, checksum) == 10,
+              "RFC 791; write_words() knows them");
+static_assert(offsetof(struct wire_tcp, sequence) == 4 && offsetof(struct wire_tcp, checksum) == 16,
+              "RFC 9293");
+
 #define SEQUENCE_ZERO 1
 #define PROBES_MAX    32
 
@@ -56,18 +61,12 @@ static void write_ipv6(uint8_t *out, const struct endpoints *from, const struct 
     memcpy(out, &ip, sizeof(ip));
 }
 
-static struct packet_field field_at(uint32_t byte)
-{
-    return (struct packet_field){(uint8_t)(byte / 8), (uint8_t)(byte % 8 * 8)};
-}
-
 void packet_template_init(struct packet_template *template, const struct endpoints *from,
-                          const struct endpoints *to, uint32_t size, const void *ahead,
-                          uint32_t ahead_size)
+                          const struct endpoints *to, uint32_t size, const void *ahead)
 {
     uint32_t length = size - FRAME_CHECK_SIZE - ETHER_HEADER_SIZE;
     uint32_t header = from->family == 4 ? IPV4_HEADER_MIN : IPV6_HEADER_SIZE;
-    uint32_t ip = ahead_size, tcp = ip + header, end = ip + length;
+    uint32_t ip = ahead ? PACKET_AHEAD : 0, tcp = ip + header, end = ip + length;
     uint8_t *bytes = (uint8_t *)template->words;
     struct wire_tcp segment = {
         .data_offset = TCP_HEADER_MIN / 4 << 4, .flags = TCP_ACK, .window = htons(WINDOW)};
@@ -76,17 +75,11 @@ void packet_template_init(struct packet_template *template, const struct endpoin
         .length = length,
         .ip = ip,
         .payload = length - header - TCP_HEADER_MIN,
-        .head = (tcp + TCP_HEADER_MIN + 7) / 8,
-        .id = field_at(ip + offsetof(struct wire_ipv4, id)),
-        .ip_checksum = field_at(ip + offsetof(struct wire_ipv4, checksum)),
-        .ports = {field_at(tcp + offsetof(struct wire_tcp, source_port)),
-                  field_at(tcp + offsetof(struct wire_tcp, destination_port))},
-        .sequence = field_at(tcp + offsetof(struct wire_tcp, sequence)),
-        .checksum = field_at(tcp + offsetof(struct wire_tcp, checksum)),
+        .word_count = (end + 7) / 8,
         .family = from->family,
     };
-    template->pieces = end > template->head * 8 ? (end - template->head * 8 + 15) / 16 : 0;
-    memcpy(bytes, ahead, ahead_size);
+    if (ahead)
+        memcpy(bytes, ahead, PACKET_AHEAD);
     if (from->family == 4)
         template->ip_sum = write_ipv4(bytes + ip, from, to, length);
     else
@@ -108,49 +101,69 @@ void flow_init(struct flow *flow, uint16_t source_port, uint16_t destination_por
     flow->sum = (uint32_t)flow->source_port + flow->destination_port;
 }
 
-/* Puts bytes, given as they lie in memory, into words that hold zeros there. */
-static inline void put(uint64_t *words, struct packet_field field, uint64_t value)
+/* What of a field at `byte` of the record, given as it lies in memory, belongs to word `word`. */
+static inline uint64_t part_of(uint32_t word, uint32_t byte, uint64_t field)
 {
-    words[field.word] |= value << field.shift;
+    uint32_t shift = byte % 8 * 8;
+
+    if (word == byte / 8)
+        return field << shift;
+    return word == byte / 8 + 1 && shift > 32 ? field >> (64 - shift) : 0;
 }
 
-/* The same for four bytes, which may reach into the next word. */
-static inline void put_long(uint64_t *words, struct packet_field field, uint64_t value)
-{
-    put(words, field, value);
-    if (field.shift > 32)
-        words[field.word + 1] |= value >> (64 - field.shift);
-}
+/* What moves in one packet, as it lies in memory. */
+struct moving {
+    uint16_t id, ip_checksum, source_port, destination_port, checksum;
+    uint32_t sequence;
+};
 
-/* All in words of 8 bytes: a wider read of what was just written in pieces would have to wait for
- * every write before it, those into the ring too. */
-void packet_write(void *out, const struct packet_template *template, struct flow *flow, uint16_t id)
+/* Writes word after word, each of them once, out of registers: `ip` and `header` are constants where
+ * this is inlined. What is written elsewhere meanwhile would take room in the processor's queue of
+ * writes, and there it is that writes to several lines of the ring get done at a time. */
+static inline __attribute__((always_inline)) void
+write_words(volatile uint64_t *to, const struct packet_template *template,
+            const struct moving *moving, uint32_t ip, uint32_t header)
 {
     static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bytes ascend as words shift");
-    volatile uint64_t *to = out;
-    const uint64_t *rest;
-    uint64_t words[PACKET_HEAD_WORDS + 1];
-    uint32_t sequence = htonl(flow->sequence);
+    const uint32_t tcp = ip + header, head = (tcp + TCP_HEADER_MIN + 7) / 8;
+    const uint64_t *from = template->words;
 
-    for (uint32_t i = 0; i < template->head; i++)
-        words[i] = ((const volatile uint64_t *)template->words)[i];
-    if (template->family == 4) {
-        put(words, template->id, htons(id));
-        put(words, template->ip_checksum, checksum_finish(template->ip_sum + htons(id)));
+#pragma GCC unroll 10
+    for (uint32_t i = 0; i < head; i++) {
+        uint64_t word = from[i] | part_of(i, tcp, moving->source_port) |
+                        part_of(i, tcp + 2, moving->destination_port) |
+                        part_of(i, tcp + 4, moving->sequence) |
+                        part_of(i, tcp + 16, moving->checksum);
+
+        if (header == IPV4_HEADER_MIN)
+            word |= part_of(i, ip + 4, moving->id) | part_of(i, ip + 10, moving->ip_checksum);
+        to[i] = word;
     }
-    put(words, template->ports[0], flow->source_port);
-    put(words, template->ports[1], flow->destination_port);
-    put_long(words, template->sequence, sequence);
-    put(words, template->checksum, checksum_finish(template->tcp_sum + flow->sum + sequence));
-    for (uint32_t i = 0; i < template->head; i++)
-        to[i] = words[i];
-    rest = template->words + template->head;
-    to += template->head;
-    for (uint32_t i = 0; i < template->pieces; i++) {
-        to[2 * i] = rest[2 * i];
-        to[2 * i + 1] = rest[2 * i + 1];
-    }
+    for (uint32_t i = head; i < template->word_count; i++)
+        to[i] = from[i];
+}
+
+void packet_write(void *out, const struct packet_template *template, struct flow *flow, uint16_t id)
+{
+    const uint32_t sequence = htonl(flow->sequence);
+    const struct moving moving = {
+        .id = htons(id),
+        .ip_checksum = checksum_finish(template->ip_sum + htons(id)),
+        .source_port = flow->source_port,
+        .destination_port = flow->destination_port,
+        .sequence = sequence,
+        .checksum = checksum_finish(template->tcp_sum + flow->sum + sequence),
+    };
+
     flow->sequence += template->payload;
+    if (template->family == 4 && template->ip)
+        write_words(out, template, &moving, PACKET_AHEAD, IPV4_HEADER_MIN);
+    else if (template->family == 4)
+        write_words(out, template, &moving, 0, IPV4_HEADER_MIN);
+    else if (template->ip)
+        write_words(out, template, &moving, PACKET_AHEAD, IPV6_HEADER_SIZE);
+    else
+        write_words(out, template, &moving, 0, IPV6_HEADER_SIZE);
 }
 
 /* Finds the TCP segment; *rest is its length. NULL: there is none. */

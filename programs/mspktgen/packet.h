@@ -34,38 +34,29 @@ struct flow {
     uint32_t sum;                           /* of the ports, as checksum_add() counts */
 };
 
-/* Where a field that moves lies: in which of the record's 64-bit words, and how far up. */
-struct packet_field {
-    uint8_t word, shift;
-};
-
-#define PACKET_HEAD_WORDS 11 /* of the longest headers: a wire's, Ethernet, IPv6, TCP */
-#define PACKET_AHEAD_MAX  24 /* bytes in front of the IP header */
+#define PACKET_AHEAD 18 /* bytes in front of the IP header in a wire's record */
 
 /* What all packets of a generator have in common, as the record that goes into the ring: whatever
  * stands in front of the IP header (a wire's record header and an Ethernet header, or nothing), then
  * IP and TCP. What moves is 0 in it. */
 struct packet_template {
-    uint64_t words[(PACKET_AHEAD_MAX + FRAME_SIZE_MAX) / 8 + 8];
+    uint64_t words[(PACKET_AHEAD + FRAME_SIZE_MAX) / 8 + 8];
+    uint32_t word_count;
     uint32_t length;  /* bytes of the IP packet */
-    uint32_t ip;      /* where it begins */
+    uint32_t ip;      /* where it begins: 0 or PACKET_AHEAD */
     uint32_t payload; /* bytes */
-    uint32_t head;    /* words up to the end of the TCP header */
-    uint32_t pieces;  /* behind them, of 16 bytes each */
     uint64_t ip_sum;  /* IPv4 header without its id */
     uint64_t tcp_sum; /* pseudo-header and segment without ports and sequence number */
-    struct packet_field id, ip_checksum, ports[2], sequence, checksum;
     uint8_t family;
 };
 
 /* The smallest frame that holds the headers of that family. */
 uint32_t packet_size_min(uint8_t family);
 
-/* `size` as the paper counts. `ahead` bytes (at most PACKET_AHEAD_MAX) stand in front of the IP
- * header. */
+/* `size` as the paper counts. `ahead`: PACKET_AHEAD bytes that stand in front of the IP header; NULL:
+ * nothing does. */
 void packet_template_init(struct packet_template *template, const struct endpoints *from,
-                          const struct endpoints *to, uint32_t size, const void *ahead,
-                          uint32_t ahead_size);
+                          const struct endpoints *to, uint32_t size, const void *ahead);
 
 void flow_init(struct flow *flow, uint16_t source_port, uint16_t destination_port);
 

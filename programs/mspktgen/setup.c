@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mspktgen.h: opening, and dealing out. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,10 +247,11 @@ static int make_template(struct setup *setup)
         setup->template = aligned_alloc(64, (sizeof(*setup->template) + 63) & ~(size_t)63);
     if (!setup->template)
         return fail_errno("packet", ENOMEM);
+    static_assert(sizeof(ahead) == PACKET_AHEAD, "a wire's record up to the packet");
     memcpy(ahead.ether.destination, setup->meeting.link.peer_mac, WIRE_MAC_SIZE);
     memcpy(ahead.ether.source, setup->meeting.link.mac, WIRE_MAC_SIZE);
     packet_template_init(setup->template, &options->from, &options->to, (uint32_t)options->size,
-                         &ahead, options_wire_sends(options) ? sizeof(ahead) : 0);
+                         options_wire_sends(options) ? &ahead : NULL);
     return CLI_OK;
 }
 
