@@ -40,12 +40,14 @@ static void free_slot(struct port_table *table, struct binding *binding)
     table->free_binding = (uint32_t)(binding - table->bindings);
 }
 
-static int enter(struct switch_core *core, const struct binding *binding, uint64_t seed)
+static int enter(struct switch_core *core, const struct binding *binding)
 {
-    const struct owner_member member = {
-        .port = binding->port, .seed = seed, .binding = binding->number, .state = binding->state};
+    const struct owner_member member = {.port = binding->port,
+                                        .seed = binding->shared ? binding->cookie : 0,
+                                        .binding = binding->number,
+                                        .state = binding->state};
 
-    if (!seed && binding->state == MEMBER_ACTIVE &&
+    if (!binding->shared && binding->state == MEMBER_ACTIVE &&
         !tuple_table_find(&core->names.bindings, &binding->tuple))
         return namespace_add(&core->names, &binding->tuple, binding->port, binding->number);
     return namespace_join(&core->names, &binding->tuple, &member);
@@ -69,7 +71,7 @@ int binding_add(struct switch_core *core, struct port *port, const struct tuple 
     binding->port = port;
     binding->placeholder_fd = placeholder_fd;
     binding->state = (uint8_t)sharing_begin(core, binding, terms);
-    status = enter(core, binding, terms->seed);
+    status = enter(core, binding);
     if (status) {
         free_slot(table, binding);
         return status;

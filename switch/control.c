@@ -238,8 +238,7 @@ static int bind_terms(const struct request *request, struct binding_terms *terms
     };
     if ((wish->flags & ~known) || wish->port_count != 1 || (terms->takeover && terms->draining))
         return -EINVAL;
-    if (terms->shared)
-        terms->seed = placeholder_cookie(request->fds[0]);
+    terms->cookie = placeholder_cookie(request->fds[0]);
     return 0;
 }
 

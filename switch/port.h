@@ -73,6 +73,7 @@ struct binding {
     uint32_t expected_members; /* what it had at the switch before this one */
     uint32_t expected_connected;
     uint32_t connected_count;
+    uint64_t cookie;        /* of its placeholder */
     uint64_t deadline_ns;   /* successor: others had their time; otherwise: no more waiting for the
                             * expected; 0: none */
     uint64_t open_until_ns; /* its placeholder lets others in until then; 0: it does not */
@@ -136,7 +137,7 @@ void port_close(struct switch_core *core, struct port *port);
 
 /* What a binding is to be to others with the same 3-tuple; all zero: the only one. */
 struct binding_terms {
-    uint64_t seed; /* sharing: cookie of the placeholder */
+    uint64_t cookie; /* of the placeholder */
     bool shared;
     bool takeover;
     bool draining;

@@ -112,6 +112,7 @@ enum member_state sharing_begin(struct switch_core *core, struct binding *bindin
     bool alone = terms->expected_members < 2 && !terms->expected_connected;
 
     binding->shared = terms->shared;
+    binding->cookie = terms->cookie;
     binding->successor = terms->takeover;
     binding->request = terms->request;
     binding->expected_members = terms->expected_members;
@@ -185,24 +186,50 @@ static void complete(struct switch_core *core, struct owners *owners)
     tell(core, successor, SHARING_TELL_BOUND);
 }
 
-/* Those who drained last are active again. */
-static void resume(struct switch_core *core, struct owners *owners)
+/* Whether it may be active beside those who are. */
+static bool may_resume(const struct owners *owners, const struct binding *binding)
 {
-    uint32_t epoch = 0;
-
     for (uint32_t i = 0; i < owners->count; i++) {
-        if (owners->list[i]->state == MEMBER_DRAINING && owners->list[i]->epoch > epoch)
-            epoch = owners->list[i]->epoch;
+        if (owners->list[i]->state == MEMBER_ACTIVE &&
+            !(binding->shared && owners->list[i]->shared))
+            return false;
     }
+    return binding->state == MEMBER_DRAINING;
+}
+
+/* Those who drained for one successor are active again. */
+static void resume(struct switch_core *core, struct owners *owners, uint32_t epoch)
+{
     for (uint32_t i = 0; i < owners->count; i++) {
         struct binding *binding = owners->list[i];
 
-        if (binding->state != MEMBER_DRAINING || binding->epoch != epoch ||
+        if (binding->epoch != epoch || !may_resume(owners, binding) ||
             !set_state(core, binding, MEMBER_ACTIVE))
             continue;
         binding->asked = false;
         tell(core, binding, SHARING_TELL_RESUME);
     }
+}
+
+/* Who drained last has the newest successor's place; of those that drained at an earlier switch,
+ * which are all of epoch 0, who made its placeholder last. */
+static void resume_last(struct switch_core *core, struct owners *owners)
+{
+    struct binding *last = NULL;
+
+    for (uint32_t i = 0; i < owners->count; i++) {
+        struct binding *binding = owners->list[i];
+
+        if (binding->state == MEMBER_DRAINING &&
+            (!last || binding->epoch > last->epoch ||
+             (binding->epoch == last->epoch && binding->cookie > last->cookie)))
+            last = binding;
+    }
+    if (!last || !set_state(core, last, MEMBER_ACTIVE))
+        return;
+    last->asked = false;
+    tell(core, last, SHARING_TELL_RESUME);
+    resume(core, owners, last->epoch);
 }
 
 static void tell_members(struct switch_core *core, const struct owners *owners)
@@ -233,7 +260,7 @@ void sharing_settle(struct switch_core *core, const struct tuple *tuple)
         else
             ask(core, &owners);
     } else if (!owners.active && !owners.assembling) {
-        resume(core, &owners);
+        resume_last(core, &owners);
     }
     tell_members(core, &owners);
 }
@@ -247,10 +274,9 @@ void sharing_left(struct switch_core *core, const struct binding *gone)
 
         binding->asked = false;
         close_door(binding);
-        if (binding->state == MEMBER_DRAINING && binding->epoch == gone->epoch &&
-            set_state(core, binding, MEMBER_ACTIVE))
-            tell(core, binding, SHARING_TELL_RESUME);
     }
+    if (gone->successor)
+        resume(core, &owners, gone->epoch);
     sharing_settle(core, &gone->tuple);
 }
 

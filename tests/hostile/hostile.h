@@ -19,6 +19,7 @@ struct mode {
 extern const struct mode ring_modes[];
 extern const struct mode packet_modes[];
 extern const struct mode control_modes[];
+extern const struct mode sharing_modes[];
 
 /* From the command line. */
 extern const char *control;

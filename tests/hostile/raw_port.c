@@ -141,6 +141,7 @@ void raw_bind(struct raw_port *port, int protocol, const struct sockaddr_in *add
     port->placeholder = raw_placeholder(protocol, &port->bound);
     raw_send_bind(port, protocol, &port->bound, &port->placeholder, 1);
     await_answer(port, &message, CONTROL_BOUND, "bind");
+    port->binding = message.bound.binding;
 }
 
 void raw_close(struct raw_port *port)

@@ -24,6 +24,7 @@ struct raw_port {
     uint32_t tail; /* of TX, as an honest port would have it */
     int placeholder;
     struct sockaddr_in bound;
+    uint32_t binding; /* its number at the switch */
 };
 
 /* How it ended, as far as the port can see. */

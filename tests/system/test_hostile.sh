@@ -79,6 +79,19 @@ for mode in release_placeholder connect_placeholder; do
 done
 rule shutdown_placeholder 'outcome=detached reason=placeholder' env
 
+note 'what is shared and handed over'
+for mode in connect_foreign_binding drain_foreign_binding; do
+    rule $mode 'outcome=refused errno=ENOENT'
+done
+for mode in connect_foreign_address takeover_without_placeholder drained_without_placeholder; do
+    rule $mode 'outcome=refused errno=EINVAL'
+done
+rule connect_absurd_count outcome=closed
+rule connect_flood 'outcome=refused errno=ENOSPC'
+rule drain_to_nobody 'outcome=refused errno=EBUSY'
+rule share_foreign_binding 'outcome=refused errno=EACCES' env # root: another user than the server
+rule handover_unanswered 'outcome=alive seconds=[12]'
+
 note 'and the others'
 check_soon 'the download ends' '! running download' 30
 check 'whole' cmp "$lab_dir/got" "$lab_dir/www/big"

@@ -209,7 +209,7 @@ struct bench_app bench_app_open(struct bench *bench, bool merged, uint32_t size)
 void bench_bind(struct bench *bench, struct bench_app *app, uint8_t protocol, const char *address,
                 uint16_t port)
 {
-    const struct binding_terms terms = {.seed = 0};
+    const struct binding_terms terms = {.cookie = 0};
     struct tuple tuple = tuple_of(address, protocol, port);
     uint32_t number;
 
