@@ -14,6 +14,7 @@
 #define ACCEPT_RETRY   (SECOND / 10)     /* when there was no descriptor to be had */
 #define FINISH_WITHIN  (10 * SECOND)     /* for what is in flight when the server goes down */
 #define DELIVER_WITHIN (2 * SECOND)      /* for what is then still unacknowledged */
+#define REST           (9 * SECOND)      /* of FINISH_WITHIN, when idle connections are ended */
 #define LINGER         (SECOND / 4)      /* the last acknowledgment may have to be sent again */
 
 static const uint64_t timeouts[TIMERS] = {
@@ -260,11 +261,11 @@ static int go_down(struct server *server)
     server->stopping = true;
     accept_some(server);
     deadline = server->transport->now + FINISH_WITHIN;
-    /* Whoever is on the way to us, where others go on listening, must not be turned away. */
+    /* Where others go on listening nobody needs to be turned away: neither who is on the way to us,
+     * nor who is idle and may have sent the next request just now. */
     if (server->ops->leave && server->ops->leave(server->transport)) {
-        end_connections(server, connection_is_idle);
-        while (!error && !is_through(server) && server->transport->now < deadline)
-            error = loop_once(server, deadline);
+        while (!error && !is_through(server) && server->transport->now < deadline - REST)
+            error = loop_once(server, deadline - REST);
     }
     server->accept_pending = false;
     server->ops->stop_listening(server->transport);
