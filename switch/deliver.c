@@ -5,6 +5,14 @@
 #include "forward.h"
 #include "segment.h"
 
+void deliver_prefetch(const struct port *port)
+{
+    const struct port_ring *ring = &port->rings[0];
+
+    if (port->ring_count == 1)
+        __builtin_prefetch(ring->rx.data + (ring->rx.tail & (ring->rx.size - 1)), 1);
+}
+
 static struct port_ring *ring_of(const struct worker *worker, struct port *port,
                                  const struct packet_view *view)
 {
@@ -24,6 +32,9 @@ static void touch(struct worker *worker, struct port_ring *ring)
     ring->touched = true;
     ring->touched_next = worker->touched;
     worker->touched = ring;
+    /* for deliver_publish(); the other side has both lines now */
+    __builtin_prefetch(&ring->rx.control->tail, 1);
+    __builtin_prefetch(&ring->rx.control->consumer_sleeps);
 }
 
 /* Room for a packet, looking at the consumer's index only when the room known is not enough. */
@@ -41,12 +52,17 @@ static uint8_t *reserve(struct worker *worker, struct port_ring *ring, uint32_t 
     return ring_producer_reserve(&ring->rx, length);
 }
 
+static void count(struct worker *worker, struct port_ring *ring, uint32_t length)
+{
+    ring->traffic.rx_packets++;
+    ring->traffic.rx_bytes += length;
+    touch(worker, ring);
+}
+
 static void commit(struct worker *worker, struct port_ring *ring, const struct ring_record *record)
 {
     ring_producer_commit(&ring->rx, record);
-    ring->traffic.rx_packets++;
-    ring->traffic.rx_bytes += record->length;
-    touch(worker, ring);
+    count(worker, ring, record->length);
 }
 
 void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, uint32_t length)
@@ -86,11 +102,13 @@ static enum drop_reason deliver_whole(struct worker *worker, struct port_ring *r
         return DROP_RX_PORT_FULL;
     if (delivery->segment_size)
         record.flags |= RECORD_SEGMENT;
-    if (!delivery->frame->piece_count)
-        memcpy(place, delivery->frame->data + delivery->offset, record.length);
-    else
+    if (!delivery->frame->piece_count) {
+        ring_producer_put(&ring->rx, place, &record, delivery->frame->data + delivery->offset);
+        count(worker, ring, record.length);
+    } else {
         frame_gather(place, delivery->frame, delivery->offset, record.length);
-    commit(worker, ring, &record);
+        commit(worker, ring, &record);
+    }
     return DROP_NONE;
 }
 
@@ -158,18 +176,21 @@ enum drop_reason deliver(struct worker *worker, struct port *port, const struct 
     return reason;
 }
 
+/* All indices, one fence, then all flags. */
 void deliver_publish(struct worker *worker)
 {
-    struct port_ring *ring = worker->touched;
+    struct port_ring *first = worker->touched;
 
+    if (!first)
+        return;
     worker->touched = NULL;
-    while (ring) {
-        struct port_ring *next = ring->touched_next;
-
+    for (struct port_ring *ring = first; ring; ring = ring->touched_next)
+        ring_producer_show(&ring->rx);
+    ring_fence();
+    for (struct port_ring *ring = first; ring; ring = ring->touched_next) {
         ring->touched = false;
-        if (ring_producer_publish(&ring->rx))
+        if (ring_producer_must_wake(&ring->rx))
             port_ring_wake(ring);
-        ring = next;
     }
 }
 

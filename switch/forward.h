@@ -43,6 +43,10 @@ void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, u
  * why not; the drop is counted at the port. */
 enum drop_reason deliver(struct worker *worker, struct port *port, const struct delivery *delivery);
 
+/* Asks for the memory that the next packet for a port of one ring is written to; of many rings the
+ * flow has to be known. The port itself must be near already. */
+void deliver_prefetch(const struct port *port);
+
 /* Publishes each ring that deliver() touched, and wakes who sleeps. */
 void deliver_publish(struct worker *worker);
 

@@ -11,6 +11,7 @@ struct rx_batch {
     struct packet_view views[NIC_BATCH];
     uint64_t hashes[NIC_BATCH];
     uint8_t reasons[NIC_BATCH]; /* enum drop_reason */
+    struct port *owners[NIC_BATCH];
     uint32_t count;
 };
 
@@ -46,15 +47,34 @@ static void parse_batch(const struct worker *worker, struct rx_batch *batch)
     }
 }
 
+/* Who gets each packet; then the place in his ring. */
+static void find_owners(const struct worker *worker, struct rx_batch *batch)
+{
+    const struct namespace_table *names = &worker->core->names;
+
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->reasons[i] != DROP_NONE)
+            continue;
+        batch->owners[i] = namespace_owner(names, &batch->views[i], batch->hashes[i]);
+        if (!batch->owners[i]) {
+            batch->reasons[i] = DROP_RX_NOT_BOUND;
+            continue;
+        }
+        __builtin_prefetch(batch->owners[i]);
+        __builtin_prefetch(&batch->owners[i]->rings[0].rx);
+    }
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->reasons[i] == DROP_NONE)
+            deliver_prefetch(batch->owners[i]);
+    }
+}
+
 static enum drop_reason deliver_frame(struct worker *worker, const struct nic *nic,
                                       const struct nic_frame *frame, const struct packet_view *view,
-                                      uint64_t hash)
+                                      struct port *port)
 {
-    struct port *port = namespace_owner(&worker->core->names, view, hash);
     struct delivery delivery = {.frame = frame, .offset = ETHER_HEADER_SIZE, .view = view};
 
-    if (!port)
-        return DROP_RX_NOT_BOUND;
     if (nic->is_virtual)
         delivery.flags = RECORD_CHECKSUM_PARTIAL;
     if (view->length > nic->mtu) {
@@ -113,6 +133,7 @@ uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
     if (!batch.count)
         return 0;
     parse_batch(worker, &batch);
+    find_owners(worker, &batch);
     for (uint32_t i = 0; i < batch.count; i++) {
         enum drop_reason reason = batch.reasons[i];
 
@@ -120,7 +141,7 @@ uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
             reason = take_fragment(worker, queue, &batch.frames[i]);
         else if (reason == DROP_NONE)
             reason = deliver_frame(worker, queue->queue->nic, &batch.frames[i], &batch.views[i],
-                                   batch.hashes[i]);
+                                   batch.owners[i]);
         if (reason != DROP_NONE)
             queue->drops.count[reason]++;
     }

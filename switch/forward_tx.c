@@ -183,9 +183,43 @@ static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
         frames += out.frames ? out.frames : 1;
         taken++;
     }
-    if (ring_consumer_release(&ring->tx))
-        port_ring_wake(ring);
+    if (ring->tx.released != ring->tx.head) {
+        ring_consumer_give_back(&ring->tx);
+        ring->served_next = worker->served;
+        worker->served = ring;
+        __builtin_prefetch(&ring->tx.control->producer_waits);
+    }
     return taken;
+}
+
+/* Asks the rings that were given room, once their indices are visible, who waits for it. */
+static void wake_served(struct worker *worker)
+{
+    struct port_ring *ring = worker->served;
+
+    worker->served = NULL;
+    if (ring)
+        ring_fence();
+    for (; ring; ring = ring->served_next) {
+        if (ring_consumer_must_wake(&ring->tx))
+            port_ring_wake(ring);
+    }
+}
+
+/* What the turns to come will read: the struct of one ring, the index of another, the records of a
+ * third. */
+static void prefetch_turns(const struct worker *worker, uint32_t at)
+{
+    const struct port_ring *ring;
+
+    if (at + 6 >= worker->active_count)
+        return;
+    __builtin_prefetch(worker->active[at + 6]);
+    __builtin_prefetch(&worker->active[at + 6]->tx);
+    __builtin_prefetch(&worker->active[at + 4]->tx.control->tail);
+    ring = worker->active[at + 2];
+    __builtin_prefetch(ring->tx.data + (ring->tx.head & (ring->tx.size - 1)));
+    __builtin_prefetch(ring->tx.data + (ring->tx.head & (ring->tx.size - 1)) + RING_ALIGN);
 }
 
 static void begin_round(struct worker *worker)
@@ -210,6 +244,7 @@ static void end_round(struct worker *worker)
         worker->tx_pending |= queue->tx_pending;
     }
     deliver_publish(worker);
+    wake_served(worker);
 }
 
 /* Takes a ring that had nothing for a while out of the round; true: it is out. */
@@ -235,6 +270,7 @@ uint32_t forward_transmit(struct worker *worker)
         struct port_ring *ring = worker->active[at];
         uint32_t taken = 0;
 
+        prefetch_turns(worker, at);
         if (ring->port->detach == DETACH_NONE)
             taken = serve_ring(worker, ring);
         worker->broken |= ring->port->detach != DETACH_NONE;

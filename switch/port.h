@@ -44,8 +44,9 @@ struct port_ring {
     bool active; /* in the worker's round; otherwise the application will wake us */
     uint32_t idle_rounds;
     struct ring_consumer tx;
-    struct next_hop *hop; /* of the last packet; matched before it is used */
-    struct tuple source;  /* was this port's when the namespace had source_version */
+    struct port_ring *served_next; /* in the worker's list of rings that were given room */
+    struct next_hop *hop;          /* of the last packet; matched before it is used */
+    struct tuple source;           /* was this port's when the namespace had source_version */
     uint32_t source_version;
     int rx_fd; /* woken by us: packets, or room in the TX ring */
     int tx_fd; /* woken by the application: packets */

@@ -67,11 +67,12 @@ struct worker {
     uint32_t queue_count;
     struct port_ring **active;
     uint32_t active_count, active_capacity;
-    uint32_t active_first; /* whose turn comes first */
-    uint32_t ring_count;   /* of all ports of this worker */
-    struct port_ring *touched;
-    bool broken;     /* some port was broken in this round */
-    bool tx_pending; /* a NIC has not taken everything, or a ring waits for one */
+    uint32_t active_first;     /* whose turn comes first */
+    uint32_t ring_count;       /* of all ports of this worker */
+    struct port_ring *touched; /* received something in this batch */
+    struct port_ring *served;  /* sent something in this round */
+    bool broken;               /* some port was broken in this round */
+    bool tx_pending;           /* a NIC has not taken everything, or a ring waits for one */
     struct next_hops hops;
     struct parking parking;
     struct fragments fragments;
