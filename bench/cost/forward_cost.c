@@ -199,7 +199,7 @@ static void open_port(uint32_t index)
 {
     struct port_request request = {
         .name = "cost", .ring_count = 1, .rx_size = RING_BYTES, .tx_size = RING_BYTES};
-    const struct binding_terms terms = {.seed = 0};
+    const struct binding_terms terms = {.request = 0};
     struct tuple tuple = local_tuple((uint16_t)(PORT_BASE + index));
     struct app *app = &apps[index];
     struct port *port;
