@@ -42,15 +42,19 @@ static void free_slot(struct port_table *table, struct binding *binding)
 
 static int enter(struct switch_core *core, const struct binding *binding)
 {
-    const struct owner_member member = {.port = binding->port,
-                                        .seed = binding->shared ? binding->cookie : 0,
-                                        .binding = binding->number,
-                                        .state = binding->state};
+    struct change change = {
+        .kind = CHANGE_JOIN,
+        .tuple = binding->tuple,
+        .member = {.port = binding->port,
+                   .seed = binding->shared ? binding->cookie : 0,
+                   .binding = binding->number,
+                   .state = binding->state},
+    };
 
     if (!binding->shared && binding->state == MEMBER_ACTIVE &&
-        !tuple_table_find(&core->names.bindings, &binding->tuple))
-        return namespace_add(&core->names, &binding->tuple, binding->port, binding->number);
-    return namespace_join(&core->names, &binding->tuple, &member);
+        !tuple_table_find(&core_names(core)->bindings, &binding->tuple))
+        change.kind = CHANGE_ADD;
+    return core_change(core, &change);
 }
 
 int binding_add(struct switch_core *core, struct port *port, const struct tuple *tuple,
@@ -92,8 +96,10 @@ void binding_close(struct switch_core *core, struct binding *binding)
 {
     struct port_table *table = &core->ports;
     struct port *port = binding->port;
+    const struct change change = {
+        .kind = CHANGE_REMOVE, .tuple = binding->tuple, .member = {.port = port}};
 
-    namespace_remove(&core->names, &binding->tuple, port);
+    core_change(core, &change);
     if (binding->previous == BINDING_NONE)
         port->first_binding = binding->next;
     else

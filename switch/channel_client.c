@@ -254,39 +254,39 @@ static int take_protocol(struct switch_core *core, const struct channel_protocol
 
 static void take_address(struct switch_core *core, const struct channel_address *message)
 {
-    struct tuple address =
-        tuple_make(message->address.bytes, (uint8_t)message->address.family, 0, 0);
+    const struct change change = {
+        .kind = CHANGE_ADDRESS,
+        .tuple = tuple_make(message->address.bytes, (uint8_t)message->address.family, 0, 0),
+        .present = message->present,
+    };
 
-    if (namespace_set_address(&core->names, &address, message->present))
+    if (core_change(core, &change))
         log_warning("more than %d addresses on this host; one is left out",
                     NAMESPACE_ADDRESSES_MAX);
 }
 
 static void take_neighbor(struct switch_core *core, const struct channel_neighbor *message)
 {
-    for (uint32_t i = 0; i < core->nic_count; i++) {
-        struct worker *worker = &core->workers[0];
-        struct next_hop *hop;
-        uint32_t cursor = 0;
+    struct change change = {.kind = CHANGE_NEIGHBOR, .neighbor = *message};
 
-        if (core->nics[i].ifindex != message->ifindex)
-            continue;
-        while ((hop = next_hops_neighbor(&worker->hops, message, i, &cursor))) {
-            if (message->valid)
-                forward_unpark(worker, hop);
-            else
-                forward_give_up(worker, hop);
-        }
+    for (change.nic = 0; change.nic < core->nic_count; change.nic++) {
+        if (core->nics[change.nic].ifindex == message->ifindex)
+            core_change(core, &change);
     }
 }
 
 static void take_next_hop(struct switch_core *core, const struct channel_next_hop *message)
 {
-    struct worker *worker = &core->workers[0];
-    struct next_hop *hop = next_hops_answer(&worker->hops, message, worker->now_ns);
+    const struct change change = {.kind = CHANGE_NEXT_HOP, .next_hop = *message};
 
-    if (hop)
-        forward_unpark(worker, hop);
+    core_change(core, &change);
+}
+
+static void doubt_next_hops(struct switch_core *core)
+{
+    const struct change change = {.kind = CHANGE_ROUTES};
+
+    core_change(core, &change);
 }
 
 static void take_link(struct switch_core *core, const struct channel_link *message)
@@ -300,7 +300,7 @@ static void take_link(struct switch_core *core, const struct channel_link *messa
     nic->mtu = message->mtu;
     nic->up = message->up;
     memcpy(nic->mac, message->mac, sizeof(nic->mac));
-    next_hops_doubt(&core->workers[0].hops);
+    doubt_next_hops(core);
     if (core_mtu(core) != before)
         control_announce_mtu(core, core_mtu(core));
 }
@@ -365,7 +365,7 @@ static void take_message(struct switch_core *core, const struct received *receiv
     case CHANNEL_ADDRESS: take_address(core, &message->address); break;
     case CHANNEL_NEXT_HOP: take_next_hop(core, &message->next_hop); break;
     case CHANNEL_NEIGHBOR: take_neighbor(core, &message->neighbor); break;
-    case CHANNEL_ROUTES_CHANGED: next_hops_doubt(&core->workers[0].hops); break;
+    case CHANNEL_ROUTES_CHANGED: doubt_next_hops(core); break;
     case CHANNEL_LINK: take_link(core, &message->link); break;
     case CHANNEL_WIRE_LINK: take_wire_link(core, received); break;
     case CHANNEL_STOP: stop(core, 0); break;

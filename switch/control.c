@@ -219,7 +219,7 @@ static bool handle_port_open(struct switch_core *core, struct connection *connec
 /* Whether the address of an exact binding is this host's; the wildcard always is. */
 static bool address_is_ours(const struct switch_core *core, const struct tuple *tuple)
 {
-    return tuple_is_wildcard(tuple) || namespace_is_local(&core->names, tuple);
+    return tuple_is_wildcard(tuple) || namespace_is_local(core_names(core), tuple);
 }
 
 /* A binding that was there before says how many others were; one that says nothing is new. */

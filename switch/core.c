@@ -37,7 +37,7 @@ uint32_t core_mtu(const struct switch_core *core)
 
 void core_share(struct switch_core *core, struct mux_shared *shared)
 {
-    core->shared = core->names.mux_shared = shared;
+    core->shared = core->workers[0].names.mux_shared = shared;
     for (uint32_t protocol = 0; protocol < 256; protocol++)
         shared->bound[protocol] =
             protocols_have_ports(&core->protocols, (uint8_t)protocol) ? MUX_BOUND_PORTS : 0;
@@ -57,9 +57,8 @@ int core_init(struct switch_core *core, int channel_fd, int listen_fd, int bindi
     if (!core->key.word[3] && getrandom(&core->key, sizeof(core->key), 0) != sizeof(core->key))
         return -EIO;
     protocols_init(&core->protocols);
-    status = namespace_init(&core->names, &core->key, bindings_map_fd);
-    if (!status)
-        status = port_table_init(&core->ports, core->config.ports_max);
+    core->bindings_map_fd = bindings_map_fd;
+    status = port_table_init(&core->ports, core->config.ports_max);
     if (!status)
         status = worker_init(&core->workers[0], core, 0);
     if (status)
@@ -84,13 +83,12 @@ void core_dispose(struct switch_core *core)
             close(core->nics[i].verdicts_fd);
         free(core->nics[i].queues);
     }
-    namespace_dispose(&core->names);
     if (core->shared != &core->own_shared) {
         core->shared->heartbeat_ns = 0; /* the mux passes everything from now on */
         munmap(core->shared, sizeof(struct mux_shared));
     }
     if (core->silencer_fd >= 0)
         close(core->silencer_fd);
-    if (core->names.mux_map_fd >= 0)
-        close(core->names.mux_map_fd);
+    if (core->bindings_map_fd >= 0)
+        close(core->bindings_map_fd);
 }

@@ -4,6 +4,7 @@
 #ifndef MULTISTACK_SWITCH_CORE_H
 #define MULTISTACK_SWITCH_CORE_H
 
+#include "change.h"
 #include "channel.h"
 #include "control.h"
 #include "mux_maps.h"
@@ -21,11 +22,11 @@ struct switch_core {
     int channel_fd;
     struct mux_shared *shared; /* where the heartbeat goes; never NULL */
     struct mux_shared own_shared;
-    int silencer_fd; /* the socket filter that drops everything; -1: none */
+    int bindings_map_fd; /* mux_bindings, -1: none */
+    int silencer_fd;     /* the socket filter that drops everything; -1: none */
     struct hash_key key;
     struct nic nics[SWITCH_NICS_MAX];
     uint32_t nic_count;
-    struct namespace_table names;
     struct protocols protocols;
     struct port_table ports;
     struct control control;
@@ -56,6 +57,12 @@ void core_hear_keeper(struct switch_core *core);
 
 /* Tells the keeper of wires whose other end broke the rules; now and then. */
 void core_report_wires(struct switch_core *core);
+
+/* The copy of the namespace that decides: the first worker's. It is changed by core_change(). */
+static inline const struct namespace_table *core_names(const struct switch_core *core)
+{
+    return &core->workers[0].names;
+}
 
 uint64_t core_clock(void); /* CLOCK_MONOTONIC, ns */
 

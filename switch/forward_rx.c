@@ -33,7 +33,7 @@ static enum drop_reason parse_frame(const struct nic_frame *frame, struct packet
 
 static void parse_batch(const struct worker *worker, struct rx_batch *batch)
 {
-    const struct tuple_table *bindings = &worker->core->names.bindings;
+    const struct tuple_table *bindings = &worker->names.bindings;
 
     for (uint32_t i = 0; i < batch->count; i++)
         __builtin_prefetch(batch->frames[i].data);
@@ -50,7 +50,7 @@ static void parse_batch(const struct worker *worker, struct rx_batch *batch)
 /* Who gets each packet; then the place in his ring. */
 static void find_owners(const struct worker *worker, struct rx_batch *batch)
 {
-    const struct namespace_table *names = &worker->core->names;
+    const struct namespace_table *names = &worker->names;
 
     for (uint32_t i = 0; i < batch->count; i++) {
         if (batch->reasons[i] != DROP_NONE)
@@ -91,7 +91,7 @@ static enum drop_reason deliver_frame(struct worker *worker, const struct nic *n
 static enum drop_reason deliver_datagram(struct worker *worker, const struct nic *nic,
                                          const struct nic_frame *frame, struct packet_view *view)
 {
-    const struct namespace_table *names = &worker->core->names;
+    const struct namespace_table *names = &worker->names;
     struct delivery delivery = {.frame = frame, .view = view};
     struct port *port;
 

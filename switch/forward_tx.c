@@ -52,7 +52,7 @@ static void store_part(uint8_t *to, block from, uint32_t length)
 static bool may_send(const struct worker *worker, struct port_ring *ring,
                      const struct packet_view *view)
 {
-    const struct namespace_table *names = &worker->core->names;
+    const struct namespace_table *names = &worker->names;
 
     if (ring->source_version == names->version && tuple_equal(&ring->source, &view->local))
         return true;

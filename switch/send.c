@@ -120,7 +120,7 @@ static enum drop_reason send_to_nic(struct worker *worker, const struct next_hop
  * in between. */
 static enum drop_reason send_to_port(struct worker *worker, struct outgoing *out)
 {
-    const struct namespace_table *names = &worker->core->names;
+    const struct namespace_table *names = &worker->names;
     struct nic_frame frame = {
         .data = out->packet, .head_length = out->view.length, .length = out->view.length};
     bool segmented = validate_frame_count(&out->view, &out->record) > 1;

@@ -31,7 +31,7 @@ static bool is_satisfied(const struct binding *binding, uint32_t count)
 static struct owners owners_of(const struct switch_core *core, const struct tuple *tuple)
 {
     struct owner_member members[OWNER_MEMBERS_MAX];
-    struct owners owners = {.count = namespace_members(&core->names, tuple, members)};
+    struct owners owners = {.count = namespace_members(core_names(core), tuple, members)};
 
     for (uint32_t i = 0; i < owners.count; i++) {
         struct binding *binding =
@@ -70,7 +70,13 @@ static void look_again(struct switch_core *core, uint64_t when_ns)
 /* The data path's tables first: when they have no memory for it, nothing has changed. */
 static bool set_state(struct switch_core *core, struct binding *binding, enum member_state state)
 {
-    if (namespace_set_state(&core->names, &binding->tuple, binding->port, state))
+    const struct change change = {
+        .kind = CHANGE_STATE,
+        .tuple = binding->tuple,
+        .member = {.port = binding->port, .state = (uint8_t)state},
+    };
+
+    if (core_change(core, &change))
         return false;
     binding->state = (uint8_t)state;
     return true;
@@ -340,30 +346,34 @@ static int view_of(const struct switch_core *core, const struct binding *binding
     };
     tuple_load_address(view->remote, flow->remote, address.family);
     if (tuple_is_wildcard(&binding->tuple))
-        return namespace_is_local(&core->names, &view->local) ? 0 : -EADDRNOTAVAIL;
+        return namespace_is_local(core_names(core), &view->local) ? 0 : -EADDRNOTAVAIL;
     return tuple_equal(&view->local, &binding->tuple) ? 0 : -EINVAL;
 }
 
 int sharing_connect(struct switch_core *core, struct binding *binding,
                     const struct control_flow *flows, uint32_t count, bool remove, uint32_t *taken)
 {
-    struct namespace_table *names = &core->names;
+    const struct namespace_table *names = core_names(core);
     struct port *port = binding->port;
     uint32_t before = names->connected.used;
     int status = 0;
 
     for (*taken = 0; *taken < count; ++*taken) {
-        struct packet_view view;
+        struct change change = {
+            .kind = remove ? CHANGE_DISCONNECT : CHANGE_CONNECT,
+            .tuple = binding->tuple,
+            .member = {.port = port},
+        };
 
-        status = view_of(core, binding, &flows[*taken], &view);
+        status = view_of(core, binding, &flows[*taken], &change.view);
         if (remove && status != -EINVAL) {
-            namespace_disconnect(names, &binding->tuple, port, &view); /* gone is gone */
+            core_change(core, &change); /* gone is gone */
             status = 0;
         } else if (!status) {
             status =
                 port->connected_count + names->connected.used - before >= SHARING_CONNECTED_PORT_MAX
                     ? -ENOSPC
-                    : namespace_connect(names, &binding->tuple, port, &view);
+                    : core_change(core, &change);
         }
         if (status)
             break;

@@ -39,7 +39,7 @@ int switch_main(int channel_fd)
     signal(SIGPIPE, SIG_IGN);
     core->channel_fd = channel_fd;
     core->control.listen_fd = core->control.spare_fd = -1;
-    core->names.mux_map_fd = core->silencer_fd = -1;
+    core->bindings_map_fd = core->silencer_fd = -1;
     core->shared = &core->own_shared;
     status = serve(core);
     core_dispose(core);

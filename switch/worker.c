@@ -250,6 +250,15 @@ void worker_run(struct worker *worker)
         step(worker);
 }
 
+/* The eBPF map is written once for all, by the first worker's table. */
+static int init_names(struct worker *worker)
+{
+    struct switch_core *core = worker->core;
+
+    return namespace_init(&worker->names, &core->key,
+                          worker->index == 0 ? core->bindings_map_fd : -1);
+}
+
 int worker_init(struct worker *worker, struct switch_core *core, uint32_t index)
 {
     *worker = (struct worker){.core = core, .index = index, .epoll_fd = -1};
@@ -258,7 +267,8 @@ int worker_init(struct worker *worker, struct switch_core *core, uint32_t index)
     if (worker->epoll_fd < 0)
         return -errno;
     worker->scratch = calloc(2, WORKER_SCRATCH_SIZE);
-    if (!worker->scratch || next_hops_init(&worker->hops, &core->key, core->channel_fd) ||
+    if (!worker->scratch || init_names(worker) ||
+        next_hops_init(&worker->hops, &core->key, core->channel_fd) ||
         parking_init(&worker->parking) || fragments_init(&worker->fragments)) {
         worker_dispose(worker);
         return -ENOMEM;
@@ -274,6 +284,7 @@ void worker_dispose(struct worker *worker)
     fragments_dispose(&worker->fragments);
     parking_dispose(&worker->parking);
     next_hops_dispose(&worker->hops);
+    namespace_dispose(&worker->names);
     free(worker->scratch);
     free(worker->active);
     if (worker->epoll_fd >= 0)

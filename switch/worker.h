@@ -21,6 +21,7 @@
 #define MULTISTACK_SWITCH_WORKER_H
 
 #include "fragments.h"
+#include "namespace.h"
 #include "next_hop.h"
 #include "nic.h"
 #include "parking.h"
@@ -62,7 +63,8 @@ struct worker {
     struct switch_core *core;
     uint32_t index;
     int epoll_fd;
-    uint64_t now_ns; /* CLOCK_MONOTONIC, once per round */
+    uint64_t now_ns;              /* CLOCK_MONOTONIC, once per round */
+    struct namespace_table names; /* its own copy; changes come by change.h */
     struct worker_queue queues[WORKER_QUEUES_MAX];
     uint32_t queue_count;
     struct port_ring **active;

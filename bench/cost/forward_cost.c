@@ -247,7 +247,7 @@ static int make_switch(void)
     nic_queue = &nic->queues[0];
     core->nic_count = 1;
     worker_add_queue(&core->workers[0], nic_queue);
-    namespace_set_address(&core->names, &host, true);
+    namespace_set_address(&core->workers[0].names, &host, true);
     for (uint32_t i = 0; i < wish.ports + wish.idle; i++)
         open_port(i);
     return ends[1];

@@ -121,6 +121,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     serve();
     assert(bench->core->control.count == 0);
     assert(bench->core->ports.count == 0 && bench->core->ports.binding_count == 0);
-    assert(bench->core->names.bindings.used == 0 && bench->worker->ring_count == 0);
+    assert(bench->core->workers[0].names.bindings.used == 0 && bench->worker->ring_count == 0);
     return 0;
 }

@@ -79,7 +79,7 @@ static void open_bench(void)
     tuples[1] = tuple_at("10.0.0.5");
     tuples[2] = tuple_at("0.0.0.0");
     for (int i = 0; i < 2; i++)
-        assert(namespace_set_address(&bench->core->names, &tuples[i], true) == 0);
+        assert(namespace_set_address(&bench->core->workers[0].names, &tuples[i], true) == 0);
     for (int i = 0; i < PORTS; i++)
         apps[i] = bench_app_open(bench, false, 4096);
 }
@@ -169,7 +169,7 @@ static void take_step(const uint8_t bytes[4])
 static uint32_t check_owners(const struct tuple *tuple)
 {
     struct owner_member members[OWNER_MEMBERS_MAX];
-    uint32_t count = namespace_members(&bench->core->names, tuple, members);
+    uint32_t count = namespace_members(&bench->core->workers[0].names, tuple, members);
     uint32_t connected = 0, successors = 0, plain_active = 0, active = 0;
 
     for (uint32_t i = 0; i < count; i++) {
@@ -192,7 +192,7 @@ static uint32_t check_owners(const struct tuple *tuple)
 
 static void check(void)
 {
-    const struct namespace_table *names = &bench->core->names;
+    const struct namespace_table *names = &bench->core->workers[0].names;
     uint32_t connected = 0;
 
     for (int t = 0; t < TUPLES; t++)
@@ -230,7 +230,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(port->connected_count == 0 && port->binding_count == 0);
     }
     sharing_tell(bench->core);
-    assert(bench->core->names.bindings.used == 0 && bench->core->names.connected.used == 0);
+    assert(bench->core->workers[0].names.bindings.used == 0 &&
+           bench->core->workers[0].names.connected.used == 0);
     assert(bench->core->ports.binding_count == 0);
     return 0;
 }

@@ -30,7 +30,7 @@ int control_bench_set_up(void **state)
     uint8_t loopback[16] = {127, 0, 0, 1};
     struct tuple address = tuple_make(loopback, 4, 0, 0);
 
-    namespace_set_address(&bench->core->names, &address, true);
+    namespace_set_address(&bench->core->workers[0].names, &address, true);
     bench->core->config.netns_cookie = netns_cookie();
     *state = bench;
     return 0;

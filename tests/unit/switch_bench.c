@@ -168,8 +168,8 @@ struct bench *bench_open(void)
     bench->tx_room = BENCH_FRAMES_MAX;
     bench->piece_size = BENCH_FRAME_SIZE;
     add_nic(bench);
-    assert_int_equal(namespace_set_address(&bench->core->names, &host4, true), 0);
-    assert_int_equal(namespace_set_address(&bench->core->names, &host6, true), 0);
+    assert_int_equal(namespace_set_address(&bench->core->workers[0].names, &host4, true), 0);
+    assert_int_equal(namespace_set_address(&bench->core->workers[0].names, &host6, true), 0);
     return bench;
 }
 

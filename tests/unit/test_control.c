@@ -265,7 +265,7 @@ static void a_binding_is_in_force_until_it_is_undone(void **state)
     struct control_address address;
     int fd = placeholder(&address);
     struct tuple tuple = tuple_from_address(&address);
-    const struct namespace_table *names = &bench->core->names;
+    const struct namespace_table *names = &bench->core->workers[0].names;
     struct control_bound bound = bind_address(bench, client, fd, &address);
     struct control_unbind unbind = {.header = HEADER(CONTROL_UNBIND, unbind)};
     struct control_unbound unbound = {0};
@@ -307,10 +307,10 @@ static void bindings_go_with_their_connection(void **state)
         assert_int_equal(bind_address(bench, client, fd, &address).header.error, 0);
         close(fd);
     }
-    assert_int_equal(bench->core->names.bindings.used, 100);
+    assert_int_equal(bench->core->workers[0].names.bindings.used, 100);
     close(client);
     serve(bench);
-    assert_int_equal(bench->core->names.bindings.used, 0);
+    assert_int_equal(bench->core->workers[0].names.bindings.used, 0);
     assert_int_equal(bench->core->ports.binding_count, 0);
     assert_int_equal(open_descriptors(), before);
 }
@@ -378,7 +378,7 @@ static void a_socket_that_is_no_placeholder_is_refused(void **state)
     fd = placeholder(&address);
     assert_int_equal(connect(fd, (struct sockaddr *)&peer, sizeof(peer)), 0);
     assert_int_equal(bind_address(bench, client, fd, &address).header.error, EINVAL);
-    assert_int_equal(bench->core->names.bindings.used, 0);
+    assert_int_equal(bench->core->workers[0].names.bindings.used, 0);
     close(fd);
     close(pipes[0]);
     close(pipes[1]);
@@ -394,7 +394,7 @@ static void an_address_that_is_not_the_hosts_is_not_available(void **state)
     int fd = placeholder(&address);
     struct tuple tuple = tuple_from_address(&address);
 
-    namespace_set_address(&bench->core->names, &tuple, false);
+    namespace_set_address(&bench->core->workers[0].names, &tuple, false);
     assert_int_equal(bind_address(bench, client, fd, &address).header.error, EADDRNOTAVAIL);
     close(fd);
     close(client);

@@ -167,8 +167,8 @@ static int receiver(const struct bench *bench, uint16_t flow)
     const struct port *port;
 
     tuple_load_address(view.remote, remote, 4);
-    port = namespace_owner(&bench->core->names, &view,
-                           tuple_hash(&bench->core->names.bindings.key, &view.local));
+    port = namespace_owner(&bench->core->workers[0].names, &view,
+                           tuple_hash(&bench->core->workers[0].names.bindings.key, &view.local));
     return port ? (int)port->number - 1 : -1; /* ports are numbered in the order of opening */
 }
 
@@ -219,7 +219,7 @@ static void a_successor_gets_what_is_not_connected_once_the_owner_has_drained(vo
     clients[0] = -1;
     serve(bench);
     assert_int_equal(receiver(bench, 2), 2);
-    assert_int_equal(bench->core->names.connected.used, 0);
+    assert_int_equal(bench->core->workers[0].names.connected.used, 0);
 }
 
 static void an_owner_that_says_nothing_has_drained_after_a_while(void **state)
@@ -495,7 +495,7 @@ static void only_flows_of_ones_own_binding_can_be_connected(void **state)
         assert_int_equal(answer(clients[0], CONTROL_CONNECTED, &taken), EINVAL);
         assert_int_equal(taken, 0);
     }
-    assert_int_equal(bench->core->names.connected.used, 5);
+    assert_int_equal(bench->core->workers[0].names.connected.used, 5);
 }
 
 static void connected_bindings_are_limited_for_each_port(void **state)

@@ -18,7 +18,7 @@ static const struct bench_packet udp4 = {BENCH_HOST4,     BENCH_PEER4, 80, 5000,
                                          IP_PROTOCOL_UDP, 0,           0,  200};
 
 /* Sets bytes of a packet; IPv4's header checksum is made right again unless it is what changes. */
-struct change {
+struct alteration {
     const char *what;
     const struct bench_packet *packet;
     int32_t length; /* added to the record's */
@@ -28,7 +28,7 @@ struct change {
     uint8_t expected;
 };
 
-static const struct change changes[] = {
+static const struct alteration changes[] = {
     {"nothing, TCP over IPv4", &tcp4, 0, 0, 0, 0, RIGHT},
     {"nothing, TCP over IPv6", &tcp6, 0, 0, 0, 0, RIGHT},
     {"nothing, UDP", &udp4, 0, 0, 0, 0, RIGHT},
@@ -71,7 +71,7 @@ static void each_change_has_its_reason(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
-        const struct change *change = &changes[i];
+        const struct alteration *change = &changes[i];
         uint8_t bytes[2048] = {0};
         struct ring_record record = {.length = bench_packet(bytes, change->packet)};
         struct packet_view view;

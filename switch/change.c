@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* change.h */
+#include "change.h"
+
+#include <errno.h>
+
+#include "core.h"
+#include "forward.h"
+
+static void apply_neighbor(struct worker *worker, const struct change *change)
+{
+    struct next_hop *hop;
+    uint32_t cursor = 0;
+
+    while ((hop = next_hops_neighbor(&worker->hops, &change->neighbor, change->nic, &cursor)) !=
+           NULL) {
+        if (change->neighbor.valid)
+            forward_unpark(worker, hop);
+        else
+            forward_give_up(worker, hop);
+    }
+}
+
+static void apply_next_hop(struct worker *worker, const struct change *change)
+{
+    struct next_hop *hop = next_hops_answer(&worker->hops, &change->next_hop, worker->now_ns);
+
+    if (hop)
+        forward_unpark(worker, hop);
+}
+
+int change_apply(struct worker *worker, const struct change *change)
+{
+    struct namespace_table *names = &worker->names;
+    const struct owner_member *member = &change->member;
+
+    switch (change->kind) {
+    case CHANGE_ADD: return namespace_add(names, &change->tuple, member->port, member->binding);
+    case CHANGE_JOIN: return namespace_join(names, &change->tuple, member);
+    case CHANGE_REMOVE: namespace_remove(names, &change->tuple, member->port); break;
+    case CHANGE_STATE:
+        return namespace_set_state(names, &change->tuple, member->port,
+                                   (enum member_state)member->state);
+    case CHANGE_CONNECT:
+        return namespace_connect(names, &change->tuple, member->port, &change->view);
+    case CHANGE_DISCONNECT:
+        return namespace_disconnect(names, &change->tuple, member->port, &change->view);
+    case CHANGE_ADDRESS: return namespace_set_address(names, &change->tuple, change->present);
+    case CHANGE_NEXT_HOP: apply_next_hop(worker, change); break;
+    case CHANGE_NEIGHBOR: apply_neighbor(worker, change); break;
+    case CHANGE_ROUTES: next_hops_doubt(&worker->hops); break;
+    }
+    return 0;
+}
+
+int core_change(struct switch_core *core, const struct change *change)
+{
+    return change_apply(&core->workers[0], change);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What changes while packets move, as a value that says it wholly.
+ *
+ * Everything that the data path reads is the worker's own. So each change is made by every worker to
+ * its own copy, between two rounds: core_change() applies it to worker 0, which is the one that
+ * decides and answers. */
+#ifndef MULTISTACK_SWITCH_CHANGE_H
+#define MULTISTACK_SWITCH_CHANGE_H
+
+#include "channel.h"
+#include "namespace.h"
+
+struct switch_core;
+struct worker;
+
+enum change_kind {
+    /* of the namespace; each is the function of that name (namespace.h) */
+    CHANGE_ADD,        /* tuple, member.port, member.binding */
+    CHANGE_JOIN,       /* tuple, member */
+    CHANGE_REMOVE,     /* tuple, member.port */
+    CHANGE_STATE,      /* tuple, member.port, member.state */
+    CHANGE_CONNECT,    /* tuple, member.port, view */
+    CHANGE_DISCONNECT, /* tuple, member.port, view */
+    CHANGE_ADDRESS,    /* tuple, present */
+    /* of what is known about next hops */
+    CHANGE_NEXT_HOP, /* next_hop */
+    CHANGE_NEIGHBOR, /* neighbor, nic */
+    CHANGE_ROUTES,
+};
+
+struct change {
+    enum change_kind kind;
+    bool present;
+    uint32_t nic;
+    struct tuple tuple;
+    union {
+        struct {
+            struct owner_member member;
+            struct packet_view view; /* local, remote, remote_port */
+        };
+        struct channel_next_hop next_hop;
+        struct channel_neighbor neighbor;
+    };
+};
+
+/* Makes the change to the worker's own copy. 0, or what the namespace's function says. */
+int change_apply(struct worker *worker, const struct change *change);
+
+/* Makes the change. 0, or what change_apply() says; then nothing has changed. */
+int core_change(struct switch_core *core, const struct change *change);
+
+#endif
