@@ -65,7 +65,7 @@ static void send_bind(struct bench *bench, int client, int fd, const struct cont
 /* The next answer of a kind; events of other kinds before it are skipped. -1: there is none. */
 static int answer(int client, uint32_t type, uint32_t *number)
 {
-    uint8_t bytes[CONTROL_MESSAGE_MAX];
+    uint8_t bytes[CONTROL_MESSAGE_MAX] = {0};
     const struct control_header *header = (const struct control_header *)bytes;
 
     while (receive(client, bytes, sizeof(bytes), NULL) > 0) {
@@ -83,7 +83,7 @@ static int answer(int client, uint32_t type, uint32_t *number)
 /* The last event of a kind that has come; its detail, or -1. Drops everything else. */
 static int heard(int client, uint32_t kind)
 {
-    uint8_t bytes[CONTROL_MESSAGE_MAX];
+    uint8_t bytes[CONTROL_MESSAGE_MAX] = {0};
     const struct control_event *event = (const struct control_event *)bytes;
     int found = -1;
 
