@@ -10,7 +10,8 @@
  *   CHANNEL_CONFIG          →            + listening socket, mux_bindings, mux_shared, and a socket
  *                                        filter that drops everything
  *   CHANNEL_NIC             →            once for each NIC: + mux_verdicts
- *   CHANNEL_QUEUE           →            once for each of its queues: + AF_XDP socket, UMEM memfd
+ *   CHANNEL_QUEUE           →            once for each of its queues: + AF_XDP socket, UMEM memfd,
+ *                                        and a packet socket for large sends where there is one
  *   CHANNEL_ADDRESS         →            each address of the host, then as they come and go
  *   CHANNEL_PROTOCOL        →            each line of [protocols] in the configuration
  *   CHANNEL_START           →
@@ -122,6 +123,8 @@ struct channel_queue {
     uint32_t need_wakeup;  /* 1: bound with XDP_USE_NEED_WAKEUP */
     uint32_t multi_buffer; /* 1: bound with XDP_USE_SG: frames may come as chains */
     struct channel_xsk_ring rx, tx, fill, completion;
+    uint32_t zero_copy; /* 1: the driver sends from the packet memory, when it likes */
+    uint32_t zero;
 };
 
 struct channel_address {

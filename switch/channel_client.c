@@ -47,7 +47,7 @@ static const struct {
 } shapes[] = {
     [CHANNEL_CONFIG] = {sizeof(struct channel_config), 4, 2},
     [CHANNEL_NIC] = {sizeof(struct channel_nic), 1, 0},
-    [CHANNEL_QUEUE] = {sizeof(struct channel_queue), 2, 2},
+    [CHANNEL_QUEUE] = {sizeof(struct channel_queue), 3, 2}, /* without large sends: 2 */
     [CHANNEL_ADDRESS] = {sizeof(struct channel_address), 0, 0},
     [CHANNEL_START] = {sizeof(struct channel_plain), 0, 0},
     [CHANNEL_NEXT_HOP] = {sizeof(struct channel_next_hop), 0, 0},
@@ -169,6 +169,11 @@ static int take_nic(struct switch_core *core, const struct received *received)
 static int take_queue(struct switch_core *core, const struct received *received)
 {
     const struct channel_queue *message = &received->message.queue;
+    const struct afxdp_descriptors descriptors = {
+        .xsk = received->fds[0],
+        .umem = received->fds[1],
+        .large = received->fd_count == 3 ? received->fds[2] : -1,
+    };
     struct worker *worker = &core->workers[0];
     struct nic_queue *queue;
     struct nic *nic;
@@ -181,7 +186,7 @@ static int take_queue(struct switch_core *core, const struct received *received)
         return -EINVAL;
     queue = &nic->queues[message->queue];
     *queue = (struct nic_queue){.ops = nic->ops, .nic = nic, .index = message->queue};
-    status = afxdp_open(queue, message, received->fds[0], received->fds[1]);
+    status = afxdp_open(queue, message, &descriptors);
     if (status) {
         log_error("%s: queue %u cannot be used: %s", nic->name, message->queue, strerror(-status));
         return status;

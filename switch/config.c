@@ -118,8 +118,11 @@ static int parse_nic_option(const char *name, const char *value, struct nic_spec
     } else if (!strcmp(name, "share")) {
         word = parse_word("share", value, answers, 2, error);
         spec->share = word == 1;
+    } else if (!strcmp(name, "large")) {
+        word = parse_word("large", value, answers, 2, error);
+        spec->large = word == 1;
     } else {
-        return fail(error, "no option '%s'; there are queues, mode, xdp and share", name);
+        return fail(error, "no option '%s'; there are queues, mode, xdp, share and large", name);
     }
     return word < 0 ? -1 : 0;
 }
@@ -139,7 +142,7 @@ int config_parse_nic(const char *text, struct nic_spec *spec, char error[CONFIG_
 {
     char words[256], *rest = words, *word;
 
-    *spec = (struct nic_spec){0};
+    *spec = (struct nic_spec){.large = true};
     if (!strncmp(text, "wire:", 5))
         return parse_wire(text + 5, spec, error);
     if (!strncmp(text, "packet:", 7))

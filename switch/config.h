@@ -29,6 +29,7 @@ struct nic_spec {
     enum copy_wish copy;
     enum xdp_wish xdp;
     bool share; /* attach through libxdp's dispatcher, beside other programs */
+    bool large; /* a packet socket for large sends beside each AF_XDP socket */
     struct wire_spec wire;
 };
 

@@ -130,8 +130,8 @@ static void forward_record(struct worker *worker, struct worker_queue *queue, st
         out->ring->drops.count[DROP_TX_BAD_LENGTH]++;
         return;
     }
-    /* A record to be cut must not lie in the frame that its first segment would take. */
-    if (queue && !(out->record.flags & RECORD_SEGMENT))
+    /* A record to be cut here must not lie in the frame that its first segment would take. */
+    if (queue && send_goes_whole(queue, &out->record))
         frame = send_reserve(queue, ETHER_HEADER_SIZE + length);
     out->queue = frame ? queue : NULL;
     out->packet = (frame ? frame : worker->scratch) + ETHER_HEADER_SIZE;
@@ -174,8 +174,7 @@ static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
             port_break(ring->port, DETACH_RING_RECORD);
             break;
         }
-        if (up && validate_frame_bound(&out.record) > queue->room &&
-            !lost_patience(worker, queue)) {
+        if (up && !send_has_room(queue, &out.record) && !lost_patience(worker, queue)) {
             ring->tx.head = before; /* it keeps its place until the NIC has room */
             break;
         }

@@ -97,11 +97,28 @@ int keeper__check_mtu(const struct keeper_nic *nic)
 
 static void report_mode(const struct keeper_nic *nic)
 {
-    log_notice(
-        "%s: afxdp, %u queue%s, %s XDP%s, %s mode%s, MTU %u", nic->spec.device, nic->queue_count,
-        nic->queue_count == 1 ? "" : "s", nic->mux.native ? "native" : "generic",
-        nic->spec.share ? " (shared through libxdp)" : "", nic->zero_copy ? "zero-copy" : "copy",
-        nic->multi_buffer ? ", multi-buffer" : "", nic->device.link.mtu);
+    log_notice("%s: afxdp, %u queue%s, %s XDP%s, %s mode%s%s, MTU %u", nic->spec.device,
+               nic->queue_count, nic->queue_count == 1 ? "" : "s",
+               nic->mux.native ? "native" : "generic",
+               nic->spec.share ? " (shared through libxdp)" : "",
+               nic->zero_copy ? "zero-copy" : "copy", nic->multi_buffer ? ", multi-buffer" : "",
+               nic->large ? ", large sends" : "", nic->device.link.mtu);
+}
+
+/* All of them or none: what one queue can, the NIC can. */
+static bool open_large(const struct keeper_nic *nic, struct xsk *queues)
+{
+    for (uint32_t i = 0; i < nic->queue_count; i++) {
+        queues[i].large_fd = xsk_open_large(nic->spec.device, nic->device.link.ifindex);
+        if (queues[i].large_fd >= 0)
+            continue;
+        while (i--) {
+            close(queues[i].large_fd);
+            queues[i].large_fd = -1;
+        }
+        return false;
+    }
+    return true;
 }
 
 static int open_queues(struct keeper_nic *nic, struct xsk *queues)
@@ -124,6 +141,7 @@ static int open_queues(struct keeper_nic *nic, struct xsk *queues)
         nic->zero_copy = queues[i].zero_copy;
         nic->multi_buffer = queues[i].multi_buffer;
     }
+    nic->large = nic->spec.large && open_large(nic, queues);
     if (first && keeper__check_mtu(nic))
         return -1;
     if (first)
@@ -134,7 +152,7 @@ static int open_queues(struct keeper_nic *nic, struct xsk *queues)
 static int send_queues(struct keeper *keeper, struct keeper_nic *nic, struct xsk *queues)
 {
     for (uint32_t i = 0; i < nic->queue_count; i++) {
-        const int fds[2] = {queues[i].fd, queues[i].umem_fd};
+        const int fds[3] = {queues[i].fd, queues[i].umem_fd, queues[i].large_fd};
         int status = mux_set_socket(&nic->mux, i, queues[i].fd);
 
         if (status) {
@@ -143,7 +161,7 @@ static int send_queues(struct keeper *keeper, struct keeper_nic *nic, struct xsk
             return -1;
         }
         queues[i].message.nic = nic->index;
-        if (keeper__send_patiently(keeper, &queues[i].message, fds, 2))
+        if (keeper__send_patiently(keeper, &queues[i].message, fds, fds[2] < 0 ? 2 : 3))
             return -1;
     }
     return 0;
@@ -169,7 +187,7 @@ int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic)
     if (keeper__is_wire(nic))
         return keeper__send_wire(keeper, nic);
     for (uint32_t i = 0; i < MUX_QUEUES_MAX; i++)
-        queues[i].fd = queues[i].umem_fd = -1;
+        queues[i].fd = queues[i].umem_fd = queues[i].large_fd = -1;
     verdicts = mux_verdicts_fd(&nic->mux);
     status = nic->gone ? 0 : open_queues(nic, queues);
     if (!status) {

@@ -42,11 +42,15 @@ struct nic_frame {
     const struct nic_piece *pieces;
 };
 
-/* What is asked for a frame to be sent; 0 where it is complete. */
+/* What is left to be done to a frame to be sent. The transport checksum holds the sum of the
+ * pseudo-header (over the whole frame's payload), not inverted. */
 struct nic_offload {
-    uint16_t segment_size;
-    uint16_t checksum_start; /* from the start of the frame */
-    uint16_t checksum_offset;
+    uint16_t segment_size;    /* cut into TCP segments of that payload; 0: do not */
+    uint16_t header_length;   /* Ethernet, IP and TCP: what each segment begins with */
+    uint16_t checksum_start;  /* from the start of the frame */
+    uint16_t checksum_offset; /* from there to the field */
+    uint8_t family;           /* 4 or 6 */
+    bool congestion_reduced;  /* TCP's CWR is set: for the first segment alone */
 };
 
 #define NIC_EXTRAS_MAX 8
@@ -67,10 +71,12 @@ struct nic_ops {
     uint32_t (*receive)(struct nic_queue *queue, struct nic_frame *frames, uint32_t max);
     void (*release)(struct nic_queue *queue);
 
-    /* Frames that reserve() could give now, in a row. */
+    /* Frames of at most nic->large_min bytes that reserve() could give now, in a row. */
     uint32_t (*room)(struct nic_queue *queue);
     /* NULL: no room now, or longer than nic->frame_max. */
     uint8_t *(*reserve)(struct nic_queue *queue, uint32_t length);
+    /* `offload`: NULL, or what a NIC that can is to do, for a frame that was reserved with more than
+     * nic->large_min bytes. Frames leave in the order of their commits. */
     void (*commit)(struct nic_queue *queue, uint32_t length, const struct nic_offload *offload);
     /* Hands over what was committed. Where the device does not take all of it now, `tx_pending` says
      * so: call again soon. */
@@ -90,7 +96,7 @@ struct nic_ops {
 
 enum nic_capability {
     NIC_CAN_SEGMENT = 0x1,  /* commit() takes segment_size: frames up to 64 KB */
-    NIC_CAN_CHECKSUM = 0x2, /* commit() takes checksum_start and _offset */
+    NIC_CAN_CHECKSUM = 0x2, /* commit() takes a checksum without it */
 };
 
 struct nic_counters {
@@ -117,6 +123,7 @@ struct nic {
     uint32_t ifindex;   /* 0: not a device of the kernel's (wire) */
     uint32_t mtu;       /* bytes of IP packet */
     uint32_t frame_max; /* longest frame that reserve() gives, bytes from the Ethernet header on */
+    uint32_t large_min; /* frames longer than this may carry an offload, and do not use up room() */
     bool up;
     bool is_virtual; /* frames may carry partial checksums (design.md, section 7) */
     uint32_t capabilities;

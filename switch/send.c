@@ -28,16 +28,47 @@ struct worker_queue *send_likely_queue(struct worker *worker, const struct port_
     return queue;
 }
 
+/* Frames that go another way than those that `room` counts. */
+static bool is_large(const struct nic *nic, uint32_t length)
+{
+    return nic->capabilities && length > nic->large_min;
+}
+
 uint8_t *send_reserve(struct worker_queue *queue, uint32_t length)
 {
+    const struct nic *nic = queue->queue->nic;
+    bool large = is_large(nic, length);
     uint8_t *frame;
 
-    if (!queue->room || length > queue->queue->nic->frame_max)
+    if (length > nic->frame_max || (!large && !queue->room))
         return NULL;
     frame = queue->queue->ops->reserve(queue->queue, length);
-    if (!frame)
+    if (!frame && !large)
         queue->room = 0;
     return frame;
+}
+
+bool send_goes_whole(const struct worker_queue *queue, const struct ring_record *record)
+{
+    if (!(record->flags & RECORD_SEGMENT))
+        return true;
+    return (queue->queue->nic->capabilities & NIC_CAN_SEGMENT) &&
+           is_large(queue->queue->nic, ETHER_HEADER_SIZE + record->length);
+}
+
+bool send_has_room(struct worker_queue *queue, const struct ring_record *record)
+{
+    uint32_t length = ETHER_HEADER_SIZE + record->length;
+    bool whole = send_goes_whole(queue, record);
+
+    if (!whole)
+        length = 1; /* any of those that count */
+    if (!is_large(queue->queue->nic, length) && validate_frame_bound(record) > queue->room)
+        return false;
+    /* What no frame holds needs no room: it will be dropped. A NIC that sends in two ways may have
+     * none in one of them, for the sake of order. */
+    return !queue->queue->nic->capabilities || length > queue->queue->nic->frame_max ||
+           send_reserve(queue, length);
 }
 
 static void write_ether(uint8_t *frame, const struct next_hop *hop, const struct nic *nic)
@@ -49,10 +80,37 @@ static void write_ether(uint8_t *frame, const struct next_hop *hop, const struct
     ether->type = htons(hop->family == 4 ? ETHER_TYPE_IPV4 : ETHER_TYPE_IPV6);
 }
 
-static void commit(struct worker_queue *queue, uint32_t length)
+static void commit(struct worker_queue *queue, uint32_t length, const struct nic_offload *offload)
 {
-    queue->queue->ops->commit(queue->queue, length, NULL);
-    queue->room--;
+    queue->queue->ops->commit(queue->queue, length, offload);
+    if (is_large(queue->queue->nic, length))
+        queue->stuck_since_ns = 0; /* it takes these again */
+    else
+        queue->room--;
+}
+
+/* Leaves the transport checksum, and the cutting into segments, to others behind this. */
+static void make_partial(struct outgoing *out)
+{
+    uint16_t partial = checksum_fold(packet_pseudo_header(
+        out->packet, &out->view, out->view.length - (uint32_t)out->view.transport));
+
+    memcpy(out->packet + packet_checksum_offset(&out->view), &partial, sizeof(partial));
+}
+
+static struct nic_offload offload_of(const struct outgoing *out, bool segmented)
+{
+    const struct packet_view *view = &out->view;
+    const struct wire_tcp *tcp = (const struct wire_tcp *)(out->head + view->transport);
+
+    return (struct nic_offload){
+        .segment_size = segmented ? out->record.segment_size : 0,
+        .header_length = (uint16_t)(ETHER_HEADER_SIZE + view->headers),
+        .checksum_start = (uint16_t)(ETHER_HEADER_SIZE + view->transport),
+        .checksum_offset = (uint16_t)(packet_checksum_offset(view) - view->transport),
+        .family = view->family,
+        .congestion_reduced = segmented && (tcp->flags & TCP_CWR),
+    };
 }
 
 static enum drop_reason send_segments(struct worker_queue *queue, const struct next_hop *hop,
@@ -69,7 +127,7 @@ static enum drop_reason send_segments(struct worker_queue *queue, const struct n
             return DROP_TX_NIC_FULL;
         write_ether(frame, hop, queue->queue->nic);
         segment_write(&cursor, frame + ETHER_HEADER_SIZE, false);
-        commit(queue, ETHER_HEADER_SIZE + length);
+        commit(queue, ETHER_HEADER_SIZE + length, NULL);
         out->frames++;
     }
     return DROP_NONE;
@@ -81,13 +139,41 @@ static uint32_t wire_length(const struct outgoing *out, bool segmented)
     return segmented ? (uint32_t)out->view.headers + out->record.segment_size : out->view.length;
 }
 
+/* In one frame: of the packet's length, or longer where the NIC cuts it. */
+static enum drop_reason send_whole(struct worker_queue *queue, const struct next_hop *hop,
+                                   struct outgoing *out, bool segmented)
+{
+    const struct nic *nic = queue->queue->nic;
+    uint32_t length = ETHER_HEADER_SIZE + out->view.length;
+    bool partial = segmented || (out->record.flags & RECORD_CHECKSUM_PARTIAL);
+    bool offloaded = partial && nic->capabilities & NIC_CAN_CHECKSUM && is_large(nic, length);
+    struct nic_offload offload;
+    uint8_t *frame = out->packet - ETHER_HEADER_SIZE;
+
+    if (offloaded) {
+        make_partial(out);
+        offload = offload_of(out, segmented);
+    } else if (partial) {
+        packet_fill_checksum(out->packet, &out->view);
+    }
+    if (out->queue != queue) {
+        frame = send_reserve(queue, length);
+        if (!frame)
+            return DROP_TX_NIC_FULL;
+        memcpy(frame + ETHER_HEADER_SIZE, out->packet, out->view.length);
+    }
+    write_ether(frame, hop, nic);
+    commit(queue, length, offloaded ? &offload : NULL);
+    out->frames += segmented ? validate_frame_count(&out->view, &out->record) : 1;
+    return DROP_NONE;
+}
+
 static enum drop_reason send_to_nic(struct worker *worker, const struct next_hop *hop,
                                     struct outgoing *out)
 {
     struct worker_queue *queue = queue_of_nic(worker, hop->nic);
     bool segmented = validate_frame_count(&out->view, &out->record) > 1;
     uint32_t mtu = hop->mtu;
-    uint8_t *frame;
 
     if (!queue || !queue->queue->nic->up)
         return DROP_TX_NIC_DOWN;
@@ -97,22 +183,9 @@ static enum drop_reason send_to_nic(struct worker *worker, const struct next_hop
         deliver_too_big(worker, out->ring->port, out->packet, &out->view, mtu);
         return DROP_TX_TOO_BIG;
     }
-    if (segmented)
+    if (segmented && !send_goes_whole(queue, &out->record))
         return send_segments(queue, hop, out);
-    if (out->record.flags & RECORD_CHECKSUM_PARTIAL)
-        packet_fill_checksum(out->packet, &out->view);
-    if (out->queue == queue) {
-        frame = out->packet - ETHER_HEADER_SIZE;
-    } else {
-        frame = send_reserve(queue, ETHER_HEADER_SIZE + out->view.length);
-        if (!frame)
-            return DROP_TX_NIC_FULL;
-        memcpy(frame + ETHER_HEADER_SIZE, out->packet, out->view.length);
-    }
-    write_ether(frame, hop, queue->queue->nic);
-    commit(queue, ETHER_HEADER_SIZE + out->view.length);
-    out->frames++;
-    return DROP_NONE;
+    return send_whole(queue, hop, out, segmented);
 }
 
 /* To another stack on this host, or to the sender itself. A checksum that was left to the switch
@@ -136,12 +209,8 @@ static enum drop_reason send_to_port(struct worker *worker, struct outgoing *out
         return DROP_TX_LOCAL;
     if (segmented)
         delivery.segment_size = out->record.segment_size;
-    if (segmented || (out->record.flags & RECORD_CHECKSUM_PARTIAL)) {
-        uint16_t partial = checksum_fold(
-            packet_pseudo_header(out->packet, &view, view.length - (uint32_t)view.transport));
-
-        memcpy(out->packet + packet_checksum_offset(&view), &partial, 2);
-    }
+    if (segmented || (out->record.flags & RECORD_CHECKSUM_PARTIAL))
+        make_partial(out);
     deliver(worker, port, &delivery);
     out->frames++;
     return DROP_NONE;

@@ -29,6 +29,13 @@ struct worker_queue *send_likely_queue(struct worker *worker, const struct port_
  * longer than the NIC's frames are. */
 uint8_t *send_reserve(struct worker_queue *queue, uint32_t length);
 
+/* Whether the queue's NIC takes the record in one frame. */
+bool send_goes_whole(const struct worker_queue *queue, const struct ring_record *record);
+
+/* Whether the queue has room for all frames of the record, as far as they are known before it is
+ * looked into. */
+bool send_has_room(struct worker_queue *queue, const struct ring_record *record);
+
 /* Sends, delivers, parks or drops. DROP_NONE with out->frames of 0: parked. */
 enum drop_reason send_by_hop(struct worker *worker, struct next_hop *hop, struct outgoing *out);
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/if_packet.h>
 #include <linux/if_xdp.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -136,6 +137,7 @@ static int describe(const struct xsk_request *request, struct xsk *xsk)
         .umem_size = UMEM_SIZE,
         .need_wakeup = xsk->need_wakeup,
         .multi_buffer = xsk->multi_buffer,
+        .zero_copy = xsk->zero_copy,
     };
     copy_ring(&xsk->message.rx, &offsets.rx, XSK_RING_RX);
     copy_ring(&xsk->message.tx, &offsets.tx, XSK_RING_TX);
@@ -169,7 +171,7 @@ static int try_flags(const struct xsk_request *request, uint16_t flags, struct x
 {
     int status = 1;
 
-    *xsk = (struct xsk){.fd = -1, .umem_fd = -1, .flags = flags};
+    *xsk = (struct xsk){.fd = -1, .umem_fd = -1, .large_fd = -1, .flags = flags};
     xsk->fd = open_socket(request->device);
     if (xsk->fd < 0)
         return 1;
@@ -246,11 +248,33 @@ int xsk_open(const struct xsk_request *request, struct xsk *xsk)
     return status ? -1 : 0;
 }
 
+int xsk_open_large(const char *device, uint32_t ifindex)
+{
+    /* Protocol 0: it receives nothing. Without PACKET_QDISC_BYPASS, which would drop whatever the
+     * device cannot cut by itself. */
+    struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_ifindex = (int)ifindex};
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    int one = 1, size = XSK_LARGE_BUFFER;
+
+    if (fd >= 0 && !setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) &&
+        !setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) &&
+        !bind(fd, (struct sockaddr *)&address, sizeof(address)))
+        return fd;
+    log_warning("%s: no packet socket for large sends: %s; the switch cuts them itself, and frames "
+                "end at %d bytes",
+                device, strerror(errno), XSK_CHUNK_SIZE);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 void xsk_close(struct xsk *xsk)
 {
     if (xsk->fd >= 0)
         close(xsk->fd);
     if (xsk->umem_fd >= 0)
         close(xsk->umem_fd);
-    xsk->fd = xsk->umem_fd = -1;
+    if (xsk->large_fd >= 0)
+        close(xsk->large_fd);
+    xsk->fd = xsk->umem_fd = xsk->large_fd = -1;
 }

@@ -26,6 +26,7 @@
 #define XSK_RING_TX          2048
 #define XSK_RING_FILL        4096
 #define XSK_RING_COMPLETION  2048
+#define XSK_LARGE_BUFFER     (4 * 1024 * 1024) /* bytes that a device may hold of large sends */
 #define XSK_HEADROOM         256 /* bytes that XDP keeps free before a frame, XDP_PACKET_HEADROOM */
 #define XSK_BUSY_TIMEOUT_MS  5000 /* a socket just closed holds its queue for a while */
 #define XSK_BUSY_INTERVAL_MS 5
@@ -45,6 +46,7 @@ struct xsk_request {
 struct xsk {
     int fd;
     int umem_fd;
+    int large_fd;   /* packet socket for large sends; -1: none */
     uint16_t flags; /* of bind(2), that worked */
     bool zero_copy; /* what the kernel says that it really is */
     bool multi_buffer;
@@ -57,6 +59,9 @@ bool xsk_kernel_has_multi_buffer(void);
 
 /* Returns 0, or -1 after it has logged why. The descriptors are the caller's. */
 int xsk_open(const struct xsk_request *request, struct xsk *xsk);
+/* A socket that sends what is longer than a chunk, cut by the kernel or the device
+ * (nic/large_send.h). -1 after it has logged why there is none: all can be done without. */
+int xsk_open_large(const char *device, uint32_t ifindex);
 void xsk_close(struct xsk *xsk);
 
 #endif

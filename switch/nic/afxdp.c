@@ -16,8 +16,17 @@
  * In copy mode the kernel sends within our sendto(), at most 32 frames a call; with need_wakeup it
  * says in the ring's flags whether it wants to be called. A frame that was merged from segments
  * comes as a chain of descriptors (multi-buffer, XDP_USE_SG), of which all but the last carry
- * XDP_PKT_CONTD. */
+ * XDP_PKT_CONTD.
+ *
+ * What is longer than a chunk goes out through a packet socket (large_send.h), where the keeper could
+ * open one: segments for the kernel or the device to cut, and the frames of a jumbo MTU. Frames
+ * leave in the order of their commits, whichever way: what waits is at most two runs, one of each
+ * kind, of which `large_first` says which is older; a third would begin behind the second, so the
+ * first has to be gone before. (With zero-copy the NIC's two queues decide; there TCP has to bear
+ * that a small segment overtakes.) */
 #include "nic/afxdp.h"
+
+#include "nic/large_send.h"
 
 #include <errno.h>
 #include <linux/if_xdp.h>
@@ -59,7 +68,10 @@ struct afxdp {
     uint32_t rx_free_count, tx_free_count;
     uint32_t rx_taken; /* descriptors that release() will give back */
     uint32_t tx_published;
-    uint64_t dropped; /* frames that receive() could not take */
+    bool zero_copy;
+    struct large_send *large; /* NULL: none */
+    bool large_first;         /* what waits there is older than what waits in the TX ring */
+    uint64_t dropped;         /* frames that receive() could not take */
     struct nic_piece pieces[PIECES_PER_BATCH];
 };
 
@@ -207,29 +219,6 @@ static uint32_t afxdp_room(struct nic_queue *queue)
     return tx_ring_room(tx) < afxdp->tx_free_count ? tx_ring_room(tx) : afxdp->tx_free_count;
 }
 
-static uint8_t *afxdp_reserve(struct nic_queue *queue, uint32_t length)
-{
-    struct afxdp *afxdp = queue->driver;
-
-    if (length > afxdp->chunk_size)
-        return NULL;
-    if ((!afxdp->tx_free_count || !tx_ring_room(&afxdp->tx)) && !afxdp_room(queue))
-        return NULL;
-    return afxdp->umem + afxdp->tx_free[afxdp->tx_free_count - 1];
-}
-
-static void afxdp_commit(struct nic_queue *queue, uint32_t length,
-                         const struct nic_offload *offload)
-{
-    struct afxdp *afxdp = queue->driver;
-
-    (void)offload; /* this driver has no capabilities */
-    *descriptor(&afxdp->tx, afxdp->tx.ours++) =
-        (struct xdp_desc){.addr = afxdp->tx_free[--afxdp->tx_free_count], .len = length};
-    queue->counters.tx_packets++;
-    queue->counters.tx_bytes += length;
-}
-
 /* Has the kernel send until it has taken everything, or takes no more. EAGAIN may mean that the
  * call's budget was used up, so progress decides; all other errors (EBUSY, ENOBUFS: later; ENETDOWN,
  * ENXIO: the device is down or away) leave the rest for another time. */
@@ -252,19 +241,109 @@ static void kick(struct afxdp *afxdp)
     tx->theirs = load_acquire(tx->consumer);
 }
 
+/* Whether frames in the TX ring have not been handed over. */
+static bool ring_waits(const struct afxdp *afxdp)
+{
+    return afxdp->tx.ours != (afxdp->zero_copy ? afxdp->tx_published : afxdp->tx.theirs);
+}
+
+static bool large_waits(const struct afxdp *afxdp)
+{
+    return afxdp->large && large_send_waiting(afxdp->large);
+}
+
+static void send_ring(struct afxdp *afxdp)
+{
+    if (afxdp->tx.ours != afxdp->tx_published) {
+        afxdp->tx_published = afxdp->tx.ours;
+        store_release(afxdp->tx.producer, afxdp->tx.ours);
+    }
+    kick(afxdp);
+}
+
+/* Hands over all that waits, the older kind first; the younger only when that is gone. */
+static void send_all(struct afxdp *afxdp)
+{
+    if (large_waits(afxdp) && afxdp->large_first)
+        large_send_flush(afxdp->large);
+    if (large_waits(afxdp) && afxdp->large_first)
+        return;
+    send_ring(afxdp);
+    if (large_waits(afxdp) && !ring_waits(afxdp))
+        large_send_flush(afxdp->large);
+}
+
+static uint8_t *reserve_large(struct afxdp *afxdp)
+{
+    uint8_t *frame;
+
+    if (ring_waits(afxdp) && large_waits(afxdp) && afxdp->large_first) {
+        large_send_flush(afxdp->large);
+        if (large_waits(afxdp))
+            return NULL;
+    }
+    frame = large_send_reserve(afxdp->large);
+    if (frame)
+        return frame;
+    send_all(afxdp);
+    return large_send_reserve(afxdp->large);
+}
+
+static uint8_t *afxdp_reserve(struct nic_queue *queue, uint32_t length)
+{
+    struct afxdp *afxdp = queue->driver;
+
+    if (length > queue->nic->frame_max)
+        return NULL;
+    if (length > afxdp->chunk_size)
+        return afxdp->large ? reserve_large(afxdp) : NULL;
+    if ((!afxdp->tx_free_count || !tx_ring_room(&afxdp->tx)) && !afxdp_room(queue))
+        return NULL;
+    if (large_waits(afxdp) && !afxdp->large_first && ring_waits(afxdp)) {
+        send_ring(afxdp);
+        if (ring_waits(afxdp))
+            return NULL;
+    }
+    return afxdp->umem + afxdp->tx_free[afxdp->tx_free_count - 1];
+}
+
+static void afxdp_commit(struct nic_queue *queue, uint32_t length,
+                         const struct nic_offload *offload)
+{
+    struct afxdp *afxdp = queue->driver;
+
+    queue->counters.tx_packets++;
+    queue->counters.tx_bytes += length;
+    if (length > afxdp->chunk_size) {
+        if (!large_waits(afxdp))
+            afxdp->large_first = false;
+        large_send_commit(afxdp->large, length, offload);
+        return;
+    }
+    if (!ring_waits(afxdp))
+        afxdp->large_first = true;
+    *descriptor(&afxdp->tx, afxdp->tx.ours++) =
+        (struct xdp_desc){.addr = afxdp->tx_free[--afxdp->tx_free_count], .len = length};
+}
+
 static void afxdp_flush(struct nic_queue *queue)
 {
     struct afxdp *afxdp = queue->driver;
-    struct ring *tx = &afxdp->tx;
 
-    if (tx->ours != afxdp->tx_published) {
-        afxdp->tx_published = tx->ours;
-        store_release(tx->producer, tx->ours);
-    } else if (!queue->tx_pending) {
+    if (afxdp->tx.ours == afxdp->tx_published && !large_waits(afxdp) && !queue->tx_pending)
         return;
-    }
-    kick(afxdp);
-    queue->tx_pending = tx->theirs != tx->ours;
+    /* what a device that is down holds back would wake us for nothing, and be old when it is up */
+    if (large_waits(afxdp) && !queue->nic->up)
+        large_send_drop(afxdp->large);
+    send_all(afxdp);
+    queue->tx_pending = afxdp->tx.theirs != afxdp->tx.ours || large_waits(afxdp);
+}
+
+static uint32_t afxdp_extras(const struct nic_queue *queue, struct nic_extra *extras)
+{
+    const struct afxdp *afxdp = queue->driver;
+
+    return afxdp->large ? large_send_extras(afxdp->large, extras) : 0;
 }
 
 static int afxdp_fd(const struct nic_queue *queue)
@@ -309,6 +388,7 @@ static void afxdp_close(struct nic_queue *queue)
     unmap_ring(&afxdp->completion);
     if (afxdp->umem)
         munmap(afxdp->umem, afxdp->umem_size);
+    large_send_close(afxdp->large);
     close(afxdp->fd);
     close(afxdp->umem_fd);
     free(afxdp->rx_free);
@@ -398,28 +478,52 @@ const struct nic_ops afxdp_ops = {
     .fd = afxdp_fd,
     .sleep = afxdp_sleep,
     .refresh = afxdp_refresh,
+    .extras = afxdp_extras,
     .close = afxdp_close,
 };
 
-int afxdp_open(struct nic_queue *queue, const struct channel_queue *message, int xsk_fd,
-               int umem_fd)
+/* The NIC can what each of its queues can. */
+static int set_up_large(struct afxdp *afxdp, struct nic *nic, int fd)
+{
+    bool first = nic->queue_count == 0;
+
+    if (fd < 0 || first) {
+        nic->frame_max = nic->large_min = afxdp->chunk_size;
+        nic->capabilities = 0;
+    }
+    if (fd < 0)
+        return 0;
+    if (first) {
+        nic->frame_max = LARGE_FRAME_MAX;
+        nic->capabilities = NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM;
+    }
+    return large_send_open(&afxdp->large, fd);
+}
+
+int afxdp_open(struct nic_queue *queue, const struct channel_queue *message,
+               const struct afxdp_descriptors *descriptors)
 {
     struct afxdp *afxdp = calloc(1, sizeof(*afxdp));
     int status;
 
     if (!afxdp) {
-        close(xsk_fd);
-        close(umem_fd);
+        close(descriptors->xsk);
+        close(descriptors->umem);
+        if (descriptors->large >= 0)
+            close(descriptors->large);
         return -ENOMEM;
     }
     *afxdp = (struct afxdp){
-        .fd = xsk_fd,
-        .umem_fd = umem_fd,
+        .fd = descriptors->xsk,
+        .umem_fd = descriptors->umem,
         .chunk_size = message->chunk_size,
         .need_wakeup = message->need_wakeup,
+        .zero_copy = message->zero_copy,
     };
     queue->driver = afxdp;
-    status = map_rings(afxdp, message);
+    status = set_up_large(afxdp, queue->nic, descriptors->large);
+    if (!status)
+        status = map_rings(afxdp, message);
     if (!status)
         status = map_memory(afxdp, message);
     if (status) {
@@ -427,7 +531,6 @@ int afxdp_open(struct nic_queue *queue, const struct channel_queue *message, int
         return status;
     }
     queue->ops = &afxdp_ops;
-    queue->nic->frame_max = message->chunk_size;
     afxdp->tx_published = afxdp->tx.ours;
     refill(afxdp);
     return 0;

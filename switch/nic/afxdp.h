@@ -9,9 +9,16 @@
 
 extern const struct nic_ops afxdp_ops;
 
-/* Maps the socket's rings and the packet memory, and gives the NIC its chunks. Takes both
- * descriptors over, in any case. Sets nic->frame_max. 0 or a negative errno. */
-int afxdp_open(struct nic_queue *queue, const struct channel_queue *message, int xsk_fd,
-               int umem_fd);
+struct afxdp_descriptors {
+    int xsk;   /* AF_XDP socket */
+    int umem;  /* its packet memory */
+    int large; /* packet socket for large sends (large_send.h); -1: none */
+};
+
+/* Maps the socket's rings and the packet memory, and gives the NIC its chunks. Takes the
+ * descriptors over, in any case. Sets nic->frame_max, large_min and capabilities, from the first
+ * queue on. 0 or a negative errno. */
+int afxdp_open(struct nic_queue *queue, const struct channel_queue *message,
+               const struct afxdp_descriptors *descriptors);
 
 #endif

@@ -58,7 +58,12 @@ static uint8_t *bench_nic_reserve(struct nic_queue *queue, uint32_t length)
 {
     struct bench *bench = queue->driver;
 
-    if (!bench->tx_room || length > BENCH_FRAME_SIZE)
+    if (length > queue->nic->frame_max)
+        return NULL;
+    if (length > BENCH_FRAME_SIZE)
+        return bench->large_count < bench->large_room ? bench->large[bench->large_count].bytes
+                                                      : NULL;
+    if (!bench->tx_room)
         return NULL;
     assert_true(bench->tx_count < BENCH_FRAMES_MAX);
     return bench->tx[bench->tx_count].bytes;
@@ -69,6 +74,17 @@ static void bench_nic_commit(struct nic_queue *queue, uint32_t length,
 {
     struct bench *bench = queue->driver;
 
+    if (length > BENCH_FRAME_SIZE) {
+        struct bench_large *large = &bench->large[bench->large_count++];
+
+        assert_true(bench->large_count <= bench->large_room);
+        large->length = length;
+        large->after = bench->tx_count;
+        large->offloaded = offload;
+        if (offload)
+            large->offload = *offload;
+        return;
+    }
     assert_null(offload);
     assert_true(bench->tx_room);
     bench->tx[bench->tx_count++].length = length;
@@ -139,6 +155,7 @@ static void add_nic(struct bench *bench)
         .ifindex = 7,
         .mtu = BENCH_MTU,
         .frame_max = BENCH_FRAME_SIZE,
+        .large_min = BENCH_FRAME_SIZE,
         .up = true,
         .mac = {2, 0, 0, 0, 0, 1},
         .queue_count = 1,
@@ -184,7 +201,16 @@ void bench_close(struct bench *bench)
     close(channel);
     close(bench->keeper);
     free(bench->tx);
+    free(bench->large);
     free(bench);
+}
+
+void bench_segments(struct bench *bench)
+{
+    bench->large = calloc(BENCH_LARGE_MAX, sizeof(*bench->large));
+    bench->large_room = BENCH_LARGE_MAX;
+    bench->nic->capabilities = NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM;
+    bench->nic->frame_max = BENCH_LARGE_SIZE;
 }
 
 struct bench_app bench_app_open(struct bench *bench, bool merged, uint32_t size)

@@ -18,11 +18,22 @@
 #define BENCH_FRAMES_MAX 2048
 #define BENCH_FRAME_SIZE 2048
 #define BENCH_MTU        1500
+#define BENCH_LARGE_MAX  8
+#define BENCH_LARGE_SIZE (ETHER_HEADER_SIZE + IP_PACKET_MAX)
 
 /* A frame on the bench's wire. */
 struct bench_frame {
     uint8_t bytes[BENCH_FRAME_SIZE];
     uint32_t length;
+};
+
+/* A frame that a NIC that can segment was given, longer than BENCH_FRAME_SIZE. */
+struct bench_large {
+    uint8_t bytes[BENCH_LARGE_SIZE];
+    uint32_t length;
+    bool offloaded;
+    struct nic_offload offload;
+    uint32_t after; /* ordinary frames that were committed before it */
 };
 
 struct bench {
@@ -41,6 +52,8 @@ struct bench {
     uint32_t tx_count;
     uint32_t tx_room; /* frames that the NIC takes until it is full */
     uint32_t flushes;
+    struct bench_large *large; /* NULL: the NIC cannot */
+    uint32_t large_count, large_room;
 };
 
 /* An application's side of one ring. */
@@ -68,6 +81,9 @@ const uint8_t *bench_receive(struct bench_app *app, struct ring_record *record);
 
 /* Puts a frame on the wire towards the NIC: an Ethernet header and `packet`. */
 void bench_arrive(struct bench *bench, const void *packet, uint32_t length);
+
+/* From now on the NIC segments and fills in checksums. */
+void bench_segments(struct bench *bench);
 
 /* The keeper's answer: every destination goes through the NIC, or as said. */
 void bench_answer(struct bench *bench, const char *destination, const char *source,

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* large_send.h */
+#include "nic/large_send.h"
+
+#include <errno.h>
+#include <linux/virtio_net.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Few, so that the next frame lies where the last one was and the cache still holds it: they are
+ * free again as soon as sendmmsg() returns. */
+#define BUFFERS 16
+
+/* The IP packet, 14 bytes into the frame, starts a cache line. */
+#define FRAME_OFFSET  (64 - 14)
+#define HEADER_OFFSET (FRAME_OFFSET - sizeof(struct virtio_net_hdr))
+#define BUFFER_SIZE   ((FRAME_OFFSET + LARGE_FRAME_MAX + 63) / 64 * 64)
+
+struct large_send {
+    int fd;
+    uint32_t waiting; /* of `messages`, from the first on */
+    uint32_t free_count;
+    uint8_t *free[BUFFERS]; /* a stack */
+    struct mmsghdr messages[BUFFERS];
+    struct iovec pieces[BUFFERS]; /* one for each message */
+    uint8_t *memory;
+    uint64_t stuck_since_ns; /* nothing was taken since; 0: something was */
+    uint64_t sent, later, dropped;
+};
+
+int large_send_open(struct large_send **opened, int fd)
+{
+    struct large_send *large = calloc(1, sizeof(*large));
+    uint8_t *memory = aligned_alloc(64, (size_t)BUFFERS * BUFFER_SIZE);
+
+    if (!large || !memory) {
+        free(large);
+        free(memory);
+        close(fd);
+        return -ENOMEM;
+    }
+    large->fd = fd;
+    large->memory = memory;
+    for (; large->free_count < BUFFERS; large->free_count++)
+        large->free[large->free_count] = memory + (size_t)large->free_count * BUFFER_SIZE;
+    *opened = large;
+    return 0;
+}
+
+void large_send_close(struct large_send *large)
+{
+    if (!large)
+        return;
+    close(large->fd);
+    free(large->memory);
+    free(large);
+}
+
+uint8_t *large_send_reserve(struct large_send *large)
+{
+    return large->free_count ? large->free[large->free_count - 1] + FRAME_OFFSET : NULL;
+}
+
+static void write_header(struct virtio_net_hdr *header, const struct nic_offload *offload)
+{
+    *header = (struct virtio_net_hdr){.gso_type = VIRTIO_NET_HDR_GSO_NONE};
+    if (!offload)
+        return;
+    header->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    header->csum_start = offload->checksum_start;
+    header->csum_offset = offload->checksum_offset;
+    if (!offload->segment_size)
+        return;
+    header->gso_type = offload->family == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+    if (offload->congestion_reduced)
+        header->gso_type |= VIRTIO_NET_HDR_GSO_ECN;
+    header->gso_size = offload->segment_size;
+    header->hdr_len = offload->header_length;
+}
+
+void large_send_commit(struct large_send *large, uint32_t length, const struct nic_offload *offload)
+{
+    uint8_t *buffer = large->free[--large->free_count];
+    uint32_t at = large->waiting++;
+
+    write_header((struct virtio_net_hdr *)(buffer + HEADER_OFFSET), offload);
+    large->pieces[at] = (struct iovec){.iov_base = buffer + HEADER_OFFSET,
+                                       .iov_len = sizeof(struct virtio_net_hdr) + length};
+    large->messages[at] =
+        (struct mmsghdr){.msg_hdr = {.msg_iov = &large->pieces[at], .msg_iovlen = 1}};
+}
+
+uint32_t large_send_waiting(const struct large_send *large)
+{
+    return large->waiting;
+}
+
+/* The first `count` of those that wait are done with. */
+static void finish(struct large_send *large, uint32_t count)
+{
+    for (uint32_t i = count; i--;)
+        large->free[large->free_count++] = (uint8_t *)large->pieces[i].iov_base - HEADER_OFFSET;
+    large->waiting -= count;
+    /* each message goes on pointing to the piece of its own number */
+    memmove(large->pieces, large->pieces + count, large->waiting * sizeof(large->pieces[0]));
+}
+
+void large_send_drop(struct large_send *large)
+{
+    large->dropped += large->waiting;
+    large->stuck_since_ns = 0;
+    finish(large, large->waiting);
+}
+
+/* The kernel takes nothing now: true while it may do so soon. */
+static bool be_patient(struct large_send *large)
+{
+    struct timespec now;
+    uint64_t now_ns;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    large->later++;
+    if (!large->stuck_since_ns)
+        large->stuck_since_ns = now_ns;
+    return now_ns - large->stuck_since_ns < LARGE_PATIENCE_NS;
+}
+
+void large_send_flush(struct large_send *large)
+{
+    while (large->waiting) {
+        int sent = sendmmsg(large->fd, large->messages, large->waiting, MSG_DONTWAIT);
+
+        if (sent > 0) {
+            large->stuck_since_ns = 0;
+            large->sent += (uint32_t)sent;
+            finish(large, (uint32_t)sent);
+        } else if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
+            if (!be_patient(large))
+                large_send_drop(large);
+            return;
+        } else if (sent == 0 || errno != EINTR) {
+            large->dropped++;
+            finish(large, 1);
+        }
+    }
+}
+
+uint32_t large_send_extras(const struct large_send *large, struct nic_extra *extras)
+{
+    extras[0] = (struct nic_extra){"tx_large", large->sent};
+    extras[1] = (struct nic_extra){"tx_large_later", large->later};
+    extras[2] = (struct nic_extra){"tx_large_dropped", large->dropped};
+    return 3;
+}
