@@ -219,8 +219,8 @@ static void on_bind(struct fake_switch *fake, const struct control_bind *bind, i
         close(placeholder);
     } else {
         assert(fake->binding_count < FAKE_BINDINGS_MAX);
-        fake->bindings[fake->binding_count++] =
-            (struct fake_binding){bind->address, bound.binding, placeholder};
+        fake->bindings[fake->binding_count++] = (struct fake_binding){
+            bind->address, bound.binding, placeholder, bind->flags, bind->members, bind->connected};
     }
     send_message(fake, &bound, sizeof(bound), NULL, 0);
 }
@@ -240,6 +240,56 @@ static void on_unbind(struct fake_switch *fake, const struct control_unbind *unb
         break;
     }
     send_message(fake, &unbound, sizeof(unbound), NULL, 0);
+}
+
+static void on_share(struct fake_switch *fake, const struct control_share *share)
+{
+    struct control_shared shared = {
+        .header = {CONTROL_SHARED, sizeof(shared), share->header.request, fake->share_error}};
+    int yes = 1;
+
+    fake->shares++;
+    for (unsigned i = 0; i < fake->binding_count && !fake->share_error; i++)
+        setsockopt(fake->bindings[i].placeholder, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
+    send_message(fake, &shared, sizeof(shared), NULL, 0);
+}
+
+static void on_drain(struct fake_switch *fake, const struct control_drain *drain)
+{
+    struct control_drained drained = {
+        .header = {CONTROL_DRAINED, sizeof(drained), drain->header.request, fake->drain_error}};
+
+    fake->drains++;
+    send_message(fake, &drained, sizeof(drained), NULL, 0);
+}
+
+static void on_connect(struct fake_switch *fake, const struct control_connect *connect)
+{
+    struct control_connected connected = {
+        .header = {CONTROL_CONNECTED, sizeof(connected), connect->header.request, 0}};
+    const struct control_flow *flows = (const struct control_flow *)(connect + 1);
+
+    fake->connects++;
+    assert(connect->count &&
+           connect->header.size == sizeof(*connect) + connect->count * sizeof(struct control_flow));
+    for (; connected.count < connect->count; connected.count++) {
+        const struct control_flow *flow = &flows[connected.count];
+        unsigned at = 0;
+
+        while (at < fake->flow_count && memcmp(&fake->flows[at], flow, sizeof(*flow)) != 0)
+            at++;
+        if (connect->remove && at < fake->flow_count) {
+            fake->flows[at] = fake->flows[--fake->flow_count];
+        } else if (!connect->remove && at == fake->flow_count) {
+            if (fake->connect_error && fake->flow_count >= fake->connect_room) {
+                connected.header.error = fake->connect_error;
+                break;
+            }
+            assert(fake->flow_count < FAKE_FLOWS_MAX);
+            fake->flows[fake->flow_count++] = *flow;
+        }
+    }
+    send_message(fake, &connected, sizeof(connected), NULL, 0);
 }
 
 static void on_query(struct fake_switch *fake, const struct control_query *query)
@@ -280,6 +330,9 @@ static void on_readable(struct fake_switch *fake)
         struct control_bind bind;
         struct control_unbind unbind;
         struct control_query query;
+        struct control_share share;
+        struct control_connect connect;
+        struct control_drain drain;
         uint8_t bytes[CONTROL_MESSAGE_MAX];
     } message;
     union {
@@ -310,6 +363,9 @@ static void on_readable(struct fake_switch *fake)
     case CONTROL_BIND: on_bind(fake, &message.bind, fd); break;
     case CONTROL_QUERY: on_query(fake, &message.query); break;
     case CONTROL_UNBIND: on_unbind(fake, &message.unbind); break;
+    case CONTROL_SHARE: on_share(fake, &message.share); break;
+    case CONTROL_CONNECT: on_connect(fake, &message.connect); break;
+    case CONTROL_DRAIN: on_drain(fake, &message.drain); break;
     default: assert(!"a message that no client sends");
     }
 }

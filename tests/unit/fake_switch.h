@@ -48,7 +48,10 @@ struct fake_binding {
     struct control_address address;
     uint32_t number;
     int placeholder;
+    uint32_t flags, members, connected; /* as BIND said */
 };
+
+#define FAKE_FLOWS_MAX 4096
 
 struct fake_switch {
     pthread_t thread;
@@ -64,6 +67,9 @@ struct fake_switch {
     int welcome_error, open_error;
     int bind_error; /* given for the next `bind_errors` BINDs */
     unsigned bind_errors;
+    int share_error, drain_error;
+    int connect_error; /* once there are connect_room flows */
+    unsigned connect_room;
 
     /* what happened */
     unsigned hellos, opens, binds, unbinds;
@@ -71,6 +77,9 @@ struct fake_switch {
     struct fake_binding bindings[FAKE_BINDINGS_MAX];
     unsigned binding_count;
     uint32_t next_binding;
+    unsigned shares, connects, drains;
+    struct control_flow flows[FAKE_FLOWS_MAX]; /* connected, of all bindings */
+    unsigned flow_count;
 
     /* answers to queries */
     struct {
