@@ -308,6 +308,11 @@ struct utcp_info {
 
 UTCP_API void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);
 
+/* The state of the connection between two endpoints, whoever holds it; UTCP_CLOSED: there is none. */
+UTCP_API enum utcp_state utcp_state_between(const struct utcp *stack,
+                                            const struct utcp_endpoint *local,
+                                            const struct utcp_endpoint *remote);
+
 /* Calls `visit` for each connection there is, whoever holds it, TIME-WAIT included. It must not call
  * into the stack. */
 UTCP_API void utcp_for_each(const struct utcp *stack,

@@ -88,6 +88,7 @@ int runtime_listen_with(struct ms_runtime *runtime, const struct sockaddr *addre
     if (!made)
         return -ENOMEM;
     made->runtime = runtime;
+    made->shared = flags & MS_BIND_SHARED;
     made->binding = bind_endpoint(runtime, address, length, flags, &made->local);
     if (made->binding < 0) {
         error = made->binding;
@@ -193,7 +194,7 @@ void runtime__connection_gone(void *context, const struct utcp_endpoint *local,
     struct ms_runtime *runtime = context;
     struct outgoing **at, *outgoing;
 
-    if (runtime->connected_count)
+    if (runtime->away_count)
         runtime__flow_gone(runtime, local, remote);
     if (!runtime->outgoing_count)
         return;

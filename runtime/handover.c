@@ -65,7 +65,19 @@ static void visit(void *context, const struct utcp_endpoint *local,
     struct ms_runtime_listener *listener = context;
 
     if (state != UTCP_TIME_WAIT && is_of(listener, local))
-        add_flow(&listener->live, local, remote);
+        add_flow(&listener->connected, local, remote);
+}
+
+static bool is_alive(const struct ms_runtime_listener *listener, const struct ms_flow *flow)
+{
+    struct utcp_endpoint local = listener->local, remote = listener->local;
+    enum utcp_state state;
+
+    memcpy(local.address, flow->local, sizeof(local.address));
+    memcpy(remote.address, flow->remote, sizeof(remote.address));
+    remote.port = ntohs(flow->remote_port);
+    state = utcp_state_between(listener->runtime->stack, &local, &remote);
+    return state != UTCP_CLOSED && state != UTCP_TIME_WAIT;
 }
 
 static void disconnect_flows(struct ms_runtime_listener *listener)
@@ -77,19 +89,32 @@ static void disconnect_flows(struct ms_runtime_listener *listener)
     gone->count = 0;
 }
 
-/* Those that have ended first: their peers may have come back from the same port. What the switch
- * does not take cannot be helped: such connections are lost. */
+/* What the switch does not take cannot be helped: such connections are lost. */
 static void connect_flows(struct ms_runtime_listener *listener)
 {
-    struct ms_runtime *runtime = listener->runtime;
+    struct flow_list *connected = &listener->connected;
+    unsigned first = connected->count;
 
-    if (!listener->connected)
-        runtime->connected_count++;
-    listener->connected = true;
-    disconnect_flows(listener);
-    utcp_for_each(runtime->stack, visit, listener);
-    ms_bind_connected(runtime->port, listener->binding, listener->live.flows, listener->live.count);
-    listener->live.count = 0;
+    utcp_for_each(listener->runtime->stack, visit, listener);
+    if (connected->count > first)
+        ms_bind_connected(listener->runtime->port, listener->binding, connected->flows + first,
+                          connected->count - first);
+}
+
+/* Gives back what was connected and has ended since. Not while SYNs are answered: one that is just
+ * being answered here would have its next packet go to another. */
+static void sort_out(struct ms_runtime_listener *listener)
+{
+    struct flow_list *connected = &listener->connected;
+    unsigned ended = 0;
+
+    for (unsigned i = 0; i < connected->count; i++) {
+        if (!is_alive(listener, &connected->flows[i]))
+            connected->flows[ended++] = connected->flows[i];
+    }
+    if (ended)
+        ms_unbind_connected(listener->runtime->port, listener->binding, connected->flows, ended);
+    connected->count = 0;
 }
 
 static void set_away(struct ms_runtime_listener *listener, bool away)
@@ -120,6 +145,7 @@ static void go_away(struct ms_runtime_listener *listener)
     connect_flows(listener);
     set_mode(listener, UTCP_LISTEN_IGNORE);
     set_away(listener, true);
+    sort_out(listener);
 }
 
 int runtime_listener_drain(struct ms_runtime_listener *listener)
@@ -162,10 +188,25 @@ void runtime__binding_events(struct ms_runtime *runtime)
         case MS_EVENT_HANDOVER: runtime_listener_drain(listener); break;
         case MS_EVENT_DRAINED: go_away(listener); break; /* too late for some of them */
         case MS_EVENT_RESUME:
+            disconnect_flows(listener);
+            utcp_for_each(runtime->stack, visit, listener); /* they are connected still */
             set_mode(listener, UTCP_LISTEN_ANSWER);
             set_away(listener, false);
             break;
         }
+    }
+}
+
+/* The next switch may share flows out by another key (when the keeper was restarted, too): those that
+ * we have are to stay ours. It is told of them before anything is shared out. */
+void runtime__switch_lost(struct ms_runtime *runtime)
+{
+    for (struct ms_runtime_listener *listener = runtime->listeners; listener;
+         listener = listener->next) {
+        if (!listener->shared || listener->away)
+            continue;
+        sort_out(listener);
+        connect_flows(listener);
     }
 }
 
@@ -174,7 +215,7 @@ void runtime__flow_gone(struct ms_runtime *runtime, const struct utcp_endpoint *
 {
     for (struct ms_runtime_listener *listener = runtime->listeners; listener;
          listener = listener->next) {
-        if (listener->connected && is_of(listener, local)) {
+        if (listener->away && is_of(listener, local)) {
             add_flow(&listener->gone, local, remote);
             return;
         }
@@ -192,8 +233,6 @@ void runtime__forget_handover(struct ms_runtime_listener *listener)
 {
     if (listener->away)
         listener->runtime->away_count--;
-    if (listener->connected)
-        listener->runtime->connected_count--;
-    free(listener->live.flows);
+    free(listener->connected.flows);
     free(listener->gone.flows);
 }

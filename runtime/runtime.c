@@ -58,6 +58,9 @@ static void take_port_info(struct ms_runtime *runtime)
     struct ms_port_info info = {.size = sizeof(info)};
 
     ms_port_info(runtime->port, &info);
+    if (!info.connected && !runtime->switch_away)
+        runtime__switch_lost(runtime);
+    runtime->switch_away = !info.connected;
     if (!info.connected)
         return;
     if (info.mtu && info.mtu != runtime->mtu)
@@ -329,7 +332,7 @@ bool runtime_step(struct ms_runtime *runtime)
         send_packets(runtime);
     }
     runtime__unbind_gone(runtime);
-    if (runtime->connected_count)
+    if (runtime->away_count)
         runtime__disconnect_gone(runtime);
     return more;
 }

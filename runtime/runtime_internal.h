@@ -24,9 +24,10 @@ struct ms_runtime_listener {
     struct utcp_listener *listener; /* NULL: stopped */
     int binding;
     struct utcp_endpoint local;
-    bool away;      /* handed over */
-    bool connected; /* it has connected bindings, to be given back with their connections */
-    struct flow_list live, gone;
+    bool shared;
+    bool away;                  /* handed over */
+    struct flow_list connected; /* told to the switch, and not yet looked at again */
+    struct flow_list gone;      /* to be given back */
 };
 
 struct ms_runtime {
@@ -37,14 +38,14 @@ struct ms_runtime {
     uint64_t armed;       /* when the timer rings; UINT64_MAX: never */
     uint32_t no_room_for; /* bytes of the packet that the ring had no room for, or 0 */
     uint32_t mtu, offloads;
+    bool switch_away;
     bool prepared; /* the descriptors were asked to tell, and have not been looked at */
     int epoll, timer, wake;
     void (*deliver)(void *context, const struct utcp_event *events, unsigned count);
     void *context;
     void (*handed_over)(void *context, struct ms_runtime_listener *listener, bool away);
-    uint64_t time_wait_us;    /* as asked for */
-    unsigned away_count;      /* listeners handed over … */
-    unsigned connected_count; /* … or about to be */
+    uint64_t time_wait_us; /* as asked for */
+    unsigned away_count;   /* listeners handed over */
     struct ms_runtime_listener *listeners;
     struct outgoing *gone; /* bindings to be given back */
     unsigned outgoing_count;
@@ -60,6 +61,8 @@ unsigned runtime__take_packets(struct ms_runtime *runtime);
 
 /* What the switch said about bindings. */
 void runtime__binding_events(struct ms_runtime *runtime);
+/* The switch has gone. */
+void runtime__switch_lost(struct ms_runtime *runtime);
 /* The connection of a listener that is away has ended. */
 void runtime__flow_gone(struct ms_runtime *runtime, const struct utcp_endpoint *local,
                         const struct utcp_endpoint *remote);

@@ -287,6 +287,14 @@ void utcp_set_time_wait(struct utcp *stack, uint64_t time_wait_us)
     stack->time_wait_us = time_wait_us ? time_wait_us : UTCP_TIME_WAIT_DEFAULT;
 }
 
+enum utcp_state utcp_state_between(const struct utcp *stack, const struct utcp_endpoint *local,
+                                   const struct utcp_endpoint *remote)
+{
+    const struct utcp_conn *conn = utcp__find(stack, local, remote);
+
+    return conn ? (enum utcp_state)conn->state : UTCP_CLOSED;
+}
+
 void utcp_for_each(const struct utcp *stack,
                    void (*visit)(void *context, const struct utcp_endpoint *local,
                                  const struct utcp_endpoint *remote, enum utcp_state state),

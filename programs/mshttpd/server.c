@@ -264,8 +264,8 @@ static int go_down(struct server *server)
     /* Where others go on listening nobody needs to be turned away: neither who is on the way to us,
      * nor who is idle and may have sent the next request just now. */
     if (server->ops->leave && server->ops->leave(server->transport)) {
-        while (!error && !is_through(server) && server->transport->now < deadline - REST)
-            error = loop_once(server, deadline - REST);
+        while (!error && !has_left(server) && server->transport->now < deadline - REST)
+            error = loop_once(server, earlier(server->through_until, deadline - REST));
     }
     server->accept_pending = false;
     server->ops->stop_listening(server->transport);

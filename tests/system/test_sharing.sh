@@ -34,7 +34,7 @@ note "one served $(served one), two $(served two)"
 start resets client tcpdump -lnni eth0 -Q in 'src port 80 and tcp[tcpflags] & tcp-rst != 0'
 wait_for "grep -q listening '$(log_of resets)'" 10 || fail 'tcpdump listens'
 start load client wrk -t 1 -c 16 -d 4 --timeout 20s -H 'Connection: close' "http://$SERVER4/1k"
-for name in a b c d e f; do download $name "http://$SERVER4/big" 12M; done
+for name in a b c d e f; do download $name "http://$SERVER4/big" 15M; done
 for name in a b c d e f; do
     wait_for "has_got $name 100000" 20 || not_ok "download $name begins"
 done
@@ -49,6 +49,18 @@ done
 wait_for '! running load' 30
 check_not "wrk saw no error: $(grep errors "$(log_of load)")" grep -q 'Socket errors' "$(log_of load)"
 check_equal 'nobody was sent a RST' "$(grep -c 'Flags \[R' "$(log_of resets)")" 0
+
+# The keeper as well: the next one shares out by another key, and what there was stays where it was.
+for name in g h i j; do download $name "http://$SERVER4/big" 20M; done
+for name in g h i j; do
+    wait_for "has_got $name 100000" 20 || not_ok "download $name begins"
+done
+stop switch KILL
+start_switch
+for name in g h i j; do
+    check_download "download $name lives through kill -9 of keeper and switch" $name big
+done
+check_equal 'and nobody was sent a RST' "$(grep -c 'Flags \[R' "$(log_of resets)")" 0
 
 # One leaves in order, under load; its share goes to the other.
 start load client wrk -t 1 -c 16 -d 2 --timeout 20s -H 'Connection: close' "http://$SERVER4/1k"

@@ -97,6 +97,8 @@ TCP_TEST(every_connection_is_told_whoever_holds_it)
         utcp_for_each(t->stack, see, &seen);
         assert_int_equal(seen.count, 1);
         assert_int_equal(seen.state, states[i]);
+        assert_int_equal(utcp_state_between(t->stack, &t->us, &t->them), states[i]);
+        assert_int_equal(utcp_state_between(t->stack, &t->them, &t->us), UTCP_CLOSED);
         assert_memory_equal(&seen.local, &t->us, sizeof(t->us));
         assert_memory_equal(&seen.remote, &t->them, sizeof(t->them));
         tcp_free(t);
