@@ -27,6 +27,8 @@
  *   CHANNEL_WIRE_LINK       →            for each of its queues, when its other end is there: + the
  *                                        link's memory and wake-ups
  *                           ←  CHANNEL_WIRE_BROKEN   its other end broke the rules
+ *   CHANNEL_PACKET          →            the one queue of a NIC of the packet driver, behind its NIC:
+ *                                        + packet socket
  *
  * Either side's death closes the pair: the switch then ends, the keeper then starts another switch.
  */
@@ -55,6 +57,7 @@ enum channel_type {
     CHANNEL_WIRE_LINK,
     CHANNEL_WIRE_BROKEN,
     CHANNEL_PROTOCOL,
+    CHANNEL_PACKET,
 };
 
 struct channel_header {
@@ -98,7 +101,7 @@ struct channel_nic {
     uint32_t is_virtual;
     uint32_t queue_count;
     uint32_t verdict_cpus; /* values in one element of mux_verdicts; 0: this NIC has no mux */
-    uint32_t pad;
+    uint32_t is_loopback;  /* 1: it is lo */
     uint8_t mac[6];
     uint8_t zero[2];
 };
@@ -207,6 +210,12 @@ struct channel_wire {
     uint64_t rate;
     uint64_t delay_ns;
     uint64_t seed;
+};
+
+struct channel_packet {
+    struct channel_header header;
+    uint32_t nic;
+    uint32_t zero;
 };
 
 #define CHANNEL_WIRE_LINK_FDS 5 /* control, data to write, data to read, our wake-up, the other's */

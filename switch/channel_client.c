@@ -13,6 +13,7 @@
 #include "forward.h"
 #include "log.h"
 #include "nic/afxdp.h"
+#include "nic/packet_driver.h"
 #include "nic/wire_driver.h"
 #include "placeholder.h"
 
@@ -30,6 +31,7 @@ union channel_message {
     struct channel_protocol protocol;
     struct channel_wire wire;
     struct channel_wire_link wire_link;
+    struct channel_packet packet;
     uint8_t bytes[CHANNEL_MESSAGE_MAX];
 };
 
@@ -59,7 +61,19 @@ static const struct {
     [CHANNEL_WIRE] = {sizeof(struct channel_wire), 0, 0},
     [CHANNEL_WIRE_LINK] = {sizeof(struct channel_wire_link), CHANNEL_WIRE_LINK_FDS,
                            CHANNEL_WIRE_LINK_FDS},
+    [CHANNEL_PACKET] = {sizeof(struct channel_packet), 1, 1},
 };
+
+static const struct nic_ops *const drivers[] = {&afxdp_ops, &packet_ops, &wire_ops};
+
+static const struct nic_ops *find_driver(const char *name)
+{
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
+        if (!strcmp(name, drivers[i]->name))
+            return drivers[i];
+    }
+    return NULL;
+}
 
 static void take_fds(struct msghdr *msg, struct received *received)
 {
@@ -138,19 +152,21 @@ static int take_config(struct switch_core *core, const struct received *received
 static int take_nic(struct switch_core *core, const struct received *received)
 {
     const struct channel_nic *message = &received->message.nic;
+    const struct nic_ops *ops = find_driver(message->driver);
     struct nic *nic = &core->nics[core->nic_count];
 
-    if (!core->worker_count || core->nic_count == SWITCH_NICS_MAX ||
+    if (!ops || !core->worker_count || core->nic_count == SWITCH_NICS_MAX ||
         message->index != core->nic_count || message->queue_count == 0 ||
         message->queue_count > WORKER_QUEUES_MAX)
         return -EINVAL;
     *nic = (struct nic){
-        .ops = strcmp(message->driver, "wire") ? &afxdp_ops : &wire_ops,
+        .ops = ops,
         .index = message->index,
         .ifindex = message->ifindex,
         .mtu = message->mtu,
         .up = message->up,
         .is_virtual = message->is_virtual,
+        .is_loopback = message->is_loopback,
         .verdicts_fd = received->fd_count ? received->fds[0] : -1,
         .verdict_cpus = message->verdict_cpus,
     };
@@ -193,6 +209,25 @@ static int take_queue(struct switch_core *core, const struct received *received)
     }
     nic->queue_count++;
     worker_add_queue(worker, queue);
+    return 0;
+}
+
+static int take_packet(struct switch_core *core, const struct received *received)
+{
+    const struct channel_packet *message = &received->message.packet;
+    struct worker *worker = &core->workers[0];
+    struct nic *nic = &core->nics[message->nic];
+    int status;
+
+    if (message->nic >= core->nic_count || nic->ops != &packet_ops || nic->queue_count ||
+        !nic->queue_wanted || worker->queue_count == WORKER_QUEUES_MAX)
+        return -EINVAL;
+    nic->queues[0] = (struct nic_queue){.ops = nic->ops, .nic = nic};
+    status = packet_open(&nic->queues[0], received->fds[0]);
+    if (status)
+        return status;
+    nic->queue_count = 1;
+    worker_add_queue(worker, &nic->queues[0]);
     return 0;
 }
 
@@ -317,6 +352,7 @@ static int take_setup(struct switch_core *core, const struct received *received)
     case CHANNEL_CONFIG: return take_config(core, received);
     case CHANNEL_NIC: return take_nic(core, received);
     case CHANNEL_QUEUE: return take_queue(core, received);
+    case CHANNEL_PACKET: return take_packet(core, received);
     case CHANNEL_WIRE: return take_wire(core, &received->message.wire);
     case CHANNEL_ADDRESS:
         if (!core->worker_count)

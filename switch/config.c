@@ -18,7 +18,7 @@ const struct config_option config_options[] = {
     {"nic", CONFIG_NIC, "SPEC",
      "serve this device: DEV or afxdp:DEV[,queues=N]\n"
      "[,mode=zerocopy|copy|auto][,xdp=native|generic|auto]\n"
-     "[,share=yes|no]; or wire:PATH[,address=ADDR/LENGTH]\n"
+     "[,share=yes|no]; or packet:DEV; or wire:PATH[,address=ADDR/LENGTH]\n"
      "[,rate=][,delay=][,loss=][,reorder=][,duplicate=]\n"
      "[,corrupt=][,seed=N][,queues=N][,mtu=N]; may be repeated"},
     {"workers", CONFIG_WORKERS, "N", "threads that move packets (1)"},
@@ -30,6 +30,7 @@ const struct config_option config_options[] = {
     {"ports-max", CONFIG_PORTS_MAX, "N", "ports open at a time (1024)"},
     {"ports-per-user", CONFIG_PORTS_PER_USER, "N", "ports of one user at a time (256)"},
     {"ring-size", CONFIG_RING_SIZE, "BYTES", "size of a ring where a port names none (524288)"},
+    {"local", CONFIG_LOCAL, "yes|no", "serve programs of this host itself, by lo (yes)"},
 };
 const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
 
@@ -145,9 +146,12 @@ int config_parse_nic(const char *text, struct nic_spec *spec, char error[CONFIG_
     *spec = (struct nic_spec){.large = true};
     if (!strncmp(text, "wire:", 5))
         return parse_wire(text + 5, spec, error);
-    if (!strncmp(text, "packet:", 7))
-        return fail(error, "the %.*s driver is not in this version; use afxdp:DEV",
-                    (int)strcspn(text, ":"), text);
+    if (!strncmp(text, "packet:", 7)) {
+        spec->driver = NIC_DRIVER_PACKET;
+        if (strchr(text, ','))
+            return fail(error, "packet:DEV takes no options");
+        return parse_device(text + 7, spec, error);
+    }
     if (!strncmp(text, "afxdp:", 6))
         text += 6;
     if (strlen(text) >= sizeof(words))
@@ -223,6 +227,15 @@ static int set_ring_size(struct config *config, const char *value, char error[CO
     return 0;
 }
 
+static int set_local(struct config *config, const char *value, char error[CONFIG_ERROR_SIZE])
+{
+    static const char *const answers[] = {"no", "yes"};
+    int word = parse_word("local", value, answers, 2, error);
+
+    config->local = word == 1;
+    return word < 0 ? -1 : 0;
+}
+
 int config_set(struct config *config, enum config_option_id id, const char *value,
                char error[CONFIG_ERROR_SIZE])
 {
@@ -251,6 +264,7 @@ int config_set(struct config *config, enum config_option_id id, const char *valu
         return parse_number("ports-max", value, 1, 65536, &config->ports_max, error);
     case CONFIG_PORTS_PER_USER:
         return parse_number("ports-per-user", value, 1, 65536, &config->ports_per_user_max, error);
+    case CONFIG_LOCAL: return set_local(config, value, error);
     case CONFIG_RING_SIZE: return set_ring_size(config, value, error);
     }
     return fail(error, "no such option");
@@ -265,6 +279,7 @@ void config_init(struct config *config)
         .ports_max = 1024,
         .ports_per_user_max = 256,
         .ring_size = RING_SIZE_DEFAULT,
+        .local = true,
     };
     if (!control || !*control || strlen(control) >= sizeof(config->control))
         control = CONTROL_PATH_DEFAULT;

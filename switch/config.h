@@ -19,7 +19,7 @@
 enum copy_wish { COPY_AUTO, COPY_ZEROCOPY, COPY_COPY };
 enum xdp_wish { XDP_AUTO, XDP_NATIVE, XDP_GENERIC };
 
-enum nic_driver { NIC_DRIVER_AFXDP, NIC_DRIVER_WIRE };
+enum nic_driver { NIC_DRIVER_AFXDP, NIC_DRIVER_WIRE, NIC_DRIVER_PACKET };
 
 /* One `--nic SPEC`: what is wanted of a device. What became of it is in struct keeper_nic. */
 struct nic_spec {
@@ -45,6 +45,7 @@ struct config {
     uint32_t ports_max;
     uint32_t ports_per_user_max;
     uint32_t ring_size; /* bytes; default of a port's rings */
+    bool local;         /* serve lo as well: programs of this host reach stacks, and these them */
     bool verbose;
 };
 
@@ -59,6 +60,7 @@ enum config_option_id {
     CONFIG_PORTS_MAX,
     CONFIG_PORTS_PER_USER,
     CONFIG_RING_SIZE,
+    CONFIG_LOCAL,
 };
 
 struct config_option {

@@ -27,6 +27,8 @@ uint32_t core_mtu(const struct switch_core *core)
     for (uint32_t i = 0; i < core->nic_count; i++) {
         uint32_t own = core->nics[i].mtu;
 
+        if (core->nics[i].is_loopback)
+            continue; /* far more than any wire carries; large sends make use of it */
         if (core->nics[i].frame_max && own > core->nics[i].frame_max - ETHER_HEADER_SIZE)
             own = core->nics[i].frame_max - ETHER_HEADER_SIZE;
         if (!mtu || own < mtu)

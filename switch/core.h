@@ -14,7 +14,7 @@
 #include "protocols.h"
 #include "worker.h"
 
-#define SWITCH_NICS_MAX    16
+#define SWITCH_NICS_MAX    17 /* those that are configured, and lo */
 #define SWITCH_WORKERS_MAX 1
 
 struct switch_core {
@@ -45,7 +45,7 @@ void core_share(struct switch_core *core, struct mux_shared *shared);
 /* Ends connections, ports, NICs, in that order. */
 void core_dispose(struct switch_core *core);
 
-/* The smallest MTU of the NICs; 1,500 where there is none. */
+/* The smallest MTU of the NICs but lo; 1,500 where there is none. */
 uint32_t core_mtu(const struct switch_core *core);
 
 /* channel_client.c: receives everything up to CHANNEL_START. 0 or a negative errno, logged. */

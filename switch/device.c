@@ -61,16 +61,17 @@ int device_probe(struct netlink *netlink, const char *name, struct device *devic
         log_error("%s: the kernel does not tell about the device: %s", name, strerror(-status));
         return -1;
     }
-    if (!device->link.has_mac || !strcmp(name, "lo")) {
-        log_error("%s: is not an Ethernet device; the afxdp driver needs one", name);
+    if (!device->link.has_mac) {
+        log_error("%s: is not an Ethernet device; the drivers need one", name);
         return -1;
     }
+    device->is_loopback = !strcmp(name, "lo"); /* every namespace has one, of that name */
     ask_driver(device);
     device->queues = device_count_queues(name);
     if (!device->queues)
         device->queues = device->link.rx_queues;
     device->is_veth = !strcmp(device->link.kind, "veth");
-    device->is_virtual = device->link.kind[0] != '\0';
+    device->is_virtual = device->is_loopback || device->link.kind[0] != '\0';
     for (size_t i = 0; i < sizeof(virtual_drivers) / sizeof(virtual_drivers[0]); i++)
         device->is_virtual |= !strcmp(device->driver, virtual_drivers[i]);
     return 0;

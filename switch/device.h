@@ -13,6 +13,7 @@ struct device {
     char driver[32]; /* as ethtool -i says; "": it does not say */
     uint32_t queues; /* receive queues in use */
     bool is_veth;
+    bool is_loopback;
     bool is_virtual; /* no wire: packets of this machine arrive with partial checksums */
 };
 

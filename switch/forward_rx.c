@@ -75,9 +75,15 @@ static enum drop_reason deliver_frame(struct worker *worker, const struct nic *n
 {
     struct delivery delivery = {.frame = frame, .offset = ETHER_HEADER_SIZE, .view = view};
 
-    if (nic->is_virtual)
+    /* 127.0.0.1 and ::1 are this host's, and nobody's on a wire */
+    if (packet_is_loopback(view) && !nic->is_loopback)
+        return DROP_RX_NOT_BOUND;
+    if (nic->is_virtual || frame->checksum_partial)
         delivery.flags = RECORD_CHECKSUM_PARTIAL;
-    if (view->length > nic->mtu) {
+    if (frame->segment_size && view->protocol == IP_PROTOCOL_TCP) {
+        if (view->length > (uint32_t)view->headers + frame->segment_size)
+            delivery.segment_size = frame->segment_size;
+    } else if (view->length > nic->mtu) {
         /* Only merging makes it longer than the wire carries; and only TCP can be cut again. */
         if (view->protocol != IP_PROTOCOL_TCP || nic->mtu <= view->headers)
             return DROP_RX_TOO_BIG;
@@ -99,7 +105,7 @@ static enum drop_reason deliver_datagram(struct worker *worker, const struct nic
     port = namespace_owner(names, view, tuple_hash(&names->bindings.key, &view->local));
     if (!port)
         return DROP_RX_NOT_BOUND;
-    if (nic->is_virtual)
+    if (nic->is_virtual || frame->checksum_partial)
         delivery.flags = RECORD_CHECKSUM_PARTIAL;
     deliver(worker, port, &delivery);
     return DROP_NONE;

@@ -136,10 +136,13 @@ static int start(struct keeper *keeper)
         if (keeper__open_nic(keeper, &keeper->nics[i]))
             return -1;
     }
+    if (keeper->config->local && some_nic_is_kernels(keeper))
+        keeper__add_local(keeper);
     if (!some_nic_is_kernels(keeper) && keeper__do_without_mux(keeper))
         return -1;
     if (isolation_limit_keeper(some_nic_shares(keeper), some_nic_is_kernels(keeper)))
         return -1;
+    keeper__prepare_host(keeper);
     if (getrandom(&keeper->instance, sizeof(keeper->instance), 0) < 0)
         keeper->instance = keeper__now();
     if (getrandom(keeper->hash_key, sizeof(keeper->hash_key), 0) != sizeof(keeper->hash_key)) {
@@ -160,6 +163,7 @@ static void stop(struct keeper *keeper)
     keeper__stop_switch(keeper);
     for (uint32_t i = 0; i < keeper->nic_count; i++)
         keeper__close_nic(&keeper->nics[i]);
+    host_settings_restore(&keeper->settings);
     control_socket_close(&keeper->control);
     mux_close_maps(&keeper->maps);
     netlink_close(&keeper->netlink);
@@ -291,6 +295,7 @@ static struct keeper *create(const struct config *config)
     keeper->maps = (struct mux_maps)MUX_MAPS_INIT;
     keeper->control = (struct control_socket)CONTROL_SOCKET_INIT;
     keeper->isolation.root_fd = -1;
+    keeper->settings.fd = keeper->settings.guard_fd = -1;
     keeper->child.channel = -1;
     keeper->epoll_fd = keeper->signal_fd = -1;
     keeper->started_ns = keeper__now();

@@ -50,7 +50,8 @@ static void link_changed(struct keeper *keeper, struct keeper_nic *nic,
         return;
     if (known->up != link->up)
         log_notice("%s: link is %s", nic->spec.device, link->up ? "up" : "down");
-    if (memcmp(known->mac, link->mac, sizeof(known->mac)) && mux_set_mac(&nic->mux, link->mac))
+    if (!keeper__is_packet(nic) && memcmp(known->mac, link->mac, sizeof(known->mac)) &&
+        mux_set_mac(&nic->mux, link->mac))
         log_error("%s: the mux cannot be told the new MAC address", nic->spec.device);
     if (known->mtu != link->mtu) {
         known->mtu = link->mtu;

@@ -12,16 +12,19 @@
 #include "config.h"
 #include "control_socket.h"
 #include "device.h"
+#include "host_settings.h"
 #include "isolation.h"
 #include "log.h"
 #include "mux_load.h"
 #include "netlink.h"
+#include "tap_load.h"
 #include "wire_meeting.h"
 
 struct keeper_nic {
     struct nic_spec spec;
     struct device device; /* its link is kept up to date by netlink */
     struct mux_program mux;
+    struct tap_program tap; /* of the packet driver, instead of the mux */
     uint32_t index;
     uint32_t queue_count;
     uint16_t bind_flags; /* of AF_XDP, that worked; 0: not bound yet */
@@ -72,13 +75,14 @@ struct keeper_switch {
 
 struct keeper {
     const struct config *config;
-    struct keeper_nic nics[CONFIG_NICS_MAX];
+    struct keeper_nic nics[CONFIG_NICS_MAX + 1]; /* and lo */
     uint32_t nic_count;
     struct mux_maps maps;
     struct netlink netlink;
     struct control_socket control;
     struct isolation isolation;
     struct keeper_host host;
+    struct host_settings settings;
     struct keeper_switch child;
     sigset_t signals;
     int epoll_fd;
@@ -158,6 +162,18 @@ bool keeper__wire_has(const struct keeper *keeper, const struct channel_ip *ip);
 /* Answers where the destination is on a wire; false: it is not. */
 bool keeper__resolve_on_wire(const struct keeper *keeper, const struct channel_resolve *request,
                              struct channel_next_hop *answer);
+
+/* keeper_packet.c: NICs of the packet driver. */
+static inline bool keeper__is_packet(const struct keeper_nic *nic)
+{
+    return nic->spec.driver == NIC_DRIVER_PACKET;
+}
+int keeper__open_packet(struct keeper *keeper, struct keeper_nic *nic);
+int keeper__send_packet(struct keeper *keeper, struct keeper_nic *nic);
+/* Serves lo as well, where nobody has named it. Without it, after it has logged why, goes on. */
+void keeper__add_local(struct keeper *keeper);
+/* Makes lo's settings, where it is served. */
+void keeper__prepare_host(struct keeper *keeper);
 
 /* keeper_resolve.c: the switch asks where a destination is. */
 void keeper__resolve(struct keeper *keeper, const struct channel_resolve *request,

@@ -13,6 +13,13 @@ int keeper__check_nic(const struct nic_spec *spec, const struct device *device)
 {
     uint32_t queues = spec->queues ? spec->queues : device->queues;
 
+    if (spec->driver == NIC_DRIVER_PACKET)
+        return 0;
+    if (device->is_loopback) {
+        log_error("%s: the afxdp driver is of no use on it; say packet:%s", spec->device,
+                  spec->device);
+        return -1;
+    }
     if (queues > device->queues) {
         log_error("%s: receives with %u queues, not %u; say queues=%u or fewer, or give it more "
                   "(ethtool -L %s)",
@@ -39,6 +46,8 @@ int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic)
 
     if (keeper__is_wire(nic))
         return keeper__open_wire(keeper, nic);
+    if (keeper__is_packet(nic))
+        return keeper__open_packet(keeper, nic);
     if (device_probe(&keeper->netlink, nic->spec.device, &device) ||
         keeper__check_nic(&nic->spec, &device))
         return -1;
@@ -57,7 +66,9 @@ int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic)
  * (hostile.md, H4). The kernel tells nobody by rtnetlink, so this asks. */
 bool keeper__queues_changed(struct keeper_nic *nic)
 {
-    uint32_t queues = nic->gone || keeper__is_wire(nic) ? 0 : device_count_queues(nic->spec.device);
+    uint32_t queues = nic->gone || keeper__is_wire(nic) || keeper__is_packet(nic)
+                          ? 0
+                          : device_count_queues(nic->spec.device);
 
     if (!queues || queues == nic->device.queues)
         return false;
@@ -79,6 +90,8 @@ void keeper__close_nic(struct keeper_nic *nic)
 {
     if (nic->meeting.path[0])
         wire_meeting_dispose(&nic->meeting);
+    else if (keeper__is_packet(nic))
+        tap_unload(&nic->tap);
     else if (!keeper__is_wire(nic))
         mux_detach(&nic->mux);
 }
@@ -87,7 +100,7 @@ void keeper__close_nic(struct keeper_nic *nic)
  */
 int keeper__check_mtu(const struct keeper_nic *nic)
 {
-    if (nic->multi_buffer || nic->device.link.mtu <= XSK_MTU_MAX)
+    if (keeper__is_packet(nic) || nic->multi_buffer || nic->device.link.mtu <= XSK_MTU_MAX)
         return 0;
     log_error("%s: its MTU of %u does not fit: without multi-buffer AF_XDP (Linux 6.6, and the "
               "driver) %d is the most; lower it (ip link set dev %s mtu %d) or say mode=copy",
@@ -186,6 +199,8 @@ int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic)
 
     if (keeper__is_wire(nic))
         return keeper__send_wire(keeper, nic);
+    if (keeper__is_packet(nic))
+        return keeper__send_packet(keeper, nic);
     for (uint32_t i = 0; i < MUX_QUEUES_MAX; i++)
         queues[i].fd = queues[i].umem_fd = queues[i].large_fd = -1;
     verdicts = mux_verdicts_fd(&nic->mux);

@@ -284,7 +284,7 @@ static void announce(struct keeper *keeper)
 {
     char names[256] = "";
 
-    for (uint32_t i = 0; i < keeper->nic_count; i++)
+    for (uint32_t i = 0; i < keeper->config->nic_count; i++)
         snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", i ? ", " : "",
                  keeper->nics[i].spec.device);
     log_notice("ready: serving %s, applications at %s", names, keeper->control.path);

@@ -55,7 +55,7 @@ void mux_log_init(void)
     libxdp_set_print(print_libxdp);
 }
 
-static const char *library_reason(void)
+const char *mux_library_reason(void)
 {
     return library_words[0] ? library_words : "no further reason";
 }
@@ -71,7 +71,7 @@ static struct mux_bpf *open_skeleton(const struct mux_maps *maps, const char *de
     if (maps->bindings >= 0 && (bpf_map__reuse_fd(skeleton->maps.mux_bindings, maps->bindings) ||
                                 bpf_map__reuse_fd(skeleton->maps.mux_addresses, maps->addresses) ||
                                 bpf_map__reuse_fd(skeleton->maps.mux_shared, maps->shared_fd))) {
-        log_error("%s: the maps cannot be shared with this NIC: %s", device, library_reason());
+        log_error("%s: the maps cannot be shared with this NIC: %s", device, mux_library_reason());
         mux_bpf__destroy(skeleton);
         return NULL;
     }
@@ -83,12 +83,12 @@ static void report_load_failure(const char *device, int error)
     if (error == EPERM)
         log_error("%s: the kernel refuses the mux: %s; CAP_BPF and CAP_NET_ADMIN are needed, and a "
                   "kernel that is not locked down",
-                  device, library_reason());
+                  device, mux_library_reason());
     else if (error == ENOSYS)
         log_error("%s: this kernel has no bpf(2): it needs CONFIG_BPF_SYSCALL=y", device);
     else
         log_error("%s: the kernel does not load the mux: %s: %s; it needs Linux 5.18 or later",
-                  device, strerror(error), library_reason());
+                  device, strerror(error), mux_library_reason());
 }
 
 /* What keeps the host stack from answering on a placeholder: a filter that drops everything. Newer
@@ -108,14 +108,13 @@ static int load_silencer(struct mux_maps *maps)
     return maps->silencer < 0 ? -1 : 0;
 }
 
-/* The first program's maps become everybody's. */
-static int adopt_maps(struct mux_maps *maps, const struct mux_bpf *skeleton)
+int mux_adopt_maps(struct mux_maps *maps, int bindings, int addresses, int shared)
 {
     if (maps->bindings >= 0)
         return 0;
-    maps->bindings = fcntl(bpf_map__fd(skeleton->maps.mux_bindings), F_DUPFD_CLOEXEC, 3);
-    maps->addresses = fcntl(bpf_map__fd(skeleton->maps.mux_addresses), F_DUPFD_CLOEXEC, 3);
-    maps->shared_fd = fcntl(bpf_map__fd(skeleton->maps.mux_shared), F_DUPFD_CLOEXEC, 3);
+    maps->bindings = fcntl(bindings, F_DUPFD_CLOEXEC, 3);
+    maps->addresses = fcntl(addresses, F_DUPFD_CLOEXEC, 3);
+    maps->shared_fd = fcntl(shared, F_DUPFD_CLOEXEC, 3);
     if (maps->bindings < 0 || maps->addresses < 0 || maps->shared_fd < 0) {
         log_error("the maps cannot be kept: %s", strerror(errno));
         mux_close_maps(maps);
@@ -134,6 +133,13 @@ static int adopt_maps(struct mux_maps *maps, const struct mux_bpf *skeleton)
         return -1;
     }
     return 0;
+}
+
+static int adopt_maps(struct mux_maps *maps, const struct mux_bpf *skeleton)
+{
+    return mux_adopt_maps(maps, bpf_map__fd(skeleton->maps.mux_bindings),
+                          bpf_map__fd(skeleton->maps.mux_addresses),
+                          bpf_map__fd(skeleton->maps.mux_shared));
 }
 
 /* Who is there already? By id and name, so that people know what to unload (hostile.md, H6). */
@@ -322,7 +328,7 @@ static int attach_in_mode(struct mux_program *mux, const struct device *device,
     }
     if (status)
         log_notice("%s: no %s XDP through libxdp's dispatcher: %s: %s", device->link.name,
-                   mode->name, strerror(-status), library_reason());
+                   mode->name, strerror(-status), mux_library_reason());
     return status;
 }
 
@@ -337,7 +343,7 @@ static int attach_shared(struct mux_program *mux, struct mux_maps *maps,
     detach_stale(device);
     mux->shared = xdp_program__from_bpf_obj(mux->skeleton->obj, MUX_SECTION);
     if (libxdp_get_error(mux->shared)) {
-        log_error("%s: libxdp does not take the mux: %s", name, library_reason());
+        log_error("%s: libxdp does not take the mux: %s", name, mux_library_reason());
         mux->shared = NULL;
         return -1;
     }

@@ -44,6 +44,7 @@ struct mux_program {
 
 /* Keeps the last of libbpf's and libxdp's own words, for our messages. */
 void mux_log_init(void);
+const char *mux_library_reason(void);
 
 /* Loads the program and attaches it to `device` as `spec` wishes; creates `maps` when it is the
  * first. Returns 0, or -1 after it has logged why. */
@@ -66,6 +67,8 @@ int mux_set_address(const struct mux_maps *maps, const struct channel_ip *ip, ui
                     bool present);
 /* Forgets every binding, after the switch that made them is gone. */
 void mux_clear_bindings(const struct mux_maps *maps);
+/* The maps of the first program become everybody's. Returns 0, or -1 after it has logged why. */
+int mux_adopt_maps(struct mux_maps *maps, int bindings, int addresses, int shared);
 void mux_close_maps(struct mux_maps *maps);
 
 #endif

@@ -40,6 +40,8 @@ struct nic_frame {
     uint32_t length;      /* bytes in all pieces */
     uint32_t piece_count; /* of further pieces */
     const struct nic_piece *pieces;
+    uint16_t segment_size; /* TCP payload of each segment that it was merged from; 0: not known */
+    bool checksum_partial; /* its checksum may be that of the pseudo-header alone */
 };
 
 /* What is left to be done to a frame to be sent. The transport checksum holds the sum of the
@@ -86,6 +88,8 @@ struct nic_ops {
     int (*fd)(const struct nic_queue *queue);
     /* About to sleep on fd(). False: there is work already. */
     bool (*sleep)(struct nic_queue *queue);
+    /* fd() reports an error. True: it was taken, and the descriptor goes on. NULL: it does not. */
+    bool (*heal)(struct nic_queue *queue);
     /* Brings those counters up to date that only the kernel knows; may cost a system call. NULL:
      * none. */
     void (*refresh)(struct nic_queue *queue);
@@ -111,6 +115,7 @@ struct nic_queue {
     uint32_t index;
     void *driver;    /* the driver's own state of this queue */
     bool tx_pending; /* see flush() */
+    bool readable;   /* fd() was, lately; for drivers to whom a look costs a system call */
     struct nic_counters counters;
 };
 
@@ -125,7 +130,8 @@ struct nic {
     uint32_t frame_max; /* longest frame that reserve() gives, bytes from the Ethernet header on */
     uint32_t large_min; /* frames longer than this may carry an offload, and do not use up room() */
     bool up;
-    bool is_virtual; /* frames may carry partial checksums (design.md, section 7) */
+    bool is_virtual;  /* frames may carry partial checksums (design.md, section 7) */
+    bool is_loopback; /* lo: the way to the stack of the host itself, and from it */
     uint32_t capabilities;
     uint8_t mac[6];
     uint32_t queue_count;

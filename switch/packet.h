@@ -7,6 +7,8 @@
 #ifndef MULTISTACK_SWITCH_PACKET_H
 #define MULTISTACK_SWITCH_PACKET_H
 
+#include <endian.h>
+
 #include "stats.h"
 #include "tuple.h"
 
@@ -57,6 +59,14 @@ enum drop_reason packet_parse(const uint8_t *bytes, uint32_t available, uint32_t
 static inline uint8_t packet_address_size(const struct packet_view *view)
 {
     return view->family == 4 ? 4 : 16;
+}
+
+/* Whether its address on this host is one that no wire can bring: 127.0.0.0/8 or ::1. */
+static inline bool packet_is_loopback(const struct packet_view *view)
+{
+    if (view->family == 4)
+        return *(const uint8_t *)&view->local.low == 127;
+    return view->local.low == 0 && view->local.high == htobe64(1);
 }
 
 /* The sum of the packet's pseudo-header over a transport part of `length` bytes. */

@@ -17,12 +17,23 @@ static struct worker_queue *queue_of_nic(struct worker *worker, uint32_t nic)
     return NULL;
 }
 
+static struct worker_queue *queue_of_loopback(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->queue_count; i++) {
+        if (worker->queues[i].queue->nic->is_loopback)
+            return &worker->queues[i];
+    }
+    return NULL;
+}
+
 struct worker_queue *send_likely_queue(struct worker *worker, const struct port_ring *ring)
 {
     struct worker_queue *queue = NULL;
 
     if (ring->hop && ring->hop->state == NEXT_HOP_READY)
         queue = queue_of_nic(worker, ring->hop->nic);
+    else if (ring->hop && ring->hop->state == NEXT_HOP_LOCAL)
+        queue = queue_of_loopback(worker);
     if (!queue && worker->queue_count)
         queue = &worker->queues[0];
     return queue;
@@ -188,10 +199,23 @@ static enum drop_reason send_to_nic(struct worker *worker, const struct next_hop
     return send_whole(queue, hop, out, segmented);
 }
 
-/* To another stack on this host, or to the sender itself. A checksum that was left to the switch
- * becomes that of the pseudo-header, which the receiver takes: nothing can have damaged the packet
- * in between. */
-static enum drop_reason send_to_port(struct worker *worker, struct outgoing *out)
+/* To the host's own stack, through lo, where nothing has to be cut, and whose MAC address is zero. */
+static enum drop_reason send_to_host(struct worker *worker, struct outgoing *out, bool segmented)
+{
+    const struct next_hop hop = {.family = out->view.family};
+    struct worker_queue *queue = queue_of_loopback(worker);
+
+    if (!queue)
+        return DROP_TX_LOCAL;
+    if (!queue->queue->nic->up)
+        return DROP_TX_NIC_DOWN;
+    return send_whole(queue, &hop, out, segmented);
+}
+
+/* To another stack on this host, or to the sender itself, or to the host's stack. A checksum that was
+ * left to the switch becomes that of the pseudo-header, which the receiver takes: nothing can have
+ * damaged the packet in between. */
+static enum drop_reason send_locally(struct worker *worker, struct outgoing *out)
 {
     const struct namespace_table *names = &worker->names;
     struct nic_frame frame = {
@@ -199,14 +223,14 @@ static enum drop_reason send_to_port(struct worker *worker, struct outgoing *out
     bool segmented = validate_frame_count(&out->view, &out->record) > 1;
     struct packet_view view; /* as the receiver sees it */
     struct delivery delivery = {.frame = &frame, .view = &view, .flags = RECORD_CHECKSUM_PARTIAL};
-    struct port *port;
+    struct port *port = NULL;
 
-    if (packet_parse(out->packet, out->view.length, out->view.length, &view) != DROP_NONE)
-        return DROP_TX_LOCAL;
-    protocols_fit(&worker->core->protocols, &view);
-    port = namespace_owner(names, &view, tuple_hash(&names->bindings.key, &view.local));
+    if (packet_parse(out->packet, out->view.length, out->view.length, &view) == DROP_NONE) {
+        protocols_fit(&worker->core->protocols, &view);
+        port = namespace_owner(names, &view, tuple_hash(&names->bindings.key, &view.local));
+    }
     if (!port)
-        return DROP_TX_LOCAL;
+        return send_to_host(worker, out, segmented);
     if (segmented)
         delivery.segment_size = out->record.segment_size;
     if (segmented || (out->record.flags & RECORD_CHECKSUM_PARTIAL))
@@ -231,7 +255,7 @@ enum drop_reason send_by_hop(struct worker *worker, struct next_hop *hop, struct
 {
     switch ((enum next_hop_state)hop->state) {
     case NEXT_HOP_READY: return send_to_nic(worker, hop, out);
-    case NEXT_HOP_LOCAL: return send_to_port(worker, out);
+    case NEXT_HOP_LOCAL: return send_locally(worker, out);
     case NEXT_HOP_UNREACHABLE: return DROP_TX_NO_ROUTE;
     case NEXT_HOP_FREE:
     case NEXT_HOP_ASKED:

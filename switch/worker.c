@@ -117,8 +117,12 @@ void worker_add_queue(struct worker *worker, struct nic_queue *queue)
 static void on_nic(struct worker *worker, uint32_t index, uint32_t events)
 {
     struct worker_queue *own = &worker->queues[index];
+    const struct nic_ops *ops = own->queue->ops;
 
+    own->queue->readable = true;
     if (!(events & (EPOLLERR | EPOLLHUP)) || !own->watched)
+        return;
+    if (ops->heal && ops->heal(own->queue))
         return;
     log_warning("%s: queue %u reports an error; the device may be gone", own->queue->nic->name,
                 own->queue->index);

@@ -58,6 +58,7 @@ static bool valid_pair(const struct utcp_endpoint *local, const struct utcp_endp
     return (local->family == 4 || local->family == 6) && local->family == remote->family &&
            !local->zero && !remote->zero && local->port && remote->port &&
            utcp__address_is_unicast(local) && utcp__address_is_unicast(remote) &&
+           utcp__address_is_loopback(local) == utcp__address_is_loopback(remote) &&
            memcmp(local, remote, sizeof(*local)) != 0;
 }
 

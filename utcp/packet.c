@@ -140,6 +140,7 @@ static bool addresses_allowed(const struct utcp_endpoint *source,
 {
     return source->port != 0 && destination->port != 0 && utcp__address_is_unicast(source) &&
            utcp__address_is_unicast(destination) &&
+           utcp__address_is_loopback(source) == utcp__address_is_loopback(destination) &&
            memcmp(source, destination, sizeof(*source)) != 0;
 }
 
@@ -305,12 +306,18 @@ bool utcp__address_is_unicast(const struct utcp_endpoint *end)
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     const uint8_t *at = end->address;
 
-    if (end->family == 4) /* 0/8, 127/8, 224/4, 255.255.255.255 */
-        return at[0] != 0 && at[0] != 127 && at[0] >> 4 != 14 &&
+    if (end->family == 4) /* 0/8, 224/4, 255.255.255.255 */
+        return at[0] != 0 && at[0] >> 4 != 14 &&
                !(at[0] == 255 && at[1] == 255 && at[2] == 255 && at[3] == 255);
-    /* ::, ::1, ff00::/8, ::ffff:0:0/96 */
-    return at[0] != 0xff && !(is_zero(at, 15) && at[15] <= 1) &&
-           memcmp(at, mapped, sizeof(mapped)) != 0;
+    /* ::, ff00::/8, ::ffff:0:0/96 */
+    return at[0] != 0xff && !is_zero(at, 16) && memcmp(at, mapped, sizeof(mapped)) != 0;
+}
+
+bool utcp__address_is_loopback(const struct utcp_endpoint *end)
+{
+    if (end->family == 4)
+        return end->address[0] == 127;
+    return is_zero(end->address, 15) && end->address[15] == 1;
 }
 
 uint32_t utcp__packet_headers(uint8_t family)

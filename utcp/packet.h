@@ -78,7 +78,9 @@ uint8_t *utcp__packet_build(uint8_t *packet, const struct utcp_outgoing *outgoin
 void utcp__packet_checksum(uint8_t *packet, const struct utcp_outgoing *outgoing, bool partial,
                            struct utcp_offload *offload);
 
-/* Whether TCP may talk to this address: not unspecified, loop-back, multicast or broadcast. */
+/* Whether TCP may talk to this address: not unspecified, multicast or broadcast. */
 bool utcp__address_is_unicast(const struct utcp_endpoint *endpoint);
+/* 127.0.0.0/8 or ::1, which talk to each other alone (RFC 1122 section 3.2.1.3). */
+bool utcp__address_is_loopback(const struct utcp_endpoint *endpoint);
 
 #endif

@@ -23,7 +23,7 @@ keep() {
     shift
     touch "$(log_of keeper)"
     quiet
-    start keeper server env SWITCH_STUB="$wish" keeper_stub --nic "${LAB_NIC:-nic0}" --verbose \
+    start keeper server env SWITCH_STUB="$wish" keeper_stub --local no --nic "${LAB_NIC:-nic0}" --verbose \
         --control "$MULTISTACK_CONTROL" --group "$LAB_GROUP" "$@"
     wait_for 'says "ready: serving" || ! running keeper' 15 && running keeper ||
         fail "the keeper gets ready: $(tail -n 3 "$(log_of keeper)")"

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* host_settings.h */
+#include "host_settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define SETTINGS_ROOT "/proc/sys/net/ipv4/conf"
+#define TEXT_MAX      256
+
+static const struct {
+    const char *name;
+    uint32_t wanted;
+    uint32_t only_where; /* the value that has to go; 0: every other than the one wanted */
+} table[HOST_SETTINGS_MAX] = {
+    {"accept_local", 1, 0},
+    {"route_localnet", 1, 0},
+    {"rp_filter", 2, 1},
+};
+
+/* The value, or -1. /proc/sys/net shows the network namespace of whoever looks. */
+static int64_t read_setting(const struct host_settings *settings, const char *device,
+                            const char *name)
+{
+    char path[256], text[32] = "";
+    int fd;
+    ssize_t size;
+
+    snprintf(path, sizeof(path), "%s/%s/%s", settings->root, device, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    size = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    return size > 0 ? strtol(text, NULL, 10) : -1;
+}
+
+static int write_setting(const struct host_settings *settings, const char *name, uint32_t value)
+{
+    char path[256], text[16];
+    int length = snprintf(text, sizeof(text), "%u\n", value);
+    int fd, status;
+
+    snprintf(path, sizeof(path), "%s/lo/%s", settings->root, name);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    status = write(fd, text, (size_t)length) == length ? 0 : -errno;
+    close(fd);
+    return status;
+}
+
+/* A file of lines "NAME BEFORE OURS". What makes no sense in it is not ours. */
+static void read_file(struct host_settings *settings)
+{
+    char text[TEXT_MAX + 1] = "", *rest = text, *line;
+    ssize_t size = pread(settings->fd, text, TEXT_MAX, 0);
+
+    settings->changed_count = 0;
+    if (size <= 0)
+        return;
+    while ((line = strsep(&rest, "\n")) && settings->changed_count < HOST_SETTINGS_MAX) {
+        const char *name = strsep(&line, " "), *before = strsep(&line, " ");
+        struct host_setting setting;
+
+        if (!before || !line)
+            continue;
+        setting.before = (uint32_t)strtoul(before, NULL, 10);
+        setting.ours = (uint32_t)strtoul(line, NULL, 10);
+        for (setting.what = 0; setting.what < HOST_SETTINGS_MAX; setting.what++) {
+            if (!strcmp(table[setting.what].name, name))
+                settings->changed[settings->changed_count++] = setting;
+        }
+    }
+}
+
+static int write_file(const struct host_settings *settings)
+{
+    char text[TEXT_MAX] = "";
+    size_t length;
+
+    for (uint32_t i = 0; i < settings->changed_count; i++) {
+        const struct host_setting *setting = &settings->changed[i];
+
+        length = strlen(text);
+        snprintf(text + length, sizeof(text) - length, "%s %u %u\n", table[setting->what].name,
+                 setting->before, setting->ours);
+    }
+    length = strlen(text);
+    if (ftruncate(settings->fd, 0) || pwrite(settings->fd, text, length, 0) != (ssize_t)length)
+        return -errno;
+    return 0;
+}
+
+static struct host_setting *find_changed(struct host_settings *settings, uint32_t what)
+{
+    for (uint32_t i = 0; i < settings->changed_count; i++) {
+        if (settings->changed[i].what == what)
+            return &settings->changed[i];
+    }
+    return NULL;
+}
+
+/* Whether a setting has to be changed from what it is now. */
+static bool is_wrong(const struct host_settings *settings, uint32_t what, int64_t now)
+{
+    uint32_t forbidden = table[what].only_where;
+
+    if (!forbidden)
+        return now != table[what].wanted;
+    /* the larger of lo's and everybody's counts */
+    return now <= forbidden &&
+           (now == forbidden || read_setting(settings, "all", table[what].name) == forbidden);
+}
+
+/* Each change is in the file before it is made. */
+static void make_settings(struct host_settings *settings)
+{
+    for (uint32_t what = 0; what < HOST_SETTINGS_MAX; what++) {
+        const char *name = table[what].name;
+        int64_t now = read_setting(settings, "lo", name);
+        int status;
+
+        if (now < 0 || !is_wrong(settings, what, now))
+            continue;
+        if (!find_changed(settings, what))
+            settings->changed[settings->changed_count++] =
+                (struct host_setting){.what = what, .before = (uint32_t)now};
+        find_changed(settings, what)->before = (uint32_t)now;
+        find_changed(settings, what)->ours = table[what].wanted;
+        status = write_file(settings);
+        if (!status)
+            status = write_setting(settings, name, table[what].wanted);
+        if (status)
+            log_warning("net.ipv4.conf.lo.%s stays %lld: %s; programs of this host may not reach "
+                        "the stacks by IPv4",
+                        name, (long long)now, strerror(-status));
+        else
+            log_notice("net.ipv4.conf.lo.%s is %u now, for programs of this host that talk to "
+                       "stacks (it was %lld, and will be again)",
+                       name, table[what].wanted, (long long)now);
+    }
+}
+
+/* What is not ours any more, since somebody has changed it, is forgotten. */
+static void forget_changed(struct host_settings *settings)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < settings->changed_count; i++) {
+        const struct host_setting *setting = &settings->changed[i];
+
+        if (read_setting(settings, "lo", table[setting->what].name) == setting->ours)
+            settings->changed[kept++] = *setting;
+    }
+    settings->changed_count = kept;
+}
+
+static bool is_removed(int fd)
+{
+    struct stat stat;
+
+    return fstat(fd, &stat) || stat.st_nlink == 0;
+}
+
+/* With the lock that is ours alone. Once: who comes second finds the file removed. */
+static void put_back(struct host_settings *settings)
+{
+    if (is_removed(settings->fd))
+        return;
+    read_file(settings);
+    forget_changed(settings);
+    for (uint32_t i = 0; i < settings->changed_count; i++) {
+        const struct host_setting *setting = &settings->changed[i];
+
+        write_setting(settings, table[setting->what].name, setting->before);
+    }
+    unlink(settings->path);
+}
+
+/* A process of its own: after the keeper's end, however it came, it has the file's lock left. */
+static void guard(struct host_settings *settings)
+{
+    int ends[2];
+    pid_t child;
+    char byte;
+
+    if (!settings->may_guard || pipe2(ends, O_CLOEXEC))
+        return;
+    child = fork();
+    if (child == 0) {
+        prctl(PR_SET_NAME, "multistack-lo");
+        setsid(); /* what ends the keeper's group does not end it */
+        signal(SIGTERM, SIG_IGN);
+        signal(SIGINT, SIG_IGN);
+        dup2(ends[0], 0);
+        dup2(settings->fd, 1);
+        close_range(2, ~0U, 0);
+        settings->fd = 1;
+        while (read(0, &byte, 1) < 0 && errno == EINTR)
+            ;
+        if (!flock(settings->fd, LOCK_EX | LOCK_NB))
+            put_back(settings);
+        _exit(0);
+    }
+    close(ends[0]);
+    if (child < 0) {
+        close(ends[1]);
+        return;
+    }
+    settings->guard_fd = ends[1];
+    settings->guard = child;
+}
+
+void host_settings_init(struct host_settings *settings, const char *control, uint64_t netns)
+{
+    const char *slash = strrchr(control, '/');
+    int directory = slash ? (int)(slash - control) : 0;
+
+    *settings =
+        (struct host_settings){.root = SETTINGS_ROOT, .fd = -1, .guard_fd = -1, .may_guard = true};
+    snprintf(settings->path, sizeof(settings->path), "%.*s%shost-settings-%llu", directory, control,
+             slash ? "/" : "", (unsigned long long)netns);
+}
+
+/* The file, locked: `*alone` says how. -1: it cannot be had. */
+static int open_locked(const struct host_settings *settings, bool *alone)
+{
+    for (;;) {
+        int fd = open(settings->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        if (fd < 0)
+            return -1;
+        *alone = !flock(fd, LOCK_EX | LOCK_NB);
+        if (!*alone)
+            flock(fd, LOCK_SH);
+        if (!is_removed(fd))
+            return fd;
+        close(fd); /* whoever removed it was just ending */
+    }
+}
+
+void host_settings_apply(struct host_settings *settings)
+{
+    bool alone;
+
+    if (settings->fd >= 0)
+        return;
+    settings->fd = open_locked(settings, &alone);
+    if (settings->fd < 0) {
+        log_warning("%s: %s; lo's settings stay as they are, and programs of this host may not "
+                    "reach the stacks by IPv4",
+                    settings->path, strerror(errno));
+        return;
+    }
+    read_file(settings);
+    if (alone)
+        forget_changed(settings);
+    make_settings(settings);
+    flock(settings->fd, LOCK_SH);
+    guard(settings);
+}
+
+void host_settings_restore(struct host_settings *settings)
+{
+    if (settings->fd < 0)
+        return;
+    if (!flock(settings->fd, LOCK_EX | LOCK_NB))
+        put_back(settings);
+    close(settings->fd);
+    settings->fd = -1;
+    if (settings->guard_fd >= 0)
+        close(settings->guard_fd);
+    settings->guard_fd = -1;
+    if (settings->guard > 0)
+        waitpid(settings->guard, NULL, 0);
+    settings->guard = 0;
+}

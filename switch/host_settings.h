@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the keeper changes about the host, so that nobody has to do it by hand, and puts back.
+ *
+ * The host stack takes what the switch sends into lo, from own addresses to own addresses, only with
+ *
+ *   net.ipv4.conf.lo.accept_local = 1      else own addresses as sources are martians
+ *   net.ipv4.conf.lo.route_localnet = 1    the same for 127.0.0.0/8 (for http://127.0.0.1)
+ *   net.ipv4.conf.lo.rp_filter = 2         only where it is 1, there or for all: 2 is still a check
+ *
+ * They are lo's alone: nothing from a wire comes by it, and the kernel's own packets on lo are not
+ * routed a second time. IPv6 needs none. A value that is good already is not touched.
+ *
+ * The values before are in a file beside the control socket, named after the network namespace, and
+ * everybody who serves lo there holds a shared lock on it:
+ *
+ *   at start   alone (the lock can be had exclusively)? then what the file says is what a keeper that
+ *              was killed left behind, and the old values in it are the true ones
+ *   at the end alone? then each value that is still what we made it goes back to the old one, and the
+ *              file goes. What an administrator has changed meanwhile is left as it is.
+ *
+ * A keeper that is killed cannot do that: a small process does, which waits for its end and does
+ * nothing else. Should that be killed as well, the next start does. */
+#ifndef MULTISTACK_HOST_SETTINGS_H
+#define MULTISTACK_HOST_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define HOST_SETTINGS_MAX 3
+
+struct host_setting {
+    uint32_t what; /* in the table of host_settings.c */
+    uint32_t before, ours;
+};
+
+struct host_settings {
+    char path[160];
+    const char *root; /* directory of the settings */
+    int fd;           /* of the file, with the lock; -1: not applied */
+    int guard_fd;     /* its closing lets the process go that restores; -1: none */
+    pid_t guard;      /* that process; 0: none */
+    bool may_guard;
+    struct host_setting changed[HOST_SETTINGS_MAX];
+    uint32_t changed_count;
+};
+
+/* `control`: the path of the control socket. `netns`: a number of the network namespace. */
+void host_settings_init(struct host_settings *settings, const char *control, uint64_t netns);
+/* Makes the settings; logs what it changed, and what cannot be had. */
+void host_settings_apply(struct host_settings *settings);
+void host_settings_restore(struct host_settings *settings);
+
+#endif

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Programs of the host itself: the kernel's curl on the server reaches a stack on the server's own
+# addresses, a stack reaches a kernel server there, and another stack. Nobody sets anything by hand,
+# and what the switch sets it puts back, however it ends.
+. "$(dirname "$0")/lab.sh"
+lab_begin
+
+echo 'front page' >"$lab_dir/www/index.html"
+head -c 1024 /dev/urandom >"$lab_dir/www/1k"
+file 100m 100
+file 20m 20
+
+lo_settings() {
+    in_server sysctl -n net.ipv4.conf.lo.accept_local net.ipv4.conf.lo.route_localnet \
+        net.ipv4.conf.lo.rp_filter | paste -sd ' '
+}
+
+# here FILE URL [CURL ARGS…]: the server's own curl gets FILE, whole and unchanged.
+here() {
+    local want=$lab_dir/www/$1
+    shift
+    [ "$(in_server curl -sS --max-time 30 "$@" | sha256sum)" = "$(sha256sum <"$want")" ]
+}
+
+# stack_gets FILE URL: a stack on the server gets it.
+stack_gets() {
+    [ "$(in_server "${AS_MEMBER[@]}" msget -o - "$2" 2>/dev/null | sha256sum)" = \
+        "$(sha256sum <"$lab_dir/www/$1")" ]
+}
+
+in_server sysctl -qw net.ipv4.conf.all.rp_filter=1 # the strictest; Debian's own default is weaker
+before=$(lo_settings)
+start_switch
+serve web 80 "$lab_dir/www"
+start web6 server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen '[::]:80' --stack utcp
+wait_for "listens 80 '[$SERVER6]'" 10 || fail 'mshttpd answers by IPv6'
+legacy nginx 8080 "$lab_dir/www"
+check_match 'status shows lo, of the packet driver' "$(in_server multistack status)" 'lo .*packet'
+
+for address in $SERVER4 "[$SERVER6]" 127.0.0.1 '[::1]'; do
+    check "curl on the server, $address: a page" here 1k "http://$address/1k"
+    check "curl on the server, $address: 20 MB" here 20m "http://$address/20m"
+    check_equal "curl on the server, $address: two requests on one connection" \
+        "$(in_server curl -sS -o /dev/null -o /dev/null -w '%{num_connects} ' --max-time 10 \
+            "http://$address/1k" "http://$address/index.html")" '1 0 '
+done
+for address in $SERVER4 "[$SERVER6]"; do
+    check "curl on the server, $address: 100 MB" here 100m "http://$address/100m"
+    check "a stack and nginx on the same host, $address: a page" stack_gets 1k \
+        "http://$address:8080/1k"
+    check "a stack and nginx on the same host, $address: 20 MB" stack_gets 20m \
+        "http://$address:8080/20m"
+    check "a stack and another stack on the same host, $address" stack_gets 20m \
+        "http://$address/20m"
+done
+check 'and from elsewhere as ever' fetched 1k "http://$SERVER4/1k"
+for address in $SERVER4 127.0.0.1 '[::1]'; do
+    check "nginx on $address is undisturbed" here 20m "http://$address:8080/20m"
+done
+
+check_equal 'the settings of lo, while it runs' "$(lo_settings)" '1 1 2'
+in_server sysctl -qw net.ipv4.conf.lo.route_localnet=0 # an administrator's will
+stop switch TERM
+check_equal 'after SIGTERM they are as before' "$(lo_settings)" "$before"
+in_server sysctl -qw net.ipv4.conf.lo.accept_local=1
+start_switch
+stop switch
+check_equal 'what was good before stays as it was' "$(lo_settings)" "1 0 0"
+in_server sysctl -qw net.ipv4.conf.lo.accept_local=0
+start_switch
+stop switch KILL
+check_soon 'after kill -9 they are as before' '[ "$(lo_settings)" = "$before" ]' 5
+start_switch
+guard=$(pgrep -P "$(pid_of switch)" -x multistack-lo)
+kill -KILL "$guard"
+stop switch KILL
+check_equal 'after kill -9 of the guard too they stay' "$(lo_settings)" '1 1 2'
+start_switch
+stop switch
+check_equal 'the next start knows what they were, and its end puts them back' "$(lo_settings)" "$before"
+check_equal 'and no file is left' "$(find "$lab_dir/run" -name 'host-settings*')" ''
+
+start_switch --local no
+check_equal 'local = no: the settings stay' "$(lo_settings)" "$before"
+check_not 'local = no: lo is not served' grep -q 'lo ' <<<"$(in_server multistack status)"
+stop switch
