@@ -14,8 +14,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
 #define FDS_MAX     3
 #define WRONG_SIZE  0x80 /* in the byte that says how many descriptors */
+#define RIGHT_PLACE 0x40 /* there, too: the message begins with the placeholder's address */
 #define MESSAGE_MAX 255
 
 /* size, descriptors; then type, size (made right), request, error */
@@ -24,8 +29,15 @@
 #define NAME                     "fuzz\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 #define PORT_OPEN                MESSAGE("\x40", "\0", "\3") NAME "\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 #define BIND                                                                                       \
-    MESSAGE("\x2c", "\1", "\5")                                                                    \
-    "\x7f\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\x13\x88\4\x11\0\0\0\0\1\0\0\0"
+    MESSAGE("\x34", "\x41", "\5")                                                                  \
+    ADDRESS "\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0"
+#define ADDRESS "\x7f\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\x13\x88\4\x11"
+#define SHARE   MESSAGE("\x28", "\x40", "\x0c") ADDRESS "\0\0\0\0"
+#define CONNECT(remove)                                                                            \
+    MESSAGE("\x44", "\0", "\x0e")                                                                  \
+    "\0\0\1\0\1\0\0\0" remove "\0\0\0\0\0\0\0"                                                     \
+    "\x7f\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\x0a\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\1\2\0\0"
+#define DRAIN          MESSAGE("\x18", "\0", "\x10") "\0\0\1\0\0\0\0\0"
 #define UNBIND         MESSAGE("\x18", "\0", "\7") "\0\0\1\0\0\0\0\0"
 #define QUERY(subject) MESSAGE("\x20", "\0", "\x09") subject "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 
@@ -33,6 +45,7 @@ const struct fuzz_example fuzz_examples[] = {
     FUZZ_TEXT(HELLO QUERY("\1") QUERY("\2") QUERY("\3") QUERY("\4") QUERY("\5")),
     FUZZ_TEXT(HELLO PORT_OPEN BIND UNBIND QUERY("\3")),
     FUZZ_TEXT(HELLO PORT_OPEN BIND BIND QUERY("\4") UNBIND UNBIND),
+    FUZZ_TEXT(HELLO PORT_OPEN BIND SHARE CONNECT("\0") CONNECT("\0") CONNECT("\1") DRAIN UNBIND),
     FUZZ_TEXT(HELLO HELLO),
     FUZZ_TEXT(HELLO PORT_OPEN PORT_OPEN),
     {NULL, 0},
@@ -40,14 +53,24 @@ const struct fuzz_example fuzz_examples[] = {
 
 static struct bench *bench;
 static int placeholder_fd;
+static struct control_address place; /* of the placeholder */
 
 static void open_bench(void)
 {
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(name), cookie_size = sizeof(uint64_t);
+    struct tuple address;
 
     bench = bench_open();
     placeholder_fd = socket(AF_INET, SOCK_DGRAM, 0);
-    assert(bind(placeholder_fd, (struct sockaddr *)&name, sizeof(name)) == 0);
+    assert(bind(placeholder_fd, (struct sockaddr *)&name, size) == 0);
+    assert(getsockname(placeholder_fd, (struct sockaddr *)&name, &size) == 0);
+    place = (struct control_address){
+        .bytes = {127, 0, 0, 1}, .port = name.sin_port, .family = 4, .protocol = IP_PROTOCOL_UDP};
+    address = tuple_make(place.bytes, 4, 0, 0);
+    assert(namespace_set_address(&bench->core->workers[0].names, &address, true) == 0);
+    getsockopt(placeholder_fd, SOL_SOCKET, SO_NETNS_COOKIE, &bench->core->config.netns_cookie,
+               &cookie_size);
 }
 
 static void serve(void)
@@ -63,12 +86,14 @@ static void serve(void)
 static void say(int client, uint8_t *message, uint8_t size, uint8_t how)
 {
     struct iovec piece = {message, size};
-    uint32_t count = (how & ~WRONG_SIZE) % (FDS_MAX + 1);
+    uint32_t count = (how & 0x3f) % (FDS_MAX + 1);
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int))] = {0};
     struct msghdr msg = {.msg_iov = &piece, .msg_iovlen = 1};
 
     if (!(how & WRONG_SIZE) && size >= 8)
         memcpy(message + 4, (uint32_t[]){size}, 4);
+    if ((how & RIGHT_PLACE) && size >= sizeof(struct control_header) + sizeof(place))
+        memcpy(message + sizeof(struct control_header), &place, sizeof(place));
     if (count) {
         struct cmsghdr *cmsg;
         int fds[FDS_MAX] = {placeholder_fd, placeholder_fd, placeholder_fd};
