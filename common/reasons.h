@@ -34,6 +34,8 @@
     X(RX_NOT_BOUND, "rx_not_bound", "no port binds the destination (any more)")                    \
     X(RX_PORT_FULL, "rx_port_full", "the receive ring of the port was full")                       \
     X(RX_TOO_BIG, "rx_too_big", "longer than the port or the NIC driver can take")                 \
+    X(RX_GROUP_LOST, "rx_group_lost",                                                              \
+      "multicast or broadcast that found no room on its way from the host stack")                  \
     X(RX_FRAGMENT_BAD, "rx_fragment_bad",                                                          \
       "fragments that overlap, contradict each other, or are cut")                                 \
     X(RX_FRAGMENT_LOST, "rx_fragment_lost",                                                        \

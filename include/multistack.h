@@ -99,13 +99,27 @@ struct ms_port_info {
 MS_API void ms_port_info(const struct ms_port *port, struct ms_port_info *info);
 
 /* Binds a 3-tuple: `address` is a sockaddr_in or sockaddr_in6, whose address may be the wildcard
- * and whose port may be 0 (the kernel chooses); `protocol` is IPPROTO_TCP or IPPROTO_UDP. The
- * binding is reserved in the kernel first, with the kernel's rules and the kernel's errors
+ * and whose port may be 0 (the kernel chooses); `protocol` is IPPROTO_TCP, IPPROTO_UDP, or another IP
+ * protocol (below). The binding is reserved in the kernel first, with the kernel's rules and the kernel's errors
  * (-EADDRINUSE, -EACCES, -EADDRNOTAVAIL …), then claimed at the switch. Waits for the switch's
  * answer; while the switch is away, or when it does not answer within the open timeout, the binding
  * is reserved at once and claimed when the switch is back. Returns a binding's handle (≥ 0). Errors
  * besides the kernel's: what the switch says, such as -EADDRINUSE or -EXDEV (this process is in
- * another network namespace than the NICs); -EINVAL, -EAFNOSUPPORT, -EPROTONOSUPPORT, -ENOMEM. */
+ * another network namespace than the NICs); -EINVAL, -EAFNOSUPPORT, -EPROTONOSUPPORT, -ENOMEM.
+ *
+ * Other protocols. Where the kernel has sockets of it (UDP-Lite; SCTP and DCCP on many kernels), all is
+ * as above. Otherwise the switch and its administrator decide: root may, others whom [protocols] of
+ * the switch's configuration names (-EACCES), and nobody may have what the host itself lives by
+ * (-EPROTONOSUPPORT). A protocol with ports (SCTP, DCCP, and those that the configuration says so of)
+ * needs a port here; one without is bound whole, with port 0 (-EINVAL otherwise). Such bindings are
+ * reserved at the switch alone, so not while it is away.
+ *
+ * Groups. A multicast address may be bound for UDP and UDP-Lite: the kernel then joins the group for as
+ * long as the binding lives, and this port gets a copy of what is sent to it, as does every other
+ * socket and port that binds it. A binding of the wildcard address receives broadcasts, and groups as a
+ * socket would: those that somebody on this host has joined; ms_join_group() joins more. Nothing can be
+ * sent from a group's address; to a group, from any other binding. What a port sends to a group is not
+ * looped back to this host. */
 MS_API int ms_bind(struct ms_port *port, int protocol, const struct sockaddr *address,
                    socklen_t length);
 
@@ -170,6 +184,15 @@ struct ms_event {
 
 /* What ms_dispatch() heard about bindings; false: that was all. */
 MS_API bool ms_next_event(struct ms_port *port, struct ms_event *event);
+
+/* Joins a multicast group, or leaves it, for a binding of UDP or UDP-Lite at the wildcard address, as
+ * MCAST_JOIN_GROUP of ip(7) does for a socket. `interface`: index of the device, or 0 for what the
+ * kernel's routing says (IPv6: for sin6_scope_id). Errors: -ENOENT, -EOPNOTSUPP (the binding has no
+ * socket in the kernel), the kernel's (-ENODEV, -EADDRINUSE …). */
+MS_API int ms_join_group(struct ms_port *port, int binding, const struct sockaddr *group,
+                         socklen_t length, unsigned interface);
+MS_API int ms_leave_group(struct ms_port *port, int binding, const struct sockaddr *group,
+                          socklen_t length, unsigned interface);
 
 /* Gives a binding back, and waits for the switch to do so, so that it may be bound again at once.
  * Errors: -ENOENT. */

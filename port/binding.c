@@ -203,6 +203,18 @@ static int take_options(const struct ms_bind_options *options, struct binding *w
     return 0;
 }
 
+/* The placeholder, or none where the kernel knows no such socket: then the switch alone decides. */
+static int reserve(int protocol, const struct sockaddr *address, socklen_t length,
+                   struct binding *wish)
+{
+    int fd = placeholder__open(protocol, address, length, wish->shared, &wish->address);
+
+    wish->placeholder = fd == PLACEHOLDER_NONE ? -1 : fd;
+    if (fd == PLACEHOLDER_NONE)
+        return placeholder__address(protocol, address, length, &wish->address);
+    return fd < 0 ? fd : 0;
+}
+
 int ms_bind_with(struct ms_port *port, int protocol, const struct sockaddr *address,
                  socklen_t length, const struct ms_bind_options *options)
 {
@@ -211,14 +223,18 @@ int ms_bind_with(struct ms_port *port, int protocol, const struct sockaddr *addr
 
     if (error)
         return error;
-    wish.placeholder =
-        wish.takeover ? open_successor(port, protocol, address, length, &wish)
-                      : placeholder__open(protocol, address, length, wish.shared, &wish.address);
-    if (wish.placeholder < 0)
-        return wish.placeholder;
+    if (wish.takeover) {
+        wish.placeholder = open_successor(port, protocol, address, length, &wish);
+        error = wish.placeholder == PLACEHOLDER_NONE ? -EPROTONOSUPPORT : wish.placeholder;
+    } else {
+        error = reserve(protocol, address, length, &wish);
+    }
+    if (error < 0)
+        return error;
     place = find_place(port);
     if (place < 0) {
-        close(wish.placeholder);
+        if (wish.placeholder >= 0)
+            close(wish.placeholder);
         return place;
     }
     wish.state = BINDING_WAITING;
@@ -248,13 +264,54 @@ int ms_unbind(struct ms_port *port, int handle)
     case BINDING_CLAIMING:
     case BINDING_CLAIMED:
         binding->state = binding->state == BINDING_CLAIMED ? BINDING_LEAVING : BINDING_UNCLAIMED;
-        close(binding->placeholder);
+        if (binding->placeholder >= 0)
+            close(binding->placeholder);
         binding->placeholder = -1;
         session__await_binding(port, (unsigned)handle);
         break;
     default: free_binding(port, binding); break; /* the switch does not know it */
     }
     session__report_bindings(port);
+    return 0;
+}
+
+int ms_join_group(struct ms_port *port, int handle, const struct sockaddr *group, socklen_t length,
+                  unsigned interface)
+{
+    const struct binding *binding = binding__find(port, handle);
+
+    if (!binding)
+        return -ENOENT;
+    return binding->placeholder < 0
+               ? -EOPNOTSUPP
+               : placeholder__join(binding->placeholder, group, length, interface, true);
+}
+
+int ms_leave_group(struct ms_port *port, int handle, const struct sockaddr *group, socklen_t length,
+                   unsigned interface)
+{
+    const struct binding *binding = binding__find(port, handle);
+
+    if (!binding)
+        return -ENOENT;
+    return binding->placeholder < 0
+               ? -EOPNOTSUPP
+               : placeholder__join(binding->placeholder, group, length, interface, false);
+}
+
+/* As getsockname(2) would, of a binding that has no socket. */
+static int describe(const struct control_address *bound, struct sockaddr *address,
+                    socklen_t *length)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = bound->port};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = bound->port};
+    socklen_t whole = bound->family == 4 ? sizeof(in) : sizeof(in6);
+
+    memcpy(&in.sin_addr, bound->bytes, 4);
+    memcpy(&in6.sin6_addr, bound->bytes, 16);
+    memcpy(address, bound->family == 4 ? (const void *)&in : (const void *)&in6,
+           *length < whole ? *length : whole);
+    *length = whole;
     return 0;
 }
 
@@ -265,6 +322,8 @@ int ms_binding_address(const struct ms_port *port, int handle, struct sockaddr *
 
     if (!binding)
         return -ENOENT;
+    if (binding->placeholder < 0)
+        return describe(&binding->address, address, length);
     return getsockname(binding->placeholder, address, length) < 0 ? -errno : 0;
 }
 

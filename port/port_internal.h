@@ -224,6 +224,8 @@ void ring__switch_over(struct ms_port *port, struct region *region);
 
 /* A kernel socket that reserves `address`: bound, deaf, and for TCP listening. Returns the
  * descriptor and what the kernel bound, or the kernel's error. */
+/* PLACEHOLDER_NONE: the kernel has no sockets of this protocol. */
+#define PLACEHOLDER_NONE INT32_MIN
 int placeholder__open(int protocol, const struct sockaddr *address, socklen_t length, bool shared,
                       struct control_address *bound);
 /* What placeholder__open() would bind, but for a port of 0. -EINVAL, -EAFNOSUPPORT. */
@@ -231,6 +233,9 @@ int placeholder__address(int protocol, const struct sockaddr *address, socklen_t
                          struct control_address *wanted);
 /* Lets the kernel give the same 3-tuple to other sockets of this user that ask for it, or not. */
 void placeholder__share(int fd, bool shared);
+/* Into a multicast group, or out of it. interface 0: the kernel's routing chooses. */
+int placeholder__join(int fd, const struct sockaddr *group, socklen_t length, unsigned interface,
+                      bool join);
 
 /* ── connected.c ── */
 

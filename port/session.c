@@ -147,7 +147,7 @@ static int send_bind(struct ms_port *port, struct binding *binding)
         bind.flags |= CONTROL_BIND_TAKEOVER;
     else if (binding->draining)
         bind.flags |= CONTROL_BIND_DRAINING;
-    if (binding->was_claimed || binding->takeover)
+    if (binding->placeholder >= 0 && (binding->was_claimed || binding->takeover))
         placeholder__share(binding->placeholder, binding->shared || binding->takeover);
     return control_client__send(port->session.fd, &bind, binding->placeholder);
 }

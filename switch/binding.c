@@ -51,6 +51,9 @@ static int enter(struct switch_core *core, const struct binding *binding)
                    .state = binding->state},
     };
 
+    /* Nothing is sent from a group's address, and what is sent to it comes another way (groups.h). */
+    if (groups_has_address(&binding->tuple))
+        return 0;
     if (!binding->shared && binding->state == MEMBER_ACTIVE &&
         !tuple_table_find(&core_names(core)->bindings, &binding->tuple))
         change.kind = CHANGE_ADD;
@@ -75,8 +78,11 @@ int binding_add(struct switch_core *core, struct port *port, const struct tuple 
     binding->port = port;
     binding->placeholder_fd = placeholder_fd;
     binding->state = (uint8_t)sharing_begin(core, binding, terms);
-    status = enter(core, binding);
+    status = groups_enter(core, binding);
+    if (!status)
+        status = enter(core, binding);
     if (status) {
+        groups_leave(core, binding);
         free_slot(table, binding);
         return status;
     }
@@ -99,6 +105,7 @@ void binding_close(struct switch_core *core, struct binding *binding)
     const struct change change = {
         .kind = CHANGE_REMOVE, .tuple = binding->tuple, .member = {.port = port}};
 
+    groups_leave(core, binding);
     core_change(core, &change);
     if (binding->previous == BINDING_NONE)
         port->first_binding = binding->next;
@@ -106,7 +113,8 @@ void binding_close(struct switch_core *core, struct binding *binding)
         table->bindings[binding->previous].next = binding->next;
     if (binding->next != BINDING_NONE)
         table->bindings[binding->next].previous = binding->previous;
-    close(binding->placeholder_fd);
+    if (binding->placeholder_fd >= 0)
+        close(binding->placeholder_fd);
     binding->placeholder_fd = -1;
     port->connected_count -= binding->connected_count;
     port->binding_count--;

@@ -13,6 +13,7 @@
  *   CHANNEL_QUEUE           →            once for each of its queues: + AF_XDP socket, UMEM memfd,
  *                                        and a packet socket for large sends where there is one
  *   CHANNEL_ADDRESS         →            each address of the host, then as they come and go
+ *   CHANNEL_GROUPS          →            + groups_ring, the filter that fills it; or it is left out
  *   CHANNEL_PROTOCOL        →            each line of [protocols] in the configuration
  *   CHANNEL_START           →
  *                           ←  CHANNEL_READY      serving; the keeper tells systemd
@@ -58,6 +59,7 @@ enum channel_type {
     CHANNEL_WIRE_BROKEN,
     CHANNEL_PROTOCOL,
     CHANNEL_PACKET,
+    CHANNEL_GROUPS,
 };
 
 struct channel_header {
@@ -137,7 +139,7 @@ struct channel_address {
     uint32_t present; /* 1: is there, 0: went away */
 };
 
-/* START, READY, ROUTES_CHANGED, STOP */
+/* GROUPS, START, READY, ROUTES_CHANGED, STOP */
 struct channel_plain {
     struct channel_header header;
 };

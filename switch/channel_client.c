@@ -57,7 +57,8 @@ static const struct {
     [CHANNEL_ROUTES_CHANGED] = {sizeof(struct channel_plain), 0, 0},
     [CHANNEL_LINK] = {sizeof(struct channel_link), 0, 0},
     [CHANNEL_STOP] = {sizeof(struct channel_plain), 0, 0},
-    [CHANNEL_PROTOCOL] = {sizeof(struct channel_protocol), 0},
+    [CHANNEL_GROUPS] = {sizeof(struct channel_plain), 2, 2},
+    [CHANNEL_PROTOCOL] = {sizeof(struct channel_protocol), 0, 0},
     [CHANNEL_WIRE] = {sizeof(struct channel_wire), 0, 0},
     [CHANNEL_WIRE_LINK] = {sizeof(struct channel_wire_link), CHANNEL_WIRE_LINK_FDS,
                            CHANNEL_WIRE_LINK_FDS},
@@ -359,6 +360,8 @@ static int take_setup(struct switch_core *core, const struct received *received)
             return -EINVAL;
         take_address(core, &received->message.address);
         return 0;
+    case CHANNEL_GROUPS:
+        return core->worker_count ? groups_open(core, received->fds[0], received->fds[1]) : -EINVAL;
     case CHANNEL_PROTOCOL: return take_protocol(core, &received->message.protocol);
     case CHANNEL_START: return core->worker_count ? 1 : -EINVAL;
     case CHANNEL_LINK: take_link(core, &received->message.link); return 0;

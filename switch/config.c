@@ -3,7 +3,9 @@
 #include "config.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <ini.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +13,10 @@
 
 #include "control_protocol.h"
 #include "port_layout.h"
+#include "wire.h"
 
-#define INI_SECTION "multistackd"
+#define INI_SECTION       "multistackd"
+#define PROTOCOLS_SECTION "protocols"
 
 const struct config_option config_options[] = {
     {"nic", CONFIG_NIC, "SPEC",
@@ -286,6 +290,79 @@ void config_init(struct config *config)
     memcpy(config->control, control, strlen(control) + 1);
 }
 
+/* The number of "sctp", "253" or "254/ports"; *ports where it says so. -1: `error` says why. */
+static int parse_protocol(const char *name, bool *ports, char error[CONFIG_ERROR_SIZE])
+{
+    const char *slash = strchr(name, '/');
+    char word[32] = "";
+    uint32_t number = 0;
+
+    *ports = slash != NULL;
+    if ((slash && strcmp(slash, "/ports") != 0) ||
+        (slash ? (size_t)(slash - name) : strlen(name)) >= sizeof(word))
+        return fail(error, "'%.40s' is not a protocol: say sctp, dccp, NUMBER or NUMBER/ports",
+                    name);
+    memcpy(word, name, slash ? (size_t)(slash - name) : strlen(name));
+    if (!strcmp(word, "sctp") || !strcmp(word, "dccp")) {
+        *ports = true;
+        return word[0] == 's' ? IP_PROTOCOL_SCTP : IP_PROTOCOL_DCCP;
+    }
+    if (parse_number("protocol", word, 1, 254, &number, error))
+        return -1;
+    if (number == IP_PROTOCOL_TCP || number == IP_PROTOCOL_UDP || number == IP_PROTOCOL_UDPLITE)
+        return fail(error, "protocol %u: the kernel says who may bind it, no policy", number);
+    return (int)number;
+}
+
+static int parse_who(const char *word, struct config_protocol *line, char error[CONFIG_ERROR_SIZE])
+{
+    const struct passwd *user;
+    const struct group *group;
+
+    if (!strcmp(word, "*")) {
+        line->who = CHANNEL_WHO_ANYBODY;
+        return 0;
+    }
+    if (word[0] == '@') {
+        group = getgrnam(word + 1);
+        if (!group)
+            return fail(error, "there is no group '%.40s'", word + 1);
+        line->who = CHANNEL_WHO_GROUP;
+        line->id = group->gr_gid;
+        return 0;
+    }
+    user = getpwnam(word);
+    if (!user)
+        return fail(error, "there is no user '%.40s' (a group is @group, everybody is *)", word);
+    line->who = CHANNEL_WHO_USER;
+    line->id = user->pw_uid;
+    return 0;
+}
+
+int config_set_protocol(struct config *config, const char *name, const char *value,
+                        char error[CONFIG_ERROR_SIZE])
+{
+    char words[512], *rest = words, *word;
+    bool ports = false, any = false;
+    int protocol = parse_protocol(name, &ports, error);
+
+    if (protocol < 0 || copy_text(name, *value ? value : " ", words, sizeof(words), error))
+        return -1;
+    while ((word = strsep(&rest, " \t,")) || !any) {
+        struct config_protocol line = {.protocol = (uint8_t)protocol, .has_ports = ports};
+
+        if (word && !*word)
+            continue;
+        if (word && parse_who(word, &line, error))
+            return -1;
+        if (config->protocol_count == CONFIG_PROTOCOLS_MAX)
+            return fail(error, "more than %d users and groups", CONFIG_PROTOCOLS_MAX);
+        config->protocols[config->protocol_count++] = line;
+        any = true;
+    }
+    return 0;
+}
+
 struct reading {
     struct config *config;
     char why[CONFIG_ERROR_SIZE];
@@ -298,8 +375,12 @@ static int read_setting(void *user, const char *section, const char *name, const
 
     if (reading->why[0]) /* libinih reads on behind an error */
         return 0;
+    if (!strcmp(section, PROTOCOLS_SECTION))
+        return !config_set_protocol(reading->config, name, value, reading->why);
     if (strcmp(section, INI_SECTION)) {
-        fail(reading->why, "there is no section [%s], only [" INI_SECTION "]", section);
+        fail(reading->why,
+             "there is no section [%s], only [" INI_SECTION "] and [" PROTOCOLS_SECTION "]",
+             section);
         return 0;
     }
     for (size_t i = 0; i < config_option_count; i++) {

@@ -9,12 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "channel.h"
+
 #include "wire_spec.h"
 
-#define CONFIG_NICS_MAX   16
-#define CONFIG_ERROR_SIZE 512
-#define CONFIG_PATH_SIZE  108 /* sun_path of unix(7) */
-#define CONFIG_NAME_SIZE  33  /* of a user or group: 32 characters, as useradd(8) */
+#define CONFIG_NICS_MAX      16
+#define CONFIG_PROTOCOLS_MAX CHANNEL_PROTOCOLS_MAX
+#define CONFIG_ERROR_SIZE    512
+#define CONFIG_PATH_SIZE     108 /* sun_path of unix(7) */
+#define CONFIG_NAME_SIZE     33  /* of a user or group: 32 characters, as useradd(8) */
 
 enum copy_wish { COPY_AUTO, COPY_ZEROCOPY, COPY_COPY };
 enum xdp_wish { XDP_AUTO, XDP_NATIVE, XDP_GENERIC };
@@ -33,6 +36,15 @@ struct nic_spec {
     struct wire_spec wire;
 };
 
+/* One of those whom a line of [protocols] names: who besides root may bind the protocol without a
+ * kernel socket (protocols.h). */
+struct config_protocol {
+    uint8_t protocol;
+    bool has_ports;
+    uint8_t who; /* enum channel_who */
+    uint32_t id;
+};
+
 struct config {
     struct nic_spec nics[CONFIG_NICS_MAX];
     uint32_t nic_count;
@@ -46,6 +58,8 @@ struct config {
     uint32_t ports_per_user_max;
     uint32_t ring_size; /* bytes; default of a port's rings */
     bool local;         /* serve lo as well: programs of this host reach stacks, and these them */
+    struct config_protocol protocols[CONFIG_PROTOCOLS_MAX];
+    uint32_t protocol_count;
     bool verbose;
 };
 
@@ -82,6 +96,10 @@ int config_set(struct config *config, enum config_option_id id, const char *valu
                char error[CONFIG_ERROR_SIZE]);
 int config_parse_nic(const char *text, struct nic_spec *spec, char error[CONFIG_ERROR_SIZE]);
 int config_read_file(struct config *config, const char *path, char error[CONFIG_ERROR_SIZE]);
+/* One line of [protocols]: "sctp", "dccp" or a number, with "/ports" where it has ports and is not
+ * one of those two; then users, @groups or * for everybody, between blanks. Nobody: root alone. */
+int config_set_protocol(struct config *config, const char *name, const char *value,
+                        char error[CONFIG_ERROR_SIZE]);
 /* Whatever can only be said of the whole. */
 int config_check(const struct config *config, char error[CONFIG_ERROR_SIZE]);
 

@@ -216,10 +216,20 @@ static bool handle_port_open(struct switch_core *core, struct connection *connec
     return reply(core, connection, &opened, fds, fd_count);
 }
 
-/* Whether the address of an exact binding is this host's; the wildcard always is. */
+/* What the placeholder of this protocol is silenced with. */
+static int silencer_of(const struct switch_core *core, uint8_t protocol)
+{
+    return core->groups.filter_fd >= 0 && placeholder_takes_datagrams(protocol)
+               ? core->groups.filter_fd
+               : core->silencer_fd;
+}
+
+/* Whether the address of an exact binding is this host's; the wildcard always is, and for groups the
+ * kernel has let the placeholder be bound. */
 static bool address_is_ours(const struct switch_core *core, const struct tuple *tuple)
 {
-    return tuple_is_wildcard(tuple) || namespace_is_local(core_names(core), tuple);
+    return tuple_is_wildcard(tuple) || groups_has_address(tuple) ||
+           namespace_is_local(core_names(core), tuple);
 }
 
 /* A binding that was there before says how many others were; one that says nothing is new. */
@@ -238,8 +248,45 @@ static int bind_terms(const struct request *request, struct binding_terms *terms
     };
     if ((wish->flags & ~known) || wish->port_count != 1 || (terms->takeover && terms->draining))
         return -EINVAL;
-    terms->cookie = placeholder_cookie(request->fds[0]);
+    if (request->fd_count)
+        terms->cookie = placeholder_cookie(request->fds[0]);
     return 0;
+}
+
+/* The kernel's rule, for those whom the kernel does not know: a wildcard address and an exact one of
+ * somebody else are in each other's way. */
+static bool is_in_the_way(const struct binding *other, const struct port *port,
+                          const struct tuple *tuple)
+{
+    return other->port && other->port != port && other->tuple.rest == tuple->rest &&
+           (tuple_is_wildcard(tuple) || tuple_is_wildcard(&other->tuple) ||
+            tuple_equal(tuple, &other->tuple));
+}
+
+/* Without a placeholder: a protocol that the kernel has no sockets of (protocols.h). */
+static int bind_by_policy(struct switch_core *core, struct connection *connection,
+                          const struct request *request, const struct binding_terms *terms,
+                          uint32_t *number)
+{
+    const struct control_address *address = &request->bind.address;
+    const struct port_table *ports = &core->ports;
+    struct tuple tuple = tuple_from_address(address);
+    int status =
+        protocols_allow(&core->protocols, address->protocol, connection->uid, connection->fd);
+
+    if (status)
+        return status;
+    if ((address->family != 4 && address->family != 6) ||
+        protocols_have_ports(&core->protocols, address->protocol) != (address->port != 0) ||
+        terms->shared || terms->takeover || terms->draining)
+        return -EINVAL;
+    if (!address_is_ours(core, &tuple) || groups_has_address(&tuple))
+        return -EADDRNOTAVAIL;
+    for (uint32_t i = 0; i < ports->bindings_made; i++) {
+        if (is_in_the_way(&ports->bindings[i], connection->port, &tuple))
+            return -EADDRINUSE;
+    }
+    return binding_add(core, connection->port, &tuple, -1, terms, number);
 }
 
 static int bind_tuple(struct switch_core *core, struct connection *connection,
@@ -249,9 +296,12 @@ static int bind_tuple(struct switch_core *core, struct connection *connection,
     struct tuple tuple = tuple_from_address(address);
     int status = bind_terms(request, terms);
 
+    if (!status && !request->fd_count)
+        return bind_by_policy(core, connection, request, terms, number);
     if (!status)
         status = placeholder_verify(request->fds[0], address, core->config.netns_cookie,
-                                    core->silencer_fd, terms->shared || terms->takeover);
+                                    silencer_of(core, address->protocol),
+                                    terms->shared || terms->takeover);
     if (status)
         return status;
     if (!address_is_ours(core, &tuple))
@@ -369,10 +419,11 @@ static const struct {
     uint32_t size;
     uint32_t fd_count;
     bool is_least;
+    bool fds_optional;
 } request_shapes[] = {
     [CONTROL_HELLO] = {sizeof(struct control_hello), 0},
     [CONTROL_PORT_OPEN] = {sizeof(struct control_port_open), 0},
-    [CONTROL_BIND] = {sizeof(struct control_bind), 1},
+    [CONTROL_BIND] = {sizeof(struct control_bind), 1, .fds_optional = true},
     [CONTROL_UNBIND] = {sizeof(struct control_unbind), 0},
     [CONTROL_QUERY] = {sizeof(struct control_query), 0},
     [CONTROL_SHARE] = {sizeof(struct control_share), 0},
@@ -390,7 +441,8 @@ static bool request_fits(const struct connection *connection, const struct reque
     if (request_shapes[header->type].is_least ? request_shapes[header->type].size > request->size
                                               : request_shapes[header->type].size != request->size)
         return false;
-    if (request_shapes[header->type].fd_count != request->fd_count)
+    if (request_shapes[header->type].fd_count != request->fd_count &&
+        !(request_shapes[header->type].fds_optional && !request->fd_count))
         return false;
     return connection->greeted == (header->type != CONTROL_HELLO);
 }
@@ -653,7 +705,7 @@ static void audit_placeholders(struct switch_core *core)
         if (core->control.audit_next >= ports->bindings_made)
             core->control.audit_next = 0;
         binding = &ports->bindings[core->control.audit_next++];
-        if (!binding->port)
+        if (!binding->port || binding->placeholder_fd < 0)
             continue;
         address = tuple_to_address(&binding->tuple);
         if (placeholder_holds(binding->placeholder_fd, &address, core->silencer_fd,

@@ -59,6 +59,7 @@ int core_init(struct switch_core *core, int channel_fd, int listen_fd, int bindi
     if (!core->key.word[3] && getrandom(&core->key, sizeof(core->key), 0) != sizeof(core->key))
         return -EIO;
     protocols_init(&core->protocols);
+    groups_init(&core->groups);
     core->bindings_map_fd = bindings_map_fd;
     status = port_table_init(&core->ports, core->config.ports_max);
     if (!status)
@@ -85,6 +86,7 @@ void core_dispose(struct switch_core *core)
             close(core->nics[i].verdicts_fd);
         free(core->nics[i].queues);
     }
+    groups_dispose(&core->groups);
     if (core->shared != &core->own_shared) {
         core->shared->heartbeat_ns = 0; /* the mux passes everything from now on */
         munmap(core->shared, sizeof(struct mux_shared));

@@ -7,6 +7,7 @@
 #include "change.h"
 #include "channel.h"
 #include "control.h"
+#include "groups.h"
 #include "mux_maps.h"
 #include "namespace.h"
 #include "nic.h"
@@ -28,6 +29,7 @@ struct switch_core {
     struct nic nics[SWITCH_NICS_MAX];
     uint32_t nic_count;
     struct protocols protocols;
+    struct groups groups;
     struct port_table ports;
     struct control control;
     struct worker workers[SWITCH_WORKERS_MAX];

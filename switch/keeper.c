@@ -140,6 +140,7 @@ static int start(struct keeper *keeper)
         keeper__add_local(keeper);
     if (!some_nic_is_kernels(keeper) && keeper__do_without_mux(keeper))
         return -1;
+    keeper__open_protocols(keeper);
     if (isolation_limit_keeper(some_nic_shares(keeper), some_nic_is_kernels(keeper)))
         return -1;
     keeper__prepare_host(keeper);
@@ -164,6 +165,7 @@ static void stop(struct keeper *keeper)
     for (uint32_t i = 0; i < keeper->nic_count; i++)
         keeper__close_nic(&keeper->nics[i]);
     host_settings_restore(&keeper->settings);
+    keeper__close_protocols(keeper);
     control_socket_close(&keeper->control);
     mux_close_maps(&keeper->maps);
     netlink_close(&keeper->netlink);

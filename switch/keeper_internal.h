@@ -87,6 +87,9 @@ struct keeper {
     sigset_t signals;
     int epoll_fd;
     int signal_fd;
+    int mutes[2 * CONFIG_PROTOCOLS_MAX]; /* raw sockets that swallow: keeper_protocols.c */
+    uint32_t mute_count;
+    uint64_t known[4]; /* protocols of [protocols] that the kernel has sockets of: bits */
     uint64_t instance;
     uint64_t hash_key[4]; /* for every switch */
     uint64_t netns_cookie;
@@ -115,6 +118,12 @@ int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic);
 /* Whether frames of the device's MTU fit into what its sockets were bound with. */
 int keeper__check_mtu(const struct keeper_nic *nic);
 int keeper__check_nic(const struct nic_spec *spec, const struct device *device);
+
+/* keeper_protocols.c: protocols that have no placeholder. */
+void keeper__open_protocols(struct keeper *keeper);
+void keeper__close_protocols(struct keeper *keeper);
+/* To a switch that is starting. 0 or a negative errno. */
+int keeper__send_protocols(struct keeper *keeper);
 
 /* keeper_switch.c: the switch's life. */
 /* Starts a switch. 0, or -1 after it has logged why: then none is running. */

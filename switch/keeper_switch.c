@@ -102,16 +102,26 @@ static int send_config(struct keeper *keeper)
     return keeper__send_patiently(keeper, &message, fds, 4);
 }
 
+static int send_groups(struct keeper *keeper)
+{
+    const int fds[] = {keeper->maps.groups_ring, keeper->maps.groups_filter};
+    struct channel_plain groups = {.header = {.type = CHANNEL_GROUPS, .size = sizeof(groups)}};
+
+    return fds[0] < 0 || fds[1] < 0 ? 0 : keeper__send_patiently(keeper, &groups, fds, 2);
+}
+
 static int hand_over(struct keeper *keeper)
 {
     struct channel_plain start = {.header = {.type = CHANNEL_START, .size = sizeof(start)}};
 
-    if (send_config(keeper))
+    if (send_config(keeper) || send_groups(keeper))
         return -1;
     for (uint32_t i = 0; i < keeper->nic_count; i++) {
         if (keeper__send_nic(keeper, &keeper->nics[i]))
             return -1;
     }
+    if (keeper__send_protocols(keeper))
+        return -1;
     keeper__forget_sync(keeper);
     keeper__sync(keeper);
     return keeper__send_patiently(keeper, &start, NULL, 0);

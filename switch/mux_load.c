@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
+#include "groups.skel.h"
 #include "log.h"
 #include "mux.skel.h"
 #include "xsk_open.h"
@@ -108,6 +109,24 @@ static int load_silencer(struct mux_maps *maps)
     return maps->silencer < 0 ? -1 : 0;
 }
 
+/* The same for placeholders of datagram protocols, which copies what was sent to groups
+ * (bpf/groups.bpf.c). Stacks do without groups where the kernel does not take it. */
+static void load_groups(struct mux_maps *maps)
+{
+    struct groups_bpf *skeleton = groups_bpf__open_and_load();
+
+    if (!skeleton) {
+        log_warning("stacks receive no multicast and no broadcast: the kernel does not load the "
+                    "filter: %s",
+                    mux_library_reason());
+        return;
+    }
+    maps->groups_ring = fcntl(bpf_map__fd(skeleton->maps.groups_ring), F_DUPFD_CLOEXEC, 3);
+    maps->groups_filter =
+        fcntl(bpf_program__fd(skeleton->progs.multistack_groups), F_DUPFD_CLOEXEC, 3);
+    groups_bpf__destroy(skeleton);
+}
+
 int mux_adopt_maps(struct mux_maps *maps, int bindings, int addresses, int shared)
 {
     if (maps->bindings >= 0)
@@ -124,6 +143,7 @@ int mux_adopt_maps(struct mux_maps *maps, int bindings, int addresses, int share
         mux_close_maps(maps);
         return -1;
     }
+    load_groups(maps);
     maps->shared =
         mmap(NULL, sizeof(*maps->shared), PROT_READ | PROT_WRITE, MAP_SHARED, maps->shared_fd, 0);
     if (maps->shared == MAP_FAILED) {
@@ -487,5 +507,9 @@ void mux_close_maps(struct mux_maps *maps)
         close(maps->shared_fd);
     if (maps->silencer >= 0)
         close(maps->silencer);
+    if (maps->groups_ring >= 0)
+        close(maps->groups_ring);
+    if (maps->groups_filter >= 0)
+        close(maps->groups_filter);
     *maps = (struct mux_maps)MUX_MAPS_INIT;
 }

@@ -22,12 +22,14 @@
 struct mux_maps {
     int bindings, addresses, shared_fd; /* -1: not created yet */
     int silencer; /* a socket filter that drops everything, for placeholders; -1: not loaded yet */
-    struct mux_shared *shared; /* the mapping of shared_fd */
+    int groups_ring, groups_filter; /* copies of what groups get, and who makes them; -1: none */
+    struct mux_shared *shared;      /* the mapping of shared_fd */
 };
 
 #define MUX_MAPS_INIT                                                                              \
     {                                                                                              \
-        .bindings = -1, .addresses = -1, .shared_fd = -1, .silencer = -1                           \
+        .bindings = -1, .addresses = -1, .shared_fd = -1, .silencer = -1, .groups_ring = -1,       \
+        .groups_filter = -1                                                                        \
     }
 
 struct mux_bpf;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "groups.h"
 #include "wire.h"
 
 #ifndef SO_ATTACH_BPF
@@ -26,15 +27,36 @@ static int option(int fd, int level, int name, int missing)
     return getsockopt(fd, level, name, &value, &size) ? missing : value;
 }
 
+#ifndef SOCK_DCCP
+#define SOCK_DCCP 6
+#endif
+
+/* The kind of socket that binds the protocol in kernels that know it; -1: there is none. */
+static int type_of(uint8_t protocol)
+{
+    switch (protocol) {
+    case IP_PROTOCOL_TCP:
+    case IP_PROTOCOL_SCTP: return SOCK_STREAM;
+    case IP_PROTOCOL_DCCP: return (int)SOCK_DCCP;
+    case IP_PROTOCOL_UDP:
+    case IP_PROTOCOL_UDPLITE: return SOCK_DGRAM;
+    default: return -1;
+    }
+}
+
+bool placeholder_takes_datagrams(uint8_t protocol)
+{
+    return type_of(protocol) == SOCK_DGRAM;
+}
+
 static int check_kind(int fd, const struct control_address *address)
 {
     int domain = address->family == 4 ? AF_INET : AF_INET6;
-    int type = address->protocol == IP_PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM;
+    int type = type_of(address->protocol);
     int value;
     socklen_t size = sizeof(value);
 
-    if ((address->family != 4 && address->family != 6) ||
-        (address->protocol != IP_PROTOCOL_TCP && address->protocol != IP_PROTOCOL_UDP))
+    if ((address->family != 4 && address->family != 6) || type < 0)
         return -EPROTONOSUPPORT;
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &value, &size))
         return -errno;
@@ -110,16 +132,18 @@ static int attach(int fd, int silencer_fd)
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
-/* A filter that is locked cannot be replaced, by anyone; so either it drops everything, or ours goes
+/* Not locked where groups come by it: the next keeper has another ring for them, so it must be able to
+ * put its own filter there. What the application could let through is its own datagrams alone.
+ * A filter that is locked cannot be replaced, by anyone; so either it drops everything, or ours goes
  * in before the lock. */
-static int silence(int fd, int silencer_fd)
+static int silence(int fd, int silencer_fd, bool lock)
 {
     int yes = 1;
 
     if (option(fd, SOL_SOCKET, SO_LOCK_FILTER, 0) != 1) {
         if (attach(fd, silencer_fd))
             return -errno;
-        if (setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &yes, sizeof(yes)))
+        if (lock && setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &yes, sizeof(yes)))
             return -errno;
     }
     return filter_drops_all(fd) ? 0 : -EINVAL;
@@ -127,16 +151,20 @@ static int silence(int fd, int silencer_fd)
 
 /* Sockets of other users could stand beside it (SO_REUSEADDR), or, unless that is wanted, others of
  * the same user (SO_REUSEPORT). */
-static bool is_exclusive(int fd, bool shared)
+static bool is_exclusive(int fd, const struct control_address *address, bool shared)
 {
+    struct tuple tuple = tuple_from_address(address);
     int reuse = option(fd, SOL_SOCKET, SO_REUSEPORT, -1);
 
+    if (groups_has_address(&tuple))
+        return true; /* everybody who binds a group gets a copy: sharing takes nothing away */
     return option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 && (reuse == 0 || (shared && reuse == 1));
 }
 
 static bool listens(int fd, const struct control_address *address)
 {
-    return address->protocol != IP_PROTOCOL_TCP || option(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) == 1;
+    return placeholder_takes_datagrams(address->protocol) ||
+           option(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) == 1;
 }
 
 int placeholder_verify(int fd, const struct control_address *address, uint64_t netns_cookie,
@@ -148,14 +176,14 @@ int placeholder_verify(int fd, const struct control_address *address, uint64_t n
         status = check_netns(fd, netns_cookie);
     if (!status && (!name_equals(fd, address) || is_connected(fd)))
         status = -EINVAL;
-    if (!status && !is_exclusive(fd, shared))
+    if (!status && !is_exclusive(fd, address, shared))
         status = -EADDRINUSE;
     if (!status && shared && option(fd, SOL_SOCKET, SO_REUSEPORT, 0) != 1)
         status = -EINVAL;
     if (silencer_fd == PLACEHOLDER_UNHEARD)
         return status;
     if (!status)
-        status = silence(fd, silencer_fd);
+        status = silence(fd, silencer_fd, !placeholder_takes_datagrams(address->protocol));
     /* not before it is silent: it would accept connections that nobody serves */
     if (!status && !listens(fd, address) && listen(fd, 0))
         status = -errno;
@@ -164,7 +192,7 @@ int placeholder_verify(int fd, const struct control_address *address, uint64_t n
 
 bool placeholder_holds(int fd, const struct control_address *address, int silencer_fd, bool shared)
 {
-    return name_equals(fd, address) && !is_connected(fd) && is_exclusive(fd, shared) &&
+    return name_equals(fd, address) && !is_connected(fd) && is_exclusive(fd, address, shared) &&
            (silencer_fd == PLACEHOLDER_UNHEARD || listens(fd, address));
 }
 

@@ -37,6 +37,9 @@ bool placeholder_holds(int fd, const struct control_address *address, int silenc
 
 /* What tells the socket from every other one as long as the host runs, and stays the same when it is
  * presented again; 0: the kernel does not say. */
+/* Whether the kernel's sockets of this protocol take datagrams, also those to groups. */
+bool placeholder_takes_datagrams(uint8_t protocol);
+
 uint64_t placeholder_cookie(int fd);
 
 /* Whether the kernel lets other sockets of the same user, which ask for it, be bound beside it. */

@@ -41,6 +41,7 @@ int switch_main(int channel_fd)
     core->control.listen_fd = core->control.spare_fd = -1;
     core->bindings_map_fd = core->silencer_fd = -1;
     core->shared = &core->own_shared;
+    groups_init(&core->groups);
     status = serve(core);
     core_dispose(core);
     free(core);

@@ -151,6 +151,7 @@ static void handle(struct worker *worker, const struct epoll_event *event)
         control_serve(worker->core, tag.index, tag.generation, event->events);
         break;
     case EVENT_RING: on_ring(worker, tag); break;
+    case EVENT_GROUPS: groups_serve(worker); break;
     case EVENT_NIC: on_nic(worker, tag.index, event->events); break;
     }
 }

@@ -40,7 +40,8 @@ enum event_kind {
     EVENT_LISTENER,
     EVENT_CONNECTION, /* index, generation */
     EVENT_RING,       /* index: slot of the port; generation: its number; ring */
-    EVENT_NIC,        /* index: of the worker's queue */
+    EVENT_GROUPS,
+    EVENT_NIC, /* index: of the worker's queue */
 };
 
 struct event_tag {

@@ -325,14 +325,14 @@ static void test_port_0_is_chosen_by_the_kernel(void **state)
     ms_port_close(port);
 }
 
-/* Whether a filter that drops everything is locked on the socket. */
-static bool is_deaf(int fd)
+/* Whether a filter that drops everything is on the socket, and locked. */
+static bool is_deaf(int fd, bool lock)
 {
     struct sock_filter filter[4] = {{0}};
     int locked = 0;
     socklen_t size = sizeof(locked), instructions = 4;
 
-    return getsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked, &size) == 0 && locked &&
+    return getsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked, &size) == 0 && (locked || !lock) &&
            getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, filter, &instructions) == 0 &&
            instructions == 1 && filter[0].code == (BPF_RET | BPF_K) && filter[0].k == 0;
 }
@@ -352,10 +352,12 @@ static void test_placeholder_reserves_and_stays_deaf(void **state)
     getsockopt(fake->bindings[0].placeholder, SOL_SOCKET, SO_REUSEADDR, &yes, &length);
     assert_false(yes);
     getsockopt(fake->bindings[0].placeholder, SOL_SOCKET, SO_ACCEPTCONN, &yes, &length);
-    assert_int_equal(yes, is_deaf(fake->bindings[0].placeholder)); /* one only with the other */
+    assert_int_equal(yes,
+                     is_deaf(fake->bindings[0].placeholder, true)); /* one only with the other */
 
     assert_true(bind_ipv4(port, IPPROTO_UDP, 0) >= 0);
-    assert_true(is_deaf(fake->bindings[1].placeholder));
+    /* the switch is to put its own there */
+    assert_true(is_deaf(fake->bindings[1].placeholder, false));
     binding = ms_bind(port, IPPROTO_UDP, (struct sockaddr *)&in6, sizeof(in6));
     if (binding >= 0) { /* there may be no IPv6 here */
         length = sizeof(yes);
@@ -386,7 +388,14 @@ static void test_the_kernels_errors_come_through(void **state)
     fake->bind_errors = 1;
     assert_int_equal(ms_bind(port, IPPROTO_UDP, (struct sockaddr *)&foreign, sizeof(foreign)),
                      -EADDRNOTAVAIL);
+    /* a protocol that the kernel has no sockets of is for the switch to judge */
+    fake->bind_error = EPROTONOSUPPORT;
+    fake->bind_errors = 1;
     assert_int_equal(ms_bind(port, IPPROTO_ICMP, (struct sockaddr *)&address, sizeof(address)),
+                     -EPROTONOSUPPORT);
+    assert_int_equal(ms_bind(port, 0, (struct sockaddr *)&address, sizeof(address)),
+                     -EPROTONOSUPPORT);
+    assert_int_equal(ms_bind(port, 256 + IPPROTO_UDP, (struct sockaddr *)&address, sizeof(address)),
                      -EPROTONOSUPPORT);
     assert_int_equal(ms_bind(port, IPPROTO_UDP, (struct sockaddr *)&address, 4), -EINVAL);
     assert_int_equal(ms_bind(port, IPPROTO_UDP, NULL, 0), -EINVAL);
