@@ -302,7 +302,7 @@ static int parse_protocol(const char *name, bool *ports, char error[CONFIG_ERROR
         (slash ? (size_t)(slash - name) : strlen(name)) >= sizeof(word))
         return fail(error, "'%.40s' is not a protocol: say sctp, dccp, NUMBER or NUMBER/ports",
                     name);
-    memcpy(word, name, slash ? (size_t)(slash - name) : strlen(name));
+    snprintf(word, sizeof(word), "%.*s", (int)(slash ? slash - name : (long)strlen(name)), name);
     if (!strcmp(word, "sctp") || !strcmp(word, "dccp")) {
         *ports = true;
         return word[0] == 's' ? IP_PROTOCOL_SCTP : IP_PROTOCOL_DCCP;

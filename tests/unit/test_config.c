@@ -251,6 +251,45 @@ static void a_wrong_file_is_refused_with_the_line(void **state)
     assert_non_null(strstr(error, "No such file"));
 }
 
+static void protocols_say_who_may_bind_them(void **state)
+{
+    static const char *const wrong[][2] = {
+        {"tcp", "*"},
+        {"6", "*"},
+        {"17", "*"},
+        {"136", "*"},
+        {"0", "*"},
+        {"256", "*"},
+        {"253/port", "*"},
+        {"253/", "*"},
+        {"", "*"},
+        {"-1", "*"},
+        {"253", "no-such-user-anywhere"},
+        {"253", "@no-such-group-anywhere"},
+        {"0123456789012345678901234567890123", "*"},
+    };
+    char error[CONFIG_ERROR_SIZE];
+    struct config config;
+
+    (void)state;
+    config_init(&config);
+    assert_int_equal(config_set_protocol(&config, "sctp", "root @root", error), 0);
+    assert_int_equal(config_set_protocol(&config, "253", "", error), 0);
+    assert_int_equal(config_set_protocol(&config, "254/ports", " * ", error), 0);
+    assert_int_equal(config.protocol_count, 4);
+    assert_int_equal(config.protocols[0].protocol, 132);
+    assert_true(config.protocols[0].has_ports);
+    assert_int_equal(config.protocols[0].who, CHANNEL_WHO_USER);
+    assert_int_equal(config.protocols[1].who, CHANNEL_WHO_GROUP);
+    assert_int_equal(config.protocols[2].who, CHANNEL_WHO_NOBODY);
+    assert_false(config.protocols[2].has_ports);
+    assert_int_equal(config.protocols[3].who, CHANNEL_WHO_ANYBODY);
+    assert_true(config.protocols[3].has_ports);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_int_equal(config_set_protocol(&config, wrong[i][0], wrong[i][1], error), -1);
+    assert_int_equal(config.protocol_count, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +301,7 @@ int main(void)
         cmocka_unit_test(the_environment_names_the_control_socket),
         cmocka_unit_test(processors_are_listed_as_for_taskset),
         cmocka_unit_test(a_file_has_the_names_of_the_command_line),
+        cmocka_unit_test(protocols_say_who_may_bind_them),
         cmocka_unit_test(a_wrong_file_is_refused_with_the_line),
     };
 

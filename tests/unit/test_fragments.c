@@ -29,7 +29,7 @@ static struct bench_app echo_server(struct bench *bench)
 static void arrive_fragment(struct bench *bench, const uint8_t *packet, uint16_t id,
                             uint32_t offset, uint32_t end, bool more)
 {
-    uint8_t bytes[2048];
+    uint8_t bytes[2048] = {0};
     uint32_t size = end - offset;
 
     if (packet[0] >> 4 == 4) {
