@@ -268,7 +268,6 @@ static void protocols_say_who_may_bind_them(void **state)
         {"253", "@no-such-group-anywhere"},
         {"0123456789012345678901234567890123", "*"},
     };
-    char error[CONFIG_ERROR_SIZE];
     struct config config;
 
     (void)state;
