@@ -20,7 +20,7 @@
 
 #define FDS_MAX     3
 #define WRONG_SIZE  0x80 /* in the byte that says how many descriptors */
-#define RIGHT_PLACE 0x40 /* there, too: the message begins with the placeholder's address */
+#define RIGHT_PLACE 0x40 /* there, too: the message names the placeholder's address or binding */
 #define MESSAGE_MAX 255
 
 /* size, descriptors; then type, size (made right), request, error */
@@ -34,10 +34,10 @@
 #define ADDRESS "\x7f\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\x13\x88\4\x11"
 #define SHARE   MESSAGE("\x28", "\x40", "\x0c") ADDRESS "\0\0\0\0"
 #define CONNECT(remove)                                                                            \
-    MESSAGE("\x44", "\0", "\x0e")                                                                  \
+    MESSAGE("\x44", "\x40", "\x0e")                                                                \
     "\0\0\1\0\1\0\0\0" remove "\0\0\0\0\0\0\0"                                                     \
     "\x7f\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\x0a\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\1\2\0\0"
-#define DRAIN          MESSAGE("\x18", "\0", "\x10") "\0\0\1\0\0\0\0\0"
+#define DRAIN          MESSAGE("\x18", "\x40", "\x10") "\0\0\1\0\0\0\0\0"
 #define UNBIND         MESSAGE("\x18", "\0", "\7") "\0\0\1\0\0\0\0\0"
 #define QUERY(subject) MESSAGE("\x20", "\0", "\x09") subject "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 
@@ -92,8 +92,16 @@ static void say(int client, uint8_t *message, uint8_t size, uint8_t how)
 
     if (!(how & WRONG_SIZE) && size >= 8)
         memcpy(message + 4, (uint32_t[]){size}, 4);
-    if ((how & RIGHT_PLACE) && size >= sizeof(struct control_header) + sizeof(place))
-        memcpy(message + sizeof(struct control_header), &place, sizeof(place));
+    if ((how & RIGHT_PLACE) && size >= sizeof(struct control_header) + sizeof(place)) {
+        if (message[0] == CONTROL_BIND || message[0] == CONTROL_SHARE)
+            memcpy(message + sizeof(struct control_header), &place, sizeof(place));
+    }
+    if ((how & RIGHT_PLACE) && size >= sizeof(struct control_unbind)) {
+        if (message[0] == CONTROL_UNBIND || message[0] == CONTROL_CONNECT ||
+            message[0] == CONTROL_DRAIN)
+            memcpy(message + sizeof(struct control_header), &bench->core->ports.bindings[0].number,
+                   sizeof(uint32_t));
+    }
     if (count) {
         struct cmsghdr *cmsg;
         int fds[FDS_MAX] = {placeholder_fd, placeholder_fd, placeholder_fd};
