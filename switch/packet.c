@@ -105,7 +105,7 @@ static enum drop_reason parse_ipv6(const uint8_t *bytes, uint32_t available,
             return DROP_RX_UNPARSED;
         announced_at = at;
     }
-    return DROP_NONE;
+    return network->header > available ? DROP_RX_UNPARSED : DROP_NONE;
 }
 
 enum drop_reason packet_parse_network(const uint8_t *bytes, uint32_t available,

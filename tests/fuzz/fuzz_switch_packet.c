@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "checksum.h"
+#include "fragments.h"
 #include "segment.h"
 #include "validate.h"
 
@@ -44,6 +45,14 @@ const struct fuzz_example fuzz_examples[] = {
                   IPV4("\1", PEER4, HOST4) "\3\4\0\0\0\0\5\xdc" IPV4("\6", HOST4, PEER4) PORTS),
     FUZZ_TEXT(RECORD("\0", "\0", "\0", "\0")
                   IPV6("\x3a", PEER6, HOST6) "\2\0\0\0\0\0\5\0" IPV6("\6", HOST6, PEER6) PORTS),
+    FUZZ_TEXT(RECORD("\0", "\0", "\0", "\0") IPV6("\0", PEER6, HOST6) "\x3c\0\1\4\0\0\0\0"
+                                                                      "\x2b\0\1\4\0\0\0\0"
+                                                                      "\6\0\4\0\0\0\0\0" TCP
+                                                                      "text"),
+    FUZZ_TEXT(RECORD("\0", "\0", "\0", "\0") IPV6("\x2c", PEER6, HOST6) "\x11\0\0\1\0\0\0\7" PORTS),
+    FUZZ_TEXT(RECORD("\0", "\0", "\0", "\0")
+                  IPV6("\x2c", PEER6, HOST6) "\x11\0\0\x8\0\0\0\7" PORTS),
+    FUZZ_TEXT(RECORD("\0", "\0", "\0", "\0") IPV4("\x84", PEER4, HOST4) PORTS),
     {NULL, 0},
 };
 
@@ -64,6 +73,30 @@ static void receive(const uint8_t *packet, uint32_t size)
         if (!available)
             return;
     }
+}
+
+/* As a fragment, among those that earlier inputs left: what becomes whole is a packet. */
+static void assemble(const uint8_t *packet, uint32_t size)
+{
+    static struct fragments fragments;
+    static struct drop_counters drops;
+    static uint64_t now_ns;
+    const struct nic_frame frame = {.data = packet, .head_length = size, .length = size};
+    struct packet_network network;
+    const uint8_t *whole;
+    uint32_t length;
+
+    if (!fragments.datagrams && fragments_init(&fragments))
+        abort();
+    now_ns += FRAGMENT_TIMEOUT_NS / 1000;
+    fragments_expire(&fragments, now_ns);
+    if (fragments_take(&fragments, &frame, 0, now_ns, &drops, &whole, &length) == DROP_NONE &&
+        whole) {
+        assert(packet_parse_network(whole, length, &network) != DROP_NONE || !network.fragmented);
+        assert(packet_parse_network(whole, length, &network) != DROP_NONE ||
+               network.length == length);
+    }
+    assert(fragments.count <= FRAGMENT_DATAGRAMS);
 }
 
 static void cut(const uint8_t *packet, const struct ring_record *record,
@@ -99,7 +132,8 @@ static void transmit(uint8_t *packet, const struct ring_record *record)
     if (validate_packet(packet, record, &view) != DROP_NONE)
         return;
     assert(view.length == record->length && view.headers <= view.length);
-    assert(view.protocol == IP_PROTOCOL_TCP || view.protocol == IP_PROTOCOL_UDP);
+    if (record->flags & (RECORD_CHECKSUM_PARTIAL | RECORD_SEGMENT))
+        assert(packet_has_checksum(&view));
     if (validate_frame_count(&view, record) > 1)
         cut(packet, record, &view);
     if (record->flags & RECORD_CHECKSUM_PARTIAL) {
@@ -140,6 +174,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!(record.reserved & 1))
         repair(packet, record.length);
     receive(packet, record.length);
+    assemble(packet, record.length);
     transmit(packet, &record);
     free(packet);
     return 0;
