@@ -149,12 +149,14 @@ static void copy_name(char to[CONTROL_NAME_SIZE], const char from[CONTROL_NAME_S
         to[i] = (from[i] >= ' ' && from[i] <= '~') ? from[i] : '?';
 }
 
+/* Counts connections, which lie side by side, not ports, each of which would be a cache miss. */
 static uint32_t ports_of_uid(const struct switch_core *core, uid_t uid)
 {
+    const struct control *control = &core->control;
     uint32_t count = 0;
 
-    for (uint32_t slot = 0; slot < core->ports.capacity; slot++)
-        count += core->ports.slots[slot] && core->ports.slots[slot]->uid == uid;
+    for (uint32_t i = 0; i < control->capacity; i++)
+        count += control->connections[i].port && control->connections[i].uid == uid;
     return count;
 }
 

@@ -133,6 +133,10 @@ static void raise_descriptors(void)
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit))
         log_notice("the limit of open files stays as it is: %s", strerror(errno));
+    else
+        log_notice("at most %llu open files, not the %u that all ports and bindings may need "
+                   "(RLIMIT_NOFILE)",
+                   (unsigned long long)limit.rlim_max, (unsigned)DESCRIPTORS_WISHED);
 }
 
 int isolation_prepare(struct isolation *isolation, const struct config *config)
