@@ -13,8 +13,8 @@
 /* Takes a batch from a NIC queue and publishes what was delivered. Returns the frames taken. */
 uint32_t forward_receive(struct worker *worker, struct worker_queue *queue);
 
-/* Serves each active ring once, within its budget; flushes NICs, publishes rings. Returns the
- * records taken. */
+/* Serves each active ring once, within its budget; flushes NICs, publishes rings. Not 0: there
+ * was work. */
 uint32_t forward_transmit(struct worker *worker);
 
 /* The state of a next hop changed: what waits for it goes, or is dropped. */

@@ -10,6 +10,14 @@
  * used last. Otherwise (another NIC, segments to be cut, a NIC that is full or down) into the
  * worker's scratch memory, which is as private.
  *
+ * Shares. Each ring has its turn in each round, and in each turn may send RING_QUANTUM bytes, as they
+ * take time on the wire: with headers, check sequences and gaps, however many packets that is. What it
+ * sent beyond, because its last packet was longer, it owes to its next turns (deficit round robin,
+ * Shreedhar and Varghese 1995, with debts, so that nobody has to know the length before). A ring that
+ * is empty saves nothing up. A round has several turns for each where few use theirs. Where a full NIC (or the end of the budget of a round) interrupts a turn,
+ * the next round goes on with it. So all rings that always have something get equal shares, whatever
+ * the length of their packets.
+ *
  * A full NIC holds rings back: their records stay where they are, and the stacks feel it as rings
  * that fill up, as a socket does when the device's queue is full. After NIC_PATIENCE_NS without any
  * progress they are dropped, so that a device that is stuck does not hold the packets for others. */
@@ -19,6 +27,34 @@
 #include "validate.h"
 
 #define NIC_PATIENCE_NS 100000000ULL
+
+#define WIRE_OVERHEAD 38 /* bytes: Ethernet's header, check sequence, preamble and gap */
+
+/* What a record costs its ring: its time on the wire. What was dropped is not for nothing. */
+static int32_t cost_of(const struct outgoing *out, enum drop_reason reason)
+{
+    uint32_t frames = out->frames ? out->frames : 1;
+    uint32_t copies = reason == DROP_NONE ? (frames - 1) * (uint32_t)out->view.headers : 0;
+
+    return (int32_t)(out->record.length + copies + frames * WIRE_OVERHEAD);
+}
+
+/* A ring's turn begins, or goes on. False: it still pays for what it sent before. */
+static bool begin_turn(struct port_ring *ring)
+{
+    if (!ring->in_turn)
+        ring->credit += RING_QUANTUM;
+    ring->in_turn = ring->credit > 0;
+    return ring->in_turn;
+}
+
+/* It has nothing more to send. */
+static void end_turn(struct port_ring *ring)
+{
+    ring->in_turn = false;
+    if (ring->credit > 0)
+        ring->credit = 0;
+}
 
 static_assert(WORKER_HEAD_SIZE >= IPV6_HEADER_SIZE + TCP_HEADER_MAX, "all that is validated");
 static_assert(WORKER_HEAD_SIZE % 16 == 0, "copied in blocks");
@@ -85,6 +121,7 @@ static enum drop_reason send_copy(struct worker *worker, struct outgoing *out)
 
 static void count(struct port_ring *ring, enum drop_reason reason, const struct outgoing *out)
 {
+    ring->credit -= cost_of(out, reason);
     if (reason != DROP_NONE) {
         ring->drops.count[reason]++;
         return;
@@ -128,6 +165,7 @@ static void forward_record(struct worker *worker, struct worker_queue *queue, st
 
     if (length == 0 || length > IP_PACKET_MAX) {
         out->ring->drops.count[DROP_TX_BAD_LENGTH]++;
+        out->ring->credit -= WIRE_OVERHEAD;
         return;
     }
     /* A record to be cut here must not lie in the frame that its first segment would take. */
@@ -149,25 +187,34 @@ static bool lost_patience(struct worker *worker, struct worker_queue *queue)
     return worker->now_ns - queue->stuck_since_ns > NIC_PATIENCE_NS;
 }
 
-/* One turn of one ring. Returns the records taken. */
+/* One turn of one ring, or a part. Returns the records taken. */
 static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
 {
     struct worker_queue *queue = send_likely_queue(worker, ring);
     bool up = queue && queue->queue->nic->up;
-    uint32_t taken = 0, frames = 0;
+    uint32_t taken = 0;
 
+    ring->interrupted = false;
     if (!ring_consumer_refresh(&ring->tx)) {
         port_break(ring->port, DETACH_RING_INDEX);
         return 0;
     }
-    while (frames < RING_BUDGET) {
+    /* Where a turn was interrupted nobody has his before it goes on: not even who pays for one, or
+     * whose packets are shorter. */
+    if (queue && queue->interrupted)
+        ring->interrupted = true;
+    if (ring->interrupted || !begin_turn(ring))
+        return 0;
+    while (ring->credit > 0) {
         struct outgoing out; /* filled step by step: clearing it would cost as much as a step */
         uint32_t before = ring->tx.head;
         const uint8_t *shared;
         enum ring_next next = ring_consumer_next(&ring->tx, &out.record, &shared);
 
-        if (next == RING_NEXT_EMPTY)
+        if (next == RING_NEXT_EMPTY) {
+            end_turn(ring);
             break;
+        }
         out.ring = ring;
         out.frames = 0;
         if (next == RING_NEXT_BROKEN) {
@@ -176,16 +223,21 @@ static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
         }
         if (up && !send_has_room(queue, &out.record) && !lost_patience(worker, queue)) {
             ring->tx.head = before; /* it keeps its place until the NIC has room */
+            ring->interrupted = queue->interrupted = true;
             break;
         }
         forward_record(worker, queue, &out, shared);
-        frames += out.frames ? out.frames : 1;
         taken++;
     }
+    if (ring->credit <= 0)
+        ring->in_turn = false;
     if (ring->tx.released != ring->tx.head) {
         ring_consumer_give_back(&ring->tx);
-        ring->served_next = worker->served;
-        worker->served = ring;
+        if (!ring->served) { /* an interrupted ring has two turns in a round */
+            ring->served = true;
+            ring->served_next = worker->served;
+            worker->served = ring;
+        }
         __builtin_prefetch(&ring->tx.control->producer_waits);
     }
     return taken;
@@ -200,6 +252,7 @@ static void wake_served(struct worker *worker)
     if (ring)
         ring_fence();
     for (; ring; ring = ring->served_next) {
+        ring->served = false;
         if (ring_consumer_must_wake(&ring->tx))
             port_ring_wake(ring);
     }
@@ -231,6 +284,7 @@ static void begin_round(struct worker *worker)
         if (room > queue->room) /* it has taken something since, however little */
             queue->stuck_since_ns = 0;
         queue->room = room;
+        queue->interrupted = false;
     }
 }
 
@@ -256,19 +310,28 @@ static bool retire(struct worker *worker, struct port_ring *ring, uint32_t at)
     return true;
 }
 
-uint32_t forward_transmit(struct worker *worker)
+/* A turn for each ring. `again`: somebody has more, and only the end of his turn stopped him. Returns
+ * the records taken. */
+static uint32_t give_turns(struct worker *worker, bool *again)
 {
     uint32_t total = 0;
     uint32_t turns = worker->active_count;
     uint32_t at = worker->active_first < turns ? worker->active_first : 0;
+    bool resumes = false;
 
-    begin_round(worker);
-    /* Round robin, and another one begins each time (hostile.md, P11). */
+    /* What is left of an interrupted turn belongs to the round before. */
+    if (turns && worker->active[at]->in_turn)
+        turns++;
+    /* Another one begins each time (hostile.md, P11), unless one was interrupted. */
     worker->active_first = at + 1;
-    while (turns--) {
+    for (; turns && worker->active_count; turns--) {
         struct port_ring *ring = worker->active[at];
         uint32_t taken = 0;
 
+        if (total >= ROUND_BUDGET && !resumes) {
+            worker->active_first = at;
+            break;
+        }
         prefetch_turns(worker, at);
         if (ring->port->detach == DETACH_NONE)
             taken = serve_ring(worker, ring);
@@ -276,14 +339,33 @@ uint32_t forward_transmit(struct worker *worker)
         total += taken;
         if (taken)
             ring->idle_rounds = 0;
+        if (ring->interrupted && !resumes && ring->in_turn) {
+            resumes = true;
+            worker->active_first = at;
+        }
+        *again |= !ring->interrupted && ring->tx.head != ring->tx.tail &&
+                  ring->port->detach == DETACH_NONE;
         /* When it is out, another ring stands in its place. */
         if (taken || ring->tx.head != ring->tx.tail || !retire(worker, ring, at))
             at++;
         if (at >= worker->active_count)
             at = 0;
     }
-    end_round(worker);
     return total;
+}
+
+uint32_t forward_transmit(struct worker *worker)
+{
+    uint32_t total = 0, passes = 0;
+    bool again;
+
+    begin_round(worker);
+    do {
+        again = false;
+        total += give_turns(worker, &again);
+    } while (again && total < ROUND_ENOUGH && ++passes < ROUND_PASSES);
+    end_round(worker);
+    return total + again;
 }
 
 /* Sends, delivers or drops one packet that was parked. */

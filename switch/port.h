@@ -41,7 +41,11 @@ struct port_ring {
     bool touched;
     uint8_t index;
     /* packets out */
-    bool active; /* in the worker's round; otherwise the application will wake us */
+    bool active;      /* in the worker's round; otherwise the application will wake us */
+    bool served;      /* in the worker's list of them */
+    bool in_turn;     /* its turn was interrupted, and goes on */
+    bool interrupted; /* by a full NIC, in this round */
+    int32_t credit;   /* bytes that it may send in its turn; below 0: owed (forward_tx.c) */
     uint32_t idle_rounds;
     struct ring_consumer tx;
     struct port_ring *served_next; /* in the worker's list of rings that were given room */

@@ -62,6 +62,8 @@ void worker_activate(struct worker *worker, struct port_ring *ring)
     ring_consumer_wake(&ring->tx);
     ring->active = true;
     ring->idle_rounds = 0;
+    ring->credit = 0; /* who slept has paid */
+    ring->in_turn = false;
     worker->active[worker->active_count++] = ring;
 }
 

@@ -29,8 +29,11 @@
 
 #define WORKER_QUEUES_MAX   256
 #define RING_IDLE_ROUNDS    64
-#define RING_BUDGET         64          /* packets, or segments of them, of one ring in a turn */
-#define WORKER_HEAD_SIZE    112         /* the longest headers that a stack may send, and some */
+#define RING_QUANTUM        8192 /* bytes on the wire that a ring may send in a turn */
+#define ROUND_BUDGET        4096 /* packets sent before the NICs are looked at again */
+#define ROUND_ENOUGH        64   /* packets for which another turn for each is no more worth it */
+#define ROUND_PASSES        32   /* turns of each ring before the NICs are looked at again */
+#define WORKER_HEAD_SIZE    112  /* the longest headers that a stack may send, and some */
 #define WORKER_SCRATCH_SIZE (66 * 1024) /* the longest IP packet, with an Ethernet header */
 
 /* What an epoll event is about: kept in its 64 bits of data, and never a pointer, so that an event
@@ -56,6 +59,7 @@ struct worker_queue {
     struct nic_queue *queue;
     uint32_t room;           /* frames that it may still be given in this round */
     uint64_t stuck_since_ns; /* a ring waits, and the NIC has taken nothing since; 0: not so */
+    bool interrupted;        /* a ring's turn, for want of room, in this round */
     bool watched;            /* its fd is in the epoll set */
     struct drop_counters drops;
 };

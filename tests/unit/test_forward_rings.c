@@ -197,7 +197,9 @@ static void a_flood_gets_no_more_than_its_turn(void **state)
     bench_send(&modest, &single, other);
     worker_round(bench->worker);
     assert_int_equal(modest.port->rings[0].traffic.tx_packets, 1);
-    assert_int_equal(flood.port->rings[0].traffic.tx_packets, RING_BUDGET);
+    /* turns until the round has enough, and not all of them */
+    assert_in_range(flood.port->rings[0].traffic.tx_packets, ROUND_ENOUGH - 1,
+                    ROUND_ENOUGH + RING_QUANTUM / record.length);
     bench_app_close(bench, &flood);
     bench_app_close(bench, &modest);
 }
