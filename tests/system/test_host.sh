@@ -59,6 +59,37 @@ for address in $SERVER4 127.0.0.1 '[::1]'; do
     check "nginx on $address is undisturbed" here 20m "http://$address:8080/20m"
 done
 
+# Garbage on lo, to what is bound and not: whole frames, with headers in front that lie.
+in_server "$LAB_PYTHON" - <<'END' || not_ok 'garbage can be sent into lo'
+import os, random, socket, struct
+random.seed(7)
+lo = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+lo.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
+lo.bind(("lo", 0))
+for i in range(20000):
+    size = random.choice((20, 40, 60, 200, 1500, 9000, 60000))
+    ip = bytearray(random.randbytes(size))
+    ip[0:4] = struct.pack("!BBH", 0x45, 0, random.choice((size, size, size - 1, 65535)))
+    ip[6:12] = struct.pack("!HBBH", 0, 64, random.choice((6, 6, 17, 1, 132)), 0)
+    ip[12:20] = bytes((10, 77, 0, random.randrange(4), 10, 77, 0, 1))
+    ip[20:24] = struct.pack("!HH", random.randrange(65536), random.choice((80, 8080)))
+    total = sum(struct.unpack("!10H", ip[:20]))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    ip[10:12] = struct.pack("!H", total ^ 0xFFFF)
+    header = struct.pack("=BBHHHH", random.choice((0, 0, 1)), random.choice((0, 0, 1, 4, 5)), 54,
+                         random.choice((1, 48, 1448, 65535)), random.choice((34, 0, 9000)), 16)
+    try:
+        lo.send(header + bytes(12) + b"\x08\x00" + bytes(ip))
+    except OSError:
+        pass  # the kernel refuses some by itself
+END
+check 'garbage on lo: curl is served' here 20m "http://$SERVER4/20m"
+check_equal 'garbage on lo: the switch is the same' "$(status_field restarts)" 0
+start self server curl -sS --max-time 60 --limit-rate 20M -o "$lab_dir/self.part" "http://$SERVER4/20m"
+wait_for 'has_got self 2000000' 10 || note 'the download does not move'
+kill -KILL "$(status_field switch_pid)"
+check_download 'the switch killed in mid-transfer: curl on the server gets all' self 20m
 check_equal 'the settings of lo, while it runs' "$(lo_settings)" '1 1 2'
 in_server sysctl -qw net.ipv4.conf.lo.route_localnet=0 # an administrator's will
 stop switch TERM

@@ -35,13 +35,13 @@ for address in $SERVER4 "[$SERVER6]"; do
     check "the host itself, $address" in_server curl -sS --max-time 10 -o /dev/null \
         "http://$address/20m"
 done
+check_equal 'the kernel answered nothing that was a stack'"'"'s' \
+    "$(in_server nstat -asz TcpOutRsts | awk '/TcpOutRsts/ { print $2 }')" 0
 got() {
     in_server "${AS_MEMBER[@]}" msget -o - "http://$CLIENT4:8080/20m" 2>/dev/null |
         cmp - "$lab_dir/www/20m"
 }
 check 'a stack gets 20 MB from a peer' got
-check_equal 'the kernel answered nothing that was a stack'"'"'s' \
-    "$(in_server nstat -asz TcpOutRsts | awk '/TcpOutRsts/ { print $2 }')" 0
 
 # The switch is killed in mid-transfer.
 download killed "http://$SERVER4/20m" 4M

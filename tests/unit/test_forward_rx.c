@@ -49,6 +49,33 @@ static void ethernet_padding_is_no_part_of_the_packet(void **state)
     bench_app_close(bench, &app);
 }
 
+static void a_loopback_address_comes_by_lo_alone(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_app_open(bench, false, 0);
+    struct channel_ip loopback = {.family = 4, .bytes = {127, 0, 0, 1}};
+    struct tuple address = tuple_make(loopback.bytes, 4, 0, 0);
+    struct bench_packet packet = bench_from_peer;
+    struct ring_record record;
+    uint8_t bytes[2048];
+    uint32_t length;
+
+    packet.source = "127.0.0.1";
+    packet.destination = "127.0.0.1";
+    length = bench_packet(bytes, &packet);
+    bench_bind(bench, &app, IP_PROTOCOL_TCP, "0.0.0.0", 80);
+    assert_int_equal(namespace_set_address(&bench->worker->names, &address, true), 0);
+    bench_arrive(bench, bytes, length);
+    worker_round(bench->worker);
+    assert_null(bench_receive(&app, &record));
+    assert_int_equal(bench->worker->queues[0].drops.count[DROP_RX_NOT_BOUND], 1);
+    bench->nic->is_loopback = true;
+    bench_arrive(bench, bytes, length);
+    worker_round(bench->worker);
+    assert_non_null(bench_receive(&app, &record));
+    bench_app_close(bench, &app);
+}
+
 static void what_cannot_be_delivered_is_counted_at_the_nic(void **state)
 {
     struct bench *bench = *state;
@@ -287,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(a_packet_arrives_at_the_port_that_bound_it),
         BENCH_TEST(ethernet_padding_is_no_part_of_the_packet),
+        BENCH_TEST(a_loopback_address_comes_by_lo_alone),
         BENCH_TEST(what_cannot_be_delivered_is_counted_at_the_nic),
         BENCH_TEST(a_full_ring_drops_its_own_packets_alone),
         BENCH_TEST(a_virtual_nic_marks_checksums_as_maybe_partial),
