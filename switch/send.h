@@ -19,7 +19,7 @@ struct outgoing {
     const uint8_t *head;        /* a second copy of its headers, which is what is validated */
     uint8_t *packet;            /* its bytes, behind ETHER_HEADER_SIZE bytes of room */
     struct worker_queue *queue; /* whose reserved frame that is; NULL: scratch memory */
-    uint32_t frames;            /* that it became so far */
+    uint32_t frames;            /* that it became so far; a large send counts by what it costs */
 };
 
 /* The queue that a ring's next packet most likely leaves by; NULL: there is none. */
