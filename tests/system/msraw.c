@@ -39,11 +39,9 @@ static uint32_t read_hex(const char *text, uint8_t *bytes)
     uint32_t count = 0;
 
     for (; text[0] && text[1] && count < PAYLOAD_MAX; text += 2) {
-        unsigned value;
+        const char pair[3] = {text[0], text[1]};
 
-        if (sscanf(text, "%2x", &value) != 1)
-            exit(2);
-        bytes[count++] = (uint8_t)value;
+        bytes[count++] = (uint8_t)strtoul(pair, NULL, 16);
     }
     return count;
 }
@@ -100,14 +98,14 @@ int main(int argc, char **argv)
 
     if (argc < 4)
         return 2;
-    protocol = (uint8_t)atoi(argv[1]);
+    protocol = (uint8_t)strtoul(argv[1], NULL, 10);
     status = ms_port_open(&port, NULL);
     if (status < 0) {
         fprintf(stderr, "msraw: no port: %s\n", strerror(-status));
         return 1;
     }
     status = ms_bind(port, protocol, (struct sockaddr *)&address,
-                     make_address(argv[2], (uint16_t)atoi(argv[3]), &address));
+                     make_address(argv[2], (uint16_t)strtoul(argv[3], NULL, 10), &address));
     if (status < 0) {
         fprintf(stderr, "msraw: no binding: %s\n", strerror(-status));
         return 1;
