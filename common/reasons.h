@@ -39,7 +39,9 @@
     X(RX_FRAGMENT_BAD, "rx_fragment_bad",                                                          \
       "fragments that overlap, contradict each other, or are cut")                                 \
     X(RX_FRAGMENT_LOST, "rx_fragment_lost",                                                        \
-      "fragments whose datagram did not become whole in time, or had to make room")
+      "fragments whose datagram did not become whole in time, or had to make room")                \
+    X(RX_HANDOVER_FULL, "rx_handover_full",                                                        \
+      "the worker that serves the ring did not keep up with what others handed it")
 
 enum drop_reason {
 #define DROP_REASON_ENUM(symbol, name, text) DROP_##symbol,

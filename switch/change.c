@@ -3,9 +3,11 @@
 #include "change.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "core.h"
 #include "forward.h"
+#include "log.h"
 
 static void apply_neighbor(struct worker *worker, const struct change *change)
 {
@@ -49,11 +51,31 @@ int change_apply(struct worker *worker, const struct change *change)
     case CHANGE_NEXT_HOP: apply_next_hop(worker, change); break;
     case CHANGE_NEIGHBOR: apply_neighbor(worker, change); break;
     case CHANGE_ROUTES: next_hops_doubt(&worker->hops); break;
+    case CHANGE_PORT_JOIN: worker_join(worker, change->port); break;
+    case CHANGE_PORT_LEAVE: worker_leave(worker, change->port); break;
+    case CHANGE_PAUSE: break; /* of the others */
     }
     return 0;
 }
 
 int core_change(struct switch_core *core, const struct change *change)
 {
-    return change_apply(&core->workers[0], change);
+    struct change_entry *entry = NULL;
+    int status;
+
+    if (core->worker_count > 1) {
+        entry = crew_entry_new(change);
+        if (!entry) { /* some changes cannot be refused; so this is the end, and a new beginning */
+            log_error("no memory for what the workers must be told");
+            core->status = EXIT_FAILURE;
+            core->stop = true;
+            return -ENOMEM;
+        }
+    }
+    status = change_apply(&core->workers[0], change);
+    if (entry && !status)
+        crew_post(core, entry);
+    else
+        free(entry);
+    return status;
 }

@@ -3,7 +3,7 @@
  *
  * Everything that the data path reads is the worker's own. So each change is made by every worker to
  * its own copy, between two rounds: core_change() applies it to worker 0, which is the one that
- * decides and answers. */
+ * decides and answers, and the others follow (crew.h). */
 #ifndef MULTISTACK_SWITCH_CHANGE_H
 #define MULTISTACK_SWITCH_CHANGE_H
 
@@ -14,7 +14,8 @@ struct switch_core;
 struct worker;
 
 enum change_kind {
-    /* of the namespace; each is the function of that name (namespace.h) */
+    /* of the namespace; each is the function of that name (namespace.h). None of these frees anything,
+     * so they may be applied in the middle of a round */
     CHANGE_ADD,        /* tuple, member.port, member.binding */
     CHANGE_JOIN,       /* tuple, member */
     CHANGE_REMOVE,     /* tuple, member.port */
@@ -26,6 +27,11 @@ enum change_kind {
     CHANGE_NEXT_HOP, /* next_hop */
     CHANGE_NEIGHBOR, /* neighbor, nic */
     CHANGE_ROUTES,
+    /* of ports */
+    CHANGE_PORT_JOIN,  /* port: its rings join their workers */
+    CHANGE_PORT_LEAVE, /* port: nobody refers to it any more */
+    /* of the workers */
+    CHANGE_PAUSE, /* pause: stand still until it is over (crew.h) */
 };
 
 struct change {
@@ -40,13 +46,16 @@ struct change {
         };
         struct channel_next_hop next_hop;
         struct channel_neighbor neighbor;
+        struct port *port;
+        uint64_t pause; /* its number */
     };
 };
 
 /* Makes the change to the worker's own copy. 0, or what the namespace's function says. */
 int change_apply(struct worker *worker, const struct change *change);
 
-/* Makes the change. 0, or what change_apply() says; then nothing has changed. */
+/* Makes the change to all workers: to the first at once, to the others when they come round. 0,
+ * -ENOMEM, or what change_apply() says; then nothing has changed. */
 int core_change(struct switch_core *core, const struct change *change);
 
 #endif

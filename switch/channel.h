@@ -40,6 +40,7 @@
 
 #define CHANNEL_MESSAGE_MAX 512
 #define CHANNEL_FDS_MAX     8
+#define CHANNEL_WORKERS_MAX 16
 
 enum channel_type {
     CHANNEL_CONFIG = 1,
@@ -88,6 +89,7 @@ struct channel_config {
     uint32_t zero;
     uint64_t hash_key[4]; /* of the namespace and of flows: the same for each switch of this keeper,
                            * so that a restart moves no flow to another ring or port */
+    uint32_t cpus[CHANNEL_WORKERS_MAX]; /* of each worker: its processor + 1; 0: any */
 };
 
 struct channel_nic {

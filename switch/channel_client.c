@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "core.h"
-#include "forward.h"
+#include "handover.h"
 #include "log.h"
 #include "nic/afxdp.h"
 #include "nic/packet_driver.h"
@@ -191,7 +191,7 @@ static int take_queue(struct switch_core *core, const struct received *received)
         .umem = received->fds[1],
         .large = received->fd_count == 3 ? received->fds[2] : -1,
     };
-    struct worker *worker = &core->workers[0];
+    struct worker *worker = &core->workers[(message->nic + message->queue) % core->worker_count];
     struct nic_queue *queue;
     struct nic *nic;
     int status;
@@ -244,7 +244,6 @@ static int take_wire(struct switch_core *core, const struct channel_wire *messag
         .duplicate = message->duplicate,
         .corrupt = message->corrupt,
     };
-    struct worker *worker = &core->workers[0];
     struct nic *nic;
 
     if (message->nic >= core->nic_count || core->nics[message->nic].ops != &wire_ops ||
@@ -252,6 +251,7 @@ static int take_wire(struct switch_core *core, const struct channel_wire *messag
         return -EINVAL;
     nic = &core->nics[message->nic];
     for (uint32_t i = 0; i < nic->queue_wanted; i++) {
+        struct worker *worker = &core->workers[(nic->index + i) % core->worker_count];
         struct nic_queue *queue = &nic->queues[i];
         int status;
 
@@ -349,6 +349,8 @@ static void take_link(struct switch_core *core, const struct channel_link *messa
 /* Until START: 0, 1 when that was it, or a negative errno. */
 static int take_setup(struct switch_core *core, const struct received *received)
 {
+    int status;
+
     switch (received->message.header.type) {
     case CHANNEL_CONFIG: return take_config(core, received);
     case CHANNEL_NIC: return take_nic(core, received);
@@ -363,7 +365,11 @@ static int take_setup(struct switch_core *core, const struct received *received)
     case CHANNEL_GROUPS:
         return core->worker_count ? groups_open(core, received->fds[0], received->fds[1]) : -EINVAL;
     case CHANNEL_PROTOCOL: return take_protocol(core, &received->message.protocol);
-    case CHANNEL_START: return core->worker_count ? 1 : -EINVAL;
+    case CHANNEL_START:
+        if (!core->worker_count)
+            return -EINVAL;
+        status = handover_init(core);
+        return status ? status : 1;
     case CHANNEL_LINK: take_link(core, &received->message.link); return 0;
     default: return -EINVAL;
     }
@@ -397,8 +403,8 @@ int core_say_ready(struct switch_core *core)
 
 static void stop(struct switch_core *core, int status)
 {
-    core->stop = true;
     core->status = status;
+    __atomic_store_n(&core->stop, true, __ATOMIC_RELAXED);
 }
 
 static void take_message(struct switch_core *core, const struct received *received)
@@ -410,8 +416,16 @@ static void take_message(struct switch_core *core, const struct received *receiv
     case CHANNEL_NEXT_HOP: take_next_hop(core, &message->next_hop); break;
     case CHANNEL_NEIGHBOR: take_neighbor(core, &message->neighbor); break;
     case CHANNEL_ROUTES_CHANGED: doubt_next_hops(core); break;
-    case CHANNEL_LINK: take_link(core, &message->link); break;
-    case CHANNEL_WIRE_LINK: take_wire_link(core, received); break;
+    case CHANNEL_LINK:
+        crew_pause(core);
+        take_link(core, &message->link);
+        crew_resume(core);
+        break;
+    case CHANNEL_WIRE_LINK:
+        crew_pause(core);
+        take_wire_link(core, received);
+        crew_resume(core);
+        break;
     case CHANNEL_STOP: stop(core, 0); break;
     default:
         log_error("the keeper's message %u comes too late", message->header.type);
@@ -432,7 +446,9 @@ void core_report_wires(struct switch_core *core)
                 continue;
             log_warning("%s: the other end broke the rules of the ring; the link is down",
                         nic->name);
+            crew_pause(core);
             nic->up = false; /* until the keeper says that it is up, again or anew */
+            crew_resume(core);
             send(core->channel_fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
         }
     }
@@ -440,7 +456,7 @@ void core_report_wires(struct switch_core *core)
 
 void core_hear_keeper(struct switch_core *core)
 {
-    for (uint32_t i = 0; i < MESSAGES_PER_TURN && !core->stop; i++) {
+    for (uint32_t i = 0; i < MESSAGES_PER_TURN && !core_stops(core); i++) {
         struct received received;
         bool gone = false;
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "channel.h"
 #include "control_protocol.h"
 #include "port_layout.h"
 #include "wire.h"
@@ -26,7 +27,7 @@ const struct config_option config_options[] = {
      "[,rate=][,delay=][,loss=][,reorder=][,duplicate=]\n"
      "[,corrupt=][,seed=N][,queues=N][,mtu=N]; may be repeated"},
     {"workers", CONFIG_WORKERS, "N", "threads that move packets (1)"},
-    {"cpus", CONFIG_CPUS, "LIST", "run the switch on these processors, such as 0-2,5"},
+    {"cpus", CONFIG_CPUS, "LIST", "a processor for each worker, such as 0-2,5"},
     {"busy-poll", CONFIG_BUSY_POLL, "USEC", "poll so long before sleeping (0)"},
     {"control", CONFIG_CONTROL, "PATH", "the control socket (" CONTROL_PATH_DEFAULT ")"},
     {"user", CONFIG_USER, "USER", "run the switch as this user (multistack, else nobody)"},
@@ -202,6 +203,24 @@ int config_parse_cpus(const char *text, uint64_t *mask, size_t bits, char error[
     return 0;
 }
 
+uint32_t config_list_cpus(const char *text, uint32_t *cpus, uint32_t room)
+{
+    char words[256], error[CONFIG_ERROR_SIZE], *rest = words, *word;
+    uint32_t count = 0;
+    uint64_t mask[16];
+
+    snprintf(words, sizeof(words), "%s", text);
+    while (*text && (word = strsep(&rest, ","))) {
+        if (config_parse_cpus(word, mask, sizeof(mask) * 8, error))
+            break;
+        for (uint32_t cpu = 0; cpu < sizeof(mask) * 8 && count < room; cpu++) {
+            if (mask[cpu / 64] >> (cpu % 64) & 1)
+                cpus[count++] = cpu;
+        }
+    }
+    return count;
+}
+
 static int add_nic(struct config *config, const char *value, char error[CONFIG_ERROR_SIZE])
 {
     char why[CONFIG_ERROR_SIZE];
@@ -248,11 +267,7 @@ int config_set(struct config *config, enum config_option_id id, const char *valu
     switch (id) {
     case CONFIG_NIC: return add_nic(config, value, error);
     case CONFIG_WORKERS:
-        if (parse_number("workers", value, 1, 256, &config->workers, error))
-            return -1;
-        if (config->workers > 1)
-            return fail(error, "workers: this version moves packets with one thread; say 1");
-        return 0;
+        return parse_number("workers", value, 1, CHANNEL_WORKERS_MAX, &config->workers, error);
     case CONFIG_CPUS:
         if (config_parse_cpus(value, cpus, sizeof(cpus) * 8, error))
             return -1;

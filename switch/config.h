@@ -103,6 +103,8 @@ int config_set_protocol(struct config *config, const char *name, const char *val
 /* Whatever can only be said of the whole. */
 int config_check(const struct config *config, char error[CONFIG_ERROR_SIZE]);
 
+/* The first `room` processors of such a list, in its order; returns how many. The text was checked. */
+uint32_t config_list_cpus(const char *text, uint32_t *cpus, uint32_t room);
 /* A list of processors such as "0-2,5" as bits; at least one, each below `bits`. */
 int config_parse_cpus(const char *text, uint64_t *mask, size_t bits, char error[CONFIG_ERROR_SIZE]);
 

@@ -674,7 +674,7 @@ void control_reap(struct switch_core *core)
         struct connection *connection = &core->control.connections[i];
         enum detach_reason reason;
 
-        if (connection->fd < 0 || !connection->port || connection->port->detach == DETACH_NONE)
+        if (connection->fd < 0 || !connection->port || port_broken(connection->port) == DETACH_NONE)
             continue;
         reason = (enum detach_reason)connection->port->detach;
         send_event(core, connection, CONTROL_EVENT_DETACHED, reason);

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "handover.h"
+
 #define MTU_DEFAULT 1500
 
 uint64_t core_clock(void)
@@ -47,8 +49,11 @@ void core_share(struct switch_core *core, struct mux_shared *shared)
 
 int core_init(struct switch_core *core, int channel_fd, int listen_fd, int bindings_map_fd)
 {
+    uint32_t wanted = core->config.workers ? core->config.workers : 1;
     int status;
 
+    if (wanted > SWITCH_WORKERS_MAX)
+        return -EINVAL;
     core->channel_fd = channel_fd;
     core->control.listen_fd = core->control.spare_fd = -1;
     core->shared = &core->own_shared;
@@ -62,23 +67,29 @@ int core_init(struct switch_core *core, int channel_fd, int listen_fd, int bindi
     groups_init(&core->groups);
     core->bindings_map_fd = bindings_map_fd;
     status = port_table_init(&core->ports, core->config.ports_max);
+    for (uint32_t i = 0; !status && i < wanted; i++) {
+        status = worker_init(&core->workers[i], core, i);
+        core->worker_count += !status;
+    }
     if (!status)
-        status = worker_init(&core->workers[0], core, 0);
+        status = crew_init(core);
     if (status)
         return status;
-    core->worker_count = 1;
     return control_init(core, listen_fd);
 }
 
 void core_dispose(struct switch_core *core)
 {
+    crew_stop(core);
     if (core->control.connections)
         control_dispose(core);
     for (uint32_t slot = 0; slot < core->ports.capacity && core->ports.slots; slot++) {
         if (core->ports.slots[slot]) /* of tests, which have no connection */
             port_close(core, core->ports.slots[slot]);
     }
+    crew_dispose(core);
     port_table_dispose(&core->ports);
+    handover_dispose(core);
     for (uint32_t i = 0; i < core->worker_count; i++)
         worker_dispose(&core->workers[i]);
     for (uint32_t i = 0; i < core->nic_count; i++) {

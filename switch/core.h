@@ -7,6 +7,7 @@
 #include "change.h"
 #include "channel.h"
 #include "control.h"
+#include "crew.h"
 #include "groups.h"
 #include "mux_maps.h"
 #include "namespace.h"
@@ -16,7 +17,7 @@
 #include "worker.h"
 
 #define SWITCH_NICS_MAX    17 /* those that are configured, and lo */
-#define SWITCH_WORKERS_MAX 1
+#define SWITCH_WORKERS_MAX CHANNEL_WORKERS_MAX
 
 struct switch_core {
     struct channel_config config;
@@ -34,9 +35,11 @@ struct switch_core {
     struct control control;
     struct worker workers[SWITCH_WORKERS_MAX];
     uint32_t worker_count;
+    struct crew crew;
+    bool broken;                            /* a worker but the first found a broken port */
     uint64_t detached[DETACH_REASON_COUNT]; /* ports that ended, by reason */
-    bool stop;
-    int status; /* of the process, when it stops */
+    bool stop;                              /* any worker may set it */
+    int status;                             /* of the process, when it stops */
 };
 
 /* From core->config, with the descriptors of CHANNEL_CONFIG (-1: none), which it takes over. 0 or a
@@ -59,6 +62,12 @@ void core_hear_keeper(struct switch_core *core);
 
 /* Tells the keeper of wires whose other end broke the rules; now and then. */
 void core_report_wires(struct switch_core *core);
+
+/* May be asked by every worker. */
+static inline bool core_stops(const struct switch_core *core)
+{
+    return __atomic_load_n(&core->stop, __ATOMIC_RELAXED);
+}
 
 /* The copy of the namespace that decides: the first worker's. It is changed by core_change(). */
 static inline const struct namespace_table *core_names(const struct switch_core *core)

@@ -3,13 +3,14 @@
 #include "checksum.h"
 #include "core.h"
 #include "forward.h"
+#include "handover.h"
 #include "segment.h"
 
-void deliver_prefetch(const struct port *port)
+void deliver_prefetch(const struct worker *worker, const struct port *port)
 {
     const struct port_ring *ring = &port->rings[0];
 
-    if (port->ring_count == 1)
+    if (port->ring_count == 1 && ring->worker == worker)
         __builtin_prefetch(ring->rx.data + (ring->rx.tail & (ring->rx.size - 1)), 1);
 }
 
@@ -54,8 +55,8 @@ static uint8_t *reserve(struct worker *worker, struct port_ring *ring, uint32_t 
 
 static void count(struct worker *worker, struct port_ring *ring, uint32_t length)
 {
-    ring->traffic.rx_packets++;
-    ring->traffic.rx_bytes += length;
+    stats_add(&ring->traffic.rx_packets, 1);
+    stats_add(&ring->traffic.rx_bytes, length);
     touch(worker, ring);
 }
 
@@ -157,12 +158,13 @@ static enum drop_reason deliver_cut(struct worker *worker, struct port_ring *rin
     return DROP_NONE;
 }
 
-enum drop_reason deliver(struct worker *worker, struct port *port, const struct delivery *delivery)
+enum drop_reason deliver_to_ring(struct worker *worker, struct port_ring *ring,
+                                 const struct delivery *delivery)
 {
-    struct port_ring *ring = ring_of(worker, port, delivery->view);
+    struct port *port = ring->port;
     enum drop_reason reason;
 
-    if (port->detach != DETACH_NONE)
+    if (port_broken(port) != DETACH_NONE)
         reason = DROP_RX_NOT_BOUND;
     else if (delivery->segment_size &&
              (!port->merged_rx || delivery->view->length > ring_packet_max(port->rx_size)))
@@ -172,7 +174,20 @@ enum drop_reason deliver(struct worker *worker, struct port *port, const struct 
     else
         reason = deliver_whole(worker, ring, delivery);
     if (reason != DROP_NONE)
-        ring->drops.count[reason]++;
+        stats_drop(&ring->drops, reason);
+    return reason;
+}
+
+enum drop_reason deliver(struct worker *worker, struct port *port, const struct delivery *delivery)
+{
+    struct port_ring *ring = ring_of(worker, port, delivery->view);
+    enum drop_reason reason;
+
+    if (__builtin_expect(ring->worker == worker, 1))
+        return deliver_to_ring(worker, ring, delivery);
+    reason = handover_packet(worker, ring, delivery);
+    if (reason != DROP_NONE)
+        stats_drop_shared(&ring->drops, reason);
     return reason;
 }
 
@@ -181,6 +196,7 @@ void deliver_publish(struct worker *worker)
 {
     struct port_ring *first = worker->touched;
 
+    handover_publish(worker);
     if (!first)
         return;
     worker->touched = NULL;
@@ -194,16 +210,19 @@ void deliver_publish(struct worker *worker)
     }
 }
 
-/* A token bucket in virtual time: one number. */
+/* A token bucket in virtual time: one number. Where several workers serve the port it may give a
+ * few more. */
 static bool icmp_allowed(struct port *port, uint64_t now_ns)
 {
     const uint64_t burst = PORT_ICMP_BURST * PORT_ICMP_INTERVAL;
 
-    if (port->icmp_due_ns + burst < now_ns)
-        port->icmp_due_ns = now_ns - burst;
-    if (port->icmp_due_ns > now_ns)
+    uint64_t due_ns = __atomic_load_n(&port->icmp_due_ns, __ATOMIC_RELAXED);
+
+    if (due_ns + burst < now_ns)
+        due_ns = now_ns - burst;
+    if (due_ns > now_ns)
         return false;
-    port->icmp_due_ns += PORT_ICMP_INTERVAL;
+    __atomic_store_n(&port->icmp_due_ns, due_ns + PORT_ICMP_INTERVAL, __ATOMIC_RELAXED);
     return true;
 }
 

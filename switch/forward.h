@@ -40,12 +40,17 @@ void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, u
 
 /* Copies a packet into the ring of `port` that its flow belongs to, to be published with the batch.
  * A merged packet for a port that takes none (or whose ring cannot hold it) is cut. DROP_NONE, or
- * why not; the drop is counted at the port. */
+ * why not; the drop is counted at the port. Where another worker serves that ring, it gets the
+ * packet. */
 enum drop_reason deliver(struct worker *worker, struct port *port, const struct delivery *delivery);
 
 /* Asks for the memory that the next packet for a port of one ring is written to; of many rings the
  * flow has to be known. The port itself must be near already. */
-void deliver_prefetch(const struct port *port);
+void deliver_prefetch(const struct worker *worker, const struct port *port);
+
+/* The same for one ring, which is this worker's. */
+enum drop_reason deliver_to_ring(struct worker *worker, struct port_ring *ring,
+                                 const struct delivery *delivery);
 
 /* Publishes each ring that deliver() touched, and wakes who sleeps. */
 void deliver_publish(struct worker *worker);

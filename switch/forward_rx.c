@@ -48,7 +48,7 @@ static void parse_batch(const struct worker *worker, struct rx_batch *batch)
 }
 
 /* Who gets each packet; then the place in his ring. */
-static void find_owners(const struct worker *worker, struct rx_batch *batch)
+static void find_owners(struct worker *worker, struct rx_batch *batch)
 {
     const struct namespace_table *names = &worker->names;
 
@@ -56,6 +56,8 @@ static void find_owners(const struct worker *worker, struct rx_batch *batch)
         if (batch->reasons[i] != DROP_NONE)
             continue;
         batch->owners[i] = namespace_owner(names, &batch->views[i], batch->hashes[i]);
+        if (!batch->owners[i] && crew_catch_up(worker)) /* bound just now */
+            batch->owners[i] = namespace_owner(names, &batch->views[i], batch->hashes[i]);
         if (!batch->owners[i]) {
             batch->reasons[i] = DROP_RX_NOT_BOUND;
             continue;
@@ -65,7 +67,7 @@ static void find_owners(const struct worker *worker, struct rx_batch *batch)
     }
     for (uint32_t i = 0; i < batch->count; i++) {
         if (batch->reasons[i] == DROP_NONE)
-            deliver_prefetch(batch->owners[i]);
+            deliver_prefetch(worker, batch->owners[i]);
     }
 }
 
@@ -149,7 +151,7 @@ uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
             reason = deliver_frame(worker, queue->queue->nic, &batch.frames[i], &batch.views[i],
                                    batch.owners[i]);
         if (reason != DROP_NONE)
-            queue->drops.count[reason]++;
+            stats_drop(&queue->drops, reason);
     }
     deliver_publish(worker);
     ops->release(queue->queue);

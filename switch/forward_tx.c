@@ -85,8 +85,8 @@ static void store_part(uint8_t *to, block from, uint32_t length)
         *to = (uint8_t)word;
 }
 
-static bool may_send(const struct worker *worker, struct port_ring *ring,
-                     const struct packet_view *view)
+static bool owns_source(const struct worker *worker, struct port_ring *ring,
+                        const struct packet_view *view)
 {
     const struct namespace_table *names = &worker->names;
 
@@ -97,6 +97,13 @@ static bool may_send(const struct worker *worker, struct port_ring *ring,
     ring->source = view->local;
     ring->source_version = names->version;
     return true;
+}
+
+/* Whoever was told that it has bound may send, though this worker has not come round since. */
+static bool may_send(struct worker *worker, struct port_ring *ring, const struct packet_view *view)
+{
+    return owns_source(worker, ring, view) ||
+           (crew_catch_up(worker) && owns_source(worker, ring, view));
 }
 
 /* The packet lies in private memory. */
@@ -123,13 +130,13 @@ static void count(struct port_ring *ring, enum drop_reason reason, const struct 
 {
     ring->credit -= cost_of(out, reason);
     if (reason != DROP_NONE) {
-        ring->drops.count[reason]++;
+        stats_drop(&ring->drops, reason);
         return;
     }
     if (!out->frames)
         return; /* parked: counted when it goes on */
-    ring->traffic.tx_packets++;
-    ring->traffic.tx_bytes += out->view.length;
+    stats_add(&ring->traffic.tx_packets, 1);
+    stats_add(&ring->traffic.tx_bytes, out->view.length);
 }
 
 /* Copies the packet into its frame, and on the way, out of the same registers, its headers into the
@@ -164,7 +171,7 @@ static void forward_record(struct worker *worker, struct worker_queue *queue, st
     uint8_t *frame = NULL;
 
     if (length == 0 || length > IP_PACKET_MAX) {
-        out->ring->drops.count[DROP_TX_BAD_LENGTH]++;
+        stats_drop(&out->ring->drops, DROP_TX_BAD_LENGTH);
         out->ring->credit -= WIRE_OVERHEAD;
         return;
     }
@@ -333,9 +340,9 @@ static uint32_t give_turns(struct worker *worker, bool *again)
             break;
         }
         prefetch_turns(worker, at);
-        if (ring->port->detach == DETACH_NONE)
+        if (port_broken(ring->port) == DETACH_NONE)
             taken = serve_ring(worker, ring);
-        worker->broken |= ring->port->detach != DETACH_NONE;
+        worker->broken |= port_broken(ring->port) != DETACH_NONE;
         total += taken;
         if (taken)
             ring->idle_rounds = 0;
@@ -421,7 +428,7 @@ static void drop_parked(struct worker *worker,
             continue;
         }
         parking_take(&worker->parking, i, &parked);
-        parked.ring->drops.count[DROP_TX_UNRESOLVED]++;
+        stats_drop(&parked.ring->drops, DROP_TX_UNRESOLVED);
     }
 }
 

@@ -302,6 +302,16 @@ static int add_rules(scmp_filter_ctx filter)
         if (calls[i] >= 0)
             status = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
     }
+    /* A thread of this process, and no other process. What clone3() is asked lies in memory, where
+     * the filter cannot look: without it the C library uses clone(). */
+    if (!status)
+        status = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                                  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+    if (!status)
+        status = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    if (!status) /* the threads' names */
+        status = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+                                  SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
     for (size_t i = 0; i < sizeof(bpf_commands) / sizeof(bpf_commands[0]) && !status; i++)
         status = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
                                   SCMP_A0(SCMP_CMP_EQ, bpf_commands[i]));
@@ -309,7 +319,7 @@ static int add_rules(scmp_filter_ctx filter)
 }
 
 /* Stage 9. System calls: those of isolation_syscalls.h. Last, since the stages before need others.
- */
+ * The workers' threads begin later, so they inherit all of this. */
 static void leave_system_calls(void)
 {
     scmp_filter_ctx filter;

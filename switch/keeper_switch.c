@@ -79,6 +79,8 @@ int keeper__send_patiently(struct keeper *keeper, const void *message, const int
 
 static int send_config(struct keeper *keeper)
 {
+    uint32_t cpus[CHANNEL_WORKERS_MAX];
+    uint32_t cpu_count = config_list_cpus(keeper->config->cpus, cpus, CHANNEL_WORKERS_MAX);
     const int fds[] = {keeper->control.fd, keeper->maps.bindings, keeper->maps.shared_fd,
                        keeper->maps.silencer};
     const int without_mux[] = {keeper->control.fd, keeper->maps.shared_fd};
@@ -96,6 +98,8 @@ static int send_config(struct keeper *keeper)
         .ring_size_default = keeper->config->ring_size,
     };
 
+    for (uint32_t i = 0; i < cpu_count; i++)
+        message.cpus[i] = cpus[i] + 1;
     memcpy(message.hash_key, keeper->hash_key, sizeof(message.hash_key));
     if (keeper->maps.bindings < 0)
         return keeper__send_patiently(keeper, &message, without_mux, 2);

@@ -55,7 +55,7 @@ void next_hop_ask(struct next_hops *hops, struct next_hop *hop, uint64_t now_ns)
         return;
     /* A full channel loses the question; the next packet after the retry time asks again. */
     if (send(hops->channel_fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
-        hops->asked++;
+        stats_add(&hops->asked, 1);
     hop->ask_at_ns = now_ns + NEXT_HOP_RETRY_NS;
 }
 

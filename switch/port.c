@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "core.h"
-#include "forward.h"
 
 int port_table_init(struct port_table *table, uint32_t capacity)
 {
@@ -74,7 +73,7 @@ static int create_region(struct port *port)
     return 0;
 }
 
-static int create_ring(struct port *port, uint32_t index)
+static int create_ring(struct switch_core *core, struct port *port, uint32_t index)
 {
     struct port_ring *ring = &port->rings[index];
     uint8_t *region = port->region;
@@ -91,10 +90,11 @@ static int create_ring(struct port *port, uint32_t index)
         &ring->tx, (struct ring_control *)(region + port_layout_tx_control(index)),
         region + port_layout_tx_data(port->ring_count, port->rx_size, port->tx_size, index),
         port->tx_size);
-    return worker_join(port->worker, ring);
+    ring->worker = &core->workers[(port->number + index) % core->worker_count];
+    return worker_watch_ring(ring->worker, ring);
 }
 
-static void free_port(struct port *port)
+void port_free(struct switch_core *core, struct port *port)
 {
     for (uint32_t i = 0; i < port->ring_count; i++) {
         if (port->rings[i].rx_fd >= 0)
@@ -102,8 +102,10 @@ static void free_port(struct port *port)
         if (port->rings[i].tx_fd >= 0)
             close(port->rings[i].tx_fd);
     }
-    if (port->region)
+    if (port->region) {
         munmap(port->region, port->region_size);
+        core->ports.memory -= port->region_size;
+    }
     if (port->memory_fd >= 0)
         close(port->memory_fd);
     free(port);
@@ -148,10 +150,10 @@ static uint32_t free_slot(const struct port_table *table)
 int port_open(struct switch_core *core, const struct port_request *request, struct port **opened)
 {
     struct port_table *table = &core->ports;
-    struct worker *worker = &core->workers[table->next_number % core->worker_count];
-    uint32_t slot = free_slot(table), joined = 0;
+    struct change change = {.kind = CHANGE_PORT_JOIN};
+    uint32_t slot = free_slot(table);
     struct port *port;
-    int status;
+    int status = -ENOSPC;
 
     if (slot == table->capacity)
         return -ENOSPC;
@@ -160,28 +162,24 @@ int port_open(struct switch_core *core, const struct port_request *request, stru
         return -ENOMEM;
     port->slot = slot;
     port->number = table->next_number;
-    port->worker = worker;
     port->opened_ns = core_clock();
-    status = -ENOSPC;
+    crew_retire(core); /* of ports closed lately, whose memory counts */
     if (port->region_size <= PORT_MEMORY_MAX &&
         table->memory + port->region_size <= SWITCH_MEMORY_MAX)
         status = create_region(port);
     if (!status)
-        status = worker_reserve_rings(worker, port->ring_count);
-    while (!status && joined < port->ring_count) {
-        status = create_ring(port, joined);
-        if (!status)
-            joined++;
-    }
+        table->memory += port->region_size;
+    for (uint32_t i = 0; !status && i < port->ring_count; i++)
+        status = create_ring(core, port, i);
+    change.port = port;
+    if (!status)
+        status = core_change(core, &change);
     if (status) {
-        while (joined)
-            worker_leave(worker, &port->rings[--joined]);
-        free_port(port);
+        port_free(core, port); /* with its descriptors, which nobody else has yet, the watches go */
         return status;
     }
     table->slots[slot] = port;
     table->count++;
-    table->memory += port->region_size;
     if (++table->next_number == 0)
         table->next_number = 1;
     *opened = port;
@@ -191,29 +189,35 @@ int port_open(struct switch_core *core, const struct port_request *request, stru
 /* The end of a port. Who could still refer to it, and why nobody does:
  *
  *   1. Packets on their way from the NIC. Its bindings leave the eBPF map first: the mux stops
- *      redirecting. Then the switch's own table: what the mux redirected before finds no owner and
+ *      redirecting. Then the switch's own tables: what the mux redirected before finds no owner and
  *      is counted rx_not_bound. Then the placeholder closes, and the kernel may give the address to
- *      somebody else, who finds no trace of ours.
- *   2. The worker's lists: active, touched. worker_leave() takes its rings out of both. We run on
- *      the worker's own thread, between two rounds, so no batch holds one of its rings.
- *   3. Descriptors in the epoll set. worker_leave() takes the TX eventfd out; an event that was
- *      fetched before names slot and number of the port, and does not find it (worker.c, on_ring).
- *   4. Packets that wait for a next hop: forward_forget() drops them.
- *   5. The application. It may go on reading and writing its mapping of the region; nobody looks
+ *      somebody else; a worker that has not come round since may move packets of ours for the rest
+ *      of its round, as packets on the wire do.
+ *   2. The workers' lists: ports, active, touched, served. CHANGE_PORT_LEAVE takes it and its rings
+ *      out of them, on each worker's own thread between two of its rounds, so no batch holds one.
+ *   3. Other workers' namespaces. They are sent the end of each binding before CHANGE_PORT_LEAVE, and
+ *      make changes in that order. In the middle of a round (crew_catch_up()) they take changes of
+ *      the namespace alone and stop at the first other one.
+ *   4. Packets in a lane between two workers (handover.h). They name slot and number of the port.
+ *      Whoever takes them out looks in its own list of ports, which 2. has changed; a slot that is
+ *      used again has another number.
+ *   5. Descriptors in the epoll sets. worker_leave() takes the TX eventfd out; an event that was
+ *      fetched before names slot and number, too (worker.c, on_ring).
+ *   6. Packets that wait for a next hop: worker_leave() drops them.
+ *   7. The application. It may go on reading and writing its mapping of the region; nobody looks
  *      there any more, and the memory is given back with its last mapping.
  *
- * So the memory can be unmapped and the struct freed. */
+ * So when every worker has applied CHANGE_PORT_LEAVE, the memory can be unmapped and the struct
+ * freed: port_free(), at once where there is one worker, else by crew_retire(). */
 void port_close(struct switch_core *core, struct port *port)
 {
+    const struct change change = {.kind = CHANGE_PORT_LEAVE, .port = port};
     struct port_table *table = &core->ports;
 
     while (port->first_binding != BINDING_NONE)
         binding_close(core, &table->bindings[port->first_binding]);
-    for (uint32_t i = 0; i < port->ring_count; i++)
-        worker_leave(port->worker, &port->rings[i]);
-    forward_forget(port->worker, port);
     table->slots[port->slot] = NULL;
     table->count--;
-    table->memory -= port->region_size;
-    free_port(port);
+    if (!core_change(core, &change) && core->worker_count == 1)
+        port_free(core, port);
 }

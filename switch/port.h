@@ -4,7 +4,7 @@
  * What decides anything stands in these private structs; the shared region (common/port_layout.h)
  * is read with suspicion (ring.h) and otherwise only written.
  *
- *   port_open()      memory, rings, wake-up descriptors; the rings join the worker, parked
+ *   port_open()      memory, rings, wake-up descriptors; each ring joins its worker
  *   binding_add()    a 3-tuple, with the placeholder that reserves it
  *   port_close()     all of it goes; its comment argues why nothing can still refer to it
  *
@@ -32,7 +32,7 @@ struct next_hop;
 struct port;
 struct worker;
 
-/* A queue pair, served by one worker. */
+/* A queue pair, served by one worker: ring r of port p by worker (r + p) modulo their number. */
 struct port_ring {
     /* packets in */
     struct ring_producer rx;
@@ -52,8 +52,9 @@ struct port_ring {
     struct next_hop *hop;          /* of the last packet; matched before it is used */
     struct tuple source;           /* was this port's when the namespace had source_version */
     uint32_t source_version;
-    int rx_fd; /* woken by us: packets, or room in the TX ring */
-    int tx_fd; /* woken by the application: packets */
+    struct worker *worker; /* who serves it: the only one to touch what stands above and below */
+    int rx_fd;             /* woken by us: packets, or room in the TX ring */
+    int tx_fd;             /* woken by the application: packets */
     struct traffic_counters traffic;
     struct drop_counters drops;
 } __attribute__((aligned(64)));
@@ -89,8 +90,7 @@ struct port {
     bool merged_rx;
     uint8_t detach; /* enum detach_reason: set on the data path, the control half acts on it */
     uint32_t number;
-    uint32_t slot; /* in the table of ports */
-    struct worker *worker;
+    uint32_t slot;        /* in the table of ports */
     uint64_t icmp_due_ns; /* virtual time of the last ICMP error made for it */
     /* for people, and for taking it apart */
     char name[CONTROL_NAME_SIZE];
@@ -139,6 +139,8 @@ struct port_request {
 /* 0, -ENOSPC (ports or memory), -ENOMEM, or another negative errno; then nothing is left behind. */
 int port_open(struct switch_core *core, const struct port_request *request, struct port **port);
 void port_close(struct switch_core *core, struct port *port);
+/* The last of a port that was closed; when no worker refers to it. */
+void port_free(struct switch_core *core, struct port *port);
 
 /* What a binding is to be to others with the same 3-tuple; all zero: the only one. */
 struct binding_terms {
@@ -165,8 +167,15 @@ void binding_close(struct switch_core *core, struct binding *binding);
 /* The first reason counts. The port stops at once; control_reap() closes it. */
 static inline void port_break(struct port *port, enum detach_reason reason)
 {
-    if (port->detach == DETACH_NONE)
-        port->detach = (uint8_t)reason;
+    uint8_t none = DETACH_NONE;
+
+    __atomic_compare_exchange_n(&port->detach, &none, (uint8_t)reason, false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
+}
+
+static inline enum detach_reason port_broken(const struct port *port)
+{
+    return (enum detach_reason)__atomic_load_n(&port->detach, __ATOMIC_RELAXED);
 }
 
 /* Wakes whoever polls the ring's RX descriptor. Never blocks. */

@@ -162,7 +162,8 @@ static void put_traffic(const struct counter_owner *owner, uint64_t rx_packets, 
 static void put_drops(const struct counter_owner *owner, const struct drop_counters *drops)
 {
     for (uint32_t reason = 0; reason < DROP_REASON_COUNT; reason++)
-        put_counter(owner, "", drop_reason_name((enum drop_reason)reason), drops->count[reason]);
+        put_counter(owner, "", drop_reason_name((enum drop_reason)reason),
+                    stats_read(&drops->count[reason]));
 }
 
 static const char *mux_verdict_name(enum mux_verdict verdict)
@@ -198,8 +199,9 @@ static void put_queue_counters(struct switch_core *core, struct page *page, stru
 
     if (queue->ops->refresh)
         queue->ops->refresh(queue);
-    put_traffic(&owner, queue->counters.rx_packets, queue->counters.rx_bytes,
-                queue->counters.tx_packets, queue->counters.tx_bytes);
+    put_traffic(&owner, stats_read(&queue->counters.rx_packets),
+                stats_read(&queue->counters.rx_bytes), stats_read(&queue->counters.tx_packets),
+                stats_read(&queue->counters.tx_bytes));
     put_counter(&owner, "", "rx_nic_dropped", queue->counters.rx_dropped);
     if (queue->ops->extras) {
         struct nic_extra extras[NIC_EXTRAS_MAX];
@@ -223,19 +225,24 @@ static void put_ring_counters(struct page *page, const struct port *port, uint32
     const struct port_ring *ring = &port->rings[index];
     struct counter_owner owner = {page, CONTROL_SCOPE_PORT, port->number, index};
 
-    put_traffic(&owner, ring->traffic.rx_packets, ring->traffic.rx_bytes, ring->traffic.tx_packets,
-                ring->traffic.tx_bytes);
+    put_traffic(&owner, stats_read(&ring->traffic.rx_packets), stats_read(&ring->traffic.rx_bytes),
+                stats_read(&ring->traffic.tx_packets), stats_read(&ring->traffic.tx_bytes));
     put_drops(&owner, &ring->drops);
 }
 
 static void put_switch_counters(struct switch_core *core, struct page *page)
 {
     struct counter_owner owner = {page, CONTROL_SCOPE_SWITCH, 0, 0};
-    uint64_t asked = 0;
+    uint64_t asked = 0, handed_over = 0, late = 0;
 
-    for (uint32_t i = 0; i < core->worker_count; i++)
-        asked += core->workers[i].hops.asked;
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        asked += stats_read(&core->workers[i].hops.asked);
+        handed_over += stats_read(&core->workers[i].handed_over);
+        late += stats_read(&core->workers[i].handed_over_late);
+    }
     put_counter(&owner, "", "next_hops_asked", asked);
+    put_counter(&owner, "", "handed_over", handed_over);
+    put_counter(&owner, "", "handed_over_late", late);
     for (uint32_t reason = DETACH_NONE + 1; reason < DETACH_REASON_COUNT; reason++)
         put_counter(&owner, "ports_detached_", detach_reason_name((enum detach_reason)reason),
                     core->detached[reason]);

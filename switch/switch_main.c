@@ -4,7 +4,7 @@
  *
  *   1  CONFIG to START     the keeper's gifts: sockets, maps, NIC queues, addresses
  *   2  heartbeat, READY    claimed packets may come to us now; the keeper tells systemd
- *   3  the worker's loop   until STOP, or until the keeper is gone
+ *   3  the workers' loops  until STOP, or until the keeper is gone
  *   4  taking apart        bindings leave the mux first, so that the host stack's placeholders
  *                          swallow what is on its way */
 #include "switch.h"
@@ -21,7 +21,7 @@ static int serve(struct switch_core *core)
     if (core_set_up(core))
         return EXIT_FAILURE;
     core->shared->heartbeat_ns = core_clock();
-    if (core_say_ready(core))
+    if (crew_start(core) || core_say_ready(core))
         return EXIT_FAILURE;
     worker_run(&core->workers[0]);
     return core->status;

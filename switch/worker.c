@@ -3,12 +3,15 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "core.h"
 #include "forward.h"
+#include "handover.h"
 #include "log.h"
 
 #define EVENTS_MAX       64
@@ -40,21 +43,6 @@ void worker_unwatch(struct worker *worker, int fd)
     epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-int worker_reserve_rings(struct worker *worker, uint32_t count)
-{
-    uint32_t wanted = worker->ring_count + count;
-    struct port_ring **active;
-
-    if (wanted <= worker->active_capacity)
-        return 0;
-    active = realloc(worker->active, 2 * wanted * sizeof(struct port_ring *));
-    if (!active)
-        return -ENOMEM;
-    worker->active = active;
-    worker->active_capacity = 2 * wanted;
-    return 0;
-}
-
 void worker_activate(struct worker *worker, struct port_ring *ring)
 {
     if (ring->active)
@@ -67,7 +55,7 @@ void worker_activate(struct worker *worker, struct port_ring *ring)
     worker->active[worker->active_count++] = ring;
 }
 
-int worker_join(struct worker *worker, struct port_ring *ring)
+int worker_watch_ring(struct worker *worker, struct port_ring *ring)
 {
     struct event_tag tag = {
         .kind = EVENT_RING,
@@ -75,16 +63,22 @@ int worker_join(struct worker *worker, struct port_ring *ring)
         .index = (uint16_t)ring->port->slot,
         .generation = ring->port->number,
     };
-    int status = worker_watch(worker, ring->tx_fd, EPOLLIN | EPOLLET, tag);
 
-    if (status)
-        return status;
-    worker->ring_count++;
-    worker_activate(worker, ring);
-    return 0;
+    return worker_watch(worker, ring->tx_fd, EPOLLIN | EPOLLET, tag);
 }
 
-void worker_leave(struct worker *worker, struct port_ring *ring)
+void worker_join(struct worker *worker, struct port *port)
+{
+    worker->ports[port->slot] = port;
+    for (uint32_t i = 0; i < port->ring_count; i++) {
+        if (port->rings[i].worker != worker)
+            continue;
+        worker->ring_count++;
+        worker_activate(worker, &port->rings[i]);
+    }
+}
+
+static void leave(struct worker *worker, struct port_ring *ring)
 {
     /* Closing alone would not do: the application has the same open file. */
     worker_unwatch(worker, ring->tx_fd);
@@ -101,6 +95,39 @@ void worker_leave(struct worker *worker, struct port_ring *ring)
         }
     }
     worker->ring_count--;
+}
+
+void worker_leave(struct worker *worker, struct port *port)
+{
+    worker->ports[port->slot] = NULL;
+    for (uint32_t i = 0; i < port->ring_count; i++) {
+        if (port->rings[i].worker == worker)
+            leave(worker, &port->rings[i]);
+    }
+    forward_forget(worker, port);
+}
+
+void worker_ring(const struct worker *worker)
+{
+    const uint64_t one = 1;
+
+    if (write(worker->bell_fd, &one, sizeof(one)) < 0) {
+        /* it is full, and so readable */
+    }
+}
+
+void worker_pin(const struct worker *worker)
+{
+    uint32_t cpu = worker->core->config.cpus[worker->index];
+    cpu_set_t set;
+
+    if (!cpu)
+        return;
+    CPU_ZERO(&set);
+    CPU_SET(cpu - 1, &set);
+    if (sched_setaffinity(0, sizeof(set), &set))
+        log_warning("worker %u does not run on processor %u alone: %s", worker->index, cpu - 1,
+                    strerror(errno));
 }
 
 void worker_add_queue(struct worker *worker, struct nic_queue *queue)
@@ -134,8 +161,7 @@ static void on_nic(struct worker *worker, uint32_t index, uint32_t events)
 
 static void on_ring(struct worker *worker, struct event_tag tag)
 {
-    struct port_table *ports = &worker->core->ports;
-    struct port *port = tag.index < ports->capacity ? ports->slots[tag.index] : NULL;
+    struct port *port = tag.index < worker->core->ports.capacity ? worker->ports[tag.index] : NULL;
 
     if (port && port->number == tag.generation && tag.ring < port->ring_count)
         worker_activate(worker, &port->rings[tag.ring]);
@@ -155,6 +181,7 @@ static void handle(struct worker *worker, const struct epoll_event *event)
     case EVENT_RING: on_ring(worker, tag); break;
     case EVENT_GROUPS: groups_serve(worker); break;
     case EVENT_NIC: on_nic(worker, tag.index, event->events); break;
+    case EVENT_BELL: break; /* awake is all */
     }
 }
 
@@ -163,6 +190,7 @@ static void poll_descriptors(struct worker *worker, int timeout_ms)
     struct epoll_event events[EVENTS_MAX];
     int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, timeout_ms);
 
+    __atomic_store_n(&worker->asleep, 0, __ATOMIC_RELAXED);
     worker->now_ns = core_clock();
     worker->polled_ns = worker->now_ns;
     for (int i = 0; i < count; i++)
@@ -177,21 +205,42 @@ static void housekeep(struct worker *worker)
     if (worker->index == 0) {
         control_housekeep(worker->core);
         core_report_wires(worker->core);
+        crew_retire(worker->core);
     }
 }
 
 bool worker_round(struct worker *worker)
 {
+    struct switch_core *core = worker->core;
     uint32_t work = 0;
 
+    crew_apply(worker);
+    if (worker->lane_count)
+        work += handover_take(worker);
     for (uint32_t i = 0; i < worker->queue_count; i++)
         work += forward_receive(worker, &worker->queues[i]);
     work += forward_transmit(worker);
-    if (worker->broken) {
+    if (worker->broken && worker->index) {
         worker->broken = false;
-        control_reap(worker->core);
+        __atomic_store_n(&core->broken, true, __ATOMIC_RELEASE);
+        ring_fence();
+        worker_wake(&core->workers[0]);
+    }
+    if (!worker->index && (worker->broken || __atomic_load_n(&core->broken, __ATOMIC_RELAXED))) {
+        worker->broken = false;
+        __atomic_store_n(&core->broken, false, __ATOMIC_RELAXED);
+        control_reap(core);
     }
     return work != 0;
+}
+
+/* Says that others must wake this worker, and then looks whether they have something for it. */
+static bool may_sleep(struct worker *worker)
+{
+    ring_store_relaxed(&worker->asleep, 1);
+    ring_fence();
+    return !handover_waits(worker) && !crew_has_news(worker) && !core_stops(worker->core) &&
+           (worker->index || !__atomic_load_n(&worker->core->broken, __ATOMIC_RELAXED));
 }
 
 /* Parks every ring and asks every NIC. False: somebody has work after all. */
@@ -216,7 +265,7 @@ static bool prepare_sleep(struct worker *worker)
         if (!worker->queues[i].queue->ops->sleep(worker->queues[i].queue))
             return false;
     }
-    return true;
+    return worker->core->worker_count == 1 || may_sleep(worker);
 }
 
 /* 0: do not sleep. */
@@ -226,7 +275,9 @@ static int sleep_time(const struct worker *worker)
         if (!worker->queues[i].watched && worker->queues[i].queue->nic->up)
             return PENDING_SLEEP_MS; /* a driver that can only be polled */
     }
-    return worker->tx_pending || worker->active_count ? PENDING_SLEEP_MS : SLEEP_MS;
+    return worker->tx_pending || worker->active_count || handover_is_stuck(worker)
+               ? PENDING_SLEEP_MS
+               : SLEEP_MS;
 }
 
 static void step(struct worker *worker)
@@ -235,7 +286,8 @@ static void step(struct worker *worker)
     bool worked = worker_round(worker);
 
     worker->now_ns = core_clock();
-    if (worker->index == 0)
+    __atomic_store_n(&worker->beat_ns, worker->now_ns, __ATOMIC_RELAXED);
+    if (worker->index == 0 && crew_is_alive(worker->core, worker->now_ns))
         __atomic_store_n(&worker->core->shared->heartbeat_ns, worker->now_ns, __ATOMIC_RELAXED);
     if (worker->now_ns - worker->housekept_ns >= HOUSEKEEPING_NS)
         housekeep(worker);
@@ -253,7 +305,7 @@ void worker_run(struct worker *worker)
 {
     worker->now_ns = core_clock();
     worker->housekept_ns = worker->now_ns;
-    while (!worker->core->stop)
+    while (!core_stops(worker->core))
         step(worker);
 }
 
@@ -268,13 +320,22 @@ static int init_names(struct worker *worker)
 
 int worker_init(struct worker *worker, struct switch_core *core, uint32_t index)
 {
-    *worker = (struct worker){.core = core, .index = index, .epoll_fd = -1};
+    const struct event_tag bell = {.kind = EVENT_BELL};
+
+    *worker = (struct worker){.core = core, .index = index, .epoll_fd = -1, .bell_fd = -1};
     worker->now_ns = core_clock();
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (worker->epoll_fd < 0)
         return -errno;
+    worker->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->bell_fd < 0 || worker_watch(worker, worker->bell_fd, EPOLLIN | EPOLLET, bell)) {
+        worker_dispose(worker);
+        return -errno;
+    }
+    worker->ports = calloc(core->config.ports_max, sizeof(struct port *));
+    worker->active = calloc((size_t)core->config.ports_max * PORT_RINGS_MAX, sizeof(void *));
     worker->scratch = calloc(2, WORKER_SCRATCH_SIZE);
-    if (!worker->scratch || init_names(worker) ||
+    if (!worker->ports || !worker->active || !worker->scratch || init_names(worker) ||
         next_hops_init(&worker->hops, &core->key, core->channel_fd) ||
         parking_init(&worker->parking) || fragments_init(&worker->fragments)) {
         worker_dispose(worker);
@@ -294,7 +355,10 @@ void worker_dispose(struct worker *worker)
     namespace_dispose(&worker->names);
     free(worker->scratch);
     free(worker->active);
+    free(worker->ports);
+    if (worker->bell_fd >= 0)
+        close(worker->bell_fd);
     if (worker->epoll_fd >= 0)
         close(worker->epoll_fd);
-    *worker = (struct worker){.epoll_fd = -1};
+    *worker = (struct worker){.epoll_fd = -1, .bell_fd = -1};
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A worker: one thread's share of the switch. It owns NIC queues and rings of ports, and shares
- * neither, so the data path has no locks (design.md, D5). There is one worker today, and it also
- * serves the control socket and the channel; nothing below knows that.
+ * neither, so the data path has no locks (design.md, D5). The first one runs in the main thread and
+ * also serves the control socket and the channel; each other has a thread (crew.h). What a packet
+ * needs of another worker, a ring or a queue of a NIC, it gets by being handed over (handover.h).
  *
  * The loop (worker.c):
  *
- *      ┌─► receive from each NIC queue ─► serve each active ring ─► flush NICs, publish rings ─┐
+ *      ┌─► changes, what others handed over
+ *      │
+ *      ├─► receive from each NIC queue ─► serve each active ring ─► flush NICs, publish rings ─┐
  *      │                                                                                       │
  *      │        now and then: descriptors (control, channel, wake-ups), housekeeping           │
  *      │                                                                                       │
@@ -20,6 +23,8 @@
 #ifndef MULTISTACK_SWITCH_WORKER_H
 #define MULTISTACK_SWITCH_WORKER_H
 
+#include <pthread.h>
+
 #include "fragments.h"
 #include "namespace.h"
 #include "next_hop.h"
@@ -29,6 +34,7 @@
 
 #define WORKER_QUEUES_MAX   256
 #define RING_IDLE_ROUNDS    64
+#define WORKER_RELAYS_MAX   (17 * CHANNEL_WORKERS_MAX) /* from each worker for each NIC */
 #define RING_QUANTUM        8192 /* bytes on the wire that a ring may send in a turn */
 #define ROUND_BUDGET        4096 /* packets sent before the NICs are looked at again */
 #define ROUND_ENOUGH        64   /* packets for which another turn for each is no more worth it */
@@ -44,7 +50,8 @@ enum event_kind {
     EVENT_CONNECTION, /* index, generation */
     EVENT_RING,       /* index: slot of the port; generation: its number; ring */
     EVENT_GROUPS,
-    EVENT_NIC, /* index: of the worker's queue */
+    EVENT_NIC,  /* index: of the worker's queue */
+    EVENT_BELL, /* another worker has something for this one */
 };
 
 struct event_tag {
@@ -64,6 +71,10 @@ struct worker_queue {
     struct drop_counters drops;
 };
 
+struct change_entry;
+struct lane;
+struct relay;
+
 struct worker {
     struct switch_core *core;
     uint32_t index;
@@ -72,6 +83,7 @@ struct worker {
     struct namespace_table names; /* its own copy; changes come by change.h */
     struct worker_queue queues[WORKER_QUEUES_MAX];
     uint32_t queue_count;
+    struct port **ports; /* by slot: those that it knows of */
     struct port_ring **active;
     uint32_t active_count, active_capacity;
     uint32_t active_first;     /* whose turn comes first */
@@ -87,17 +99,43 @@ struct worker {
     uint8_t *scratch;                            /* WORKER_SCRATCH_SIZE */
     uint8_t *scratch_cut;
     uint64_t polled_ns, worked_ns, housekept_ns;
+    /* with other workers (crew.h, handover.h) */
+    pthread_t thread;
+    bool has_thread;
+    int bell_fd;                 /* worker_wake() */
+    uint32_t asleep;             /* 1: ring the bell. Written by all */
+    uint64_t beat_ns;            /* when it last went round; read by the first */
+    struct change_entry *change; /* of the log, applied last */
+    uint64_t changes_applied;    /* its number; read by the first */
+    struct lane *lanes_out[CHANNEL_WORKERS_MAX], *lanes_in[CHANNEL_WORKERS_MAX];
+    struct relay *relays_in[WORKER_RELAYS_MAX];
+    uint32_t lane_count, relay_count; /* coming in */
+    bool lanes_dirty;
+    uint64_t handed_over, handed_over_late; /* packets to others; from others, for ports gone */
 };
 
 int worker_init(struct worker *worker, struct switch_core *core, uint32_t index);
 void worker_dispose(struct worker *worker);
 
-/* Makes room for a port's rings; before they join. 0 or -ENOMEM. */
-int worker_reserve_rings(struct worker *worker, uint32_t count);
-/* Watches the ring's TX eventfd and begins with a look at it. 0 or a negative errno. */
-int worker_join(struct worker *worker, struct port_ring *ring);
-/* The worker forgets the ring entirely. */
-void worker_leave(struct worker *worker, struct port_ring *ring);
+/* Watches the ring's TX eventfd; any thread may call it. 0 or a negative errno. */
+int worker_watch_ring(struct worker *worker, struct port_ring *ring);
+/* The port exists from now on; those of its rings that are this worker's begin with a look at
+ * them. */
+void worker_join(struct worker *worker, struct port *port);
+/* The worker forgets the port and its rings entirely. */
+void worker_leave(struct worker *worker, struct port *port);
+
+/* Whoever has just published something for the worker (with a fence behind it) wakes it if it
+ * sleeps; any thread. */
+void worker_ring(const struct worker *worker);
+static inline void worker_wake(struct worker *worker)
+{
+    if (ring_flag_take(&worker->asleep))
+        worker_ring(worker);
+}
+
+/* Stays on the processor that --cpus names for it. */
+void worker_pin(const struct worker *worker);
 
 void worker_add_queue(struct worker *worker, struct nic_queue *queue);
 int worker_watch(struct worker *worker, int fd, uint32_t events, struct event_tag tag);

@@ -36,6 +36,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "stats.h"
+
 #ifndef SOL_XDP
 #define SOL_XDP 283
 #endif
@@ -163,8 +165,8 @@ static uint32_t afxdp_receive(struct nic_queue *queue, struct nic_frame *frames,
             afxdp->dropped++;
         } else {
             fill_frame(afxdp, &frames[count], rx->ours + at, length, &afxdp->pieces[piece]);
-            queue->counters.rx_packets++;
-            queue->counters.rx_bytes += frames[count].length;
+            stats_add(&queue->counters.rx_packets, 1);
+            stats_add(&queue->counters.rx_bytes, frames[count].length);
             piece += length - 1;
             count++;
         }
@@ -312,8 +314,8 @@ static void afxdp_commit(struct nic_queue *queue, uint32_t length,
 {
     struct afxdp *afxdp = queue->driver;
 
-    queue->counters.tx_packets++;
-    queue->counters.tx_bytes += length;
+    stats_add(&queue->counters.tx_packets, 1);
+    stats_add(&queue->counters.tx_bytes, length);
     if (length > afxdp->chunk_size) {
         if (!large_waits(afxdp))
             afxdp->large_first = false;

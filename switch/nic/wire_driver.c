@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "stats.h"
 #include "wire.h"
 
 #define HEAD_SIZE  256  /* bytes, header of the record included; more than any headers we parse */
@@ -160,8 +161,8 @@ static uint32_t wire_receive(struct nic_queue *queue, struct nic_frame *frames, 
         bytes += take_frame(wire, count, &frames[count], shared, length);
         count++;
     }
-    queue->counters.rx_packets += count;
-    queue->counters.rx_bytes += bytes;
+    stats_add(&queue->counters.rx_packets, count);
+    stats_add(&queue->counters.rx_bytes, bytes);
     return count;
 }
 
@@ -244,8 +245,8 @@ static void wire_commit_frame(struct nic_queue *queue, uint32_t length,
     record->header = length;
     wire->staged += wire_stride(length);
     wire->room_left -= wire_stride(length);
-    queue->counters.tx_packets++;
-    queue->counters.tx_bytes += length;
+    stats_add(&queue->counters.tx_packets, 1);
+    stats_add(&queue->counters.tx_bytes, length);
 }
 
 static void publish(struct wire *wire)
@@ -288,8 +289,8 @@ static void impaired_commit(struct nic_queue *queue, uint32_t length,
 
     (void)offload;
     impair_commit(wire->impairer, length, wire->now_ns);
-    queue->counters.tx_packets++;
-    queue->counters.tx_bytes += length;
+    stats_add(&queue->counters.tx_packets, 1);
+    stats_add(&queue->counters.tx_bytes, length);
 }
 
 /* What is due goes into the ring, as far as there is room. */
