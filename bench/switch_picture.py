@@ -29,7 +29,7 @@ def draw(path, rows):
     script = ['set terminal svg size 1100,520 background "white"', f'set output "{path}.svg"',
               'set multiplot layout 1,2 title "One worker on one core; generator and counter on another"',
               'set xlabel "frame size, bytes"', "set grid ytics", "set logscale y",
-              "set yrange [0.5:60]", "set style fill solid 0.8 border -1", "set key top right",
+              "set yrange [0.1:200]", "set style fill solid 0.8 border -1", "set key outside bottom center horizontal",
               "set style histogram errorbars gap 2 lw 1", "set style data histograms",
               f"set xrange [-0.6:{len(sizes) - 0.4}]", 'set ylabel "million packets/s"']
     for direction, title in (("tx", "Tx: ports to wire"), ("rx", "Rx: wire to ports")):

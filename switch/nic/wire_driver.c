@@ -373,6 +373,10 @@ static bool wire_sleep(struct nic_queue *queue)
         return false;
     if (!wire->session || wire->broken)
         return true;
+    /* Rings of ports may wait for a ring that was full: its reader wakes us when there is room. */
+    if (!wire->impairer && !wire_room(queue) &&
+        !ring_producer_wait(&wire->session->half.tx, queue->nic->frame_max))
+        return false;
     wire->asleep = ring_consumer_sleep(&wire->session->half.rx);
     return wire->asleep;
 }
