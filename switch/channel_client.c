@@ -157,8 +157,7 @@ static int take_nic(struct switch_core *core, const struct received *received)
     struct nic *nic = &core->nics[core->nic_count];
 
     if (!ops || !core->worker_count || core->nic_count == SWITCH_NICS_MAX ||
-        message->index != core->nic_count || message->queue_count == 0 ||
-        message->queue_count > WORKER_QUEUES_MAX)
+        message->index != core->nic_count || message->queue_count > WORKER_QUEUES_MAX)
         return -EINVAL;
     *nic = (struct nic){
         .ops = ops,
@@ -176,7 +175,8 @@ static int take_nic(struct switch_core *core, const struct received *received)
     memcpy(nic->copy_mode, message->copy_mode, sizeof(nic->copy_mode) - 1);
     memcpy(nic->mac, message->mac, sizeof(nic->mac));
     nic->queue_wanted = message->queue_count;
-    nic->queues = calloc(message->queue_count, sizeof(struct nic_queue));
+    /* none: its device is away, and another switch will be given it when it is back */
+    nic->queues = calloc(message->queue_count + 1, sizeof(struct nic_queue));
     if (!nic->queues)
         return -ENOMEM;
     core->nic_count++;

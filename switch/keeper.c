@@ -35,7 +35,8 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
-#define QUEUES_INTERVAL (2 * NS_PER_SEC)
+#define LOOK_INTERVAL  (2 * NS_PER_SEC)
+#define RETRY_INTERVAL (10 * NS_PER_SEC)
 
 uint64_t keeper__now(void)
 {
@@ -211,28 +212,43 @@ static void hear_netlink(struct keeper *keeper)
     }
 }
 
+/* A device that is there and could not be opened may do so later, whatever was in the way. */
+static bool try_again(const struct keeper_nic *nic, uint64_t now)
+{
+    return nic->gone && nic->opened_at_ns && now - nic->opened_at_ns >= RETRY_INTERVAL;
+}
+
+static bool open_returned(struct keeper *keeper, struct keeper_nic *nic, uint64_t now)
+{
+    nic->returned = false;
+    nic->opened_at_ns = now;
+    return !keeper__open_nic(keeper, nic);
+}
+
 /* What a switch cannot be told, only given: a device of the name is back, as another device to the
  * kernel, and the mux goes onto it; or a device has other queues. A new switch gets sockets on it.
  * Applications see a restart, connections survive it. */
 static void serve_changed(struct keeper *keeper, uint64_t now)
 {
-    bool look = now >= keeper->queues_at_ns;
+    bool look = now >= keeper->look_at_ns;
     bool changed = false;
 
     if (look)
-        keeper->queues_at_ns = now + QUEUES_INTERVAL;
+        keeper->look_at_ns = now + LOOK_INTERVAL;
     for (uint32_t i = 0; i < keeper->nic_count; i++) {
         struct keeper_nic *nic = &keeper->nics[i];
 
-        if (nic->returned) {
-            nic->returned = false;
-            changed |= !keeper__open_nic(keeper, nic);
-        } else if (look) {
+        if (keeper__is_wire(nic))
+            continue;
+        if (nic->returned || (look && try_again(nic, now))) {
+            changed |= open_returned(keeper, nic, now);
+        } else if (look && !nic->gone && !keeper__is_packet(nic)) {
+            keeper__watch_mux(keeper, nic);
             changed |= keeper__queues_changed(nic);
         }
     }
     if (changed)
-        keeper__kill_switch(keeper, "a NIC changed and has to be handed over anew");
+        keeper__replace_switch(keeper, "a NIC changed and has to be handed over anew");
 }
 
 static uint64_t feed_watchdog(struct keeper *keeper, uint64_t now)

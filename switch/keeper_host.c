@@ -49,7 +49,8 @@ static void link_changed(struct keeper *keeper, struct keeper_nic *nic,
         !memcmp(known->mac, link->mac, sizeof(known->mac)))
         return;
     if (known->up != link->up)
-        log_notice("%s: link is %s", nic->spec.device, link->up ? "up" : "down");
+        log_limited(&nic->said, LOG_LEVEL_NOTICE, "%s: link is %s", nic->spec.device,
+                    link->up ? "up" : "down");
     if (!keeper__is_packet(nic) && memcmp(known->mac, link->mac, sizeof(known->mac)) &&
         mux_set_mac(&nic->mux, link->mac))
         log_error("%s: the mux cannot be told the new MAC address", nic->spec.device);
@@ -66,6 +67,7 @@ static void link_gone(struct keeper *keeper, struct keeper_nic *nic)
 {
     log_warning("%s: the device is gone; serving it again as soon as it is back", nic->spec.device);
     nic->gone = true;
+    nic->opened_at_ns = 0;
     nic->device.link.up = false;
     mark_nic(keeper, nic);
 }
@@ -75,6 +77,7 @@ static void on_link(void *context, const struct netlink_link *link, bool present
     struct keeper *keeper = context;
     struct keeper_nic *nic = find_nic(keeper, link->ifindex);
 
+    keeper->look_at_ns = 0; /* what changes comes seldom alone */
     if (nic && present) {
         nic->seen = true;
         link_changed(keeper, nic, link);
@@ -179,8 +182,14 @@ void keeper__dump_host(struct keeper *keeper)
             set_present(host, &host->addresses[i], false);
     }
     for (uint32_t i = 0; i < keeper->nic_count; i++) {
-        if (!keeper->nics[i].seen && !keeper->nics[i].gone && !keeper__is_wire(&keeper->nics[i]))
-            link_gone(keeper, &keeper->nics[i]);
+        struct keeper_nic *nic = &keeper->nics[i];
+        struct netlink_link again;
+
+        if (nic->seen || nic->gone || keeper__is_wire(nic))
+            continue;
+        link_gone(keeper, nic);
+        /* its return was not told as that of one that is gone */
+        nic->returned = !netlink_get_link(&keeper->netlink, nic->spec.device, &again);
     }
     host->routes_dirty = true;
 }

@@ -33,6 +33,9 @@ struct keeper_nic {
     bool gone;                   /* the device went away */
     bool returned;               /* and there is one of its name again */
     bool dirty;                  /* the switch does not know the latest state of the link */
+    bool displaced;              /* somebody took the mux off, and another program is there */
+    uint64_t opened_at_ns;       /* when opening it was tried the last time, since it is gone */
+    struct log_limit said;       /* links flap */
     struct wire_meeting meeting; /* of a wire */
 };
 
@@ -57,9 +60,10 @@ struct keeper_host {
 
 /* The switch process, as long as there is one. */
 struct keeper_switch {
-    pid_t pid;   /* 0: none */
-    int channel; /* -1: none */
-    bool ready;  /* it said CHANNEL_READY */
+    pid_t pid;     /* 0: none */
+    int channel;   /* -1: none */
+    bool ready;    /* it said CHANNEL_READY */
+    bool replaced; /* its end is our will */
     uint64_t started_ns;
     uint64_t died_ns;     /* the last one */
     uint64_t start_at_ns; /* when to start the next; 0: not waiting */
@@ -96,8 +100,8 @@ struct keeper {
     uint64_t started_ns;
     uint64_t watchdog_ns; /* interval that systemd wants to hear from us in; 0: it does not */
     uint64_t watchdog_at_ns;
-    uint64_t queues_at_ns; /* when to look at the NICs' queues again */
-    bool announced;        /* READY=1 was said */
+    uint64_t look_at_ns; /* when to look again at what nobody tells of the NICs */
+    bool announced;      /* READY=1 was said */
     bool stopping;
     bool failed; /* cannot go on */
 };
@@ -110,6 +114,8 @@ uint64_t keeper__now(void); /* CLOCK_MONOTONIC, ns */
 /* keeper_nic.c: NICs. Each returns 0, or -1 after it has logged why. Opening one that is gone
  * serves the device that has its name now. */
 int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic);
+/* Puts the mux back where somebody else took it off, as soon as the device has no other program. */
+void keeper__watch_mux(struct keeper *keeper, struct keeper_nic *nic);
 /* Whether the device's queues are others than those that the switch has: it needs new sockets. */
 bool keeper__queues_changed(struct keeper_nic *nic);
 void keeper__close_nic(struct keeper_nic *nic);
@@ -134,6 +140,8 @@ void keeper__switch_died(struct keeper *keeper);
 void keeper__hear_switch(struct keeper *keeper);
 /* Ends a switch that does not serve as it should; the end is then noticed as any other. */
 void keeper__kill_switch(struct keeper *keeper, const char *why);
+/* The same for one that did nothing wrong, but has to be given other things. */
+void keeper__replace_switch(struct keeper *keeper, const char *why);
 void keeper__stop_switch(struct keeper *keeper);
 /* What is due by time: starting again, a switch that hangs. Returns when to come again, ns. */
 uint64_t keeper__switch_timers(struct keeper *keeper, uint64_t now);

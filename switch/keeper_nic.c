@@ -58,17 +58,46 @@ int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic)
     nic->device = device;
     nic->queue_count = nic->spec.queues ? nic->spec.queues : device.queues;
     nic->bind_flags = 0;
-    nic->gone = nic->returned = false;
+    nic->gone = nic->returned = nic->displaced = false;
+    nic->opened_at_ns = 0;
     return 0;
+}
+
+/* The kernel refuses whoever wants to put a program in the place of ours, but lets root detach it
+ * (`bpftool link detach`). Meanwhile the host stack sees everything, and the placeholders swallow
+ * what is claimed. The sockets stay in the mux's map. */
+void keeper__watch_mux(struct keeper *keeper, struct keeper_nic *nic)
+{
+    struct netlink_link there;
+    uint32_t occupant;
+
+    if (mux_is_attached(&nic->mux))
+        return;
+    /* A device that goes takes it along, a moment before it is told. */
+    if (netlink_get_link(&keeper->netlink, nic->spec.device, &there) ||
+        there.ifindex != nic->device.link.ifindex)
+        return;
+    occupant = mux_occupant(&nic->device);
+    if (occupant && nic->displaced)
+        return;
+    nic->displaced = occupant != 0;
+    if (occupant) {
+        log_warning(
+            "%s: somebody took the mux off, and XDP program %u is there instead; stacks get "
+            "no traffic by this NIC until it is gone",
+            nic->spec.device, occupant);
+        return;
+    }
+    log_limited(&nic->said, LOG_LEVEL_WARNING, "%s: somebody took the mux off; putting it on again",
+                nic->spec.device);
+    mux_attach_again(&nic->mux, &keeper->maps, &nic->device, &nic->spec);
 }
 
 /* A queue without a socket passes what is claimed to the host stack, where nobody answers it
  * (hostile.md, H4). The kernel tells nobody by rtnetlink, so this asks. */
 bool keeper__queues_changed(struct keeper_nic *nic)
 {
-    uint32_t queues = nic->gone || keeper__is_wire(nic) || keeper__is_packet(nic)
-                          ? 0
-                          : device_count_queues(nic->spec.device);
+    uint32_t queues = device_count_queues(nic->spec.device);
 
     if (!queues || queues == nic->device.queues)
         return false;

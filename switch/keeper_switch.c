@@ -203,6 +203,8 @@ static void report_death(const struct keeper *keeper, int status)
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
         log_error("switch: used a system call that is not in its list and was ended; the kernel's "
                   "log names it (dmesg, 'seccomp'), switch/isolation_syscalls.h is the list");
+    else if (WIFSIGNALED(status) && keeper->child.replaced)
+        log_debug("switch: ended, to be replaced");
     else if (WIFSIGNALED(status))
         log_error("switch: %s by signal %d (%s)", what, WTERMSIG(status),
                   strsignal(WTERMSIG(status)));
@@ -249,6 +251,7 @@ void keeper__switch_died(struct keeper *keeper)
     child->died_ns = keeper__now();
     clean_up_after(keeper);
     report_death(keeper, status);
+    child->replaced = false;
     if (keeper->stopping)
         return;
     if (!keeper->announced) {
@@ -264,6 +267,16 @@ void keeper__kill_switch(struct keeper *keeper, const char *why)
     if (!keeper->child.pid)
         return;
     log_error("switch: %s; ending it", why);
+    kill(keeper->child.pid, SIGKILL);
+    keeper__switch_died(keeper);
+}
+
+void keeper__replace_switch(struct keeper *keeper, const char *why)
+{
+    if (!keeper->child.pid)
+        return;
+    log_notice("switch: %s; replacing it", why);
+    keeper->child.replaced = true;
     kill(keeper->child.pid, SIGKILL);
     keeper__switch_died(keeper);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* log.h: one line is one writev(), so that lines of the two processes do not mix. */
+/* log.h: one line is one writev(), so that lines of the two processes do not mix. Nothing here ever
+ * waits: a line for which there is no room is lost, and the next one says so. */
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,7 @@ static struct {
     bool levels;
     bool verbose;
     const char *part;
+    uint32_t lost; /* lines that nobody had room for */
 } log_state;
 
 void log_init(bool verbose)
@@ -29,10 +32,43 @@ void log_set_part(const char *part)
     log_state.part = part;
 }
 
+/* A pipe whose reader has stopped must not stop the switch. Where there is room at all there is room
+ * for a line: a pipe says so when a page is free, a socket when three quarters are. */
+static bool stderr_has_room(void)
+{
+    struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    return poll(&writable, 1, 0) != 0;
+}
+
+static void write_line(const char *head, const char *text, size_t length)
+{
+    const struct iovec pieces[3] = {
+        {.iov_base = (void *)head, .iov_len = strlen(head)},
+        {.iov_base = (void *)text, .iov_len = length},
+        {.iov_base = (void *)"\n", .iov_len = 1},
+    };
+
+    if (!stderr_has_room() || writev(STDERR_FILENO, pieces, 3) < 0)
+        log_state.lost++; /* nobody is there to tell, now */
+}
+
+static void confess(const char *head)
+{
+    char text[64];
+    uint32_t lost = log_state.lost;
+    int length;
+
+    if (!lost || !stderr_has_room())
+        return;
+    log_state.lost = 0;
+    length = snprintf(text, sizeof(text), "%u lines were lost: nobody read them", lost);
+    write_line(head, text, (size_t)length);
+}
+
 void log_line_va(enum log_level level, const char *format, va_list arguments)
 {
     char head[64], text[LINE_MAX_SIZE];
-    struct iovec pieces[3];
     int saved = errno;
     int length;
 
@@ -53,12 +89,8 @@ void log_line_va(enum log_level level, const char *format, va_list arguments)
         return;
     if ((size_t)length >= sizeof(text))
         length = sizeof(text) - 1;
-    pieces[0] = (struct iovec){.iov_base = head, .iov_len = strlen(head)};
-    pieces[1] = (struct iovec){.iov_base = text, .iov_len = (size_t)length};
-    pieces[2] = (struct iovec){.iov_base = (void *)"\n", .iov_len = 1};
-    if (writev(STDERR_FILENO, pieces, 3) < 0) {
-        /* nobody is left to tell */
-    }
+    confess(head);
+    write_line(head, text, (size_t)length);
     errno = saved;
 }
 

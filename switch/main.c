@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* multistackd: its command line (contract.md, doc/man/multistackd.8.scd). */
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "keeper.h"
@@ -131,10 +133,24 @@ static void read_command_line(int argc, char **argv, struct request *request)
         wrong_usage(error);
 }
 
+/* Whoever starts us without one of these three would have the next descriptor that we open (a socket
+ * of the kernel's, say) take its number, and our lines go there. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     static struct request request;
 
+    fill_standard_descriptors();
     log_init(false);
     read_command_line(argc, argv, &request);
     log_init(request.config.verbose);

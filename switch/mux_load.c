@@ -162,14 +162,10 @@ static int adopt_maps(struct mux_maps *maps, const struct mux_bpf *skeleton)
                           bpf_map__fd(skeleton->maps.mux_shared));
 }
 
-/* Who is there already? By id and name, so that people know what to unload (hostile.md, H6). */
-static void report_occupant(const struct device *device, int error)
+uint32_t mux_occupant(const struct device *device)
 {
     LIBBPF_OPTS(bpf_xdp_query_opts, query);
-    struct bpf_prog_info info = {0};
-    uint32_t size = sizeof(info), id = 0;
-    const char *name = "name unknown";
-    int fd = -1;
+    uint32_t id = 0;
 
     if (!bpf_xdp_query((int)device->link.ifindex, 0, &query)) {
         const uint32_t ids[] = {query.prog_id, query.drv_prog_id, query.skb_prog_id,
@@ -178,6 +174,17 @@ static void report_occupant(const struct device *device, int error)
         for (size_t i = 0; i < 4 && !id; i++)
             id = ids[i];
     }
+    return id;
+}
+
+/* Who is there already? By id and name, so that people know what to unload (hostile.md, H6). */
+static void report_occupant(const struct device *device, int error)
+{
+    struct bpf_prog_info info = {0};
+    uint32_t size = sizeof(info), id = mux_occupant(device);
+    const char *name = "name unknown";
+    int fd = -1;
+
     if (id)
         fd = bpf_prog_get_fd_by_id(id);
     if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) && info.name[0])
@@ -445,6 +452,17 @@ void mux_detach(struct mux_program *mux)
         mux_bpf__destroy(mux->skeleton);
     }
     *mux = (struct mux_program){.link_fd = -1};
+}
+
+bool mux_is_attached(const struct mux_program *mux)
+{
+    struct bpf_link_info info = {0};
+    uint32_t size = sizeof(info);
+
+    if (mux->link_fd < 0)
+        return mux->shared != NULL;
+    /* A link that was detached belongs to no device. Where the kernel does not tell, it is there. */
+    return bpf_obj_get_info_by_fd(mux->link_fd, &info, &size) || info.xdp.ifindex != 0;
 }
 
 int mux_set_mac(struct mux_program *mux, const uint8_t mac[6])

@@ -57,6 +57,10 @@ int mux_attach(struct mux_program *mux, struct mux_maps *maps, const struct devi
 int mux_attach_again(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
                      const struct nic_spec *spec);
 void mux_detach(struct mux_program *mux);
+/* False: somebody detached it under us. With share=yes nobody can tell, and it is true. */
+bool mux_is_attached(const struct mux_program *mux);
+/* The id of the XDP program on the device, whosever it is; 0: none. */
+uint32_t mux_occupant(const struct device *device);
 
 /* Each returns 0 or a negative errno. */
 int mux_set_mac(struct mux_program *mux, const uint8_t mac[6]);
