@@ -6,12 +6,14 @@
 #include "handover.h"
 #include "segment.h"
 
+#define COPIES_AHEAD 12 /* cache lines that are on their way at a time */
+
 void deliver_prefetch(const struct worker *worker, const struct port *port)
 {
     const struct port_ring *ring = &port->rings[0];
 
     if (port->ring_count == 1 && ring->worker == worker)
-        __builtin_prefetch(ring->rx.data + (ring->rx.tail & (ring->rx.size - 1)), 1);
+        ring_prefetch_write(ring->rx.data + (ring->rx.tail & (ring->rx.size - 1)));
 }
 
 static struct port_ring *ring_of(const struct worker *worker, struct port *port,
@@ -34,23 +36,36 @@ static void touch(struct worker *worker, struct port_ring *ring)
     ring->touched_next = worker->touched;
     worker->touched = ring;
     /* for deliver_publish(); the other side has both lines now */
-    __builtin_prefetch(&ring->rx.control->tail, 1);
+    ring_prefetch_write(&ring->rx.control->tail);
     __builtin_prefetch(&ring->rx.control->consumer_sleeps);
 }
 
-/* Room for a packet, looking at the consumer's index only when the room known is not enough. */
+/* Looks at the consumer's index, because the room known is not enough. */
+static bool refresh(struct worker *worker, struct port_ring *ring)
+{
+    if (ring_producer_refresh(&ring->rx))
+        return true;
+    port_break(ring->port, DETACH_RING_INDEX);
+    worker->broken = true;
+    return false;
+}
+
 static uint8_t *reserve(struct worker *worker, struct port_ring *ring, uint32_t length)
 {
     uint8_t *place = ring_producer_reserve(&ring->rx, length);
 
-    if (place)
-        return place;
-    if (!ring_producer_refresh(&ring->rx)) {
-        port_break(ring->port, DETACH_RING_INDEX);
-        worker->broken = true;
-        return NULL;
-    }
-    return ring_producer_reserve(&ring->rx, length);
+    if (!place && refresh(worker, ring))
+        place = ring_producer_reserve(&ring->rx, length);
+    return place;
+}
+
+static uint8_t *reserve_record(struct worker *worker, struct port_ring *ring, uint32_t length)
+{
+    uint8_t *place = ring_producer_place(&ring->rx, length);
+
+    if (!place && refresh(worker, ring))
+        place = ring_producer_place(&ring->rx, length);
+    return place;
 }
 
 static void count(struct worker *worker, struct port_ring *ring, uint32_t length)
@@ -89,8 +104,48 @@ void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, u
     }
 }
 
-static enum drop_reason deliver_whole(struct worker *worker, struct port_ring *ring,
-                                      const struct delivery *delivery)
+/* Everything that was noted is written, one record after the other, each from front to back, with
+ * its cache line asked for in time. */
+static void write_copies(struct worker *worker)
+{
+    const struct packet_copy *copies = worker->copies;
+    uint32_t count = worker->copy_count;
+
+    worker->copy_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + COPIES_AHEAD < count)
+            ring_prefetch_write(copies[i + COPIES_AHEAD].to);
+        ring_write_header(copies[i].to, &copies[i].record);
+        ring_copy(copies[i].to + sizeof(struct ring_record), copies[i].from,
+                  copies[i].record.length);
+    }
+}
+
+/* Notes what is to be written where. Were it written at once, all the other work on the next packets
+ * would stand in the same queue of stores, behind lines that have yet to come from other cores; and
+ * here it is known which lines will be needed. */
+static void note_copy(struct worker *worker, struct port_ring *ring, uint8_t *to,
+                      const struct delivery *delivery)
+{
+    struct packet_copy *copy = &worker->copies[worker->copy_count++];
+
+    copy->to = to;
+    copy->from = delivery->frame->data + delivery->offset;
+    copy->record.length = delivery->view->length;
+    copy->record.flags =
+        (uint16_t)(delivery->flags | (delivery->segment_size ? RECORD_SEGMENT : 0));
+    copy->record.segment_size = delivery->segment_size;
+    copy->record.checksum_start = copy->record.checksum_offset = 0;
+    if (worker->copy_count <= COPIES_AHEAD)
+        ring_prefetch_write(to);
+    ring_producer_keep(&ring->rx, delivery->view->length);
+    count(worker, ring, delivery->view->length);
+    if (!delivery->stays || worker->copy_count == WORKER_COPIES_MAX)
+        write_copies(worker);
+}
+
+static enum drop_reason deliver_pieces(struct worker *worker, struct port_ring *ring,
+                                       const struct delivery *delivery)
 {
     struct ring_record record = {
         .length = delivery->view->length,
@@ -103,13 +158,22 @@ static enum drop_reason deliver_whole(struct worker *worker, struct port_ring *r
         return DROP_RX_PORT_FULL;
     if (delivery->segment_size)
         record.flags |= RECORD_SEGMENT;
-    if (!delivery->frame->piece_count) {
-        ring_producer_put(&ring->rx, place, &record, delivery->frame->data + delivery->offset);
-        count(worker, ring, record.length);
-    } else {
-        frame_gather(place, delivery->frame, delivery->offset, record.length);
-        commit(worker, ring, &record);
-    }
+    frame_gather(place, delivery->frame, delivery->offset, record.length);
+    commit(worker, ring, &record);
+    return DROP_NONE;
+}
+
+static enum drop_reason deliver_whole(struct worker *worker, struct port_ring *ring,
+                                      const struct delivery *delivery)
+{
+    uint8_t *record;
+
+    if (delivery->frame->piece_count)
+        return deliver_pieces(worker, ring, delivery);
+    record = reserve_record(worker, ring, delivery->view->length);
+    if (!record)
+        return DROP_RX_PORT_FULL;
+    note_copy(worker, ring, record, delivery);
     return DROP_NONE;
 }
 
@@ -199,6 +263,7 @@ void deliver_publish(struct worker *worker)
     handover_publish(worker);
     if (!first)
         return;
+    write_copies(worker);
     worker->touched = NULL;
     for (struct port_ring *ring = first; ring; ring = ring->touched_next)
         ring_producer_show(&ring->rx);

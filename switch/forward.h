@@ -33,6 +33,7 @@ struct delivery {
     const struct packet_view *view;
     uint16_t flags;        /* of the record: RECORD_CHECKSUM_PARTIAL */
     uint16_t segment_size; /* not 0: merged from (or to be cut into) segments of that payload */
+    bool stays;            /* the frame is there until deliver_publish(): it may be copied then */
 };
 
 /* `length` bytes of a frame from `offset` on, wherever they lie. */

@@ -75,7 +75,8 @@ static enum drop_reason deliver_frame(struct worker *worker, const struct nic *n
                                       const struct nic_frame *frame, const struct packet_view *view,
                                       struct port *port)
 {
-    struct delivery delivery = {.frame = frame, .offset = ETHER_HEADER_SIZE, .view = view};
+    struct delivery delivery = {
+        .frame = frame, .offset = ETHER_HEADER_SIZE, .view = view, .stays = true};
 
     /* 127.0.0.1 and ::1 are this host's, and nobody's on a wire */
     if (packet_is_loopback(view) && !nic->is_loopback)

@@ -33,6 +33,7 @@
 #include "port.h"
 
 #define WORKER_QUEUES_MAX   256
+#define WORKER_COPIES_MAX   64
 #define RING_IDLE_ROUNDS    64
 #define WORKER_RELAYS_MAX   (17 * CHANNEL_WORKERS_MAX) /* from each worker for each NIC */
 #define RING_QUANTUM        8192 /* bytes on the wire that a ring may send in a turn */
@@ -62,6 +63,13 @@ struct event_tag {
 };
 static_assert(sizeof(struct event_tag) == 8, "fits epoll_event.data");
 
+/* A record that has its place in a ring and has yet to be written (deliver.c). */
+struct packet_copy {
+    uint8_t *to;
+    const uint8_t *from;
+    struct ring_record record;
+};
+
 struct worker_queue {
     struct nic_queue *queue;
     uint32_t room;           /* frames that it may still be given in this round */
@@ -86,8 +94,10 @@ struct worker {
     struct port **ports; /* by slot: those that it knows of */
     struct port_ring **active;
     uint32_t active_count, active_capacity;
-    uint32_t active_first;     /* whose turn comes first */
-    uint32_t ring_count;       /* of all ports of this worker */
+    uint32_t active_first; /* whose turn comes first */
+    uint32_t ring_count;   /* of all ports of this worker */
+    struct packet_copy copies[WORKER_COPIES_MAX];
+    uint32_t copy_count;
     struct port_ring *touched; /* received something in this batch */
     struct port_ring *served;  /* sent something in this round */
     bool broken;               /* some port was broken in this round */
