@@ -300,6 +300,7 @@ struct control_port_record {
     uint32_t bindings;
     uint32_t zero;
     uint64_t age_ns;
+    uint64_t huge_bytes; /* of its memory, in huge pages as far as the kernel tells */
 };
 
 struct control_binding_record {

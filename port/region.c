@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "huge_map.h"
+
 static bool ring_size_fits(uint32_t size)
 {
     return size >= RING_SIZE_MIN && size <= RING_SIZE_MAX && (size & (size - 1)) == 0;
@@ -60,8 +62,7 @@ int region__open(struct region **out, struct control_message *message, unsigned 
     region = calloc(1, sizeof(*region));
     if (!region)
         return -ENOMEM;
-    memory =
-        mmap(NULL, opened->region_size, PROT_READ | PROT_WRITE, MAP_SHARED, message->fds[0], 0);
+    memory = huge_map(message->fds[0], opened->region_size);
     if (memory == MAP_FAILED) {
         free(region);
         return -ENOMEM;

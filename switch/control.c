@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control_open.h"
 #include "control_protocol.h"
 #include "core.h"
 #include "placeholder.h"
@@ -45,8 +46,7 @@ static void close_fds(struct request *request)
 }
 
 /* Why a connection ends is told in the log by its reason; the port's counter takes it too. */
-static void close_connection(struct switch_core *core, struct connection *connection,
-                             enum detach_reason reason)
+void control_end(struct switch_core *core, struct connection *connection, enum detach_reason reason)
 {
     struct control *control = &core->control;
 
@@ -63,13 +63,13 @@ static void close_connection(struct switch_core *core, struct connection *connec
     close(connection->fd);
     connection->fd = -1;
     connection->port = NULL;
+    connection->opening = false; /* control_port_made() finds another generation */
     connection->generation++;
     control->count--;
 }
 
-/* False: the client does not read, and the connection is closed. */
-static bool reply(struct switch_core *core, struct connection *connection, const void *message,
-                  const int *fds, uint32_t fd_count)
+bool control_reply(struct switch_core *core, struct connection *connection, const void *message,
+                   const int *fds, uint32_t fd_count)
 {
     const struct control_header *header = message;
     struct iovec piece = {.iov_base = (void *)message, .iov_len = header->size};
@@ -91,9 +91,8 @@ static bool reply(struct switch_core *core, struct connection *connection, const
     sent = sendmsg(connection->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent == (ssize_t)header->size)
         return true;
-    close_connection(core, connection,
-                     sent < 0 && (errno == EAGAIN || errno == ENOBUFS) ? DETACH_UNREAD
-                                                                       : DETACH_CLOSED);
+    control_end(core, connection,
+                sent < 0 && (errno == EAGAIN || errno == ENOBUFS) ? DETACH_UNREAD : DETACH_CLOSED);
     return false;
 }
 
@@ -121,101 +120,19 @@ static bool handle_hello(struct switch_core *core, struct connection *connection
     bool known = request->hello.version == CONTROL_VERSION;
 
     if (request->hello.magic != CONTROL_MAGIC) {
-        close_connection(core, connection, DETACH_PROTOCOL);
+        control_end(core, connection, DETACH_PROTOCOL);
         return false;
     }
     welcome.header =
         answer_header(request, CONTROL_WELCOME, sizeof(welcome), known ? 0 : -EPROTONOSUPPORT);
-    if (!reply(core, connection, &welcome, NULL, 0))
+    if (!control_reply(core, connection, &welcome, NULL, 0))
         return false;
     if (!known) {
-        close_connection(core, connection, DETACH_CLOSED);
+        control_end(core, connection, DETACH_CLOSED);
         return false;
     }
     connection->greeted = true;
     return true;
-}
-
-static bool size_fits(uint32_t size)
-{
-    return size >= RING_SIZE_MIN && size <= RING_SIZE_MAX && (size & (size - 1)) == 0;
-}
-
-/* Names are for people's terminals: what does not print becomes a question mark. */
-static void copy_name(char to[CONTROL_NAME_SIZE], const char from[CONTROL_NAME_SIZE])
-{
-    memset(to, 0, CONTROL_NAME_SIZE);
-    for (uint32_t i = 0; i < CONTROL_NAME_SIZE - 1 && from[i]; i++)
-        to[i] = (from[i] >= ' ' && from[i] <= '~') ? from[i] : '?';
-}
-
-/* Counts connections, which lie side by side, not ports, each of which would be a cache miss. */
-static uint32_t ports_of_uid(const struct switch_core *core, uid_t uid)
-{
-    const struct control *control = &core->control;
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < control->capacity; i++)
-        count += control->connections[i].port && control->connections[i].uid == uid;
-    return count;
-}
-
-static int open_port(struct switch_core *core, struct connection *connection,
-                     const struct control_port_open *wish)
-{
-    uint32_t size = core->config.ring_size_default;
-    struct port_request request = {
-        .ring_count = wish->ring_count,
-        .rx_size = wish->rx_size ? wish->rx_size : size,
-        .tx_size = wish->tx_size ? wish->tx_size : size,
-        .merged_rx = wish->flags & CONTROL_PORT_MERGED_RX,
-        .pid = connection->pid,
-        .uid = connection->uid,
-    };
-
-    if (wish->ring_count < 1 || wish->ring_count > PORT_RINGS_MAX || !size_fits(request.rx_size) ||
-        !size_fits(request.tx_size) || (wish->flags & ~(uint32_t)CONTROL_PORT_MERGED_RX))
-        return -EINVAL;
-    if (ports_of_uid(core, connection->uid) >= core->config.ports_per_uid_max)
-        return -ENOSPC;
-    copy_name(request.name, wish->name);
-    return port_open(core, &request, &connection->port);
-}
-
-static bool handle_port_open(struct switch_core *core, struct connection *connection,
-                             const struct request *request)
-{
-    struct control_port_opened opened = {0};
-    int fds[CONTROL_FDS_MAX];
-    uint32_t fd_count = 0;
-    int status;
-
-    if (connection->port) { /* one is all that a connection has */
-        close_connection(core, connection, DETACH_PROTOCOL);
-        return false;
-    }
-    status = open_port(core, connection, &request->port_open);
-    if (!status) {
-        const struct port *port = connection->port;
-
-        opened.port = port->number;
-        opened.ring_count = port->ring_count;
-        opened.rx_size = port->rx_size;
-        opened.tx_size = port->tx_size;
-        opened.region_size = port->region_size;
-        opened.mtu = core_mtu(core);
-        opened.offloads = CONTROL_OFFLOAD_CHECKSUM | CONTROL_OFFLOAD_SEGMENT;
-        fds[fd_count++] = port->memory_fd;
-        for (uint32_t i = 0; i < port->ring_count; i++) {
-            fds[fd_count++] = port->rings[i].rx_fd;
-            fds[fd_count++] = port->rings[i].tx_fd;
-        }
-    } else {
-        log_limited(&core->control.limit, LOG_LEVEL_NOTICE, "no port for process %d (user %u): %s",
-                    (int)connection->pid, (unsigned)connection->uid, strerror(-status));
-    }
-    opened.header = answer_header(request, CONTROL_PORT_OPENED, sizeof(opened), status);
-    return reply(core, connection, &opened, fds, fd_count);
 }
 
 /* What the placeholder of this protocol is silenced with. */
@@ -318,7 +235,7 @@ static int bind_tuple(struct switch_core *core, struct connection *connection,
 static bool has_port(struct switch_core *core, struct connection *connection)
 {
     if (!connection->port)
-        close_connection(core, connection, DETACH_PROTOCOL);
+        control_end(core, connection, DETACH_PROTOCOL);
     return connection->port != NULL;
 }
 
@@ -336,7 +253,7 @@ static bool handle_bind(struct switch_core *core, struct connection *connection,
         return true;    /* answered when it is the owner: control_send_bound() */
     close_fds(request); /* before the answer: whoever is refused may bind anew at once */
     bound.header = answer_header(request, CONTROL_BOUND, sizeof(bound), status);
-    return reply(core, connection, &bound, NULL, 0);
+    return control_reply(core, connection, &bound, NULL, 0);
 }
 
 static bool handle_share(struct switch_core *core, struct connection *connection,
@@ -350,7 +267,7 @@ static bool handle_share(struct switch_core *core, struct connection *connection
         return false;
     status = sharing_let_in(core, &tuple, connection->uid);
     shared.header = answer_header(request, CONTROL_SHARED, sizeof(shared), status);
-    return reply(core, connection, &shared, NULL, 0);
+    return control_reply(core, connection, &shared, NULL, 0);
 }
 
 static bool handle_connect(struct switch_core *core, struct connection *connection,
@@ -365,7 +282,7 @@ static bool handle_connect(struct switch_core *core, struct connection *connecti
         return false;
     if (wish->count < 1 || wish->count > CONTROL_FLOWS_MAX ||
         request->size != sizeof(*wish) + wish->count * sizeof(struct control_flow)) {
-        close_connection(core, connection, DETACH_PROTOCOL);
+        control_end(core, connection, DETACH_PROTOCOL);
         return false;
     }
     binding = binding_find(&core->ports, connection->port, wish->binding);
@@ -375,7 +292,7 @@ static bool handle_connect(struct switch_core *core, struct connection *connecti
         status = sharing_connect(core, binding, (const struct control_flow *)(wish + 1),
                                  wish->count, wish->remove, &connected.count);
     connected.header = answer_header(request, CONTROL_CONNECTED, sizeof(connected), status);
-    return reply(core, connection, &connected, NULL, 0);
+    return control_reply(core, connection, &connected, NULL, 0);
 }
 
 static bool handle_drain(struct switch_core *core, struct connection *connection,
@@ -391,7 +308,7 @@ static bool handle_drain(struct switch_core *core, struct connection *connection
     if (binding)
         status = sharing_drain(core, binding);
     drained.header = answer_header(request, CONTROL_DRAINED, sizeof(drained), status);
-    return reply(core, connection, &drained, NULL, 0);
+    return control_reply(core, connection, &drained, NULL, 0);
 }
 
 static bool handle_unbind(struct switch_core *core, struct connection *connection,
@@ -404,7 +321,7 @@ static bool handle_unbind(struct switch_core *core, struct connection *connectio
         return false;
     status = binding_remove(core, connection->port, request->unbind.binding);
     unbound.header = answer_header(request, CONTROL_UNBOUND, sizeof(unbound), status);
-    return reply(core, connection, &unbound, NULL, 0);
+    return control_reply(core, connection, &unbound, NULL, 0);
 }
 
 static bool handle_query(struct switch_core *core, struct connection *connection,
@@ -413,7 +330,7 @@ static bool handle_query(struct switch_core *core, struct connection *connection
     _Alignas(struct control_records) uint8_t page[CONTROL_MESSAGE_MAX];
 
     query_answer(core, &request->query, page);
-    return reply(core, connection, page, NULL, 0);
+    return control_reply(core, connection, page, NULL, 0);
 }
 
 /* What each request must look like; one that says how long it is is checked by its handler. */
@@ -453,12 +370,12 @@ static bool handle_request(struct switch_core *core, struct connection *connecti
                            struct request *request)
 {
     if (!request_fits(connection, request)) {
-        close_connection(core, connection, DETACH_PROTOCOL);
+        control_end(core, connection, DETACH_PROTOCOL);
         return false;
     }
     switch (request->header.type) {
     case CONTROL_HELLO: return handle_hello(core, connection, request);
-    case CONTROL_PORT_OPEN: return handle_port_open(core, connection, request);
+    case CONTROL_PORT_OPEN: return control_open_port(core, connection, &request->port_open);
     case CONTROL_BIND: return handle_bind(core, connection, request);
     case CONTROL_UNBIND: return handle_unbind(core, connection, request);
     case CONTROL_SHARE: return handle_share(core, connection, request);
@@ -521,16 +438,21 @@ void control_serve(struct switch_core *core, uint32_t index, uint32_t generation
     struct request request; /* 8 KiB: received into, never cleared */
     bool open = true;
 
-    (void)events; /* whatever it is, receiving tells */
-    for (uint32_t i = 0; open && i < CONTROL_MESSAGES_PER_TURN; i++) {
+    if (connection->fd >= 0 && connection->generation == generation && connection->opening) {
+        if (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) /* it waits no more */
+            control_end(core, connection, DETACH_CLOSED);
+        return;
+    }
+    /* whatever else it is, receiving tells */
+    for (uint32_t i = 0; open && !connection->opening && i < CONTROL_MESSAGES_PER_TURN; i++) {
         if (connection->fd < 0 || connection->generation != generation)
             return;
         open = false;
         switch (receive_request(connection, &request)) {
         case RECEIVED_NOTHING: break;
         case RECEIVED: open = handle_request(core, connection, &request); break;
-        case RECEIVED_END: close_connection(core, connection, DETACH_CLOSED); break;
-        case RECEIVED_NONSENSE: close_connection(core, connection, DETACH_PROTOCOL); break;
+        case RECEIVED_END: control_end(core, connection, DETACH_CLOSED); break;
+        case RECEIVED_NONSENSE: control_end(core, connection, DETACH_PROTOCOL); break;
         }
         close_fds(&request);
         sharing_tell(core);
@@ -626,7 +548,7 @@ static void send_event(struct switch_core *core, struct connection *connection, 
     struct control_event event = {
         .header = {.type = CONTROL_EVENT, .size = sizeof(event)}, .kind = kind, .value = value};
 
-    reply(core, connection, &event, NULL, 0);
+    control_reply(core, connection, &event, NULL, 0);
 }
 
 static struct connection *connection_of(const struct switch_core *core, const struct port *port)
@@ -650,7 +572,7 @@ void control_send_bound(struct switch_core *core, const struct binding *binding)
     };
 
     if (connection)
-        reply(core, connection, &bound, NULL, 0);
+        control_reply(core, connection, &bound, NULL, 0);
 }
 
 void control_send_binding_event(struct switch_core *core, const struct binding *binding,
@@ -665,7 +587,7 @@ void control_send_binding_event(struct switch_core *core, const struct binding *
     };
 
     if (connection)
-        reply(core, connection, &event, NULL, 0);
+        control_reply(core, connection, &event, NULL, 0);
 }
 
 void control_reap(struct switch_core *core)
@@ -679,7 +601,7 @@ void control_reap(struct switch_core *core)
         reason = (enum detach_reason)connection->port->detach;
         send_event(core, connection, CONTROL_EVENT_DETACHED, reason);
         if (connection->fd >= 0)
-            close_connection(core, connection, reason);
+            control_end(core, connection, reason);
     }
     sharing_tell(core);
 }
@@ -728,7 +650,7 @@ void control_housekeep(struct switch_core *core)
         struct connection *connection = &core->control.connections[i];
 
         if (connection->fd >= 0 && !connection->greeted && now_ns >= connection->deadline_ns)
-            close_connection(core, connection, DETACH_PROTOCOL);
+            control_end(core, connection, DETACH_PROTOCOL);
     }
     audit_placeholders(core);
     sharing_housekeep(core, now_ns);
@@ -756,7 +678,7 @@ void control_dispose(struct switch_core *core)
 
     for (uint32_t i = 0; i < control->capacity && control->connections; i++) {
         if (control->connections[i].fd >= 0)
-            close_connection(core, &control->connections[i], DETACH_CLOSED);
+            control_end(core, &control->connections[i], DETACH_CLOSED);
     }
     free(control->connections);
     control->connections = NULL;

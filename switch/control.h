@@ -8,6 +8,8 @@
  *   state          taken                       also
  *   AWAIT_HELLO    HELLO                       closed after CONTROL_HELLO_NS
  *   READY          PORT_OPEN once, QUERY
+ *   OPENING        nothing                     until the memory is there (memory_thread.h); what
+ *                                              comes stays in the socket
  *   with a port    BIND, UNBIND, QUERY,        events may be sent at any time
  *                  SHARE, CONNECT, DRAIN
  *
@@ -43,6 +45,7 @@ struct connection {
     pid_t pid;
     uid_t uid;
     uint64_t deadline_ns; /* to say hello */
+    bool opening;         /* its port is being made; nothing is read meanwhile */
     struct port *port;
 };
 
@@ -68,6 +71,13 @@ void control_serve(struct switch_core *core, uint32_t index, uint32_t generation
 /* Takes a connection on, as accept() gives it; tests use one end of a socket pair. The descriptor is
  * taken over. */
 void control_adopt(struct switch_core *core, int fd);
+
+/* For the files that answer requests. control_reply(): false: the client does not read, and the
+ * connection is closed. control_end(): closes it, with its port. */
+bool control_reply(struct switch_core *core, struct connection *connection, const void *message,
+                   const int *fds, uint32_t fd_count);
+void control_end(struct switch_core *core, struct connection *connection,
+                 enum detach_reason reason);
 
 /* Closes the ports that the data path found broken. */
 void control_reap(struct switch_core *core);

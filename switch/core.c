@@ -88,6 +88,7 @@ void core_dispose(struct switch_core *core)
             port_close(core, core->ports.slots[slot]);
     }
     crew_dispose(core);
+    memory_thread_stop(core);
     port_table_dispose(&core->ports);
     handover_dispose(core);
     for (uint32_t i = 0; i < core->worker_count; i++)

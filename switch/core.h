@@ -9,6 +9,7 @@
 #include "control.h"
 #include "crew.h"
 #include "groups.h"
+#include "memory_thread.h"
 #include "mux_maps.h"
 #include "namespace.h"
 #include "nic.h"
@@ -36,6 +37,7 @@ struct switch_core {
     struct worker workers[SWITCH_WORKERS_MAX];
     uint32_t worker_count;
     struct crew crew;
+    struct memory_thread memory;
     bool broken;                            /* a worker but the first found a broken port */
     uint64_t detached[DETACH_REASON_COUNT]; /* ports that ended, by reason */
     bool stop;                              /* any worker may set it */

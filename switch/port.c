@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core.h"
+#include "huge_map.h"
 
 int port_table_init(struct port_table *table, uint32_t capacity)
 {
@@ -43,23 +44,29 @@ void port_ring_wake(const struct port_ring *ring)
     }
 }
 
-/* A region of zeros that is wholly there, and whose size nobody can change. */
-static int create_region(struct port *port)
+/* A region of zeros that is wholly there, and whose size nobody can change. Huge pages come first,
+ * while the file is empty; fallocate() then makes what is missing, or says that there is no memory,
+ * which touching a page would say by SIGBUS. */
+static int make_region(struct port *port)
 {
     int fd = memfd_create("multistack-port", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd < 0)
         return -errno;
     port->memory_fd = fd;
-    if (ftruncate(fd, (off_t)port->region_size) || fallocate(fd, 0, 0, (off_t)port->region_size) ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
-        return errno == ENOSPC ? -ENOMEM : -errno;
-    port->region =
-        mmap(NULL, port->region_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (ftruncate(fd, (off_t)port->region_size))
+        return -errno;
+    port->region = huge_map(fd, port->region_size);
     if (port->region == MAP_FAILED) {
         port->region = NULL;
         return -errno;
     }
+    port->huge_bytes = huge_fill(port->region, port->region_size);
+    if (fallocate(fd, 0, 0, (off_t)port->region_size) ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+        return errno == ENOSPC ? -ENOMEM : -errno;
+    /* So that no packet meets a page fault; where the kernel is too old, some do. */
+    madvise(port->region, port->region_size, MADV_POPULATE_WRITE);
     *(struct port_region *)port->region = (struct port_region){
         .magic = PORT_REGION_MAGIC,
         .version = PORT_REGION_VERSION,
@@ -73,7 +80,7 @@ static int create_region(struct port *port)
     return 0;
 }
 
-static int create_ring(struct switch_core *core, struct port *port, uint32_t index)
+static int make_ring(struct port *port, uint32_t index)
 {
     struct port_ring *ring = &port->rings[index];
     uint8_t *region = port->region;
@@ -90,11 +97,19 @@ static int create_ring(struct switch_core *core, struct port *port, uint32_t ind
         &ring->tx, (struct ring_control *)(region + port_layout_tx_control(index)),
         region + port_layout_tx_data(port->ring_count, port->rx_size, port->tx_size, index),
         port->tx_size);
-    ring->worker = &core->workers[(port->number + index) % core->worker_count];
-    return worker_watch_ring(ring->worker, ring);
+    return 0;
 }
 
-void port_free(struct switch_core *core, struct port *port)
+int port_make(struct port *port)
+{
+    int status = make_region(port);
+
+    for (uint32_t i = 0; !status && i < port->ring_count; i++)
+        status = make_ring(port, i);
+    return status;
+}
+
+void port_unmake(struct port *port)
 {
     for (uint32_t i = 0; i < port->ring_count; i++) {
         if (port->rings[i].rx_fd >= 0)
@@ -102,13 +117,17 @@ void port_free(struct switch_core *core, struct port *port)
         if (port->rings[i].tx_fd >= 0)
             close(port->rings[i].tx_fd);
     }
-    if (port->region) {
+    if (port->region)
         munmap(port->region, port->region_size);
-        core->ports.memory -= port->region_size;
-    }
     if (port->memory_fd >= 0)
         close(port->memory_fd);
     free(port);
+}
+
+void port_free(struct switch_core *core, struct port *port)
+{
+    core->ports.memory -= port->region_size;
+    memory_thread_unmake(core, port);
 }
 
 static struct port *allocate_port(const struct port_request *request)
@@ -147,43 +166,70 @@ static uint32_t free_slot(const struct port_table *table)
     return slot;
 }
 
-int port_open(struct switch_core *core, const struct port_request *request, struct port **opened)
+int port_begin(struct switch_core *core, const struct port_request *request, struct port **begun)
 {
     struct port_table *table = &core->ports;
-    struct change change = {.kind = CHANGE_PORT_JOIN};
-    uint32_t slot = free_slot(table);
     struct port *port;
-    int status = -ENOSPC;
 
-    if (slot == table->capacity)
+    if (table->count + table->opening >= table->capacity)
         return -ENOSPC;
     port = allocate_port(request);
     if (!port)
         return -ENOMEM;
-    port->slot = slot;
+    crew_retire(core); /* of ports closed lately, whose memory counts */
+    if (port->region_size > PORT_MEMORY_MAX ||
+        table->memory + port->region_size > SWITCH_MEMORY_MAX) {
+        free(port);
+        return -ENOSPC;
+    }
+    table->memory += port->region_size;
+    table->opening++;
+    *begun = port;
+    return 0;
+}
+
+int port_finish(struct switch_core *core, struct port *port)
+{
+    struct port_table *table = &core->ports;
+    const struct change change = {.kind = CHANGE_PORT_JOIN, .port = port};
+    int status = 0;
+
+    port->slot = free_slot(table);
     port->number = table->next_number;
     port->opened_ns = core_clock();
-    crew_retire(core); /* of ports closed lately, whose memory counts */
-    if (port->region_size <= PORT_MEMORY_MAX &&
-        table->memory + port->region_size <= SWITCH_MEMORY_MAX)
-        status = create_region(port);
-    if (!status)
-        table->memory += port->region_size;
-    for (uint32_t i = 0; !status && i < port->ring_count; i++)
-        status = create_ring(core, port, i);
-    change.port = port;
+    /* a number is never used again, even if it comes to nothing: events name it */
+    if (++table->next_number == 0)
+        table->next_number = 1;
+    for (uint32_t i = 0; !status && i < port->ring_count; i++) {
+        struct port_ring *ring = &port->rings[i];
+
+        ring->worker = &core->workers[(port->number + i) % core->worker_count];
+        status = worker_watch_ring(ring->worker, ring);
+    }
     if (!status)
         status = core_change(core, &change);
+    table->opening--;
     if (status) {
         port_free(core, port); /* with its descriptors, which nobody else has yet, the watches go */
         return status;
     }
-    table->slots[slot] = port;
+    table->slots[port->slot] = port;
     table->count++;
-    if (++table->next_number == 0)
-        table->next_number = 1;
-    *opened = port;
     return 0;
+}
+
+int port_open(struct switch_core *core, const struct port_request *request, struct port **opened)
+{
+    int status = port_begin(core, request, opened);
+
+    if (status)
+        return status;
+    status = port_make(*opened);
+    if (!status)
+        return port_finish(core, *opened);
+    core->ports.opening--;
+    port_free(core, *opened);
+    return status;
 }
 
 /* The end of a port. Who could still refer to it, and why nobody does:
@@ -208,7 +254,8 @@ int port_open(struct switch_core *core, const struct port_request *request, stru
  *      there any more, and the memory is given back with its last mapping.
  *
  * So when every worker has applied CHANGE_PORT_LEAVE, the memory can be unmapped and the struct
- * freed: port_free(), at once where there is one worker, else by crew_retire(). */
+ * freed, by the memory thread: port_free(), at once where there is one worker, else by
+ * crew_retire(). */
 void port_close(struct switch_core *core, struct port *port)
 {
     const struct change change = {.kind = CHANGE_PORT_LEAVE, .port = port};

@@ -4,7 +4,8 @@
  * What decides anything stands in these private structs; the shared region (common/port_layout.h)
  * is read with suspicion (ring.h) and otherwise only written.
  *
- *   port_open()      memory, rings, wake-up descriptors; each ring joins its worker
+ *   port_begin()     limits; port_make(), which takes long, memory and wake-up descriptors
+ *   port_finish()    a number; each ring joins its worker
  *   binding_add()    a 3-tuple, with the placeholder that reserves it
  *   port_close()     all of it goes; its comment argues why nothing can still refer to it
  *
@@ -101,9 +102,16 @@ struct port {
     int memory_fd;
     uint8_t *region;
     uint64_t region_size;
+    uint64_t huge_bytes; /* of the region, in huge pages as far as the kernel tells */
     uint32_t first_binding;
     uint32_t binding_count;
     uint32_t connected_count; /* connected bindings of all its bindings */
+    /* while its memory is being made or taken apart (memory_thread.h) */
+    struct port *next;
+    bool ending;
+    int status;                         /* of port_make() */
+    uint32_t opener, opener_generation; /* the connection that waits for it … */
+    uint32_t request;                   /* … and what it called its request */
     struct port_ring rings[];
 };
 
@@ -111,8 +119,9 @@ struct port_table {
     struct port **slots;
     uint32_t capacity;
     uint32_t count;
+    uint32_t opening; /* begun and not finished */
     uint32_t next_number;
-    uint64_t memory; /* bytes of all regions */
+    uint64_t memory; /* bytes of all regions, with those that are being made */
     struct binding *bindings;
     uint32_t bindings_made; /* slots that were ever used */
     uint32_t binding_count;
@@ -136,11 +145,19 @@ struct port_request {
     uid_t uid;
 };
 
-/* 0, -ENOSPC (ports or memory), -ENOMEM, or another negative errno; then nothing is left behind. */
+/* The three steps of opening one. 0, -ENOSPC (ports or memory), -ENOMEM, or another negative errno.
+ * port_begin(): is it allowed, and then it counts. port_make(): any thread; whatever it says,
+ * port_finish() or port_free() follows. port_finish(): when it fails, nothing is left behind. */
+int port_begin(struct switch_core *core, const struct port_request *request, struct port **port);
+int port_make(struct port *port);
+int port_finish(struct switch_core *core, struct port *port);
+/* All of them at once, on the caller's thread. */
 int port_open(struct switch_core *core, const struct port_request *request, struct port **port);
 void port_close(struct switch_core *core, struct port *port);
-/* The last of a port that was closed; when no worker refers to it. */
+/* The last of a port that was closed, when no worker refers to it, or that was never finished. */
 void port_free(struct switch_core *core, struct port *port);
+/* What port_free() leaves to the memory thread. */
+void port_unmake(struct port *port);
 
 /* What a binding is to be to others with the same 3-tuple; all zero: the only one. */
 struct binding_terms {

@@ -100,6 +100,7 @@ static void put_ports(struct switch_core *core, struct page *page, uint64_t from
         record->tx_size = port->tx_size;
         record->bindings = port->binding_count;
         record->age_ns = now_ns - port->opened_ns;
+        record->huge_bytes = port->huge_bytes;
     }
 }
 

@@ -21,7 +21,7 @@ static int serve(struct switch_core *core)
     if (core_set_up(core))
         return EXIT_FAILURE;
     core->shared->heartbeat_ns = core_clock();
-    if (crew_start(core) || core_say_ready(core))
+    if (memory_thread_start(core) || crew_start(core) || core_say_ready(core))
         return EXIT_FAILURE;
     worker_run(&core->workers[0]);
     return core->status;

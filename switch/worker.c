@@ -38,6 +38,13 @@ int worker_watch(struct worker *worker, int fd, uint32_t events, struct event_ta
     return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
+void worker_rewatch(struct worker *worker, int fd, uint32_t events, struct event_tag tag)
+{
+    struct epoll_event event = {.events = events, .data.u64 = tag_bits(tag)};
+
+    epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+}
+
 void worker_unwatch(struct worker *worker, int fd)
 {
     epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
@@ -181,6 +188,7 @@ static void handle(struct worker *worker, const struct epoll_event *event)
     case EVENT_RING: on_ring(worker, tag); break;
     case EVENT_GROUPS: groups_serve(worker); break;
     case EVENT_NIC: on_nic(worker, tag.index, event->events); break;
+    case EVENT_MEMORY: memory_thread_serve(worker->core); break;
     case EVENT_BELL: break; /* awake is all */
     }
 }

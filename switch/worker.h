@@ -51,8 +51,9 @@ enum event_kind {
     EVENT_CONNECTION, /* index, generation */
     EVENT_RING,       /* index: slot of the port; generation: its number; ring */
     EVENT_GROUPS,
-    EVENT_NIC,  /* index: of the worker's queue */
-    EVENT_BELL, /* another worker has something for this one */
+    EVENT_NIC,    /* index: of the worker's queue */
+    EVENT_MEMORY, /* ports whose memory is made */
+    EVENT_BELL,   /* another worker has something for this one */
 };
 
 struct event_tag {
@@ -149,6 +150,8 @@ void worker_pin(const struct worker *worker);
 
 void worker_add_queue(struct worker *worker, struct nic_queue *queue);
 int worker_watch(struct worker *worker, int fd, uint32_t events, struct event_tag tag);
+/* Other events than those it was watched for so far. */
+void worker_rewatch(struct worker *worker, int fd, uint32_t events, struct event_tag tag);
 void worker_unwatch(struct worker *worker, int fd);
 
 /* A parked ring joins the round. */

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "huge_map.h"
 #include "log.h"
 
 #define UMEM_SIZE ((size_t)XSK_CHUNK_SIZE * XSK_CHUNK_COUNT)
@@ -63,7 +64,7 @@ static int create_umem(const char *device)
 
 static int register_umem(const char *device, int fd, int umem_fd)
 {
-    void *memory = mmap(NULL, UMEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, umem_fd, 0);
+    void *memory = huge_map(umem_fd, UMEM_SIZE);
     struct xdp_umem_reg umem = {
         .addr = (uintptr_t)memory, .len = UMEM_SIZE, .chunk_size = XSK_CHUNK_SIZE};
     int status, error;
@@ -72,6 +73,7 @@ static int register_umem(const char *device, int fd, int umem_fd)
         log_error("%s: cannot map the packet memory: %s", device, strerror(errno));
         return -1;
     }
+    huge_fill(memory, UMEM_SIZE);
     status = setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem));
     error = errno;
     munmap(memory, UMEM_SIZE); /* the kernel has pinned the pages */

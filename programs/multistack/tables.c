@@ -5,6 +5,7 @@
 #include "multistack.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ static int ports_json(const struct records *ports)
         json_number(&json, "tx_ring_bytes", port[i].tx_size);
         json_number(&json, "bindings", port[i].bindings);
         json_real(&json, "age_s", (double)port[i].age_ns / 1e9);
+        json_number(&json, "huge_page_bytes", port[i].huge_bytes);
         json_end(&json);
     }
     json_end(&json);
@@ -49,8 +51,8 @@ static int ports_json(const struct records *ports)
 static int ports_text(const struct records *ports)
 {
     static const char *const heads[] = {">port",     "name",       ">process",   "user",
-                                        ">rings",    ">RX memory", ">TX memory", ">bindings",
-                                        ">open for", NULL};
+                                        ">rings",    ">RX memory", ">TX memory", ">huge pages",
+                                        ">bindings", ">open for",  NULL};
     const struct control_port_record *port = ports->data;
     struct table table;
 
@@ -74,6 +76,7 @@ static int ports_text(const struct records *ports)
         table_cell(&table, "%u", port[i].ring_count);
         table_cell(&table, "%u KiB", port[i].rx_size / 1024);
         table_cell(&table, "%u KiB", port[i].tx_size / 1024);
+        table_cell(&table, "%" PRIu64 " MiB", port[i].huge_bytes >> 20);
         table_cell(&table, "%u", port[i].bindings);
         table_cell(&table, "%s", text_duration(port[i].age_ns, text));
     }

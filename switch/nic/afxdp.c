@@ -36,6 +36,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "huge_map.h"
 #include "stats.h"
 
 #ifndef SOL_XDP
@@ -448,10 +449,10 @@ static int map_memory(struct afxdp *afxdp, const struct channel_queue *message)
     if (message->chunk_size == 0 || (message->chunk_size & (message->chunk_size - 1)) ||
         (uint64_t)message->chunk_size * message->chunk_count > message->umem_size || !receiving)
         return -EINVAL;
-    umem = mmap(NULL, message->umem_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-                afxdp->umem_fd, 0);
+    umem = huge_map(afxdp->umem_fd, message->umem_size);
     if (umem == MAP_FAILED)
         return -errno;
+    madvise(umem, message->umem_size, MADV_POPULATE_WRITE);
     afxdp->umem = umem;
     afxdp->umem_size = message->umem_size;
     afxdp->rx_free = calloc(message->chunk_count, sizeof(uint64_t));
