@@ -18,7 +18,8 @@ switch=$(status_field switch_pid)
 threads() {
     awk -v name="$1:" '$1 == name { print $2 }' "/proc/$switch/task/"*/status | sort -u | paste -sd ' '
 }
-check_equal 'there is a thread for each worker' "$(find "/proc/$switch/task" -mindepth 1 -maxdepth 1 | wc -l)" 2
+check_equal 'there is a thread for each worker, and one for memory' \
+    "$(find "/proc/$switch/task" -mindepth 1 -maxdepth 1 | wc -l)" 3
 check_equal 'none of them has a capability' "$(threads CapEff) $(threads CapPrm) $(threads CapBnd)" \
     '0000000000000000 0000000000000000 0000000000000000'
 check_equal 'nor may gain one' "$(threads NoNewPrivs)" 1
