@@ -2,11 +2,13 @@
 /* What a packet costs in the switch's data path, and nothing else: the real core between a NIC made of
  * arrays and applications on another core. doc/performance.md says how to read it.
  *
- *   forward_cost rx|tx [ports] [idle ports] [IP bytes] [seconds | packets with "alone"] [alone]
+ *   forward_cost rx|tx [ports] [idle ports] [IP bytes] [seconds | packets with "alone"]
+ *                [alone|beside] [bytes of each ring] [ordinary]
  *
  * Two threads: the switch on the first processor that we may use, all applications on the second.
  * "alone": one thread does both in turns, and only the switch's turns are timed; for callgrind, with
- * --toggle-collect=forward_receive or forward_transmit. Prints one JSON object. */
+ * --toggle-collect=forward_receive or forward_transmit. "ordinary": without huge pages. Prints one JSON
+ * object. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -23,14 +26,13 @@
 #include "core.h"
 #include "forward.h"
 
-#define FRAMES     4096 /* that the NIC receives, over and over */
-#define TX_FRAMES  256
-#define FRAME_MAX  1600
-#define PORT_BASE  1024
-#define RING_BYTES (256 * 1024)
-#define APP_BATCH  64
-#define HOST       0x0a000001 /* 10.0.0.1 */
-#define PEER       0x0a000002
+#define FRAMES    4096 /* that the NIC receives, over and over */
+#define TX_FRAMES 256
+#define FRAME_MAX 1600
+#define PORT_BASE 1024
+#define APP_BATCH 64
+#define HOST      0x0a000001 /* 10.0.0.1 */
+#define PEER      0x0a000002
 
 struct app {
     struct ring_consumer rx;
@@ -40,10 +42,10 @@ struct app {
 
 static struct {
     bool sending, alone;
-    uint32_t ports, idle, length;
+    uint32_t ports, idle, length, ring;
     double seconds;
     uint64_t packets;
-} wish = {.ports = 1, .length = 50, .seconds = 1};
+} wish = {.ports = 1, .length = 50, .ring = 256 * 1024, .seconds = 1};
 
 static struct switch_core *core;
 static struct nic_queue *nic_queue;
@@ -198,7 +200,7 @@ static void answer_resolve(int keeper)
 static void open_port(uint32_t index)
 {
     struct port_request request = {
-        .name = "cost", .ring_count = 1, .rx_size = RING_BYTES, .tx_size = RING_BYTES};
+        .name = "cost", .ring_count = 1, .rx_size = wish.ring, .tx_size = wish.ring};
     const struct binding_terms terms = {.request = 0};
     struct tuple tuple = local_tuple((uint16_t)(PORT_BASE + index));
     struct app *app = &apps[index];
@@ -212,11 +214,9 @@ static void open_port(uint32_t index)
     if (status)
         fail("a binding", status);
     ring_consumer_init(&app->rx, (struct ring_control *)(port->region + port_layout_rx_control(0)),
-                       port->region + port_layout_rx_data(1, RING_BYTES, RING_BYTES, 0),
-                       RING_BYTES);
+                       port->region + port_layout_rx_data(1, wish.ring, wish.ring, 0), wish.ring);
     ring_producer_init(&app->tx, (struct ring_control *)(port->region + port_layout_tx_control(0)),
-                       port->region + port_layout_tx_data(1, RING_BYTES, RING_BYTES, 0),
-                       RING_BYTES);
+                       port->region + port_layout_tx_data(1, wish.ring, wish.ring, 0), wish.ring);
     write_packet(app->packet, HOST, PEER, (uint16_t)(PORT_BASE + index), false);
 }
 
@@ -414,7 +414,8 @@ int main(int argc, char **argv)
 
     if (argc < 2 || (strcmp(argv[1], "rx") != 0 && strcmp(argv[1], "tx") != 0)) {
         fprintf(stderr, "usage: forward_cost rx|tx [ports] [idle ports] [IP bytes] "
-                        "[seconds | packets, alone] [alone]\n");
+                        "[seconds | packets, alone] [alone|beside] [bytes of each ring] "
+                        "[ordinary]\n");
         return 2;
     }
     wish.sending = argv[1][0] == 't';
@@ -423,7 +424,11 @@ int main(int argc, char **argv)
     wish.length = argc > 4 ? (uint32_t)atoi(argv[4]) : 46;
     wish.seconds = argc > 5 ? atof(argv[5]) : 1;
     wish.packets = (uint64_t)wish.seconds;
-    wish.alone = argc > 6;
+    wish.alone = argc > 6 && !strcmp(argv[6], "alone");
+    if (argc > 7)
+        wish.ring = (uint32_t)atoi(argv[7]);
+    if (argc > 8)
+        prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     setrlimit(RLIMIT_NOFILE, &files);
     make_frames();
     keeper = make_switch();
@@ -438,12 +443,14 @@ int main(int argc, char **argv)
     spent = wish.alone ? run_alone(worker) : run_beside(worker);
     count = done() - before;
     received(&full);
-    printf("{\"direction\": \"%s\", \"ports\": %u, \"idle_ports\": %u, \"size\": %u, "
+    printf("{\"direction\": \"%s\", \"ring_bytes\": %u, \"huge_bytes\": %llu, \"ports\": %u, "
+           "\"idle_ports\": %u, \"size\": %u, "
            "\"packets\": %llu, \"port_full\": %llu, \"cpu_ns_per_packet\": %.1f, "
            "\"packets_per_second\": %.0f}\n",
-           argv[1], wish.ports, wish.idle, wish.length + ETHER_HEADER_SIZE + 4,
-           (unsigned long long)count, (unsigned long long)full,
-           (double)spent / (double)(count + full), (double)count * 1e9 / (double)spent);
+           argv[1], wish.ring, (unsigned long long)core->ports.slots[0]->huge_bytes, wish.ports,
+           wish.idle, wish.length + ETHER_HEADER_SIZE + 4, (unsigned long long)count,
+           (unsigned long long)full, (double)spent / (double)(count + full),
+           (double)count * 1e9 / (double)spent);
     core_dispose(core);
     return 0;
 }
