@@ -288,10 +288,13 @@ static int compare(const void *a, const void *b)
 
 static void print_series(const char *name, struct series *series)
 {
+    uint32_t middle = series->count / 2;
+
+    if (!series->count)
+        return;
     qsort(series->ns, series->count, sizeof(uint32_t), compare);
-    if (series->count)
-        printf(", \"%s_us\": %.1f, \"%s_worst_us\": %.1f", name,
-               series->ns[series->count / 2] / 1e3, name, series->ns[series->count - 1] / 1e3);
+    printf(", \"%s_us\": %.1f, \"%s_worst_us\": %.1f", name, series->ns[middle] / 1e3, name,
+           series->ns[series->count - 1] / 1e3);
 }
 
 static void print_looks(const char *name, const struct looks *of, double seconds)
@@ -309,8 +312,7 @@ int main(int argc, char **argv)
     uint32_t ring = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : RING_SIZE_DEFAULT;
     double seconds = argc > 3 ? strtod(argv[3], NULL) : 2;
     bool thread = argc > 1 && !strcmp(argv[1], "thread");
-    struct series opens = {calloc(SAMPLES_MAX, sizeof(uint32_t)), 0};
-    struct series binds = {calloc(SAMPLES_MAX, sizeof(uint32_t)), 0};
+    struct series opens = {NULL, 0}, binds = {NULL, 0};
     struct sockaddr_un address;
     pthread_t worker;
     cpu_set_t others;
@@ -320,6 +322,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: port_cost thread|inline [bytes of each ring] [seconds]\n");
         return 2;
     }
+    opens.ns = calloc(SAMPLES_MAX, sizeof(uint32_t));
+    binds.ns = calloc(SAMPLES_MAX, sizeof(uint32_t));
+    if (!opens.ns || !binds.ns)
+        fail("memory");
     address = make_switch(thread);
     if (pthread_create(&worker, NULL, run_switch, NULL))
         fail("a thread");
@@ -344,6 +350,8 @@ int main(int argc, char **argv)
     print_looks("calm", &looks[0], seconds);
     print_looks("storm", &looks[1], seconds);
     printf("}\n");
+    free(opens.ns);
+    free(binds.ns);
     core_dispose(core);
     free(core);
     return 0;
