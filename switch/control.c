@@ -665,8 +665,12 @@ int control_init(struct switch_core *core, int listen_fd)
     *control = (struct control){.listen_fd = listen_fd, .spare_fd = eventfd(0, EFD_CLOEXEC)};
     control->capacity = core->config.ports_max + CONTROL_SPARE_CONNECTIONS;
     control->connections = calloc(control->capacity, sizeof(struct connection));
-    if (!control->connections)
+    if (!control->connections) {
+        if (control->spare_fd >= 0)
+            close(control->spare_fd);
+        control->spare_fd = -1;
         return -ENOMEM;
+    }
     for (uint32_t i = 0; i < control->capacity; i++)
         control->connections[i].fd = -1;
     return listen_fd < 0 ? 0 : worker_watch(&core->workers[0], listen_fd, EPOLLIN, tag);
