@@ -279,7 +279,6 @@ static void app_send(struct app *app)
     for (uint32_t i = 0; i < APP_BATCH && ring_producer_room(&app->tx) >= 2 * stride; i++) {
         uint8_t *place = ring_producer_reserve(&app->tx, wish.length);
 
-        memcpy(place - sizeof(record), &record, sizeof(record));
         memcpy(place, app->packet, wish.length);
         ring_producer_commit(&app->tx, &record);
     }

@@ -72,8 +72,10 @@ static int set_up(void **state)
     struct world *world = calloc(1, sizeof(*world));
 
     strcpy(world->directory, "/tmp/wire-XXXXXX");
-    if (!mkdtemp(world->directory))
+    if (!mkdtemp(world->directory)) {
+        free(world);
         return -1;
+    }
     snprintf(world->path, sizeof(world->path), "%s/link", world->directory);
     world->nic = (struct nic){.mtu = 1500};
     world->queue = (struct nic_queue){.nic = &world->nic};
