@@ -94,8 +94,10 @@ void packet_fill_checksum(uint8_t *bytes, const struct packet_view *view);
 static inline uint64_t flow_hash(const struct hash_key *key, const struct tuple *local,
                                  const uint64_t remote[2], be16 remote_port)
 {
-    return hash_words(key, remote[0] ^ local->low, remote[1] ^ local->high,
-                      (uint64_t)remote_port << 32 | local->rest);
+    uint64_t hash = hash_words(key, remote[0] ^ local->low, remote[1] ^ local->high,
+                               (uint64_t)remote_port << 32 | local->rest);
+
+    return hash_mix(hash);
 }
 
 /* What spreads flows over rings. */
