@@ -231,11 +231,20 @@ static int bind_tuple(struct switch_core *core, struct connection *connection,
     return status;
 }
 
+/* The descriptors go first: whoever sees the end may bind anew at once what a placeholder held. */
+static void end_for_protocol(struct switch_core *core, struct connection *connection,
+                             struct request *request)
+{
+    close_fds(request);
+    control_end(core, connection, DETACH_PROTOCOL);
+}
+
 /* All but HELLO, PORT_OPEN and QUERY are about a port. */
-static bool has_port(struct switch_core *core, struct connection *connection)
+static bool has_port(struct switch_core *core, struct connection *connection,
+                     struct request *request)
 {
     if (!connection->port)
-        control_end(core, connection, DETACH_PROTOCOL);
+        end_for_protocol(core, connection, request);
     return connection->port != NULL;
 }
 
@@ -246,7 +255,7 @@ static bool handle_bind(struct switch_core *core, struct connection *connection,
     struct binding_terms terms;
     int status;
 
-    if (!has_port(core, connection))
+    if (!has_port(core, connection, request))
         return false;
     status = bind_tuple(core, connection, request, &terms, &bound.binding);
     if (!status && terms.takeover)
@@ -257,13 +266,13 @@ static bool handle_bind(struct switch_core *core, struct connection *connection,
 }
 
 static bool handle_share(struct switch_core *core, struct connection *connection,
-                         const struct request *request)
+                         struct request *request)
 {
     struct tuple tuple = tuple_from_address(&request->share.address);
     struct control_shared shared = {0};
     int status;
 
-    if (!has_port(core, connection))
+    if (!has_port(core, connection, request))
         return false;
     status = sharing_let_in(core, &tuple, connection->uid);
     shared.header = answer_header(request, CONTROL_SHARED, sizeof(shared), status);
@@ -271,18 +280,18 @@ static bool handle_share(struct switch_core *core, struct connection *connection
 }
 
 static bool handle_connect(struct switch_core *core, struct connection *connection,
-                           const struct request *request)
+                           struct request *request)
 {
     const struct control_connect *wish = &request->connect;
     struct control_connected connected = {0};
     struct binding *binding;
     int status = -EINVAL;
 
-    if (!has_port(core, connection))
+    if (!has_port(core, connection, request))
         return false;
     if (wish->count < 1 || wish->count > CONTROL_FLOWS_MAX ||
         request->size != sizeof(*wish) + wish->count * sizeof(struct control_flow)) {
-        control_end(core, connection, DETACH_PROTOCOL);
+        end_for_protocol(core, connection, request);
         return false;
     }
     binding = binding_find(&core->ports, connection->port, wish->binding);
@@ -296,13 +305,13 @@ static bool handle_connect(struct switch_core *core, struct connection *connecti
 }
 
 static bool handle_drain(struct switch_core *core, struct connection *connection,
-                         const struct request *request)
+                         struct request *request)
 {
     struct control_drained drained = {0};
     struct binding *binding;
     int status = -ENOENT;
 
-    if (!has_port(core, connection))
+    if (!has_port(core, connection, request))
         return false;
     binding = binding_find(&core->ports, connection->port, request->drain.binding);
     if (binding)
@@ -312,12 +321,12 @@ static bool handle_drain(struct switch_core *core, struct connection *connection
 }
 
 static bool handle_unbind(struct switch_core *core, struct connection *connection,
-                          const struct request *request)
+                          struct request *request)
 {
     struct control_unbound unbound = {0};
     int status;
 
-    if (!has_port(core, connection))
+    if (!has_port(core, connection, request))
         return false;
     status = binding_remove(core, connection->port, request->unbind.binding);
     unbound.header = answer_header(request, CONTROL_UNBOUND, sizeof(unbound), status);
@@ -325,7 +334,7 @@ static bool handle_unbind(struct switch_core *core, struct connection *connectio
 }
 
 static bool handle_query(struct switch_core *core, struct connection *connection,
-                         const struct request *request)
+                         struct request *request)
 {
     _Alignas(struct control_records) uint8_t page[CONTROL_MESSAGE_MAX];
 
@@ -350,7 +359,7 @@ static const struct {
     [CONTROL_DRAIN] = {sizeof(struct control_drain), 0},
 };
 
-static bool request_fits(const struct connection *connection, const struct request *request)
+static bool request_fits(const struct connection *connection, struct request *request)
 {
     const struct control_header *header = &request->header;
 
@@ -370,7 +379,7 @@ static bool handle_request(struct switch_core *core, struct connection *connecti
                            struct request *request)
 {
     if (!request_fits(connection, request)) {
-        control_end(core, connection, DETACH_PROTOCOL);
+        end_for_protocol(core, connection, request);
         return false;
     }
     switch (request->header.type) {
@@ -452,7 +461,7 @@ void control_serve(struct switch_core *core, uint32_t index, uint32_t generation
         case RECEIVED_NOTHING: break;
         case RECEIVED: open = handle_request(core, connection, &request); break;
         case RECEIVED_END: control_end(core, connection, DETACH_CLOSED); break;
-        case RECEIVED_NONSENSE: control_end(core, connection, DETACH_PROTOCOL); break;
+        case RECEIVED_NONSENSE: end_for_protocol(core, connection, &request); break;
         }
         close_fds(&request);
         sharing_tell(core);

@@ -39,7 +39,7 @@ def port_open(name=b"garbage", rings=1, rx=0, tx=0):
 
 def bind(port=8088, count=1):
     address = struct.pack("=16sHBB", bytes(16), socket.htons(port), 4, 6)
-    return message(BIND, address + struct.pack("=II", 0, count))
+    return message(BIND, address + struct.pack("=IIII", 0, count, 0, 0))
 
 
 def greeted():
@@ -127,7 +127,7 @@ def descriptors():
     for count in (1, 2, 250):
         with_fds(connect(), hello(), count, f"hello with {count} descriptors")
         with_fds(greeted(), port_open(), count, f"open with {count} descriptors")
-    for count in (0, 2, 250):
+    for count in (2, 250):
         client = greeted()
         client.send(port_open())
         client.recv(8192)
@@ -136,20 +136,23 @@ def descriptors():
 
 def placeholders():
     """Placeholders that reserve nothing, or something else: refused with an error, port stays."""
-    def attempt(holder, what, port=8088):
+    def attempt(holder, what, refused=True):
         client = greeted()
         client.send(port_open())
         client.recv(8192)
-        client.sendmsg([bind(port)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
-                                      array.array("i", [holder.fileno()]))])
+        fds = [holder.fileno()] if holder else []
+        client.sendmsg([bind()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
         answer = client.recv(8192)
-        if answer:  # closing the connection is an answer, too
-            kind, _, _, error = struct.unpack_from("=IIIi", answer)
-            if kind != BOUND or error == 0:
-                sys.exit(f"{what}: accepted (type {kind}, error {error})")
+        if not answer:
+            sys.exit(f"{what}: cut off without an answer")
+        kind, _, _, error = struct.unpack_from("=IIIi", answer)
+        if kind != BOUND or (error != 0) != refused:
+            sys.exit(f"{what}: answered by type {kind}, error {error}")
         client.close()
-        holder.close()
+        if holder:
+            holder.close()
 
+    attempt(None, "no placeholder where the kernel knows the protocol")
     attempt(open("/dev/null", "rb"), "a file")
     attempt(socket.socket(), "an unbound socket")
     attempt(socket.socket(type=socket.SOCK_DGRAM), "a UDP socket for TCP")
@@ -167,6 +170,10 @@ def placeholders():
     shared.bind(("0.0.0.0", 8088))
     shared.listen(0)
     attempt(shared, "a socket that lets others bind the same")
+    # Last, for the switch keeps it until it sees the end: they were refused for nothing else.
+    honest = socket.socket()
+    honest.bind(("0.0.0.0", 8088))
+    attempt(honest, "an honest placeholder", refused=False)
 
 
 def limits():
