@@ -36,8 +36,8 @@
  *
  * Waking. Each side may sleep, and says so in its own line: `consumer_sleeps` asks the producer for
  * a write to the ring's eventfd after the next publication; `producer_waits` asks the consumer for
- * one after it has made room. Setting such a flag and then looking again, and publishing and then
- * reading the other's flag, are each separated by a full fence; see ring.h. */
+ * one after it has freed half of the ring. Setting such a flag and then looking again, and
+ * publishing and then reading the other's flag, are each separated by a full fence; see ring.h. */
 #ifndef MULTISTACK_PORT_LAYOUT_H
 #define MULTISTACK_PORT_LAYOUT_H
 

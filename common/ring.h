@@ -263,7 +263,7 @@ static inline bool ring_producer_publish(struct ring_producer *ring)
     return ring_producer_must_wake(ring);
 }
 
-/* Asks to be woken when there is room for `length` bytes. False: there is room already. */
+/* Asks to be woken when half of the ring is free. False: there is room for `length` bytes already. */
 static inline bool ring_producer_wait(struct ring_producer *ring, uint32_t length)
 {
     ring_store_relaxed(&ring->control->producer_waits, 1);
@@ -346,13 +346,16 @@ static inline void ring_consumer_give_back(struct ring_consumer *ring)
     ring_store_release(&ring->control->head, ring->head);
 }
 
+/* True: the producer waits, and half of the ring is free; the caller must wake it. It is not woken for
+ * less: it would fill a batch's room and wait again, at a wake-up for each batch, which costs as much
+ * as sending ten packets. Until then records are left in the ring, so this will be asked again. */
 static inline bool ring_consumer_must_wake(const struct ring_consumer *ring)
 {
-    return ring_flag_take(&ring->control->producer_waits);
+    return ring->tail - ring->released <= ring->size / 2 &&
+           ring_flag_take(&ring->control->producer_waits);
 }
 
-/* Gives everything stepped over back to the producer. True: the producer waits for room, the caller
- * must wake it. */
+/* Gives everything stepped over back to the producer. True: the caller must wake it, as above. */
 static inline bool ring_consumer_release(struct ring_consumer *ring)
 {
     if (ring->released == ring->head)
