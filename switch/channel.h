@@ -131,7 +131,7 @@ struct channel_queue {
     uint32_t multi_buffer; /* 1: bound with XDP_USE_SG: frames may come as chains */
     struct channel_xsk_ring rx, tx, fill, completion;
     uint32_t zero_copy; /* 1: the driver sends from the packet memory, when it likes */
-    uint32_t zero;
+    uint32_t metadata;  /* bytes before each frame to be sent, for nic/tx_metadata.h; or 0 */
 };
 
 struct channel_address {

@@ -28,7 +28,7 @@ struct keeper_nic {
     uint32_t index;
     uint32_t queue_count;
     uint16_t bind_flags; /* of AF_XDP, that worked; 0: not bound yet */
-    bool zero_copy, multi_buffer, large;
+    bool zero_copy, multi_buffer, large, metadata;
     bool seen;                   /* by the dump that is running */
     bool gone;                   /* the device went away */
     bool returned;               /* and there is one of its name again */

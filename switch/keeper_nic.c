@@ -3,7 +3,9 @@
  * as a switch does. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "keeper_internal.h"
@@ -139,12 +141,29 @@ int keeper__check_mtu(const struct keeper_nic *nic)
 
 static void report_mode(const struct keeper_nic *nic)
 {
-    log_notice("%s: afxdp, %u queue%s, %s XDP%s, %s mode%s%s, MTU %u", nic->spec.device,
-               nic->queue_count, nic->queue_count == 1 ? "" : "s",
-               nic->mux.native ? "native" : "generic",
-               nic->spec.share ? " (shared through libxdp)" : "",
-               nic->zero_copy ? "zero-copy" : "copy", nic->multi_buffer ? ", multi-buffer" : "",
-               nic->large ? ", large sends" : "", nic->device.link.mtu);
+    log_notice(
+        "%s: afxdp, %u queue%s, %s XDP%s, %s mode%s%s%s, MTU %u", nic->spec.device,
+        nic->queue_count, nic->queue_count == 1 ? "" : "s", nic->mux.native ? "native" : "generic",
+        nic->spec.share ? " (shared through libxdp)" : "", nic->zero_copy ? "zero-copy" : "copy",
+        nic->multi_buffer ? ", multi-buffer" : "", nic->large ? ", large sends" : "",
+        nic->metadata ? ", checksum offload" : "", nic->device.link.mtu);
+}
+
+/* Whether a checksum that is left to the kernel is certain to be filled in. Before Linux 6.18 AF_XDP
+ * forgot it for devices that send from pages (IFF_TX_SKB_NO_LINEAR), of which virtio_net is the one. */
+static bool may_leave_checksums(const struct device *device)
+{
+    struct utsname kernel;
+    unsigned long major, minor;
+    char *end;
+
+    if (strcmp(device->driver, "virtio_net"))
+        return true;
+    if (uname(&kernel))
+        return false;
+    major = strtoul(kernel.release, &end, 10);
+    minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+    return major > 6 || (major == 6 && minor >= 18);
 }
 
 /* All of them or none: what one queue can, the NIC can. */
@@ -173,6 +192,7 @@ static int open_queues(struct keeper_nic *nic, struct xsk *queues)
             .ifindex = nic->device.link.ifindex,
             .queue = i,
             .copy = nic->spec.copy,
+            .metadata = may_leave_checksums(&nic->device),
             .native = nic->mux.native,
             .flags = nic->bind_flags,
         };
@@ -182,6 +202,7 @@ static int open_queues(struct keeper_nic *nic, struct xsk *queues)
         nic->bind_flags = queues[i].flags;
         nic->zero_copy = queues[i].zero_copy;
         nic->multi_buffer = queues[i].multi_buffer;
+        nic->metadata = queues[i].metadata;
     }
     nic->large = nic->spec.large && open_large(nic, queues);
     if (first && keeper__check_mtu(nic))

@@ -78,7 +78,7 @@ struct nic_ops {
     /* NULL: no room now, or longer than nic->frame_max. */
     uint8_t *(*reserve)(struct nic_queue *queue, uint32_t length);
     /* `offload`: NULL, or what a NIC that can is to do, for a frame that was reserved with more than
-     * nic->large_min bytes. Frames leave in the order of their commits. */
+     * nic->large_min bytes (a checksum alone: see NIC_CAN_CHECKSUM_ANY). Frames leave in the order of their commits. */
     void (*commit)(struct nic_queue *queue, uint32_t length, const struct nic_offload *offload);
     /* Hands over what was committed. Where the device does not take all of it now, `tx_pending` says
      * so: call again soon. */
@@ -99,8 +99,9 @@ struct nic_ops {
 };
 
 enum nic_capability {
-    NIC_CAN_SEGMENT = 0x1,  /* commit() takes segment_size: frames up to 64 KB */
-    NIC_CAN_CHECKSUM = 0x2, /* commit() takes a checksum without it */
+    NIC_CAN_SEGMENT = 0x1,      /* commit() takes segment_size: frames up to 64 KB */
+    NIC_CAN_CHECKSUM = 0x2,     /* commit() takes a checksum without it */
+    NIC_CAN_CHECKSUM_ANY = 0x4, /* and that with frames of any length */
 };
 
 struct nic_counters {
@@ -128,7 +129,7 @@ struct nic {
     uint32_t ifindex;   /* 0: not a device of the kernel's (wire) */
     uint32_t mtu;       /* bytes of IP packet */
     uint32_t frame_max; /* longest frame that reserve() gives, bytes from the Ethernet header on */
-    uint32_t large_min; /* frames longer than this may carry an offload, and do not use up room() */
+    uint32_t large_min; /* frames longer than this may be cut, and do not use up room() */
     bool up;
     bool is_virtual;  /* frames may carry partial checksums (design.md, section 7) */
     bool is_loopback; /* lo: the way to the stack of the host itself, and from it */

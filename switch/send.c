@@ -161,7 +161,8 @@ static enum drop_reason send_whole(struct worker_queue *queue, const struct next
     const struct nic *nic = queue->queue->nic;
     uint32_t length = ETHER_HEADER_SIZE + out->view.length;
     bool partial = segmented || (out->record.flags & RECORD_CHECKSUM_PARTIAL);
-    bool offloaded = partial && nic->capabilities & NIC_CAN_CHECKSUM && is_large(nic, length);
+    uint32_t able = is_large(nic, length) ? NIC_CAN_CHECKSUM : NIC_CAN_CHECKSUM_ANY;
+    bool offloaded = partial && nic->capabilities & able;
     struct nic_offload offload;
     uint8_t *frame = out->packet - ETHER_HEADER_SIZE;
 

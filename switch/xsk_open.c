@@ -3,6 +3,7 @@
  * may make necessary. */
 #include "xsk_open.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -62,11 +63,20 @@ static int create_umem(const char *device)
     return fd;
 }
 
-static int register_umem(const char *device, int fd, int umem_fd)
+/* struct xdp_umem_reg as of Linux 6.11; before, its last field was padding. */
+struct umem_registration {
+    uint64_t address, length;
+    uint32_t chunk_size, headroom, flags;
+    uint32_t tx_metadata_length;
+};
+
+static_assert(sizeof(struct umem_registration) == sizeof(struct xdp_umem_reg), "as the kernel's");
+
+static int register_umem(const char *device, int fd, int umem_fd, bool *metadata)
 {
     void *memory = huge_map(umem_fd, UMEM_SIZE);
-    struct xdp_umem_reg umem = {
-        .addr = (uintptr_t)memory, .len = UMEM_SIZE, .chunk_size = XSK_CHUNK_SIZE};
+    struct umem_registration umem = {
+        .address = (uintptr_t)memory, .length = UMEM_SIZE, .chunk_size = XSK_CHUNK_SIZE};
     int status, error;
 
     if (memory == MAP_FAILED) {
@@ -74,7 +84,17 @@ static int register_umem(const char *device, int fd, int umem_fd)
         return -1;
     }
     huge_fill(memory, UMEM_SIZE);
+    if (*metadata) {
+        umem.flags = XDP_UMEM_TX_METADATA_LEN;
+        umem.tx_metadata_length = XSK_TX_METADATA_SIZE;
+    }
     status = setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem));
+    if (status && *metadata &&
+        errno == EINVAL) { /* an older kernel: the switch fills checksums in */
+        *metadata = false;
+        umem.flags = umem.tx_metadata_length = 0;
+        status = setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem));
+    }
     error = errno;
     munmap(memory, UMEM_SIZE); /* the kernel has pinned the pages */
     if (status)
@@ -140,6 +160,7 @@ static int describe(const struct xsk_request *request, struct xsk *xsk)
         .need_wakeup = xsk->need_wakeup,
         .multi_buffer = xsk->multi_buffer,
         .zero_copy = xsk->zero_copy,
+        .metadata = xsk->metadata ? XSK_TX_METADATA_SIZE : 0,
     };
     copy_ring(&xsk->message.rx, &offsets.rx, XSK_RING_RX);
     copy_ring(&xsk->message.tx, &offsets.tx, XSK_RING_TX);
@@ -174,11 +195,13 @@ static int try_flags(const struct xsk_request *request, uint16_t flags, struct x
     int status = 1;
 
     *xsk = (struct xsk){.fd = -1, .umem_fd = -1, .large_fd = -1, .flags = flags};
+    /* With zero-copy it is the driver that would have to know them, and few do. */
+    xsk->metadata = request->metadata && (flags & XDP_COPY);
     xsk->fd = open_socket(request->device);
     if (xsk->fd < 0)
         return 1;
     xsk->umem_fd = create_umem(request->device);
-    if (xsk->umem_fd < 0 || register_umem(request->device, xsk->fd, xsk->umem_fd) ||
+    if (xsk->umem_fd < 0 || register_umem(request->device, xsk->fd, xsk->umem_fd, &xsk->metadata) ||
         size_rings(request->device, xsk->fd))
         goto failed;
     status = bind_patiently(xsk->fd, request, flags);

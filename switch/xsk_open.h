@@ -20,6 +20,12 @@
 #define XDP_USE_SG (1 << 4)
 #endif
 
+/* What may stand before a frame to be sent: Linux 6.11, linux/if_xdp.h; Debian 12's headers lack it. */
+#ifndef XDP_TX_METADATA
+#define XDP_UMEM_TX_METADATA_LEN (1 << 2)
+#endif
+#define XSK_TX_METADATA_SIZE 24 /* bytes: struct xsk_tx_metadata, nic/tx_metadata.h */
+
 #define XSK_CHUNK_SIZE       2048 /* bytes; one frame, or a piece of one */
 #define XSK_CHUNK_COUNT      4096 /* per queue: 8 MiB */
 #define XSK_RING_RX          2048
@@ -39,6 +45,7 @@ struct xsk_request {
     uint32_t ifindex;
     uint32_t queue;
     enum copy_wish copy;
+    bool metadata;  /* the device may be given checksums to fill in, if the kernel can */
     bool native;    /* the XDP program is attached in native mode: zero-copy is possible */
     uint16_t flags; /* of bind(2), that worked last time; 0: find out */
 };
@@ -51,6 +58,7 @@ struct xsk {
     bool zero_copy; /* what the kernel says that it really is */
     bool multi_buffer;
     bool need_wakeup;
+    bool metadata;
     struct channel_queue message; /* filled but for `nic` */
 };
 

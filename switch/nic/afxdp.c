@@ -18,7 +18,8 @@
  * comes as a chain of descriptors (multi-buffer, XDP_USE_SG), of which all but the last carry
  * XDP_PKT_CONTD.
  *
- * What is longer than a chunk goes out through a packet socket (large_send.h), where the keeper could
+ * Before a frame that is sent may stand what is left to be done to it: tx_metadata.h, the checksum of
+ * a segment that needs no cutting. What is longer than a chunk goes out through a packet socket (large_send.h), where the keeper could
  * open one: segments for the kernel or the device to cut, and the frames of a jumbo MTU. Frames
  * leave in the order of their commits, whichever way: what waits is at most two runs, one of each
  * kind, of which `large_first` says which is older; a third would begin behind the second, so the
@@ -27,6 +28,7 @@
 #include "nic/afxdp.h"
 
 #include "nic/large_send.h"
+#include "nic/tx_metadata.h"
 
 #include <errno.h>
 #include <linux/if_xdp.h>
@@ -66,6 +68,7 @@ struct afxdp {
     uint64_t umem_size;
     int fd, umem_fd;
     uint32_t chunk_size;
+    uint32_t tx_offset; /* of a frame to be sent in its chunk; what stands before: tx_metadata.h */
     bool need_wakeup;
     uint64_t *rx_free, *tx_free; /* stacks of chunk addresses */
     uint32_t rx_free_count, tx_free_count;
@@ -74,6 +77,7 @@ struct afxdp {
     bool zero_copy;
     struct large_send *large; /* NULL: none */
     bool large_first;         /* what waits there is older than what waits in the TX ring */
+    uint64_t checksums_left;  /* frames that the kernel or the device filled in */
     uint64_t dropped;         /* frames that receive() could not take */
     struct nic_piece pieces[PIECES_PER_BATCH];
 };
@@ -276,6 +280,12 @@ static void send_all(struct afxdp *afxdp)
         large_send_flush(afxdp->large);
 }
 
+/* The longest frame that a chunk holds. */
+static uint32_t tx_frame_max(const struct afxdp *afxdp)
+{
+    return afxdp->chunk_size - afxdp->tx_offset;
+}
+
 static uint8_t *reserve_large(struct afxdp *afxdp)
 {
     uint8_t *frame;
@@ -298,7 +308,7 @@ static uint8_t *afxdp_reserve(struct nic_queue *queue, uint32_t length)
 
     if (length > queue->nic->frame_max)
         return NULL;
-    if (length > afxdp->chunk_size)
+    if (length > tx_frame_max(afxdp))
         return afxdp->large ? reserve_large(afxdp) : NULL;
     if ((!afxdp->tx_free_count || !tx_ring_room(&afxdp->tx)) && !afxdp_room(queue))
         return NULL;
@@ -314,10 +324,11 @@ static void afxdp_commit(struct nic_queue *queue, uint32_t length,
                          const struct nic_offload *offload)
 {
     struct afxdp *afxdp = queue->driver;
+    uint64_t addr;
 
     stats_add(&queue->counters.tx_packets, 1);
     stats_add(&queue->counters.tx_bytes, length);
-    if (length > afxdp->chunk_size) {
+    if (length > tx_frame_max(afxdp)) {
         if (!large_waits(afxdp))
             afxdp->large_first = false;
         large_send_commit(afxdp->large, length, offload);
@@ -325,8 +336,13 @@ static void afxdp_commit(struct nic_queue *queue, uint32_t length,
     }
     if (!ring_waits(afxdp))
         afxdp->large_first = true;
+    addr = afxdp->tx_free[--afxdp->tx_free_count];
+    if (offload) {
+        tx_metadata_write(afxdp->umem + addr, offload);
+        stats_add(&afxdp->checksums_left, 1);
+    }
     *descriptor(&afxdp->tx, afxdp->tx.ours++) =
-        (struct xdp_desc){.addr = afxdp->tx_free[--afxdp->tx_free_count], .len = length};
+        (struct xdp_desc){.addr = addr, .len = length, .options = offload ? XDP_TX_METADATA : 0};
 }
 
 static void afxdp_flush(struct nic_queue *queue)
@@ -346,7 +362,8 @@ static uint32_t afxdp_extras(const struct nic_queue *queue, struct nic_extra *ex
 {
     const struct afxdp *afxdp = queue->driver;
 
-    return afxdp->large ? large_send_extras(afxdp->large, extras) : 0;
+    extras[0] = (struct nic_extra){"tx_checksum_left", afxdp->checksums_left};
+    return 1 + (afxdp->large ? large_send_extras(afxdp->large, extras + 1) : 0);
 }
 
 static int afxdp_fd(const struct nic_queue *queue)
@@ -446,7 +463,8 @@ static int map_memory(struct afxdp *afxdp, const struct channel_queue *message)
     uint32_t receiving = message->chunk_count / 2;
     void *umem;
 
-    if (message->chunk_size == 0 || (message->chunk_size & (message->chunk_size - 1)) ||
+    if (message->chunk_size <= TX_METADATA_OFFSET ||
+        (message->chunk_size & (message->chunk_size - 1)) ||
         (uint64_t)message->chunk_size * message->chunk_count > message->umem_size || !receiving)
         return -EINVAL;
     umem = huge_map(afxdp->umem_fd, message->umem_size);
@@ -465,7 +483,7 @@ static int map_memory(struct afxdp *afxdp, const struct channel_queue *message)
         if (i < receiving)
             afxdp->rx_free[afxdp->rx_free_count++] = chunk;
         else
-            afxdp->tx_free[afxdp->tx_free_count++] = chunk;
+            afxdp->tx_free[afxdp->tx_free_count++] = chunk + afxdp->tx_offset;
     }
     return 0;
 }
@@ -485,22 +503,21 @@ const struct nic_ops afxdp_ops = {
     .close = afxdp_close,
 };
 
-/* The NIC can what each of its queues can. */
-static int set_up_large(struct afxdp *afxdp, struct nic *nic, int fd)
+/* The NIC can what each of its queues can: the first sets it, a later one may take from it. */
+static int set_up_sending(struct afxdp *afxdp, struct nic *nic, int large_fd)
 {
-    bool first = nic->queue_count == 0;
-
-    if (fd < 0 || first) {
-        nic->frame_max = nic->large_min = afxdp->chunk_size;
-        nic->capabilities = 0;
-    }
-    if (fd < 0)
-        return 0;
-    if (first) {
+    if (nic->queue_count == 0) {
         nic->frame_max = LARGE_FRAME_MAX;
-        nic->capabilities = NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM;
+        nic->large_min = tx_frame_max(afxdp);
+        nic->capabilities = NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM | NIC_CAN_CHECKSUM_ANY;
     }
-    return large_send_open(&afxdp->large, fd);
+    if (!afxdp->tx_offset)
+        nic->capabilities &= ~(uint32_t)NIC_CAN_CHECKSUM_ANY;
+    if (large_fd >= 0)
+        return large_send_open(&afxdp->large, large_fd);
+    nic->frame_max = nic->large_min = tx_frame_max(afxdp);
+    nic->capabilities &= ~(uint32_t)(NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM);
+    return 0;
 }
 
 int afxdp_open(struct nic_queue *queue, const struct channel_queue *message,
@@ -520,11 +537,12 @@ int afxdp_open(struct nic_queue *queue, const struct channel_queue *message,
         .fd = descriptors->xsk,
         .umem_fd = descriptors->umem,
         .chunk_size = message->chunk_size,
+        .tx_offset = message->metadata ? TX_METADATA_OFFSET : 0,
         .need_wakeup = message->need_wakeup,
         .zero_copy = message->zero_copy,
     };
     queue->driver = afxdp;
-    status = set_up_large(afxdp, queue->nic, descriptors->large);
+    status = set_up_sending(afxdp, queue->nic, descriptors->large);
     if (!status)
         status = map_rings(afxdp, message);
     if (!status)

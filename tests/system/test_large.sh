@@ -29,6 +29,10 @@ out_of_order() {
     in_client nstat -asz TcpExtTCPOFOQueue | awk '/OFOQueue/ { print $2 }'
 }
 
+bad_checksums() {
+    in_client nstat -asz TcpInCsumErrors | awk '/InCsumErrors/ { print $2 }'
+}
+
 # upload [ADDRESS]: the client's kernel sends 40 MB to a stack that compares them.
 upload() {
     local bytes=40000000
@@ -69,6 +73,15 @@ frame_size tx check '40 MB in by IPv4, unchanged' upload
 check 'in frames that nobody cut' [ "$size" -gt 6000 ]
 check '40 MB in by IPv6, unchanged' upload "[$SERVER6]:5001"
 
+head -c 100 /dev/urandom >"$lab_dir/www/small"
+left=$(counter tx_checksum_left)
+check 'a small page' fetched small "http://$SERVER4/small"
+if grep -q 'checksum offload' "$(log_of switch)"; then
+    check 'its checksum was left to the device' [ "$(counter tx_checksum_left)" -gt "$left" ]
+else
+    check_equal 'without checksum offload none is left to it' "$(counter tx_checksum_left)" 0
+fi
+
 in_client ethtool -K eth0 gro off tso off gso off tx off >/dev/null
 check 'out to a peer without offloads' fetched big "http://$SERVER4/big"
 check 'in from a peer without offloads' upload
@@ -76,6 +89,8 @@ in_client ethtool -K eth0 gro on tso on gso on tx on >/dev/null
 in_server ethtool -K nic0 tso off gso off tx off >/dev/null
 frame_size rx check 'out by a device without offloads' fetched big "http://$SERVER4/big"
 check 'a device without offloads sends segments' [ "$size" -lt 1515 ]
+check 'a small page by a device without offloads' fetched small "http://$SERVER4/small"
+check_equal 'the client found no wrong checksum' "$(bad_checksums)" 0
 in_server ethtool -K nic0 tso on gso on tx on >/dev/null
 
 in_client ip link set eth0 mtu 9000
