@@ -3,12 +3,13 @@
 #include "nic/large_send.h"
 
 #include <errno.h>
-#include <linux/virtio_net.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "nic/vnet_header.h"
 
 /* Few, so that the next frame lies where the last one was and the cache still holds it: they are
  * free again as soon as sendmmsg() returns. */
@@ -64,29 +65,12 @@ uint8_t *large_send_reserve(struct large_send *large)
     return large->free_count ? large->free[large->free_count - 1] + FRAME_OFFSET : NULL;
 }
 
-static void write_header(struct virtio_net_hdr *header, const struct nic_offload *offload)
-{
-    *header = (struct virtio_net_hdr){.gso_type = VIRTIO_NET_HDR_GSO_NONE};
-    if (!offload)
-        return;
-    header->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-    header->csum_start = offload->checksum_start;
-    header->csum_offset = offload->checksum_offset;
-    if (!offload->segment_size)
-        return;
-    header->gso_type = offload->family == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
-    if (offload->congestion_reduced)
-        header->gso_type |= VIRTIO_NET_HDR_GSO_ECN;
-    header->gso_size = offload->segment_size;
-    header->hdr_len = offload->header_length;
-}
-
 void large_send_commit(struct large_send *large, uint32_t length, const struct nic_offload *offload)
 {
     uint8_t *buffer = large->free[--large->free_count];
     uint32_t at = large->waiting++;
 
-    write_header((struct virtio_net_hdr *)(buffer + HEADER_OFFSET), offload);
+    vnet_header_write((struct virtio_net_hdr *)(buffer + HEADER_OFFSET), offload);
     large->pieces[at] = (struct iovec){.iov_base = buffer + HEADER_OFFSET,
                                        .iov_len = sizeof(struct virtio_net_hdr) + length};
     large->messages[at] =

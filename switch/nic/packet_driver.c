@@ -18,12 +18,12 @@
 
 #include <errno.h>
 #include <linux/if_packet.h>
-#include <linux/virtio_net.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "nic/vnet_header.h"
 #include "wire.h"
 
 #define FRAME_MAX     (ETHER_HEADER_SIZE + 65535) /* the longest IP packet */
@@ -130,30 +130,13 @@ static uint8_t *packet_reserve(struct nic_queue *queue, uint32_t length)
     return packet->tx + (size_t)(packet->tx_tail % BUFFER_COUNT) * BUFFER_SIZE + FRAME_OFFSET;
 }
 
-static void describe(struct virtio_net_hdr *header, const struct nic_offload *offload)
-{
-    *header = (struct virtio_net_hdr){0};
-    if (!offload)
-        return;
-    header->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-    header->csum_start = offload->checksum_start;
-    header->csum_offset = offload->checksum_offset;
-    if (!offload->segment_size)
-        return;
-    header->gso_type = offload->family == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
-    if (offload->congestion_reduced)
-        header->gso_type |= VIRTIO_NET_HDR_GSO_ECN;
-    header->gso_size = offload->segment_size;
-    header->hdr_len = offload->header_length;
-}
-
 static void packet_commit(struct nic_queue *queue, uint32_t length,
                           const struct nic_offload *offload)
 {
     struct packet_socket *packet = queue->driver;
     uint32_t at = packet->tx_tail++ % BUFFER_COUNT;
 
-    describe(packet->tx_pieces[at].iov_base, offload);
+    vnet_header_write(packet->tx_pieces[at].iov_base, offload);
     packet->tx_pieces[at].iov_len = PACKET_HEADER_SIZE + length;
     queue->counters.tx_packets++;
     queue->counters.tx_bytes += length;
