@@ -130,7 +130,8 @@ struct control_bind {
     struct control_header header;
     struct control_address address; /* must equal what getsockname() says of the placeholder */
     uint32_t flags;                 /* CONTROL_BIND_* */
-    uint32_t port_count;            /* 1; ranges are to come */
+    uint16_t port_count;            /* 1; ranges are to come */
+    uint16_t ring;                  /* with CONTROL_BIND_RING; otherwise 0 */
     /* For a binding that is presented again to a switch that was started anew; otherwise 0. */
     uint32_t members;   /* owners that the 3-tuple had, this one included: CONTROL_EVENT_MEMBERS */
     uint32_t connected; /* connected bindings that will be presented behind it */
@@ -142,6 +143,9 @@ struct control_bind {
 #define CONTROL_BIND_TAKEOVER 0x2
 /* Presented again, after it had drained: it gets what is connected to it, and nothing else. */
 #define CONTROL_BIND_DRAINING 0x4
+/* Everything for the binding, and for its connected bindings, goes to `ring` of the port, which must
+ * have it. Otherwise flows are spread over all rings. */
+#define CONTROL_BIND_RING 0x8
 
 struct control_bound {
     struct control_header header;
@@ -307,9 +311,10 @@ struct control_binding_record {
     struct control_address address;
     uint32_t binding;
     uint32_t port;
-    uint32_t flags;     /* CONTROL_BIND_SHARED */
+    uint32_t flags;     /* CONTROL_BIND_SHARED, CONTROL_BIND_RING */
     uint32_t state;     /* enum control_binding_state */
     uint32_t connected; /* connected bindings that it has */
+    uint32_t ring;      /* with CONTROL_BIND_RING */
 };
 
 enum control_binding_state {

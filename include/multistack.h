@@ -127,6 +127,7 @@ MS_API int ms_bind(struct ms_port *port, int protocol, const struct sockaddr *ad
 struct ms_bind_options {
     size_t size;    /* sizeof(struct ms_bind_options), so that the struct may grow */
     unsigned flags; /* MS_BIND_* */
+    unsigned ring;  /* with MS_BIND_RING */
 };
 
 /* Several ports have the 3-tuple, all of them with this flag, and all of one user (the placeholder has
@@ -138,6 +139,12 @@ struct ms_bind_options {
  * waits. Where nobody has it, it is a binding like any other. Errors besides those of ms_bind():
  * -EACCES (another user's), -EBUSY (another successor is waiting), -ENOTCONN (the switch is away). */
 #define MS_BIND_TAKEOVER 0x2
+/* Everything for the binding, and for what is connected to it, comes to `ring`, so that a thread that
+ * serves one ring can have bindings of its own; otherwise a port's flows are spread over all of its rings
+ * by a hash. The 3-tuple belongs to the port as ever: it may be sent from by all rings. In a shared
+ * binding each port says this for its own share. Errors besides those of ms_bind(): -EINVAL (the port
+ * has no such ring). */
+#define MS_BIND_RING 0x4
 
 MS_API int ms_bind_with(struct ms_port *port, int protocol, const struct sockaddr *address,
                         socklen_t length, const struct ms_bind_options *options);

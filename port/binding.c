@@ -190,16 +190,25 @@ static int open_successor(struct ms_port *port, int protocol, const struct socka
     return error;
 }
 
-static int take_options(const struct ms_bind_options *options, struct binding *wish)
+/* Of an application that was built when the struct ended with its flags, `ring` is not there. */
+static int take_options(const struct ms_port *port, const struct ms_bind_options *options,
+                        struct binding *wish)
 {
+    unsigned known = MS_BIND_SHARED | MS_BIND_TAKEOVER;
+
     *wish = free_one;
     if (!options)
         return 0;
-    if (options->size < sizeof(*options) ||
-        (options->flags & ~(unsigned)(MS_BIND_SHARED | MS_BIND_TAKEOVER)))
+    if (options->size >= sizeof(*options))
+        known |= MS_BIND_RING;
+    if (options->size < offsetof(struct ms_bind_options, ring) || (options->flags & ~known))
         return -EINVAL;
     wish->shared = options->flags & MS_BIND_SHARED;
     wish->takeover = options->flags & MS_BIND_TAKEOVER;
+    wish->has_ring = options->flags & MS_BIND_RING;
+    if (wish->has_ring && options->ring >= port->ring_count)
+        return -EINVAL;
+    wish->ring = wish->has_ring ? options->ring : 0;
     return 0;
 }
 
@@ -219,7 +228,7 @@ int ms_bind_with(struct ms_port *port, int protocol, const struct sockaddr *addr
                  socklen_t length, const struct ms_bind_options *options)
 {
     struct binding wish, *binding;
-    int place, error = take_options(options, &wish);
+    int place, error = take_options(port, options, &wish);
 
     if (error)
         return error;

@@ -97,6 +97,8 @@ struct binding {
     int error;                      /* REFUSED: why, negative */
     /* with others that have the same 3-tuple */
     bool shared;
+    bool has_ring; /* everything for it comes to `ring` */
+    unsigned ring;
     bool takeover;                  /* a successor that has not succeeded yet */
     bool draining;                  /* or will be, when the switch is back */
     bool was_claimed;               /* by this switch or one before it */

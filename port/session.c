@@ -143,6 +143,10 @@ static int send_bind(struct ms_port *port, struct binding *binding)
 
     if (binding->shared)
         bind.flags |= CONTROL_BIND_SHARED;
+    if (binding->has_ring) {
+        bind.flags |= CONTROL_BIND_RING;
+        bind.ring = (uint16_t)binding->ring;
+    }
     if (binding->takeover)
         bind.flags |= CONTROL_BIND_TAKEOVER;
     else if (binding->draining)

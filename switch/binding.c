@@ -48,7 +48,8 @@ static int enter(struct switch_core *core, const struct binding *binding)
         .member = {.port = binding->port,
                    .seed = binding->shared ? binding->cookie : 0,
                    .binding = binding->number,
-                   .state = binding->state},
+                   .state = binding->state,
+                   .ring = binding->ring},
     };
 
     /* Nothing is sent from a group's address, and what is sent to it comes another way (groups.h). */
@@ -77,6 +78,7 @@ int binding_add(struct switch_core *core, struct port *port, const struct tuple 
     binding->tuple = *tuple;
     binding->port = port;
     binding->placeholder_fd = placeholder_fd;
+    binding->ring = terms->ring;
     binding->state = (uint8_t)sharing_begin(core, binding, terms);
     status = groups_enter(core, binding);
     if (!status)

@@ -37,7 +37,7 @@ int change_apply(struct worker *worker, const struct change *change)
     const struct owner_member *member = &change->member;
 
     switch (change->kind) {
-    case CHANGE_ADD: return namespace_add(names, &change->tuple, member->port, member->binding);
+    case CHANGE_ADD: return namespace_add(names, &change->tuple, member);
     case CHANGE_JOIN: return namespace_join(names, &change->tuple, member);
     case CHANGE_REMOVE: namespace_remove(names, &change->tuple, member->port); break;
     case CHANGE_STATE:

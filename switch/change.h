@@ -16,7 +16,7 @@ struct worker;
 enum change_kind {
     /* of the namespace; each is the function of that name (namespace.h). None of these frees anything,
      * so they may be applied in the middle of a round */
-    CHANGE_ADD,        /* tuple, member.port, member.binding */
+    CHANGE_ADD,        /* tuple, member.port, member.ring, member.binding */
     CHANGE_JOIN,       /* tuple, member */
     CHANGE_REMOVE,     /* tuple, member.port */
     CHANGE_STATE,      /* tuple, member.port, member.state */

@@ -93,8 +93,8 @@ uint32_t connected_find(const struct connected_table *table, const struct packet
     return CONNECTED_NONE;
 }
 
-int connected_add(struct connected_table *table, const struct packet_view *view, struct port *port,
-                  uint32_t *first)
+int connected_add(struct connected_table *table, const struct packet_view *view,
+                  const struct owner *owner, uint32_t *first)
 {
     uint32_t at, *head;
     int status = take_element(table, &at);
@@ -105,7 +105,8 @@ int connected_add(struct connected_table *table, const struct packet_view *view,
     table->elements[at] = (struct connected){
         .local = view->local,
         .remote = {view->remote[0], view->remote[1]},
-        .port = port,
+        .port = owner->port,
+        .ring = (uint8_t)owner->ring,
         .chain = *head,
         .next = *first,
         .previous = CONNECTED_NONE,

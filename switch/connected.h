@@ -13,6 +13,13 @@
 #define CONNECTED_MAX  524288 /* in the whole switch */
 #define CONNECTED_NONE UINT32_MAX
 
+/* Who gets a packet. */
+struct owner {
+    struct port *port; /* NULL: nobody */
+    uint32_t ring;     /* counted from 1: of the port, the one that the binding belongs to; 0: the
+                        * flow's own */
+};
+
 struct connected {
     struct tuple local;
     uint64_t remote[2];
@@ -20,6 +27,7 @@ struct connected {
     uint32_t chain;          /* next with the same hash, or next free one */
     uint32_t next, previous; /* of the same member */
     be16 remote_port;
+    uint8_t ring; /* as in struct owner */
 };
 
 struct connected_table {
@@ -39,10 +47,10 @@ void connected_table_dispose(struct connected_table *table);
 /* The element for the flow of `view` (local, remote, remote_port), or CONNECTED_NONE. */
 uint32_t connected_find(const struct connected_table *table, const struct packet_view *view);
 
-/* Enters a flow that is not there, for `port`, at the head of the list *first. 0, -ENOSPC (the
+/* Enters a flow that is not there, for `owner`, at the head of the list *first. 0, -ENOSPC (the
  * limit), -ENOMEM. */
-int connected_add(struct connected_table *table, const struct packet_view *view, struct port *port,
-                  uint32_t *first);
+int connected_add(struct connected_table *table, const struct packet_view *view,
+                  const struct owner *owner, uint32_t *first);
 /* Takes an element out, of the list *first as well. */
 void connected_remove(struct connected_table *table, uint32_t element, uint32_t *first);
 

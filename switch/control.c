@@ -152,10 +152,13 @@ static bool address_is_ours(const struct switch_core *core, const struct tuple *
 }
 
 /* A binding that was there before says how many others were; one that says nothing is new. */
-static int bind_terms(const struct request *request, struct binding_terms *terms)
+static int bind_terms(const struct port *port, const struct request *request,
+                      struct binding_terms *terms)
 {
     const struct control_bind *wish = &request->bind;
-    const uint32_t known = CONTROL_BIND_SHARED | CONTROL_BIND_TAKEOVER | CONTROL_BIND_DRAINING;
+    const uint32_t known =
+        CONTROL_BIND_SHARED | CONTROL_BIND_TAKEOVER | CONTROL_BIND_DRAINING | CONTROL_BIND_RING;
+    bool has_ring = wish->flags & CONTROL_BIND_RING;
 
     *terms = (struct binding_terms){
         .shared = wish->flags & CONTROL_BIND_SHARED,
@@ -165,8 +168,10 @@ static int bind_terms(const struct request *request, struct binding_terms *terms
         .expected_members = wish->members,
         .expected_connected = wish->connected,
     };
-    if ((wish->flags & ~known) || wish->port_count != 1 || (terms->takeover && terms->draining))
+    if ((wish->flags & ~known) || wish->port_count != 1 || (terms->takeover && terms->draining) ||
+        wish->ring >= (has_ring ? port->ring_count : 1))
         return -EINVAL;
+    terms->ring = has_ring ? (uint8_t)(wish->ring + 1) : 0;
     if (request->fd_count)
         terms->cookie = placeholder_cookie(request->fds[0]);
     return 0;
@@ -213,7 +218,7 @@ static int bind_tuple(struct switch_core *core, struct connection *connection,
 {
     const struct control_address *address = &request->bind.address;
     struct tuple tuple = tuple_from_address(address);
-    int status = bind_terms(request, terms);
+    int status = bind_terms(connection->port, request, terms);
 
     if (!status && !request->fd_count)
         return bind_by_policy(core, connection, request, terms, number);

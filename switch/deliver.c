@@ -8,22 +8,24 @@
 
 #define COPIES_AHEAD 12 /* cache lines that are on their way at a time */
 
-void deliver_prefetch(const struct worker *worker, const struct port *port)
+void deliver_prefetch(const struct worker *worker, const struct owner *owner)
 {
-    const struct port_ring *ring = &port->rings[0];
+    const struct port_ring *ring = &owner->port->rings[owner->ring ? owner->ring - 1 : 0];
 
-    if (port->ring_count == 1 && ring->worker == worker)
+    if ((owner->ring || owner->port->ring_count == 1) && ring->worker == worker)
         ring_prefetch_write(ring->rx.data + (ring->rx.tail & (ring->rx.size - 1)));
 }
 
 static struct port_ring *ring_of(const struct worker *worker, struct port *port,
-                                 const struct packet_view *view)
+                                 const struct delivery *delivery)
 {
     uint32_t hash;
 
     if (port->ring_count == 1)
         return &port->rings[0];
-    hash = packet_flow_hash(&worker->core->key, view);
+    if (delivery->ring)
+        return &port->rings[delivery->ring - 1];
+    hash = packet_flow_hash(&worker->core->key, delivery->view);
     /* scales the hash to the number of rings without dividing */
     return &port->rings[(uint64_t)hash * port->ring_count >> 32];
 }
@@ -244,7 +246,7 @@ enum drop_reason deliver_to_ring(struct worker *worker, struct port_ring *ring,
 
 enum drop_reason deliver(struct worker *worker, struct port *port, const struct delivery *delivery)
 {
-    struct port_ring *ring = ring_of(worker, port, delivery->view);
+    struct port_ring *ring = ring_of(worker, port, delivery);
     enum drop_reason reason;
 
     if (__builtin_expect(ring->worker == worker, 1))
@@ -358,6 +360,7 @@ void deliver_too_big(struct worker *worker, struct port *port, const uint8_t *pa
 
     if (!icmp_allowed(port, worker->now_ns))
         return;
+    delivery.ring = namespace_ring(&worker->names, &view->local, port);
     error.length = view->family == 4 ? write_icmp_v4(out, packet, view->length, mtu)
                                      : write_icmp_v6(out, packet, view->length, mtu);
     frame.head_length = frame.length = error.length;

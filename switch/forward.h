@@ -32,6 +32,7 @@ struct delivery {
     uint32_t offset; /* where the IP packet starts in the frame's first piece */
     const struct packet_view *view;
     uint16_t flags;        /* of the record: RECORD_CHECKSUM_PARTIAL */
+    uint32_t ring;         /* as in struct owner */
     uint16_t segment_size; /* not 0: merged from (or to be cut into) segments of that payload */
     bool stays;            /* the frame is there until deliver_publish(): it may be copied then */
 };
@@ -39,15 +40,16 @@ struct delivery {
 /* `length` bytes of a frame from `offset` on, wherever they lie. */
 void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, uint32_t length);
 
-/* Copies a packet into the ring of `port` that its flow belongs to, to be published with the batch.
+/* Copies a packet into the ring of `port` that its binding or its flow belongs to, to be published
+ * with the batch.
  * A merged packet for a port that takes none (or whose ring cannot hold it) is cut. DROP_NONE, or
  * why not; the drop is counted at the port. Where another worker serves that ring, it gets the
  * packet. */
 enum drop_reason deliver(struct worker *worker, struct port *port, const struct delivery *delivery);
 
-/* Asks for the memory that the next packet for a port of one ring is written to; of many rings the
- * flow has to be known. The port itself must be near already. */
-void deliver_prefetch(const struct worker *worker, const struct port *port);
+/* Asks for the memory that the next packet for an owner is written to, where that is one ring;
+ * otherwise the flow has to be known. The port itself must be near already. */
+void deliver_prefetch(const struct worker *worker, const struct owner *owner);
 
 /* The same for one ring, which is this worker's. */
 enum drop_reason deliver_to_ring(struct worker *worker, struct port_ring *ring,

@@ -11,7 +11,7 @@ struct rx_batch {
     struct packet_view views[NIC_BATCH];
     uint64_t hashes[NIC_BATCH];
     uint8_t reasons[NIC_BATCH]; /* enum drop_reason */
-    struct port *owners[NIC_BATCH];
+    struct owner owners[NIC_BATCH];
     uint32_t count;
 };
 
@@ -56,27 +56,32 @@ static void find_owners(struct worker *worker, struct rx_batch *batch)
         if (batch->reasons[i] != DROP_NONE)
             continue;
         batch->owners[i] = namespace_owner(names, &batch->views[i], batch->hashes[i]);
-        if (!batch->owners[i] && crew_catch_up(worker)) /* bound just now */
+        if (!batch->owners[i].port && crew_catch_up(worker)) /* bound just now */
             batch->owners[i] = namespace_owner(names, &batch->views[i], batch->hashes[i]);
-        if (!batch->owners[i]) {
+        if (!batch->owners[i].port) {
             batch->reasons[i] = DROP_RX_NOT_BOUND;
             continue;
         }
-        __builtin_prefetch(batch->owners[i]);
-        __builtin_prefetch(&batch->owners[i]->rings[0].rx);
+        __builtin_prefetch(batch->owners[i].port);
+        __builtin_prefetch(&batch->owners[i]
+                                .port->rings[batch->owners[i].ring ? batch->owners[i].ring - 1 : 0]
+                                .rx);
     }
     for (uint32_t i = 0; i < batch->count; i++) {
         if (batch->reasons[i] == DROP_NONE)
-            deliver_prefetch(worker, batch->owners[i]);
+            deliver_prefetch(worker, &batch->owners[i]);
     }
 }
 
 static enum drop_reason deliver_frame(struct worker *worker, const struct nic *nic,
                                       const struct nic_frame *frame, const struct packet_view *view,
-                                      struct port *port)
+                                      const struct owner *owner)
 {
-    struct delivery delivery = {
-        .frame = frame, .offset = ETHER_HEADER_SIZE, .view = view, .stays = true};
+    struct delivery delivery = {.frame = frame,
+                                .offset = ETHER_HEADER_SIZE,
+                                .view = view,
+                                .ring = owner->ring,
+                                .stays = true};
 
     /* 127.0.0.1 and ::1 are this host's, and nobody's on a wire */
     if (packet_is_loopback(view) && !nic->is_loopback)
@@ -92,7 +97,7 @@ static enum drop_reason deliver_frame(struct worker *worker, const struct nic *n
             return DROP_RX_TOO_BIG;
         delivery.segment_size = (uint16_t)(nic->mtu - view->headers);
     }
-    deliver(worker, port, &delivery); /* counts at the port */
+    deliver(worker, owner->port, &delivery); /* counts at the port */
     return DROP_NONE;
 }
 
@@ -102,15 +107,16 @@ static enum drop_reason deliver_datagram(struct worker *worker, const struct nic
 {
     const struct namespace_table *names = &worker->names;
     struct delivery delivery = {.frame = frame, .view = view};
-    struct port *port;
+    struct owner owner;
 
     protocols_fit(&worker->core->protocols, view);
-    port = namespace_owner(names, view, tuple_hash(&names->bindings.key, &view->local));
-    if (!port)
+    owner = namespace_owner(names, view, tuple_hash(&names->bindings.key, &view->local));
+    if (!owner.port)
         return DROP_RX_NOT_BOUND;
+    delivery.ring = owner.ring;
     if (nic->is_virtual || frame->checksum_partial)
         delivery.flags = RECORD_CHECKSUM_PARTIAL;
-    deliver(worker, port, &delivery);
+    deliver(worker, owner.port, &delivery);
     return DROP_NONE;
 }
 
@@ -150,7 +156,7 @@ uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
             reason = take_fragment(worker, queue, &batch.frames[i]);
         else if (reason == DROP_NONE)
             reason = deliver_frame(worker, queue->queue->nic, &batch.frames[i], &batch.views[i],
-                                   batch.owners[i]);
+                                   &batch.owners[i]);
         if (reason != DROP_NONE)
             stats_drop(&queue->drops, reason);
     }

@@ -78,6 +78,8 @@ int groups_enter(struct switch_core *core, const struct binding *binding)
     if (!groups->members.slots || !placeholder_takes_datagrams(tuple_protocol(&binding->tuple)))
         return 0;
     status = tuple_table_add(&groups->members, &key, binding->port, binding->number);
+    if (!status)
+        ((struct tuple_slot *)tuple_table_find(&groups->members, &key))->detail = binding->ring;
     return status == -EEXIST ? -EADDRINUSE : status; /* the same socket twice */
 }
 
@@ -115,6 +117,7 @@ static enum drop_reason deliver_copy(struct worker *worker, const struct group_r
 
     if (!slot)
         return DROP_RX_NOT_BOUND;
+    delivery.ring = slot->detail;
     reason = packet_parse(frame.data, frame.length, frame.length, &view);
     if (reason != DROP_NONE)
         return reason;

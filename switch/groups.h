@@ -21,7 +21,8 @@ struct groups {
     int ring_fd, filter_fd;  /* -1: there are none; the filter is for the placeholders */
     uint8_t *consumer_page;  /* where we say how far we are */
     uint8_t *producer_pages; /* where the kernel says how far it is, and behind that the records */
-    struct tuple_table members; /* cookie → port; empty where there is no ring */
+    struct tuple_table members; /* cookie → port, and its ring as in struct owner; empty where
+                                 * there is no ring */
     uint64_t lost;
 };
 

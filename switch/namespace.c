@@ -64,8 +64,10 @@ static void disclaim(struct namespace_table *table, const struct tuple *tuple)
 static struct owner_group *group_at(struct namespace_table *table, struct tuple_slot *slot)
 {
     struct owner_group *group = owner_group_of(slot->value);
-    struct owner_member first = {
-        .port = slot->value, .binding = slot->number, .first_connected = CONNECTED_NONE};
+    struct owner_member first = {.port = slot->value,
+                                 .ring = (uint8_t)slot->detail,
+                                 .binding = slot->number,
+                                 .first_connected = CONNECTED_NONE};
 
     if (group)
         return group;
@@ -84,6 +86,7 @@ static void simplify(struct tuple_slot *slot)
         return;
     slot->value = group->members[0].port;
     slot->number = group->members[0].binding;
+    slot->detail = group->members[0].ring;
     owner_group_free(group);
 }
 
@@ -108,12 +111,13 @@ static bool is_overlaid(const struct namespace_table *table, const struct tuple 
 
 /* Enters a 3-tuple that nobody has. `value` as in a slot. */
 static int enter(struct namespace_table *table, const struct tuple *tuple, void *value,
-                 uint32_t binding)
+                 const struct owner_member *member)
 {
-    int status = tuple_table_add(&table->bindings, tuple, value, binding);
+    int status = tuple_table_add(&table->bindings, tuple, value, member->binding);
 
     if (status)
         return status == -EEXIST ? -EADDRINUSE : status;
+    slot_of(table, tuple)->detail = member->ring;
     status = claim(table, tuple);
     if (status)
         tuple_table_remove(&table->bindings, tuple);
@@ -130,7 +134,7 @@ static int enter_group(struct namespace_table *table, const struct tuple *tuple,
     if (!group)
         return -ENOMEM;
     group->overlaid = is_overlaid(table, tuple);
-    status = enter(table, tuple, owner_group_value(group), member->binding);
+    status = enter(table, tuple, owner_group_value(group), member);
     if (status)
         owner_group_free(group);
     return status;
@@ -162,17 +166,19 @@ void namespace_dispose(struct namespace_table *table)
     connected_table_dispose(&table->connected);
 }
 
-int namespace_add(struct namespace_table *table, const struct tuple *tuple, struct port *port,
-                  uint32_t binding)
+int namespace_add(struct namespace_table *table, const struct tuple *tuple,
+                  const struct owner_member *member)
 {
-    struct owner_member member = {
-        .port = port, .binding = binding, .first_connected = CONNECTED_NONE};
+    const struct owner_member alone = {.port = member->port,
+                                       .ring = member->ring,
+                                       .binding = member->binding,
+                                       .first_connected = CONNECTED_NONE};
 
     if (tuple_table_find(&table->bindings, tuple))
         return -EADDRINUSE;
     if (is_overlaid(table, tuple))
-        return enter_group(table, tuple, &member);
-    return enter(table, tuple, port, binding);
+        return enter_group(table, tuple, &alone);
+    return enter(table, tuple, member->port, &alone);
 }
 
 int namespace_join(struct namespace_table *table, const struct tuple *tuple,
@@ -252,8 +258,10 @@ uint32_t namespace_members(const struct namespace_table *table, const struct tup
     if (!slot)
         return 0;
     if (!group) {
-        members[0] = (struct owner_member){
-            .port = slot->value, .binding = slot->number, .first_connected = CONNECTED_NONE};
+        members[0] = (struct owner_member){.port = slot->value,
+                                           .ring = (uint8_t)slot->detail,
+                                           .binding = slot->number,
+                                           .first_connected = CONNECTED_NONE};
         return 1;
     }
     memcpy(members, group->members, group->count * sizeof(*members));
@@ -296,7 +304,9 @@ int namespace_connect(struct namespace_table *table, const struct tuple *tuple, 
     else
         status = overlay(table, tuple, view);
     if (!status && known == CONNECTED_NONE) {
-        status = connected_add(&table->connected, view, port, &member->first_connected);
+        const struct owner owner = owner_of_member(member);
+
+        status = connected_add(&table->connected, view, &owner, &member->first_connected);
         if (!status) {
             member->connected_count++;
             group->connected_count++;
@@ -343,14 +353,15 @@ bool namespace_is_local(const struct namespace_table *table, const struct tuple 
     return tuple_table_find(&table->addresses, &key) != NULL;
 }
 
-struct port *namespace__group_owner(const struct namespace_table *table,
+struct owner namespace__group_owner(const struct namespace_table *table,
                                     const struct owner_group *group, const struct packet_view *view)
 {
     if (group->connected_count || group->overlaid) {
         uint32_t element = connected_find(&table->connected, view);
 
         if (element != CONNECTED_NONE)
-            return table->connected.elements[element].port;
+            return (struct owner){.port = table->connected.elements[element].port,
+                                  .ring = table->connected.elements[element].ring};
     }
     if (!group->spread)
         return group->sole;
@@ -358,22 +369,41 @@ struct port *namespace__group_owner(const struct namespace_table *table,
         group, flow_hash(&table->bindings.key, &view->local, view->remote, view->remote_port));
 }
 
+/* The most specific one for an address; NULL: none. */
+static const struct tuple_slot *slot_for(const struct namespace_table *table,
+                                         const struct tuple *tuple)
+{
+    const struct tuple_slot *slot = tuple_table_find(&table->bindings, tuple);
+    struct tuple wildcard = tuple_wildcard(tuple);
+
+    return slot ? slot : tuple_table_find(&table->bindings, &wildcard);
+}
+
 bool namespace_may_send(const struct namespace_table *table, const struct tuple *tuple,
                         const struct port *port)
 {
     const struct tuple_slot *slot;
     const struct owner_group *group;
-    struct tuple wildcard = tuple_wildcard(tuple);
 
     if (tuple_is_wildcard(tuple) || !namespace_is_local(table, tuple))
         return false;
-    slot = tuple_table_find(&table->bindings, tuple);
-    if (!slot)
-        slot = tuple_table_find(&table->bindings, &wildcard);
+    slot = slot_for(table, tuple);
     if (!slot)
         return false;
     group = owner_group_of(slot->value);
     return group ? owner_group_member(group, port) != NULL : slot->value == port;
+}
+
+uint32_t namespace_ring(const struct namespace_table *table, const struct tuple *tuple,
+                        const struct port *port)
+{
+    const struct tuple_slot *slot = slot_for(table, tuple);
+    const struct owner_group *group = slot ? owner_group_of(slot->value) : NULL;
+    const struct owner_member *member = group ? owner_group_member(group, port) : NULL;
+
+    if (group)
+        return member ? member->ring : 0;
+    return slot && slot->value == port ? slot->detail : 0;
 }
 
 bool namespace_may_send_connected(const struct namespace_table *table,

@@ -34,7 +34,8 @@ struct mux_shared;
 struct port;
 
 struct namespace_table {
-    struct tuple_table bindings; /* tuple → struct port or owner_group, number of the binding */
+    struct tuple_table bindings; /* tuple → struct port or owner_group; number of the binding, and
+                                  * as detail the ring, as in struct owner */
     struct connected_table connected;
     struct tuple_table addresses; /* the host's */
     uint32_t version;
@@ -47,11 +48,11 @@ struct namespace_table {
 int namespace_init(struct namespace_table *table, const struct hash_key *key, int mux_map_fd);
 void namespace_dispose(struct namespace_table *table);
 
-/* The only owner there is. 0, -EADDRINUSE, -ENOSPC, -ENOMEM, or what bpf(2) said; then neither
- * table has it. */
-int namespace_add(struct namespace_table *table, const struct tuple *tuple, struct port *port,
-                  uint32_t binding);
-/* A member, be it the first or one more; `member` says port, seed, binding and state. Errors as
+/* The only owner there is; `member` says port, ring and binding. 0, -EADDRINUSE, -ENOSPC, -ENOMEM, or
+ * what bpf(2) said; then neither table has it. */
+int namespace_add(struct namespace_table *table, const struct tuple *tuple,
+                  const struct owner_member *member);
+/* A member, be it the first or one more; `member` says port, ring, seed, binding and state. Errors as
  * namespace_add(), -EADDRINUSE where the port is a member already. */
 int namespace_join(struct namespace_table *table, const struct tuple *tuple,
                    const struct owner_member *member);
@@ -78,24 +79,24 @@ int namespace_disconnect(struct namespace_table *table, const struct tuple *tupl
 int namespace_set_address(struct namespace_table *table, const struct tuple *address, bool present);
 bool namespace_is_local(const struct namespace_table *table, const struct tuple *address);
 
-/* Who gets a packet that a group owns; NULL: nobody. */
-struct port *namespace__group_owner(const struct namespace_table *table,
+/* Who gets a packet that a group owns. */
+struct owner namespace__group_owner(const struct namespace_table *table,
                                     const struct owner_group *group,
                                     const struct packet_view *view);
 
-static inline struct port *namespace__slot_owner(const struct namespace_table *table,
+static inline struct owner namespace__slot_owner(const struct namespace_table *table,
                                                  const struct tuple_slot *slot,
                                                  const struct packet_view *view)
 {
     const struct owner_group *group = owner_group_of(slot->value);
 
     if (__builtin_expect(group == NULL, 1))
-        return slot->value;
+        return (struct owner){.port = slot->value, .ring = slot->detail};
     return namespace__group_owner(table, group, view);
 }
 
-/* Who receives the packet of `view`; NULL: nobody. `hash` is tuple_hash() of view->local. */
-static inline struct port *namespace_owner(const struct namespace_table *table,
+/* Who receives the packet of `view`. `hash` is tuple_hash() of view->local. */
+static inline struct owner namespace_owner(const struct namespace_table *table,
                                            const struct packet_view *view, uint64_t hash)
 {
     const struct tuple_slot *slot = tuple_table_find_hashed(&table->bindings, &view->local, hash);
@@ -106,13 +107,16 @@ static inline struct port *namespace_owner(const struct namespace_table *table,
     wildcard = tuple_wildcard(&view->local);
     slot = tuple_table_find(&table->bindings, &wildcard);
     if (!slot || !namespace_is_local(table, &view->local))
-        return NULL;
+        return (struct owner){.port = NULL};
     return namespace__slot_owner(table, slot, view);
 }
 
 /* Whether `port` may send from `tuple`, whatever the destination: it is an owner, and the address is
  * the host's. */
 bool namespace_may_send(const struct namespace_table *table, const struct tuple *tuple,
+                        const struct port *port);
+/* The ring, as in struct owner, that the binding from which `port` sends from `tuple` belongs to. */
+uint32_t namespace_ring(const struct namespace_table *table, const struct tuple *tuple,
                         const struct port *port);
 /* Whether it may send the packet of `view` because the flow is connected to it. */
 bool namespace_may_send_connected(const struct namespace_table *table,

@@ -42,13 +42,13 @@ static void share_out(struct owner_group *group, const struct hash_key *key)
 {
     uint32_t active = count_active(group);
 
-    group->sole = NULL;
+    group->sole = (struct owner){.port = NULL};
     if (active < 2) {
         free(group->spread);
         group->spread = NULL;
         for (uint32_t i = 0; i < group->count; i++) {
             if (group->members[i].state == MEMBER_ACTIVE)
-                group->sole = group->members[i].port;
+                group->sole = owner_of_member(&group->members[i]);
         }
         return;
     }
@@ -145,6 +145,6 @@ int owner_group_set_state(struct owner_group *group, const struct port *port,
 
 bool owner_group_is_plain(const struct owner_group *group)
 {
-    return group->count == 1 && group->sole && !group->members[0].seed && !group->connected_count &&
-           !group->overlaid;
+    return group->count == 1 && group->sole.port && !group->members[0].seed &&
+           !group->connected_count && !group->overlaid;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who owns a 3-tuple when that is more than one port, or more than a port.
  *
- * A slot of the namespace holds a port, and the data path looks no further: that is the normal case.
- * Where there is more to say it holds a group: several members that share the 3-tuple, members that
+ * A slot of the namespace holds a port (and says whether all is for one of its rings), and the data
+ * path looks no further: that is the normal case. Where there is more to say it holds a group: several members that share the 3-tuple, members that
  * wait for it or that are on their way out, connected bindings. The lowest bit of the slot's value
  * tells one from the other.
  *
@@ -31,12 +31,13 @@ struct owner_member {
     uint64_t seed;    /* 0: it never shares with another active member */
     uint32_t binding; /* number of its binding */
     uint8_t state;    /* enum member_state */
+    uint8_t ring;     /* as in struct owner */
     uint32_t connected_count;
     uint32_t first_connected;
 };
 
 struct owner_group {
-    struct port *sole; /* the one active member; NULL: none, or `spread` tells */
+    struct owner sole; /* the one active member; nobody: there is none, or `spread` tells */
     uint8_t *spread;   /* member by bucket; NULL unless several are active */
     uint32_t connected_count;
     bool overlaid; /* there may be connected bindings of the wildcard address for this address */
@@ -75,12 +76,17 @@ int owner_group_set_state(struct owner_group *group, const struct port *port,
 /* True: nothing but a single port. */
 bool owner_group_is_plain(const struct owner_group *group);
 
-/* Who gets a packet of a flow that is not connected; NULL: nobody. `hash` is flow_hash(). */
-static inline struct port *owner_group_share(const struct owner_group *group, uint64_t hash)
+static inline struct owner owner_of_member(const struct owner_member *member)
+{
+    return (struct owner){.port = member->port, .ring = member->ring};
+}
+
+/* Who gets a packet of a flow that is not connected. `hash` is flow_hash(). */
+static inline struct owner owner_group_share(const struct owner_group *group, uint64_t hash)
 {
     if (!group->spread)
         return group->sole;
-    return group->members[group->spread[hash % OWNER_SPREAD]].port;
+    return owner_of_member(&group->members[group->spread[hash % OWNER_SPREAD]]);
 }
 
 #endif

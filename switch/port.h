@@ -65,6 +65,7 @@ struct binding {
     struct port *port; /* NULL: the slot is free */
     int placeholder_fd;
     uint32_t number;
+    uint8_t ring;            /* as in struct owner */
     uint32_t next, previous; /* slots: of the port's list, or of the free ones */
     /* with others that have the same 3-tuple: sharing.h */
     uint8_t state;   /* enum member_state */
@@ -165,6 +166,7 @@ struct binding_terms {
     bool shared;
     bool takeover;
     bool draining;
+    uint8_t ring;              /* as in struct owner, and one that the port has */
     uint32_t request;          /* takeover: of the BIND that is to be answered */
     uint32_t expected_members; /* see struct control_bind */
     uint32_t expected_connected;

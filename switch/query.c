@@ -125,7 +125,9 @@ static void put_bindings(struct switch_core *core, struct page *page, uint64_t f
         record->address = tuple_to_address(&binding->tuple);
         record->binding = binding->number;
         record->port = binding->port->number;
-        record->flags = binding->shared ? CONTROL_BIND_SHARED : 0;
+        record->flags =
+            (binding->shared ? CONTROL_BIND_SHARED : 0) | (binding->ring ? CONTROL_BIND_RING : 0);
+        record->ring = binding->ring ? binding->ring - 1u : 0;
         record->state = binding->state;
         record->connected = binding->connected_count;
     }

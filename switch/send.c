@@ -228,19 +228,20 @@ static enum drop_reason send_locally(struct worker *worker, struct outgoing *out
     bool segmented = validate_frame_count(&out->view, &out->record) > 1;
     struct packet_view view; /* as the receiver sees it */
     struct delivery delivery = {.frame = &frame, .view = &view, .flags = RECORD_CHECKSUM_PARTIAL};
-    struct port *port = NULL;
+    struct owner owner = {.port = NULL};
 
     if (packet_parse(out->packet, out->view.length, out->view.length, &view) == DROP_NONE) {
         protocols_fit(&worker->core->protocols, &view);
-        port = namespace_owner(names, &view, tuple_hash(&names->bindings.key, &view.local));
+        owner = namespace_owner(names, &view, tuple_hash(&names->bindings.key, &view.local));
     }
-    if (!port)
+    if (!owner.port)
         return send_to_host(worker, out, segmented);
     if (segmented)
         delivery.segment_size = out->record.segment_size;
     if (segmented || (out->record.flags & RECORD_CHECKSUM_PARTIAL))
         make_partial(out);
-    deliver(worker, port, &delivery);
+    delivery.ring = owner.ring;
+    deliver(worker, owner.port, &delivery);
     out->frames++;
     return DROP_NONE;
 }

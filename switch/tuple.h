@@ -140,6 +140,7 @@ static inline uint64_t tuple_hash(const struct hash_key *key, const struct tuple
 struct tuple_slot {
     struct tuple tuple;
     uint32_t number; /* the user's */
+    uint32_t detail; /* the user's as well; 0 to begin with */
     void *value;     /* NULL: the slot is empty */
 };
 

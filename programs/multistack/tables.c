@@ -159,6 +159,8 @@ static int bindings_json(const struct records *bindings, const struct records *p
         json_string(&json, "state", state_text(&binding[i]));
         json_bool(&json, "shared", binding[i].flags & CONTROL_BIND_SHARED);
         json_number(&json, "connected", binding[i].connected);
+        if (binding[i].flags & CONTROL_BIND_RING)
+            json_number(&json, "ring", binding[i].ring);
         json_end(&json);
     }
     json_end(&json);
@@ -181,6 +183,7 @@ static int bindings_text(const struct records *bindings, const struct records *p
     for (size_t i = 0; i < bindings->count; i++) {
         const struct control_port_record *port = find_port(ports, binding[i].port);
         char text[TEXT_SIZE], address[INET6_ADDRSTRLEN], name[CONTROL_NAME_SIZE];
+        char ring[TEXT_SIZE] = "";
 
         table_cell(&table, "%s", protocol_text(binding[i].address.protocol, text));
         table_cell(&table, "%s", address_text(&binding[i].address, address));
@@ -190,8 +193,10 @@ static int bindings_text(const struct records *bindings, const struct records *p
             table_cell(&table, "%u", port->pid);
         else
             table_cell(&table, "-");
-        table_cell(&table, "%s%s", state_text(&binding[i]),
-                   binding[i].flags & CONTROL_BIND_SHARED ? ", shared" : "");
+        if (binding[i].flags & CONTROL_BIND_RING)
+            snprintf(ring, sizeof(ring), ", ring %u", binding[i].ring);
+        table_cell(&table, "%s%s%s", state_text(&binding[i]),
+                   binding[i].flags & CONTROL_BIND_SHARED ? ", shared" : "", ring);
         table_cell(&table, "%u", binding[i].connected);
     }
     table_end(&table);

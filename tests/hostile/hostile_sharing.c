@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Modes that want what is somebody else's by way of sharing: another's binding, another's flows,
- * more connected bindings than there are; and those that do not play their part in a hand-over. */
+ * more connected bindings than there are, rings that there are not; and those that do not play their part in a hand-over. */
 #include "hostile.h"
 
 #include <arpa/inet.h>
@@ -135,6 +135,39 @@ static void send_takeover(struct raw_port *port, int protocol, const struct sock
     raw_send(port, &bind, sizeof(bind), &fd, 1);
 }
 
+/* Of a ring that the port has not, with a socket that is right. */
+static struct raw_outcome bind_to_ring(struct raw_port *port, uint32_t flags, uint16_t ring)
+{
+    struct sockaddr_in wanted = address;
+    int fd = raw_placeholder(IPPROTO_UDP, &wanted);
+    struct control_bind bind = {
+        .header = {CONTROL_BIND, sizeof(bind), ++port->request, 0},
+        .address = {.family = 4, .protocol = IPPROTO_UDP, .port = wanted.sin_port},
+        .flags = flags,
+        .port_count = 1,
+        .ring = ring,
+    };
+
+    memcpy(bind.address.bytes, &wanted.sin_addr, 4);
+    raw_send(port, &bind, sizeof(bind), &fd, 1);
+    return raw_outcome(port);
+}
+
+static struct raw_outcome bind_absent_ring(struct raw_port *port)
+{
+    return bind_to_ring(port, CONTROL_BIND_RING, 1);
+}
+
+static struct raw_outcome bind_absurd_ring(struct raw_port *port)
+{
+    return bind_to_ring(port, CONTROL_BIND_RING, UINT16_MAX);
+}
+
+static struct raw_outcome bind_ring_unannounced(struct raw_port *port)
+{
+    return bind_to_ring(port, 0, 1);
+}
+
 /* With a socket that reserves something else. */
 static struct raw_outcome takeover_without_placeholder(struct raw_port *port)
 {
@@ -192,5 +225,8 @@ const struct mode sharing_modes[] = {
     MODE(opened, takeover_without_placeholder),
     MODE(opened, drained_without_placeholder),
     MODE(bound, handover_unanswered),
+    MODE(opened, bind_absent_ring),
+    MODE(opened, bind_absurd_ring),
+    MODE(opened, bind_ring_unannounced),
     {0},
 };

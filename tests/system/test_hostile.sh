@@ -85,7 +85,8 @@ note 'what is shared and handed over'
 for mode in connect_foreign_binding drain_foreign_binding; do
     rule $mode 'outcome=refused errno=ENOENT'
 done
-for mode in connect_foreign_address takeover_without_placeholder drained_without_placeholder; do
+for mode in connect_foreign_address takeover_without_placeholder drained_without_placeholder \
+    bind_absent_ring bind_absurd_ring bind_ring_unannounced; do
     rule $mode 'outcome=refused errno=EINVAL'
 done
 rule connect_absurd_count outcome=closed

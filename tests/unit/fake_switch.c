@@ -219,8 +219,9 @@ static void on_bind(struct fake_switch *fake, const struct control_bind *bind, i
         close(placeholder);
     } else {
         assert(fake->binding_count < FAKE_BINDINGS_MAX);
-        fake->bindings[fake->binding_count++] = (struct fake_binding){
-            bind->address, bound.binding, placeholder, bind->flags, bind->members, bind->connected};
+        fake->bindings[fake->binding_count++] =
+            (struct fake_binding){bind->address, bound.binding, placeholder,    bind->flags,
+                                  bind->ring,    bind->members, bind->connected};
     }
     send_message(fake, &bound, sizeof(bound), NULL, 0);
 }

@@ -48,7 +48,7 @@ struct fake_binding {
     struct control_address address;
     uint32_t number;
     int placeholder;
-    uint32_t flags, members, connected; /* as BIND said */
+    uint32_t flags, ring, members, connected; /* as BIND said */
 };
 
 #define FAKE_FLOWS_MAX 4096

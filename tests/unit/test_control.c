@@ -255,7 +255,7 @@ static struct port *owner(const struct namespace_table *names, const struct tupl
 {
     struct packet_view view = {.local = *tuple};
 
-    return namespace_owner(names, &view, tuple_hash(&names->bindings.key, tuple));
+    return namespace_owner(names, &view, tuple_hash(&names->bindings.key, tuple)).port;
 }
 
 static void a_binding_is_in_force_until_it_is_undone(void **state)

@@ -168,7 +168,8 @@ static int receiver(const struct bench *bench, uint16_t flow)
 
     tuple_load_address(view.remote, remote, 4);
     port = namespace_owner(&bench->core->workers[0].names, &view,
-                           tuple_hash(&bench->core->workers[0].names.bindings.key, &view.local));
+                           tuple_hash(&bench->core->workers[0].names.bindings.key, &view.local))
+               .port;
     return port ? (int)port->number - 1 : -1; /* ports are numbered in the order of opening */
 }
 
@@ -302,6 +303,34 @@ static void one_successor_at_a_time(void **state)
     assert_int_equal(error, EBUSY);
     join(bench, 3, beside(true), &(struct control_bind){.flags = CONTROL_BIND_SHARED}, &error);
     assert_int_equal(error, EADDRINUSE);
+}
+
+static void a_binding_may_belong_to_a_ring_that_there_is(void **state)
+{
+    static const struct {
+        uint32_t flags;
+        uint16_t ring;
+        int error;
+    } cases[] = {
+        {CONTROL_BIND_RING, 3, EINVAL},
+        {CONTROL_BIND_RING, UINT16_MAX, EINVAL},
+        {0, 1, EINVAL}, /* without the flag it says nothing */
+        {CONTROL_BIND_RING, 2, 0},
+    };
+    struct bench *bench = *state;
+    const struct binding *binding = &bench->core->ports.bindings[0];
+
+    clients[0] = greeted_client(bench);
+    open_port(bench, clients[0], 3, NULL);
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct control_bind terms = {.flags = cases[i].flags, .ring = cases[i].ring};
+        int fd = beside(false);
+
+        send_bind(bench, clients[0], fd, &terms);
+        close(fd);
+        assert_int_equal(answer(clients[0], CONTROL_BOUND, NULL), cases[i].error);
+    }
+    assert_int_equal(binding->ring, 3);
 }
 
 static void with_nobody_to_succeed_it_waits_for_those_who_may_come_back(void **state)
@@ -564,6 +593,7 @@ int main(void)
         TEST(the_door_closes_by_itself),
         TEST(nobody_takes_over_from_another_user),
         TEST(one_successor_at_a_time),
+        TEST(a_binding_may_belong_to_a_ring_that_there_is),
         TEST(with_nobody_to_succeed_it_waits_for_those_who_may_come_back),
         TEST(those_who_share_all_get_flows_and_can_leave_one_by_one),
         TEST(sharing_is_for_those_who_all_ask_for_it),

@@ -33,11 +33,19 @@ static struct tuple make(const char *address, uint8_t protocol, uint16_t port)
     return tuple_make(bytes, family, protocol, htons(port));
 }
 
+static int add(struct namespace_table *table, const struct tuple *tuple, struct port *port,
+               uint32_t binding)
+{
+    const struct owner_member member = {.port = port, .binding = binding};
+
+    return namespace_add(table, tuple, &member);
+}
+
 static struct port *owner(const struct namespace_table *table, const struct tuple *tuple)
 {
     struct packet_view view = {.local = *tuple};
 
-    return namespace_owner(table, &view, tuple_hash(&table->bindings.key, tuple));
+    return namespace_owner(table, &view, tuple_hash(&table->bindings.key, tuple)).port;
 }
 
 #define ORACLE_TUPLES 512
@@ -97,8 +105,8 @@ static void exact_address_comes_before_wildcard(void **state)
     assert_int_equal(namespace_init(&table, &key, -1), 0);
     namespace_set_address(&table, &host, true);
     namespace_set_address(&table, &other, true);
-    assert_int_equal(namespace_add(&table, &any, port_number(1), 1), 0);
-    assert_int_equal(namespace_add(&table, &exact, port_number(2), 2), 0);
+    assert_int_equal(add(&table, &any, port_number(1), 1), 0);
+    assert_int_equal(add(&table, &exact, port_number(2), 2), 0);
     assert_ptr_equal(owner(&table, &exact), port_number(2));
     assert_ptr_equal(owner(&table, &at_other), port_number(1));
     namespace_remove(&table, &exact, port_number(2));
@@ -113,7 +121,7 @@ static void a_wildcard_means_the_hosts_addresses_as_they_come_and_go(void **stat
 
     (void)state;
     assert_int_equal(namespace_init(&table, &key, -1), 0);
-    assert_int_equal(namespace_add(&table, &any, port_number(1), 1), 0);
+    assert_int_equal(add(&table, &any, port_number(1), 1), 0);
     assert_null(owner(&table, &at));
     assert_int_equal(namespace_set_address(&table, &at, true), 0);
     assert_int_equal(namespace_set_address(&table, &at, true), 0); /* twice is once */
@@ -134,11 +142,11 @@ static void families_protocols_and_ports_are_apart(void **state)
     (void)state;
     assert_int_equal(namespace_init(&table, &key, -1), 0);
     namespace_set_address(&table, &host, true);
-    assert_int_equal(namespace_add(&table, &any6, port_number(6), 1), 0);
+    assert_int_equal(add(&table, &any6, port_number(6), 1), 0);
     assert_null(owner(&table, &at));
-    assert_int_equal(namespace_add(&table, &any4, port_number(4), 2), 0);
-    assert_int_equal(namespace_add(&table, &udp, port_number(17), 3), 0);
-    assert_int_equal(namespace_add(&table, &udp, port_number(18), 4), -EADDRINUSE);
+    assert_int_equal(add(&table, &any4, port_number(4), 2), 0);
+    assert_int_equal(add(&table, &udp, port_number(17), 3), 0);
+    assert_int_equal(add(&table, &udp, port_number(18), 4), -EADDRINUSE);
     assert_ptr_equal(owner(&table, &at), port_number(4));
     assert_ptr_equal(owner(&table, &at_udp), port_number(17));
     assert_null(owner(&table, &at_81));
@@ -155,8 +163,8 @@ static void a_port_sends_from_its_own_bindings_alone(void **state)
     (void)state;
     assert_int_equal(namespace_init(&table, &key, -1), 0);
     namespace_set_address(&table, &host, true);
-    namespace_add(&table, &any, port_number(1), 1);
-    namespace_add(&table, &gone, port_number(1), 2);
+    add(&table, &any, port_number(1), 1);
+    add(&table, &gone, port_number(1), 2);
     assert_true(namespace_may_send(&table, &at, port_number(1)));
     assert_false(namespace_may_send(&table, &at, port_number(2)));
     assert_false(namespace_may_send(&table, &foreign, port_number(1)));
@@ -174,7 +182,7 @@ static void every_change_moves_the_version(void **state)
     (void)state;
     assert_int_equal(namespace_init(&table, &key, -1), 0);
     version = table.version;
-    namespace_add(&table, &any, port_number(1), 1);
+    add(&table, &any, port_number(1), 1);
     assert_int_not_equal(table.version, version);
     version = table.version;
     namespace_set_address(&table, &host, true);
@@ -194,10 +202,10 @@ static void it_holds_65536_bindings_and_says_when_it_is_full(void **state)
     assert_int_equal(namespace_init(&table, &key, -1), 0);
     for (uint32_t i = 0; i < NAMESPACE_BINDINGS_MAX; i++) {
         tuple.low = i;
-        assert_int_equal(namespace_add(&table, &tuple, port_number(1), i), 0);
+        assert_int_equal(add(&table, &tuple, port_number(1), i), 0);
     }
     tuple.low = NAMESPACE_BINDINGS_MAX;
-    assert_int_equal(namespace_add(&table, &tuple, port_number(1), 0), -ENOSPC);
+    assert_int_equal(add(&table, &tuple, port_number(1), 0), -ENOSPC);
     for (uint32_t i = 0; i < NAMESPACE_BINDINGS_MAX; i++) {
         tuple.low = i;
         assert_ptr_equal(owner(&table, &tuple), port_number(1));

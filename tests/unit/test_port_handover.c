@@ -165,6 +165,46 @@ static void flags_that_nobody_knows_are_refused(void **state)
     assert_int_equal(bind_udp(fixture->port, &number, 0x80), -EINVAL);
 }
 
+/* The fixture's port, anew, with four rings. */
+static void open_rings(struct fixture *fixture)
+{
+    struct ms_port_options options = {
+        .size = sizeof(options), .control_path = fixture->fake->path, .rings = 4};
+
+    ms_port_close(fixture->port);
+    assert_int_equal(ms_port_open(&fixture->port, &options), 0);
+}
+
+static void the_ring_of_a_binding_is_told_to_each_switch(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct ms_bind_options options = {.size = sizeof(options), .flags = MS_BIND_RING, .ring = 4};
+    const struct fake_binding *told = fixture->fake->bindings;
+
+#define BIND()                                                                                     \
+    ms_bind_with(fixture->port, IPPROTO_UDP, (struct sockaddr *)&address, sizeof(address), &options)
+    open_rings(fixture);
+    assert_int_equal(BIND(), -EINVAL);
+    options.ring = 3;
+    assert_true(BIND() >= 0);
+    options.flags = 0; /* then it means nothing */
+    assert_true(BIND() >= 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(told[0].flags, CONTROL_BIND_RING);
+        assert_int_equal(told[0].ring, 3);
+        assert_int_equal(told[1].flags, 0);
+        assert_int_equal(told[1].ring, 0);
+        restart(fixture);
+    }
+    /* an application built before there was a ring */
+    options.size = offsetof(struct ms_bind_options, ring);
+    assert_true(BIND() >= 0);
+    options.flags = MS_BIND_RING;
+    assert_int_equal(BIND(), -EINVAL);
+#undef BIND
+}
+
 static void thousands_of_flows_are_told_in_a_few_messages(void **state)
 {
     struct fixture *fixture = *state;
@@ -352,6 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_shared_binding_has_a_placeholder_that_shares),
         TEST(flags_that_nobody_knows_are_refused),
+        TEST(the_ring_of_a_binding_is_told_to_each_switch),
         TEST(thousands_of_flows_are_told_in_a_few_messages),
         TEST(flows_are_presented_again_to_the_next_switch),
         TEST(flows_that_the_switch_does_not_take_are_told_and_forgotten),

@@ -41,9 +41,17 @@ static struct packet_view flow(const char *local, uint32_t number)
     return view;
 }
 
+static int add(struct namespace_table *table, const struct tuple *tuple, struct port *port,
+               uint32_t binding)
+{
+    const struct owner_member member = {.port = port, .binding = binding};
+
+    return namespace_add(table, tuple, &member);
+}
+
 static struct port *owner(const struct namespace_table *table, const struct packet_view *view)
 {
-    return namespace_owner(table, view, tuple_hash(&table->bindings.key, &view->local));
+    return namespace_owner(table, view, tuple_hash(&table->bindings.key, &view->local)).port;
 }
 
 static int setup(void **state)
@@ -199,7 +207,7 @@ static void a_port_joins_once_and_members_are_limited(void **state)
     assert_int_equal(namespace_join(table, &tuple, &member), -EADDRINUSE);
     member.port = port_number(OWNER_MEMBERS_MAX + 1);
     assert_int_equal(namespace_join(table, &tuple, &member), -ENOSPC);
-    assert_int_equal(namespace_add(table, &tuple, port_number(99), 1), -EADDRINUSE);
+    assert_int_equal(add(table, &tuple, port_number(99), 1), -EADDRINUSE);
 }
 
 static void a_connected_binding_comes_before_its_group(void **state)
@@ -208,7 +216,7 @@ static void a_connected_binding_comes_before_its_group(void **state)
     struct tuple tuple = at("10.0.0.1");
     struct packet_view view = flow("10.0.0.1", 1), other = flow("10.0.0.1", 2);
 
-    assert_int_equal(namespace_add(table, &tuple, port_number(1), 1), 0);
+    assert_int_equal(add(table, &tuple, port_number(1), 1), 0);
     join(table, "10.0.0.1", 2, MEMBER_WAITING);
     assert_int_equal(namespace_connect(table, &tuple, port_number(2), &view), 0);
     assert_int_equal(namespace_connect(table, &tuple, port_number(2), &view),
@@ -231,9 +239,9 @@ static void a_connected_binding_of_the_wildcard_comes_before_an_exact_one(void *
     struct packet_view view = flow("10.0.0.1", 1), later = flow("10.0.0.1", 2),
                        free_one = flow("10.0.0.1", 3);
 
-    assert_int_equal(namespace_add(table, &any, port_number(1), 1), 0);
+    assert_int_equal(add(table, &any, port_number(1), 1), 0);
     assert_int_equal(namespace_connect(table, &any, port_number(1), &view), 0);
-    assert_int_equal(namespace_add(table, &exact, port_number(2), 2), 0);
+    assert_int_equal(add(table, &exact, port_number(2), 2), 0);
     assert_int_equal(namespace_connect(table, &any, port_number(1), &later), 0);
     assert_ptr_equal(owner(table, &view), port_number(1));
     assert_ptr_equal(owner(table, &later), port_number(1));
@@ -244,6 +252,48 @@ static void a_connected_binding_of_the_wildcard_comes_before_an_exact_one(void *
     assert_false(namespace_may_send_connected(table, &free_one, port_number(1)));
     namespace_remove(table, &any, port_number(1));
     assert_ptr_equal(owner(table, &view), port_number(2));
+}
+
+static uint32_t ring(const struct namespace_table *table, const struct packet_view *view)
+{
+    return namespace_owner(table, view, tuple_hash(&table->bindings.key, &view->local)).ring;
+}
+
+static void the_ring_of_a_binding_is_its_own_among_others_and_alone(void **state)
+{
+    struct namespace_table *table = *state;
+    struct tuple tuple = at("10.0.0.1"), any = at("0.0.0.0");
+    const struct owner_member first = {.port = port_number(1), .binding = 1, .ring = 3};
+    const struct owner_member second = {.port = port_number(2), .seed = 7, .ring = 5};
+    const struct owner_member third = {.port = port_number(3), .binding = 3, .ring = 9};
+    struct packet_view view = flow("10.0.0.1", 1), other = flow("10.0.0.1", 2);
+
+    assert_int_equal(namespace_add(table, &tuple, &first), 0);
+    assert_int_equal(ring(table, &view), 3);
+    assert_int_equal(namespace_connect(table, &tuple, port_number(1), &view), 0);
+    assert_int_equal(namespace_join(table, &tuple, &second), 0);
+    assert_int_equal(ring(table, &view), 3);
+    for (uint32_t i = 0; i < FLOWS; i++) {
+        struct packet_view each = flow("10.0.0.1", i);
+
+        assert_int_equal(ring(table, &each), owner(table, &each) == port_number(1) ? 3 : 5);
+    }
+    assert_int_equal(namespace_ring(table, &tuple, port_number(1)), 3);
+    assert_int_equal(namespace_ring(table, &tuple, port_number(2)), 5);
+    assert_int_equal(namespace_ring(table, &tuple, port_number(3)), 0);
+    namespace_remove(table, &tuple, port_number(2));
+    assert_int_equal(namespace_disconnect(table, &tuple, port_number(1), &view), 0);
+    assert_null(owner_group_of(tuple_table_find(&table->bindings, &tuple)->value));
+    assert_int_equal(ring(table, &view), 3);
+    /* a flow of the wildcard's over the exact one */
+    assert_int_equal(namespace_add(table, &any, &third), 0);
+    assert_int_equal(namespace_connect(table, &any, port_number(3), &view), 0);
+    assert_int_equal(ring(table, &view), 9);
+    assert_int_equal(ring(table, &other), 3);
+    namespace_remove(table, &tuple, port_number(1));
+    assert_int_equal(ring(table, &other), 9);
+    assert_int_equal(namespace_ring(table, &tuple, port_number(3)), 9);
+    assert_int_equal(namespace_ring(table, &tuple, port_number(1)), 0);
 }
 
 static void connected_bindings_go_with_their_member(void **state)
@@ -324,6 +374,7 @@ int main(void)
         TEST(a_port_joins_once_and_members_are_limited),
         TEST(a_connected_binding_comes_before_its_group),
         TEST(a_connected_binding_of_the_wildcard_comes_before_an_exact_one),
+        TEST(the_ring_of_a_binding_is_its_own_among_others_and_alone),
         TEST(connected_bindings_go_with_their_member),
         TEST(connected_bindings_agree_with_a_list_through_random_changes),
     };

@@ -172,14 +172,20 @@ static struct port *open_port(struct many *many, uint32_t rings)
     return port;
 }
 
-static void bind_port(struct many *many, struct port *port, uint16_t number)
+/* `ring` as in struct owner. */
+static void bind_ring(struct many *many, struct port *port, uint16_t number, uint8_t ring)
 {
-    const struct binding_terms terms = {.shared = false};
+    const struct binding_terms terms = {.ring = ring};
     struct tuple tuple = host(number);
     uint32_t binding;
 
     assert_int_equal(binding_add(many->core, port, &tuple, dup(many->ends[1]), &terms, &binding),
                      0);
+}
+
+static void bind_port(struct many *many, struct port *port, uint16_t number)
+{
+    bind_ring(many, port, number, 0);
 }
 
 static uint64_t received(const struct port *port, uint32_t ring)
@@ -214,6 +220,33 @@ static void each_ring_gets_its_flows_from_whatever_queue(void **state)
     for (uint32_t i = 0; i < RINGS; i++)
         assert_int_equal(received(port, i), 2 * first[i]);
     assert_true(stats_read(&many->core->workers[0].handed_over) > 0);
+    many_close(many);
+}
+
+static void a_binding_of_one_ring_gets_everything_there(void **state)
+{
+    struct many *many = many_open();
+    struct port *port = open_port(many, RINGS);
+
+    (void)state;
+    for (uint32_t ring = 0; ring < RINGS; ring++) {
+        uint64_t before[RINGS];
+
+        for (uint32_t i = 0; i < RINGS; i++)
+            before[i] = received(port, i);
+        bind_ring(many, port, 80, (uint8_t)(ring + 1));
+        for (uint32_t queue = 0; queue < 2; queue++) {
+            many->loops[queue].count = FLOWS;
+            rounds(many);
+            many->loops[queue].count = 0;
+            rounds(many);
+        }
+        for (uint32_t i = 0; i < RINGS; i++)
+            assert_int_equal(received(port, i) - before[i], i == ring ? 4 * FLOWS : 0);
+        assert_int_equal(binding_remove(many->core, port,
+                                        many->core->ports.bindings[port->first_binding].number),
+                         0);
+    }
     many_close(many);
 }
 
@@ -308,12 +341,12 @@ static struct ring_producer tx_of(struct port *port)
     return tx;
 }
 
-static void make_way_known(struct many *many)
+static void make_way_known(struct many *many, uint32_t mtu)
 {
     struct change answer = {.kind = CHANGE_NEXT_HOP};
 
     answer.next_hop = (struct channel_next_hop){.kind = CHANNEL_HOP_NIC,
-                                                .mtu = BENCH_MTU,
+                                                .mtu = mtu,
                                                 .destination = {{10, 0, 0, 2}, 4},
                                                 .source = {{10, 0, 0, 1}, 4},
                                                 .gateway = {{10, 0, 0, 2}, 4}};
@@ -336,13 +369,39 @@ static void a_worker_without_a_queue_sends_by_another(void **state)
     rounds(many);
     send_packet(lone, &tx);
     rounds(many); /* the question */
-    make_way_known(many);
+    make_way_known(many, BENCH_MTU);
     rounds(many);
     assert_int_equal(many->loops[0].sent, 1); /* was parked */
     for (int i = 0; i < 10; i++)
         send_packet(lone, &tx);
     rounds(many);
     assert_int_equal(many->loops[0].sent, 11);
+    many_close(many);
+}
+
+static void an_error_about_what_was_sent_comes_to_the_ring_of_its_binding(void **state)
+{
+    struct many *many = many_open();
+    struct port *port = open_port(many, RINGS);
+    struct ring_producer tx = tx_of(port);
+
+    (void)state;
+    bind_port(many, port, 80);
+    rounds(many);
+    send_packet(port, &tx);
+    rounds(many); /* the question */
+    make_way_known(many, BENCH_MTU);
+    make_way_known(many, 40);
+    binding_close(many->core, &many->core->ports.bindings[port->first_binding]);
+    for (uint32_t ring = 0; ring < RINGS; ring++) {
+        bind_ring(many, port, 80, (uint8_t)(ring + 1));
+        rounds(many);
+        send_packet(port, &tx); /* from ring 0 */
+        rounds(many);
+        for (uint32_t i = 0; i < RINGS; i++)
+            assert_int_equal(received(port, i), i <= ring);
+        binding_close(many->core, &many->core->ports.bindings[port->first_binding]);
+    }
     many_close(many);
 }
 
@@ -363,7 +422,7 @@ static void ports_come_and_go_under_traffic(void **state)
         struct ring_producer tx = tx_of(port);
 
         bind_port(many, port, 80);
-        make_way_known(many);
+        make_way_known(many, BENCH_MTU);
         for (int i = 0; i < 20; i++) {
             send_packet(port, &tx);
             worker_round(&core->workers[0]);
@@ -403,10 +462,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_ring_gets_its_flows_from_whatever_queue),
+        cmocka_unit_test(a_binding_of_one_ring_gets_everything_there),
         cmocka_unit_test(a_binding_is_known_to_a_worker_that_has_not_come_round),
         cmocka_unit_test(what_is_on_its_way_to_a_port_that_closes_is_dropped),
         cmocka_unit_test(a_port_outlives_its_end_while_a_worker_stands),
         cmocka_unit_test(a_worker_without_a_queue_sends_by_another),
+        cmocka_unit_test(an_error_about_what_was_sent_comes_to_the_ring_of_its_binding),
         cmocka_unit_test(ports_come_and_go_under_traffic),
         cmocka_unit_test(a_worker_that_stands_stops_the_heart),
     };

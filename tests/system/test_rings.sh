@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# A port with four rings, two workers, four queues: each flow of UDP stays on its ring, be it chosen by
+# a hash or by the binding, and also when the switch is killed.
+. "$(dirname "$0")/lab.sh"
+lab_begin --queues 4
+
+start_switch --workers 2
+start rings server "${AS_MEMBER[@]}" msrings 4 $SERVER4:5000 $SERVER4:5001@1 0.0.0.0:5002@2
+wait_for 'grep -q bound "$(log_of rings)" || ! running rings' 10 && running rings ||
+    fail "msrings binds: $(tail -n 3 "$(log_of rings)")"
+
+# ask PORT FLOWS TURNS [SIZE]: what rings.py says.
+ask() {
+    in_client "$LAB_PYTHON" "$LAB_TESTS/rings.py" $SERVER4 "$1" "$2" "$3" "${4:-40}"
+}
+
+check_match '64 flows are spread over the rings, and each stays on its own' "$(ask 5000 64 20)" \
+    '^rings=ABCD moved=0 lost=0 '
+check_match 'a binding of ring 1 gets everything there' "$(ask 5001 64 5)" '^rings=B moved=0 lost=0 '
+check_match 'so does one of ring 2 at the wildcard address' "$(ask 5002 64 5)" \
+    '^rings=C moved=0 lost=0 '
+check_match 'multistack tells of it' "$(in_server multistack bindings)" '5001 .*active, ring 1'
+check 'packets went from worker to worker' test "$(counter handed_over)" -gt 0
+check_not 'a ring that the port has not is refused' \
+    in_server "${AS_MEMBER[@]}" msrings 2 $SERVER4:5003@2
+
+switch=$(status_field switch_pid)
+kill -KILL "$switch"
+new_switch() {
+    local now
+    now=$(status_field switch_pid) && [ "$now" != "$switch" ] && [ "$(status_field bindings)" = 3 ]
+}
+check_soon 'the next switch has all bindings' new_switch
+check_match 'ring 1 is still ring 1' "$(ask 5001 64 2)" '^rings=B moved=0 lost=0 '
+check_match 'and the others get their shares' "$(ask 5000 64 2)" '^rings=ABCD moved=0 lost=0 '
+stop switch
+check_equal 'multistackd ends in order' $? 0
