@@ -35,6 +35,7 @@ extern "C" {
 struct utcp;          /* a stack: connections, listeners, timers */
 struct utcp_listener; /* a port (and address) that accepts */
 struct utcp_conn;     /* a connection */
+struct utcp_cc_ops;   /* a congestion control: utcp_congestion.h */
 
 /* One end of a connection. The rest of an IPv4 address, and `zero`, are zero. */
 struct utcp_endpoint {
@@ -56,7 +57,8 @@ struct utcp_config {
     uint32_t receive_buffer_max; /* bytes per connection; 0: 4 MiB. The window grows up to it */
     uint32_t send_buffer_max;    /* bytes per connection; 0: 4 MiB */
     uint64_t memory_max;         /* bytes of buffers of all connections; 0: 1 GiB */
-    const char *congestion;      /* "newreno" …; NULL: the default */
+    const char *congestion;      /* a name of utcp_congestion_name(), or that of
+                                    congestion_module; NULL: the module, or the default */
     uint64_t time_wait_us;       /* 2 MSL; 0: 60 s */
     uint32_t flags;              /* UTCP_NO_* */
 
@@ -67,6 +69,9 @@ struct utcp_config {
     void (*gone)(void *gone_context, const struct utcp_endpoint *local,
                  const struct utcp_endpoint *remote);
     void *gone_context;
+    /* NULL, or a congestion control of the program's own (utcp_congestion.h), which must live as long
+     * as the stack. */
+    const struct utcp_cc_ops *congestion_module;
 };
 
 #define UTCP_OFFLOAD_CHECKSUM 0x1 /* the sink fills in transport checksums */
@@ -268,6 +273,13 @@ enum utcp_option {
 
 /* Errors: -EINVAL. */
 UTCP_API int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t value);
+
+/* The name of a congestion control, counted from 0, the default; NULL: there are not so many. */
+UTCP_API const char *utcp_congestion_name(unsigned index);
+
+/* Chooses the connection's congestion control, before or after it is established: it goes on with
+ * the window that there is. `name` as in struct utcp_config. Errors: -ENOENT (unknown). */
+UTCP_API int utcp_set_congestion(struct utcp_conn *conn, const char *name);
 
 /* The states of RFC 9293 section 3.3.2. */
 enum utcp_state {

@@ -45,7 +45,7 @@ void utcp_info(const struct utcp_conn *conn, struct utcp_info *info)
         .state = (enum utcp_state)conn->state,
         .local = conn->local,
         .remote = conn->remote,
-        .congestion = conn->stack->congestion->name,
+        .congestion = conn->cc.ops->name,
         .mss = conn->mss,
         .send_window = conn->snd_wnd,
         .receive_window = seq_before(next, conn->rcv_adv) ? conn->rcv_adv - next : 0,

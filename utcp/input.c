@@ -210,29 +210,37 @@ static bool establish(struct utcp_conn *conn, const struct utcp_segment *segment
     return true;
 }
 
+/* What the echoed timestamp says: a round-trip time in milliseconds, as µs, or 0. */
+static uint64_t echoed_rtt(const struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    int32_t age = (int32_t)(utcp__timestamp_now(conn) - segment->options.ts_echo);
+
+    if (!conn->timestamps || segment->options.ts_echo == 0 || age < 0 ||
+        (uint64_t)age * UTCP_MS > UTCP_RTO_MAX) /* no clock of ours said that */
+        return 0;
+    return age ? (uint64_t)age * UTCP_MS : 1;
+}
+
 /* A round-trip time that this acknowledgment of new data tells, or 0. The timed segment was sent
- * once only (Karn); else the echoed timestamp says which copy is answered, in milliseconds. */
+ * once only (Karn); else the echoed timestamp says which copy is answered, in milliseconds. While
+ * one is being timed, timestamps are for congestion control alone: the smoothed time is made for
+ * one sample in a round trip (RFC 6298 section 3, RFC 7323 appendix G). */
 static uint64_t take_rtt(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     struct utcp_rtt *rtt = &conn->rtt;
-    uint64_t sample = 0;
+    uint64_t sample;
 
-    if (rtt->timed_at) {
-        if (seq_before(segment->ack, rtt->timed_seq))
-            return 0;
+    if (rtt->timed_at && !seq_before(segment->ack, rtt->timed_seq)) {
         sample = conn->stack->now - rtt->timed_at;
+        sample = sample ? sample : 1;
         rtt->timed_at = 0;
-    } else if (conn->timestamps && segment->options.ts_echo) {
-        int32_t age = (int32_t)(utcp__timestamp_now(conn) - segment->options.ts_echo);
-
-        if (age < 0 || (uint64_t)age * UTCP_MS > UTCP_RTO_MAX) /* no clock of ours said that */
-            return 0;
-        sample = (uint64_t)age * UTCP_MS;
     } else {
-        return 0;
+        sample = echoed_rtt(conn, segment);
+        if (rtt->timed_at || sample == 0)
+            return sample;
     }
     utcp__rtt_sample(rtt, sample);
-    return sample ? sample : 1;
+    return sample;
 }
 
 /* Our FIN is acknowledged. */

@@ -359,22 +359,9 @@ static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t wi
         account_ack(conn, window);
 }
 
-/* RFC 5681 section 4.1: after a pause nobody knows what the path can bear. */
-static void restart_after_idle(struct utcp_conn *conn)
-{
-    uint32_t initial;
-
-    if (!utcp__synchronized(conn) || conn->snd_una != conn->snd_max ||
-        conn->stack->now - conn->sent_at <= conn->rtt.rto)
-        return;
-    initial = utcp__initial_window(conn->mss);
-    if (conn->cc.cwnd > initial)
-        conn->cc.cwnd = initial;
-}
-
 static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink *sink)
 {
-    restart_after_idle(conn);
+    utcp__control_before_output(conn);
     for (int packets = 0; packets < QUANTUM; packets++) {
         struct plan next;
         uint16_t window;

@@ -27,7 +27,7 @@ static void enter(struct utcp_conn *conn)
 {
     struct utcp_recovery *recovery = &conn->recovery;
 
-    conn->cc.ops->lost(&conn->cc, conn->snd_max - conn->snd_una, conn->stack->now);
+    utcp__control_lost(conn, conn->snd_max - conn->snd_una);
     recovery->recover = conn->snd_max;
     recovery->active = true;
     recovery->partial_seen = false;
@@ -45,6 +45,8 @@ static void leave(struct utcp_conn *conn)
 
     conn->recovery.active = false;
     conn->recovery.extra = 0;
+    if (conn->cc.ops->own_window)
+        return;
     conn->cc.cwnd =
         min_u32(conn->cc.ssthresh, (in_flight > conn->mss ? in_flight : conn->mss) + conn->mss);
 }
@@ -64,23 +66,10 @@ static bool partial(struct utcp_conn *conn, uint32_t acked)
     return first;
 }
 
-/* Whether the sender had used the window, so that there is a reason to open it (RFC 7661). */
-static bool window_was_used(const struct utcp_conn *conn, uint32_t in_flight)
-{
-    if (conn->cc.cwnd < conn->cc.ssthresh)
-        return in_flight >= conn->cc.cwnd / 2;
-    return in_flight + 2 * conn->mss > conn->cc.cwnd;
-}
-
 void utcp__recovery_start(struct utcp_conn *conn)
 {
     conn->recovery = (struct utcp_recovery){.recover = conn->iss};
-    conn->cc.ops = conn->stack->congestion;
-    conn->cc.mss = conn->mss;
-    conn->cc.ssthresh = UINT32_MAX / 2;
-    /* Losing SYNs again and again means a path in trouble. */
-    conn->cc.cwnd = conn->retries > 1 ? conn->mss : utcp__initial_window(conn->mss);
-    conn->cc.ops->start(&conn->cc);
+    utcp__control_start(conn);
 }
 
 uint32_t utcp__recovery_window(const struct utcp_conn *conn)
@@ -95,6 +84,7 @@ bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fl
 
     recovery->duplicates = 0;
     recovery->retransmit_due = false;
+    utcp__control_acked(conn, acked, in_flight, rtt_us, recovery->active);
     if (recovery->active) {
         if (seq_before(conn->snd_una, recovery->recover))
             return partial(conn, acked);
@@ -102,11 +92,6 @@ bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fl
         return true;
     }
     recovery->extra = 0;
-    if (window_was_used(conn, in_flight)) {
-        struct utcp_cc_ack ack = {conn->stack->now, acked, in_flight, rtt_us};
-
-        conn->cc.ops->acked(&conn->cc, &ack);
-    }
     return true;
 }
 
@@ -146,7 +131,7 @@ void utcp__recovery_timed_out(struct utcp_conn *conn)
 {
     /* Only the first timeout says something new about the path (RFC 5681 section 3.1). */
     if (conn->retries <= 1)
-        conn->cc.ops->timed_out(&conn->cc, conn->snd_max - conn->snd_una, conn->stack->now);
+        utcp__control_timed_out(conn, conn->snd_max - conn->snd_una);
     conn->cc.cwnd = conn->mss;
     conn->recovery.recover = conn->snd_max;
     utcp__recovery_resend(conn);

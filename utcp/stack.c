@@ -191,7 +191,10 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
     if (stack == NULL)
         return NULL;
     memcpy(&config, given, given->size < sizeof(config) ? given->size : sizeof(config));
-    stack->congestion = utcp__congestion_find(config.congestion);
+    stack->congestion_module = config.congestion_module;
+    stack->congestion = config.congestion || config.congestion_module == NULL
+                            ? utcp__control_find(stack, config.congestion)
+                            : config.congestion_module;
     stack->table_size = TABLE_FIRST;
     stack->table = calloc(stack->table_size, sizeof(struct utcp_conn *));
     if (stack->congestion == NULL || stack->table == NULL) {

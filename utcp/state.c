@@ -100,6 +100,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     utcp__sendbuf_init(&conn->send);
     utcp__recvbuf_init(&conn->receive);
     utcp__rtt_init(&conn->rtt);
+    conn->cc.ops = stack->congestion;
     conn->window_scale = !(stack->flags & UTCP_NO_WINDOW_SCALE);
     conn->receive_scale = conn->window_scale ? stack->receive_scale : 0;
     conn->timestamps = !(stack->flags & UTCP_NO_TIMESTAMPS);

@@ -24,6 +24,7 @@
  *   input.c      segments for a connection, in the RFC's order    congestion/ one file a control
  *   input_syn.c  segments in LISTEN and SYN-SENT                  icmp.c     errors about segments
  *   recovery.c   what an acknowledgment or its lack says about loss; rtt.c measures
+ *   control.c    between a connection and its congestion control
  *   output.c     what is to be sent, and when not                 timers.c   the four timers
  *   state.c      the one function that moves a state; how connections begin and end
  *   api.c        read, write, close …                             info.c     what is known
@@ -136,6 +137,12 @@ struct utcp_recovery {
     uint32_t extra;      /* bytes beyond cwnd that duplicates allow: segments that left the net */
 };
 
+/* Between the connection and its congestion control: control.c. */
+struct utcp_control {
+    uint64_t delivered; /* bytes */
+    uint32_t round_end; /* snd_max when this round trip began */
+};
+
 struct utcp_conn {
     struct utcp *stack;
     struct utcp_listener *listener; /* until accepted */
@@ -196,6 +203,7 @@ struct utcp_conn {
     struct utcp_rtt rtt;
     struct utcp_recovery recovery;
     struct utcp_cc cc;
+    struct utcp_control control;
 
     uint64_t deadline[TIMERS];
     struct utcp_wheel_timer wheel_timer;
@@ -231,7 +239,7 @@ struct utcp_reply {
 struct utcp {
     uint64_t now;
     struct siphash_key key;
-    const struct utcp_cc_ops *congestion;
+    const struct utcp_cc_ops *congestion, *congestion_module;
     uint32_t mtu, offloads, flags, connections_max, receive_max, send_max;
     uint64_t time_wait_us;
     uint8_t receive_scale; /* what every connection offers */
@@ -374,6 +382,24 @@ void utcp__rtt_init(struct utcp_rtt *rtt);
 void utcp__rtt_sample(struct utcp_rtt *rtt, uint64_t sample_us);
 /* The retransmission timeout with its back-off. */
 uint64_t utcp__rtt_timeout(const struct utcp_rtt *rtt);
+
+/* ── control.c ─────────────────────────────────────────────────────────────────────────────── */
+
+/* The connection is established. */
+void utcp__control_start(struct utcp_conn *conn);
+void utcp__control_choose(struct utcp_conn *conn, const struct utcp_cc_ops *ops);
+/* NULL: unknown. */
+const struct utcp_cc_ops *utcp__control_find(const struct utcp *stack, const char *name);
+/* `acked` bytes were delivered (acknowledged, or by SACK); snd_una is new, `in_flight` from before,
+ * rtt_us a sample or 0. */
+void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
+                         uint64_t rtt_us, bool recovering);
+/* The beginning of recovery, and of a timeout: the module reduces the window. */
+void utcp__control_lost(struct utcp_conn *conn, uint32_t in_flight);
+void utcp__control_timed_out(struct utcp_conn *conn, uint32_t in_flight);
+/* The last of these was a mistake. */
+void utcp__control_undo(struct utcp_conn *conn);
+void utcp__control_before_output(struct utcp_conn *conn);
 
 /* ── timers.c ──────────────────────────────────────────────────────────────────────────────── */
 

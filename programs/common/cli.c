@@ -44,6 +44,19 @@ void cli_hint(const char *format, ...)
     va_end(arguments);
 }
 
+void cli_no_such_congestion(const char *name, const char *(*name_of)(unsigned index))
+{
+    char known[256] = "";
+
+    for (unsigned i = 0; name_of(i); i++) {
+        size_t used = strlen(known);
+
+        snprintf(known + used, sizeof(known) - used, "%s%s", i ? ", " : "", name_of(i));
+    }
+    cli_error("--cc %s: no such congestion control", name);
+    cli_hint("there are %s", known);
+}
+
 _Noreturn void cli_wrong_usage(const char *format, ...)
 {
     va_list arguments;

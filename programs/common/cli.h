@@ -76,6 +76,10 @@ _Noreturn void cli_wrong_usage(const char *format, ...) __attribute__((format(pr
  * negative errno, as ms_port_open() gives it. */
 void cli_switch_error(const char *control, int error);
 
+/* Says that there is no congestion control `name`, and which there are: `name_of` is
+ * utcp_congestion_name(). */
+void cli_no_such_congestion(const char *name, const char *(*name_of)(unsigned index));
+
 /* A decimal number between `least` and `most`, nothing else. */
 bool cli_number(const char *text, uint64_t least, uint64_t most, uint64_t *number);
 

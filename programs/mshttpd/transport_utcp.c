@@ -241,7 +241,7 @@ static void transport_close(struct transport *base)
 static void explain_open(const struct transport_options *options, int error)
 {
     if (error == -ENOPROTOOPT) {
-        cli_error("--cc %s: no such congestion control", options->congestion);
+        cli_no_such_congestion(options->congestion, utcp_congestion_name);
         return;
     }
     cli_switch_error(options->control, error);

@@ -413,6 +413,8 @@ struct tcp_test *tcp_new(uint8_t family, const struct utcp_config *config)
     struct utcp_config stack = config ? *config : (struct utcp_config){0};
 
     stack.size = sizeof(stack);
+    if (stack.congestion == NULL && stack.congestion_module == NULL)
+        stack.congestion = "newreno"; /* whose windows are easy to tell */
     t->family = family;
     t->now = 1000 * SECOND;
     t->isn = PEER_ISN;

@@ -79,7 +79,8 @@ struct tcp_test {
 
 /* ── Beginning ─────────────────────────────────────────────────────────────────────────────── */
 
-/* A stack with nothing on it. `config` may be NULL. Freed by tcp_free(), in every test's end. */
+/* A stack with nothing on it. `config` may be NULL. Unless it names another, congestion control is
+ * NewReno. Freed by tcp_free(), in every test's end. */
 struct tcp_test *tcp_new(uint8_t family, const struct utcp_config *config);
 void tcp_free(struct tcp_test *t);
 void tcp_listen(struct tcp_test *t, unsigned backlog);

@@ -230,6 +230,24 @@ TCP_TEST(an_unknown_congestion_control_is_refused)
     utcp_free(utcp_new(&config, 0));
 }
 
+TCP_TEST(every_congestion_control_that_is_listed_can_be_had)
+{
+    struct tcp_test *t = tcp_established(4);
+    unsigned count = 0;
+
+    for (const char *name; (name = utcp_congestion_name(count)) != NULL; count++) {
+        assert_int_equal(utcp_set_congestion(t->conn, name), 0);
+        assert_string_equal(tcp_info(t).congestion, name);
+        assert_int_equal(tcp_info(t).cwnd, 14600); /* the window goes on as it is */
+    }
+    assert_true(count >= 2);
+    assert_int_equal(utcp_set_congestion(t->conn, NULL), 0);
+    assert_string_equal(tcp_info(t).congestion, utcp_congestion_name(0));
+    assert_int_equal(utcp_set_congestion(t->conn, "warp"), -ENOENT);
+    assert_string_equal(tcp_info(t).congestion, utcp_congestion_name(0));
+    tcp_free(t);
+}
+
 TCP_TEST(an_older_program_s_smaller_structs_are_respected)
 {
     struct tcp_test *t = tcp_established(4);
@@ -264,6 +282,7 @@ int main(void)
         cmocka_unit_test(more_replies_than_the_queue_holds_are_lost_and_nothing_else),
         cmocka_unit_test(time_that_goes_back_does_no_harm),
         cmocka_unit_test(an_unknown_congestion_control_is_refused),
+        cmocka_unit_test(every_congestion_control_that_is_listed_can_be_had),
         cmocka_unit_test(an_older_program_s_smaller_structs_are_respected),
     };
 

@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "congestion.h"
+#include "utcp.h"
 
 /* The first is the default. */
 static const struct utcp_cc_ops *const modules[] = {
+    &utcp__cubic,
     &utcp__newreno,
 };
 
@@ -18,6 +20,18 @@ const struct utcp_cc_ops *utcp__congestion_find(const char *name)
         if (strcmp(name, modules[i]->name) == 0)
             return modules[i];
     return NULL;
+}
+
+const struct utcp_cc_ops *utcp__congestion_module(unsigned index)
+{
+    return index < sizeof(modules) / sizeof(modules[0]) ? modules[index] : NULL;
+}
+
+const char *utcp_congestion_name(unsigned index)
+{
+    const struct utcp_cc_ops *module = utcp__congestion_module(index);
+
+    return module ? module->name : NULL;
 }
 
 uint32_t utcp__initial_window(uint32_t mss)

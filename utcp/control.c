@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between a connection and its congestion control (utcp_congestion.h): what the module is told, and
+ * when; what is asked of its answers. */
+#include <errno.h>
+#include <string.h>
+
+#include "utcp_internal.h"
+
+static void keep_in_range(struct utcp_cc *cc)
+{
+    cc->cwnd = min_u32(max_u32(cc->cwnd, cc->mss), UTCP_CC_CWND_MAX);
+    cc->ssthresh = max_u32(cc->ssthresh, cc->mss);
+}
+
+static void init(struct utcp_conn *conn)
+{
+    struct utcp_cc *cc = &conn->cc;
+
+    cc->pacing_rate = 0;
+    memset(cc->priv, 0, sizeof(cc->priv));
+    cc->ops->init(cc, conn->stack->now);
+    keep_in_range(cc);
+}
+
+void utcp__control_start(struct utcp_conn *conn)
+{
+    struct utcp_cc *cc = &conn->cc;
+
+    cc->mss = conn->mss;
+    cc->ssthresh = UTCP_CC_CWND_MAX;
+    /* Losing SYNs again and again means a path in trouble. */
+    cc->cwnd = conn->retries > 1 ? conn->mss : utcp__initial_window(conn->mss);
+    cc->prior_cwnd = cc->cwnd;
+    cc->prior_ssthresh = cc->ssthresh;
+    conn->control.round_end = conn->snd_max;
+    init(conn);
+}
+
+void utcp__control_choose(struct utcp_conn *conn, const struct utcp_cc_ops *ops)
+{
+    conn->cc.ops = ops;
+    if (utcp__synchronized(conn))
+        init(conn);
+}
+
+/* Whether the sender had used the window, so that there is a reason to open it (RFC 7661). */
+static bool window_was_used(const struct utcp_conn *conn, uint32_t in_flight)
+{
+    if (conn->cc.cwnd < conn->cc.ssthresh)
+        return in_flight >= conn->cc.cwnd / 2;
+    return in_flight + 2 * conn->mss > conn->cc.cwnd;
+}
+
+/* Round trips are counted by sequence numbers: one is over when what was sent last in it is
+ * acknowledged. */
+static bool round_is_over(struct utcp_conn *conn)
+{
+    if (seq_before(conn->snd_una, conn->control.round_end))
+        return false;
+    conn->control.round_end = conn->snd_max;
+    return true;
+}
+
+void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
+                         uint64_t rtt_us, bool recovering)
+{
+    struct utcp_control *control = &conn->control;
+    struct utcp_cc_ack ack = {
+        .now = conn->stack->now,
+        .acked = acked,
+        .in_flight = in_flight,
+        .rtt_us = rtt_us,
+        .srtt_us = conn->rtt.srtt,
+        .round = round_is_over(conn),
+        .recovering = recovering,
+        .grow = !recovering && window_was_used(conn, in_flight),
+    };
+
+    control->delivered += acked;
+    ack.delivered = control->delivered;
+    conn->cc.ops->acked(&conn->cc, &ack);
+    keep_in_range(&conn->cc);
+}
+
+static void remember(struct utcp_cc *cc)
+{
+    cc->prior_cwnd = cc->cwnd;
+    cc->prior_ssthresh = cc->ssthresh;
+}
+
+void utcp__control_lost(struct utcp_conn *conn, uint32_t in_flight)
+{
+    remember(&conn->cc);
+    conn->cc.ops->lost(&conn->cc, in_flight, conn->stack->now);
+    keep_in_range(&conn->cc);
+}
+
+void utcp__control_timed_out(struct utcp_conn *conn, uint32_t in_flight)
+{
+    remember(&conn->cc);
+    conn->cc.ops->timed_out(&conn->cc, in_flight, conn->stack->now);
+    keep_in_range(&conn->cc);
+}
+
+void utcp__control_undo(struct utcp_conn *conn)
+{
+    struct utcp_cc *cc = &conn->cc;
+
+    cc->cwnd = max_u32(cc->cwnd, cc->prior_cwnd);
+    cc->ssthresh = max_u32(cc->ssthresh, cc->prior_ssthresh);
+    if (cc->ops->undo)
+        cc->ops->undo(cc);
+    keep_in_range(cc);
+}
+
+void utcp__control_before_output(struct utcp_conn *conn)
+{
+    uint64_t idle_us = conn->stack->now - conn->sent_at;
+    struct utcp_cc *cc = &conn->cc;
+
+    if (conn->snd_una != conn->snd_max || idle_us <= conn->rtt.rto || !utcp__synchronized(conn))
+        return;
+    if (cc->ops->idle)
+        cc->ops->idle(cc, idle_us, conn->stack->now);
+    else
+        cc->cwnd = min_u32(cc->cwnd, utcp__initial_window(conn->mss));
+    keep_in_range(cc);
+}
+
+/* ── The application's choice ──────────────────────────────────────────────────────────────── */
+
+const struct utcp_cc_ops *utcp__control_find(const struct utcp *stack, const char *name)
+{
+    if (name && stack->congestion_module && strcmp(name, stack->congestion_module->name) == 0)
+        return stack->congestion_module;
+    return utcp__congestion_find(name);
+}
+
+int utcp_set_congestion(struct utcp_conn *conn, const char *name)
+{
+    const struct utcp_cc_ops *ops = utcp__control_find(conn->stack, name);
+
+    if (ops == NULL)
+        return -ENOENT;
+    utcp__control_choose(conn, ops);
+    return 0;
+}
