@@ -17,7 +17,7 @@
  * A connection in TIME-WAIT is not connected. Its peer may begin a new one from the same port at any
  * time, and the successor shall have it; and peers of a busy server are in that state by the
  * thousand. What comes late for the old one is answered with RST, which a peer that is through with
- * it does not mind. For the same reason connections that end later stay in TIME-WAIT for a moment
+ * it does not mind. For the same reason connections that end later stay in TIME-WAIT for a second
  * only, and then their connected bindings are given back. */
 #include "runtime_internal.h"
 
@@ -26,8 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TIME_WAIT_AWAY 200000 /* µs: for the acknowledgment of the peer's FIN to be sent twice */
-#define BATCHES_MOST   65536  /* of packets that the ring can hold, with room to spare */
+#define TIME_WAIT_AWAY 1000000 /* µs: a FIN comes again after 200 ms and after 600, if need be */
+#define BATCHES_MOST   65536   /* of packets that the ring can hold, with room to spare */
 
 static bool is_of(const struct ms_runtime_listener *listener, const struct utcp_endpoint *local)
 {

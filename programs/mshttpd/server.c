@@ -15,7 +15,7 @@
 #define FINISH_WITHIN  (10 * SECOND)     /* for what is in flight when the server goes down */
 #define DELIVER_WITHIN (2 * SECOND)      /* for what is then still unacknowledged */
 #define REST           (9 * SECOND)      /* of FINISH_WITHIN, when idle connections are ended */
-#define LINGER         (SECOND / 4)      /* the last acknowledgment may have to be sent again */
+#define LINGER         SECOND            /* the last acknowledgment may have to be sent again */
 
 static const uint64_t timeouts[TIMERS] = {
     [TIMER_HEADER] = 10 * SECOND, [TIMER_BODY] = 60 * SECOND, [TIMER_IDLE] = 60 * SECOND,

@@ -11,11 +11,19 @@ head -c 1000 /dev/urandom >"$lab_dir/www/1k"
 start_switch
 serve web0 80 "$lab_dir/www"
 
-# Every RST that the server's side sends to the client.
-start resets client tcpdump -lnni eth0 -Q in 'src port 80 and tcp[tcpflags] & tcp-rst != 0'
+# RSTs to clients that were not through with their connection. (Who has sent his FIN may get one when
+# what acknowledged it was lost and TIME-WAIT is over.)
+start resets client tcpdump -B 16384 -lnni eth0 \
+    'port 80 and tcp[tcpflags] & (tcp-syn | tcp-fin | tcp-rst) != 0'
 wait_for "grep -q listening '$(log_of resets)'" 10 || fail 'tcpdump listens'
 resets() {
-    grep -c 'Flags \[R' "$(log_of resets)"
+    awk -v client="$CLIENT4." '/Flags/ {
+        flags = $7
+        if (index($3, client) == 1)
+            through[$3 ":"] = flags !~ /S/
+        else if (flags ~ /R/ && !through[$5])
+            count++
+    } END { print count + 0 }' "$(log_of resets)"
 }
 
 # succeed N [ARGS…]: server N takes over from server N-1.
