@@ -52,6 +52,11 @@ struct wire_ipv4 {
 } WIRE_PACKED;
 static_assert(sizeof(struct wire_ipv4) == IPV4_HEADER_MIN, "RFC 791");
 
+#define IP_ECN_NOT 0 /* the two lowest bits of TOS and traffic class, RFC 3168 section 5 */
+#define IP_ECN_1   1 /* ECT(1) */
+#define IP_ECN_0   2 /* ECT(0) */
+#define IP_ECN_CE  3
+
 /* IPv6, RFC 8200 */
 #define IPV6_HEADER_SIZE 40
 

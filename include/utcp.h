@@ -60,7 +60,7 @@ struct utcp_config {
     const char *congestion;      /* a name of utcp_congestion_name(), or that of
                                     congestion_module; NULL: the module, or the default */
     uint64_t time_wait_us;       /* 2 MSL; 0: 60 s */
-    uint32_t flags;              /* UTCP_NO_* */
+    uint32_t flags;              /* UTCP_NO_*, UTCP_ASK_* */
 
     /* Called, when not NULL, at the moment when a pair of endpoints is in use no more: the
      * connection has ended, TIME-WAIT included, whoever closed it. For those who reserve something
@@ -80,6 +80,8 @@ struct utcp_config {
 
 #define UTCP_NO_TIMESTAMPS   0x1 /* neither offer nor accept the option */
 #define UTCP_NO_WINDOW_SCALE 0x2
+#define UTCP_NO_ECN          0x10 /* neither ask for it nor accept it (RFC 3168) */
+#define UTCP_ASK_ECN         0x20 /* ask for it; without either it is accepted from who asks */
 
 /* NULL: out of memory, or an unknown congestion control. `config` is not kept. */
 UTCP_API struct utcp *utcp_new(const struct utcp_config *config, uint64_t now);
@@ -316,6 +318,9 @@ struct utcp_info {
     uint64_t segments_in, segments_out, segments_retransmitted;
     uint64_t fast_retransmits, timeouts;
     uint32_t out_of_order_bytes; /* waiting for a hole to be filled */
+    bool ecn;                    /* is used (RFC 3168) */
+    uint64_t ecn_marked_in;      /* packets that came with a mark of congestion */
+    uint64_t ecn_reductions;     /* of the window, for marks that the peer echoed */
 };
 
 UTCP_API void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);

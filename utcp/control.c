@@ -76,6 +76,8 @@ void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fli
         .grow = !recovering && window_was_used(conn, in_flight),
     };
 
+    if (conn->ecn.on && conn->ecn.echoed)
+        ack.marked = acked;
     control->delivered += acked;
     ack.delivered = control->delivered;
     conn->cc.ops->acked(&conn->cc, &ack);
@@ -93,6 +95,18 @@ void utcp__control_lost(struct utcp_conn *conn, uint32_t in_flight)
     remember(&conn->cc);
     conn->cc.ops->lost(&conn->cc, in_flight, conn->stack->now);
     keep_in_range(&conn->cc);
+    utcp__ecn_reduced(conn);
+}
+
+void utcp__control_marked(struct utcp_conn *conn, uint32_t in_flight)
+{
+    const struct utcp_cc_ops *ops = conn->cc.ops;
+
+    remember(&conn->cc);
+    (ops->ecn ? ops->ecn : ops->lost)(&conn->cc, in_flight, conn->stack->now);
+    keep_in_range(&conn->cc);
+    conn->ecn.reductions++;
+    utcp__ecn_reduced(conn);
 }
 
 void utcp__control_timed_out(struct utcp_conn *conn, uint32_t in_flight)
@@ -100,6 +114,7 @@ void utcp__control_timed_out(struct utcp_conn *conn, uint32_t in_flight)
     remember(&conn->cc);
     conn->cc.ops->timed_out(&conn->cc, in_flight, conn->stack->now);
     keep_in_range(&conn->cc);
+    utcp__ecn_reduced(conn);
 }
 
 void utcp__control_undo(struct utcp_conn *conn)

@@ -66,6 +66,9 @@ void utcp_info(const struct utcp_conn *conn, struct utcp_info *info)
         .segments_retransmitted = conn->segments_retransmitted,
         .fast_retransmits = conn->fast_retransmits,
         .timeouts = conn->timeouts,
+        .ecn = conn->ecn.on,
+        .ecn_marked_in = conn->ecn.marked_in,
+        .ecn_reductions = conn->ecn.reductions,
         .out_of_order_bytes = (uint32_t)conn->receive.pending.size,
     };
 

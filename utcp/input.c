@@ -275,6 +275,7 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
     if (seq_before(conn->small_end, conn->snd_una))
         conn->small_end = conn->snd_una;
     keep_timer = !utcp__recovery_acked(conn, bytes, in_flight, rtt_us);
+    utcp__ecn_acknowledged(conn, in_flight);
     conn->retries = 0;
     if (rtt_us) /* Karn: until something was measured, the longer timeout stands */
         conn->rtt.backoff = 0;
@@ -352,6 +353,7 @@ static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
         return false;
     }
     heard(conn);
+    conn->ecn.echoed = segment->flags & TCP_ECE;
     if (seq_before(segment->ack, conn->snd_una))
         return true; /* old, and so is its window */
     if (is_duplicate(conn, segment))
@@ -449,6 +451,7 @@ static bool step_text(struct utcp_conn *conn, struct utcp_segment *segment)
         utcp__conn_reset(conn, -ECONNRESET);
         return false;
     }
+    utcp__ecn_received(conn, segment);
     store(conn, segment);
     return true;
 }

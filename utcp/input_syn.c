@@ -12,6 +12,7 @@ static void take_syn(struct utcp_conn *conn, const struct utcp_segment *segment)
     conn->rcv_adv = segment->seq + 1;
     conn->last_ack = segment->seq + 1;
     utcp__options_negotiate(conn, &segment->options);
+    utcp__ecn_negotiate(conn, segment->flags);
     utcp__conn_update_mss(conn);
     /* The window in a SYN is not scaled. */
     conn->snd_wnd = conn->snd_wnd_max = segment->window;

@@ -19,12 +19,14 @@ enum plan_kind {
     PLAN_KEEPALIVE, /* a sequence number that the peer has acknowledged */
     PLAN_DUPLICATE, /* an ACK that tells of a segment out of order */
     PLAN_ACK,
+    PLAN_FLIP, /* an ACK of what came before ECN's echo changed */
 };
 
 struct plan {
     enum plan_kind kind;
     uint32_t seq, length;
     uint8_t flags;
+    bool new_data;
 };
 
 enum progress { PROGRESS_DONE, PROGRESS_MORE, PROGRESS_FULL };
@@ -185,6 +187,7 @@ static bool plan_data(const struct utcp_conn *conn, struct plan *plan)
     if (length == 0 && !fin)
         return false;
     *plan = (struct plan){PLAN_DATA, conn->snd_nxt, length, TCP_ACK};
+    plan->new_data = length && conn->snd_nxt == conn->snd_max;
     if (fin)
         plan->flags |= TCP_FIN;
     if (length && length == unsent(conn))
@@ -213,6 +216,10 @@ static void plan(const struct utcp_conn *conn, struct plan *plan)
             *plan = (struct plan){PLAN_ACK, conn->snd_max, 0, TCP_ACK};
         return;
     }
+    if (conn->ecn.flips) {
+        *plan = (struct plan){PLAN_FLIP, utcp__ack_sequence(conn), 0, TCP_ACK};
+        return;
+    }
     if (conn->duplicate_acks_due) {
         *plan = (struct plan){PLAN_DUPLICATE, utcp__ack_sequence(conn), 0, TCP_ACK};
         return;
@@ -227,13 +234,13 @@ static void plan(const struct utcp_conn *conn, struct plan *plan)
 
 /* ── Sending ───────────────────────────────────────────────────────────────────────────────── */
 
-static uint16_t window_field(const struct utcp_conn *conn, uint8_t tcp_flags)
+static uint16_t window_field(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t ack)
 {
     uint32_t window;
 
     if (tcp_flags & TCP_SYN) /* not scaled, RFC 7323 section 2.2 */
         return (uint16_t)min_u32(conn->receive_limit, UINT16_MAX);
-    window = (utcp__window_edge(conn) - utcp__rcv_nxt(conn)) >> conn->receive_scale;
+    window = (utcp__window_edge(conn) - ack) >> conn->receive_scale;
     return (uint16_t)min_u32(window, UINT16_MAX);
 }
 
@@ -251,6 +258,7 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
     uint8_t options[UTCP_OPTIONS_MAX], *packet, *at;
     uint8_t options_length = utcp__options_write(conn, plan->flags, options);
     uint32_t headers = utcp__packet_headers(conn->local.family) + options_length;
+    uint32_t ack = plan->kind == PLAN_FLIP ? conn->ecn.flip_at[0] : utcp__rcv_nxt(conn);
     struct utcp_outgoing outgoing;
 
     packet = reserve(sink, headers + plan->length);
@@ -261,15 +269,16 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
     }
     if (packet == NULL)
         return false;
-    *window = window_field(conn, plan->flags);
+    *window = window_field(conn, plan->flags, ack);
     outgoing = (struct utcp_outgoing){
         .local = &conn->local,
         .remote = &conn->remote,
         .seq = plan->seq,
-        .ack = plan->flags & TCP_ACK ? utcp__rcv_nxt(conn) : 0,
+        .ack = plan->flags & TCP_ACK ? ack : 0,
         .window = *window,
         .ip_id = conn->ip_id,
-        .flags = plan->flags,
+        .flags = plan->flags | utcp__ecn_flags(conn, plan->flags, plan->new_data),
+        .ecn = conn->ecn.on && plan->new_data ? IP_ECN_0 : IP_ECN_NOT,
         .options_length = options_length,
         .length = plan->length,
     };
@@ -285,6 +294,7 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
                           stack->offloads & UTCP_OFFLOAD_CHECKSUM || offload.segment_size,
                           &offload);
     sink->commit(sink->context, headers + plan->length, &offload);
+    utcp__ecn_sent(conn, outgoing.flags);
     stack->stats.packets_out++;
     conn->segments_out++;
     return true;
@@ -330,8 +340,26 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
         utcp__timer_set(conn, TIMER_RETRANSMIT, now + utcp__rtt_timeout(&conn->rtt));
 }
 
+/* The acknowledgment of what came before ECN's echo changed: there is more to acknowledge. */
+static void account_flip(struct utcp_conn *conn, uint16_t window)
+{
+    struct utcp_ecn *ecn = &conn->ecn;
+    uint32_t edge = ecn->flip_at[0] + ((uint32_t)window << conn->receive_scale);
+
+    if (seq_before(conn->rcv_adv, edge))
+        conn->rcv_adv = edge;
+
+    conn->last_ack = ecn->flip_at[0];
+    ecn->flips--;
+    memmove(ecn->flip_at, ecn->flip_at + 1, ecn->flips * sizeof(ecn->flip_at[0]));
+}
+
 static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t window)
 {
+    if (plan->kind == PLAN_FLIP) {
+        account_flip(conn, window);
+        return;
+    }
     switch (plan->kind) {
     case PLAN_SYN:
         conn->syn_due = false;
@@ -351,6 +379,7 @@ static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t wi
     case PLAN_KEEPALIVE: conn->keepalive_due = false; break;
     case PLAN_DUPLICATE: conn->duplicate_acks_due--; break;
     case PLAN_ACK:
+    case PLAN_FLIP:
     case PLAN_NOTHING: break;
     }
     if (plan->flags & TCP_SYN)

@@ -18,6 +18,7 @@
 struct ip_view {
     uint8_t family;
     uint8_t protocol;
+    uint8_t ecn;
     const uint8_t *source, *destination;
     const uint8_t *payload;
     uint32_t length; /* bytes of payload, without link-layer padding */
@@ -64,7 +65,14 @@ static enum utcp_packet_kind parse_ipv4(const uint8_t *data, size_t length, stru
     if (ntohs(ip->fragment) & (IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET))
         return PACKET_OTHER;
     *view = (struct ip_view){
-        4, ip->protocol, ip->source, ip->destination, data + header, (uint32_t)(total - header)};
+        .family = 4,
+        .protocol = ip->protocol,
+        .ecn = ip->tos & 3,
+        .source = ip->source,
+        .destination = ip->destination,
+        .payload = data + header,
+        .length = (uint32_t)(total - header),
+    };
     return PACKET_TCP;
 }
 
@@ -95,7 +103,15 @@ static enum utcp_packet_kind parse_ipv6(const uint8_t *data, size_t length, stru
         at += size;
         left -= size;
     }
-    *view = (struct ip_view){6, protocol, ip->source, ip->destination, at, left};
+    *view = (struct ip_view){
+        .family = 6,
+        .protocol = protocol,
+        .ecn = data[1] >> 4 & 3, /* the traffic class is across two bytes */
+        .source = ip->source,
+        .destination = ip->destination,
+        .payload = at,
+        .length = left,
+    };
     return PACKET_TCP;
 }
 
@@ -165,6 +181,7 @@ static enum utcp_packet_kind parse_tcp(const struct ip_view *ip, unsigned flags,
     segment->ack = ntohl(tcp->acknowledgment);
     segment->window = ntohs(tcp->window);
     segment->flags = tcp->flags;
+    segment->ecn = ip->ecn;
     segment->payload = ip->payload + header;
     segment->length = ip->length - header;
     utcp__options_parse(ip->payload + TCP_HEADER_MIN, header - TCP_HEADER_MIN, &segment->options);
@@ -271,6 +288,7 @@ static void build_ip(uint8_t *packet, const struct utcp_outgoing *outgoing, uint
     if (outgoing->local->family == 4) {
         struct wire_ipv4 ip = {
             .version_ihl = 0x45,
+            .tos = outgoing->ecn,
             .total_length = htons((uint16_t)(IPV4_HEADER_MIN + length)),
             .id = htons(outgoing->ip_id),
             .fragment = htons(IPV4_DONT_FRAGMENT), /* RFC 1191 */
@@ -284,7 +302,7 @@ static void build_ip(uint8_t *packet, const struct utcp_outgoing *outgoing, uint
         memcpy(packet, &ip, sizeof(ip));
     } else {
         struct wire_ipv6 ip = {
-            .version_class_flow = htonl(UINT32_C(6) << 28),
+            .version_class_flow = htonl(UINT32_C(6) << 28 | (uint32_t)outgoing->ecn << 20),
             .payload_length = htons((uint16_t)length),
             .next_header = IP_PROTOCOL_TCP,
             .hop_limit = 64,

@@ -20,6 +20,7 @@ struct utcp_segment {
     struct utcp_endpoint local, remote; /* as this stack sees it: local is the destination */
     uint32_t seq, ack;
     uint16_t window; /* as it stands in the header, not scaled */
+    uint8_t ecn;     /* IP_ECN_* */
     uint8_t flags;   /* TCP_* */
     uint32_t length; /* bytes of payload; SYN and FIN do not count here */
     const uint8_t *payload;
@@ -63,6 +64,7 @@ struct utcp_outgoing {
     uint16_t window; /* as it is to stand in the header */
     uint16_t ip_id;  /* IPv4 */
     uint8_t flags;
+    uint8_t ecn;            /* IP_ECN_* */
     uint8_t options_length; /* a multiple of four */
     uint32_t length;        /* bytes of payload */
 };

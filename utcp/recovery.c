@@ -92,6 +92,9 @@ bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fl
         return true;
     }
     recovery->extra = 0;
+    if (seq_before(recovery->recover, conn->snd_una))
+        recovery->recover =
+            conn->snd_una - 1; /* so that it does not fall behind by half a circle */
     return true;
 }
 

@@ -24,7 +24,7 @@
  *   input.c      segments for a connection, in the RFC's order    congestion/ one file a control
  *   input_syn.c  segments in LISTEN and SYN-SENT                  icmp.c     errors about segments
  *   recovery.c   what an acknowledgment or its lack says about loss; rtt.c measures
- *   control.c    between a connection and its congestion control
+ *   control.c    between a connection and its congestion control; ecn.c marks and their echo
  *   output.c     what is to be sent, and when not                 timers.c   the four timers
  *   state.c      the one function that moves a state; how connections begin and end
  *   api.c        read, write, close …                             info.c     what is known
@@ -137,6 +137,21 @@ struct utcp_recovery {
     uint32_t extra;      /* bytes beyond cwnd that duplicates allow: segments that left the net */
 };
 
+#define UTCP_ECN_FLIPS 4
+
+/* ecn.c */
+struct utcp_ecn {
+    bool asked;   /* by our SYN */
+    bool on;      /* both agreed */
+    bool ce;      /* what ECE says now (RFC 3168), or of what came last (RFC 8257) */
+    bool cwr_due; /* the next new data carry CWR */
+    bool echoed;  /* the segment being processed has ECE */
+    uint8_t flips;
+    uint32_t flip_at[UTCP_ECN_FLIPS]; /* ends of what is to be acknowledged before a change of ce */
+    uint32_t recover;                 /* no further reaction before this is acknowledged */
+    uint32_t marked_in, reductions;
+};
+
 /* Between the connection and its congestion control: control.c. */
 struct utcp_control {
     uint64_t delivered; /* bytes */
@@ -204,6 +219,7 @@ struct utcp_conn {
     struct utcp_recovery recovery;
     struct utcp_cc cc;
     struct utcp_control control;
+    struct utcp_ecn ecn;
 
     uint64_t deadline[TIMERS];
     struct utcp_wheel_timer wheel_timer;
@@ -397,9 +413,25 @@ void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fli
 /* The beginning of recovery, and of a timeout: the module reduces the window. */
 void utcp__control_lost(struct utcp_conn *conn, uint32_t in_flight);
 void utcp__control_timed_out(struct utcp_conn *conn, uint32_t in_flight);
+/* The peer has echoed marks of congestion. */
+void utcp__control_marked(struct utcp_conn *conn, uint32_t in_flight);
 /* The last of these was a mistake. */
 void utcp__control_undo(struct utcp_conn *conn);
 void utcp__control_before_output(struct utcp_conn *conn);
+
+/* ── ecn.c ─────────────────────────────────────────────────────────────────────────────────── */
+
+/* The peer's SYN or SYN-ACK has these flags. */
+void utcp__ecn_negotiate(struct utcp_conn *conn, uint8_t peer_flags);
+/* What ECN adds to a segment with `flags`; what came of it when it was sent. */
+uint8_t utcp__ecn_flags(struct utcp_conn *conn, uint8_t flags, bool new_data);
+void utcp__ecn_sent(struct utcp_conn *conn, uint8_t flags);
+/* Data came. */
+void utcp__ecn_received(struct utcp_conn *conn, const struct utcp_segment *segment);
+/* New data were acknowledged, by a segment with or without ECE; `in_flight` from before. */
+void utcp__ecn_acknowledged(struct utcp_conn *conn, uint32_t in_flight);
+/* The window was reduced, for whatever reason. */
+void utcp__ecn_reduced(struct utcp_conn *conn);
 
 /* ── timers.c ──────────────────────────────────────────────────────────────────────────────── */
 

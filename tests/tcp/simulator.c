@@ -197,6 +197,8 @@ static void transmit_cut(struct side *side, struct packet *large, uint32_t segme
         own->sequence = htonl(ntohl(own->sequence) + done - headers);
         if (done + part < large->length)
             own->flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+        if (done > headers)
+            own->flags &= (uint8_t)~TCP_CWR;
         set_lengths(packet);
         set_checksum(packet);
         transmit(side, packet);

@@ -97,14 +97,16 @@ size_t tcp_build(struct tcp_test *t, struct seg segment, uint8_t *packet)
     if (t->family == 4) {
         struct wire_ipv4 *ip = (struct wire_ipv4 *)packet;
 
-        *ip = (struct wire_ipv4){.version_ihl = 0x45, .ttl = 64, .protocol = IP_PROTOCOL_TCP};
+        *ip = (struct wire_ipv4){
+            .version_ihl = 0x45, .tos = segment.ecn, .ttl = 64, .protocol = IP_PROTOCOL_TCP};
         ip->total_length = htons((uint16_t)(header + tcp_length));
         memcpy(ip->source, t->them.address, 4);
         memcpy(ip->destination, t->us.address, 4);
     } else {
         struct wire_ipv6 *ip = (struct wire_ipv6 *)packet;
 
-        *ip = (struct wire_ipv6){.version_class_flow = htonl(UINT32_C(6) << 28),
+        *ip = (struct wire_ipv6){.version_class_flow =
+                                     htonl(UINT32_C(6) << 28 | (uint32_t)segment.ecn << 20),
                                  .payload_length = htons((uint16_t)tcp_length),
                                  .next_header = IP_PROTOCOL_TCP,
                                  .hop_limit = 64};
@@ -219,6 +221,7 @@ static void sink_commit(void *context, uint32_t length, const struct utcp_offloa
         .ack = tcp->flags & ACK ? ntohl(tcp->acknowledgment) - t->isn : 0,
         .window = ntohs(tcp->window),
         .length = length - data,
+        .ecn = t->family == 4 ? t->packet[1] & 3 : t->packet[1] >> 4 & 3,
     };
     take_options(segment, t->packet + header + TCP_HEADER_MIN, t->packet + data);
     for (uint32_t i = 0; i < segment->length; i++)

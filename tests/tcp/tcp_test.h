@@ -32,7 +32,16 @@
 #define SECOND (1000 * MS)
 #define MINUTE (60 * SECOND)
 
-enum { FIN = TCP_FIN, SYN = TCP_SYN, RST = TCP_RST, PSH = TCP_PSH, ACK = TCP_ACK, URG = TCP_URG };
+enum {
+    FIN = TCP_FIN,
+    SYN = TCP_SYN,
+    RST = TCP_RST,
+    PSH = TCP_PSH,
+    ACK = TCP_ACK,
+    URG = TCP_URG,
+    ECE = TCP_ECE,
+    CWR = TCP_CWR
+};
 
 #define ANY_WINDOW 0 /* of an expected segment: whatever it is */
 
@@ -51,6 +60,7 @@ struct seg {
     uint8_t fill;     /* in: added to the pattern, so that the payload differs */
     uint16_t urgent;  /* in: the pointer */
     uint8_t reserved; /* in: the four bits behind the data offset */
+    uint8_t ecn;      /* IP_ECN_*; of an expected segment: see tcp_test.last */
 };
 
 #define NO_WINDOW UINT32_MAX
