@@ -13,6 +13,12 @@
 /* Takes a batch from a NIC queue and publishes what was delivered. Returns the frames taken. */
 uint32_t forward_receive(struct worker *worker, struct worker_queue *queue);
 
+/* A fragment on its way to its datagram, by this worker or handed over by another. The IP header
+ * starts `offset` bytes into the frame; `queue` is this worker's of the NIC that it came by, where
+ * drops are counted. `flags`: of the record, should it make the datagram whole. */
+void forward_fragment(struct worker *worker, struct worker_queue *queue,
+                      const struct nic_frame *frame, uint32_t offset, uint16_t flags);
+
 /* Serves each active ring once, within its budget; flushes NICs, publishes rings. Not 0: there
  * was work. */
 uint32_t forward_transmit(struct worker *worker);

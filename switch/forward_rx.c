@@ -5,6 +5,7 @@
 
 #include "core.h"
 #include "forward.h"
+#include "handover.h"
 
 struct rx_batch {
     struct nic_frame frames[NIC_BATCH];
@@ -102,41 +103,67 @@ static enum drop_reason deliver_frame(struct worker *worker, const struct nic *n
 }
 
 /* A datagram that was put together: longer than the MTU, and not to be cut. */
-static enum drop_reason deliver_datagram(struct worker *worker, const struct nic *nic,
-                                         const struct nic_frame *frame, struct packet_view *view)
+static enum drop_reason deliver_datagram(struct worker *worker, const struct nic_frame *frame,
+                                         struct packet_view *view, uint16_t flags)
 {
     const struct namespace_table *names = &worker->names;
-    struct delivery delivery = {.frame = frame, .view = view};
+    struct delivery delivery = {.frame = frame, .view = view, .flags = flags};
+    uint64_t hash;
     struct owner owner;
 
     protocols_fit(&worker->core->protocols, view);
-    owner = namespace_owner(names, view, tuple_hash(&names->bindings.key, &view->local));
+    hash = tuple_hash(&names->bindings.key, &view->local);
+    owner = namespace_owner(names, view, hash);
+    if (!owner.port && crew_catch_up(worker)) /* bound just now */
+        owner = namespace_owner(names, view, hash);
     if (!owner.port)
         return DROP_RX_NOT_BOUND;
     delivery.ring = owner.ring;
-    if (nic->is_virtual || frame->checksum_partial)
-        delivery.flags = RECORD_CHECKSUM_PARTIAL;
     deliver(worker, owner.port, &delivery);
     return DROP_NONE;
 }
 
-/* A fragment is kept until its datagram is whole, which then goes the way of a packet. */
-static enum drop_reason take_fragment(struct worker *worker, struct worker_queue *queue,
-                                      const struct nic_frame *frame)
+/* It is kept until its datagram is whole, which then goes the way of a packet. */
+void forward_fragment(struct worker *worker, struct worker_queue *queue,
+                      const struct nic_frame *frame, uint32_t offset, uint16_t flags)
 {
     struct nic_frame whole = {.data = NULL};
     struct packet_view view;
-    enum drop_reason reason =
-        fragments_take(&worker->fragments, frame, ETHER_HEADER_SIZE, worker->now_ns, &queue->drops,
-                       &whole.data, &whole.length);
+    enum drop_reason reason = fragments_take(&worker->fragments, frame, offset, worker->now_ns,
+                                             &queue->drops, &whole.data, &whole.length);
 
-    if (reason != DROP_NONE || !whole.data)
-        return reason;
-    whole.head_length = whole.length;
-    reason = packet_parse(whole.data, whole.length, whole.length, &view);
-    if (reason == DROP_NONE)
-        reason = deliver_datagram(worker, queue->queue->nic, &whole, &view);
-    return reason;
+    if (reason == DROP_NONE && whole.data) {
+        whole.head_length = whole.length;
+        reason = packet_parse(whole.data, whole.length, whole.length, &view);
+        if (reason == DROP_NONE)
+            reason = deliver_datagram(worker, &whole, &view, flags);
+    }
+    if (reason != DROP_NONE)
+        stats_drop(&queue->drops, reason);
+}
+
+/* To the worker that puts its datagram together. */
+static void take_fragment(struct worker *worker, struct worker_queue *queue,
+                          const struct nic_frame *frame)
+{
+    const struct nic *nic = queue->queue->nic;
+    uint16_t flags = nic->is_virtual || frame->checksum_partial ? RECORD_CHECKSUM_PARTIAL : 0;
+    uint32_t owner = worker->index, length;
+    enum drop_reason reason = DROP_NONE;
+    uint64_t hash;
+
+    if (worker->core->worker_count > 1) {
+        reason = fragments_hash(&worker->core->key, frame, ETHER_HEADER_SIZE, &hash, &length);
+        if (reason == DROP_NONE)
+            owner = (uint32_t)((hash >> 32) * worker->core->worker_count >> 32);
+    }
+    if (owner == worker->index) {
+        forward_fragment(worker, queue, frame, ETHER_HEADER_SIZE, flags);
+        return;
+    }
+    reason = handover_fragment(worker, owner, nic->index, frame, length, flags);
+    if (reason != DROP_NONE)
+        stats_drop(&queue->drops, reason);
 }
 
 uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
@@ -152,9 +179,11 @@ uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
     for (uint32_t i = 0; i < batch.count; i++) {
         enum drop_reason reason = batch.reasons[i];
 
-        if (reason == DROP_RX_FRAGMENT_BAD)
-            reason = take_fragment(worker, queue, &batch.frames[i]);
-        else if (reason == DROP_NONE)
+        if (reason == DROP_RX_FRAGMENT_BAD) {
+            take_fragment(worker, queue, &batch.frames[i]);
+            continue;
+        }
+        if (reason == DROP_NONE)
             reason = deliver_frame(worker, queue->queue->nic, &batch.frames[i], &batch.views[i],
                                    &batch.owners[i]);
         if (reason != DROP_NONE)

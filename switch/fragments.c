@@ -205,6 +205,24 @@ static enum drop_reason parse(const struct nic_frame *frame, uint32_t offset,
     return DROP_NONE;
 }
 
+enum drop_reason fragments_hash(const struct hash_key *key, const struct nic_frame *frame,
+                                uint32_t offset, uint64_t *hash, uint32_t *length)
+{
+    struct packet_network network;
+    struct datagram_key datagram;
+    uint32_t size;
+    enum drop_reason reason = parse(frame, offset, &network, &size);
+
+    if (reason != DROP_NONE)
+        return reason;
+    datagram = key_of(&network);
+    *hash = hash_words(key, datagram.source[0], datagram.source[1],
+                       (uint64_t)datagram.id << 16 | datagram.family << 8 | datagram.protocol);
+    *hash = hash_mix(hash_words(key, datagram.destination[0], datagram.destination[1], *hash));
+    *length = network.length;
+    return DROP_NONE;
+}
+
 enum drop_reason fragments_take(struct fragments *fragments, const struct nic_frame *frame,
                                 uint32_t offset, uint64_t now_ns, struct drop_counters *drops,
                                 const uint8_t **whole, uint32_t *length)

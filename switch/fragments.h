@@ -6,7 +6,13 @@
  * now and then.
  *
  * What comes here was let through by the mux because a first fragment was claimed (mux.bpf.c); who
- * gets the whole is looked up when it is whole. One table for each worker:
+ * gets the whole is looked up when it is whole.
+ *
+ * A device may spread the fragments of a datagram over its queues: only the first of them has ports. So
+ * where there are several workers, a hash of <source, destination, protocol, id> says which of them
+ * puts the datagram together, and the others hand its fragments over to it (handover.h).
+ *
+ * One table for each worker:
  *
  *   FRAGMENT_DATAGRAMS   datagrams at a time, found by comparing <source, destination, protocol, id>;
  *                        one more pushes out the oldest
@@ -43,6 +49,12 @@ void fragments_dispose(struct fragments *fragments);
 enum drop_reason fragments_take(struct fragments *fragments, const struct nic_frame *frame,
                                 uint32_t offset, uint64_t now_ns, struct drop_counters *drops,
                                 const uint8_t **whole, uint32_t *length);
+
+/* The hash that says which worker the fragment's datagram belongs to; the same for all of its
+ * fragments, but by chance for no others. DROP_NONE and *hash and *length (of the IP packet), or why
+ * fragments_take() would not take it. */
+enum drop_reason fragments_hash(const struct hash_key *key, const struct nic_frame *frame,
+                                uint32_t offset, uint64_t *hash, uint32_t *length);
 
 /* Gives up what waits too long. */
 void fragments_expire(struct fragments *fragments, uint64_t now_ns);

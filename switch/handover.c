@@ -11,6 +11,7 @@
 #define LANE_SIZE      (512 * 1024)  /* bytes: the longest packet must fit twice */
 #define RELAY_SIZE     (1024 * 1024) /* and the longest frame */
 #define TAKE_BUDGET    256           /* packets of one lane, or frames of one relay, in a round */
+#define LANE_TURN      16            /* packets of one lane before the next one's turn */
 #define RELAY_PATIENCE 100000000ULL  /* ns without progress, as of forward_tx.c */
 #define NIC_OF(relay)  ((relay)->target->queue->nic)
 
@@ -36,14 +37,18 @@ struct relay {
     uint64_t stuck_since_ns; /* the owner's */
 };
 
-/* What stands before a packet in a lane. */
+/* What stands before a packet or a fragment in a lane. */
 struct lane_head {
-    struct packet_view view;
-    uint32_t port; /* number */
-    uint16_t slot;
-    uint16_t flags;
-    uint16_t segment_size;
+    bool is_fragment;
     uint8_t ring;
+    uint16_t flags; /* of the record */
+    uint16_t segment_size;
+    uint16_t slot;
+    uint32_t port; /* number */
+    uint32_t
+        nic; /* by which a fragment came; a packet says `slot`, `port`, `ring`, `view` instead */
+    uint32_t length;
+    struct packet_view view;
 };
 
 /* What stands before a frame in a relay. */
@@ -71,19 +76,11 @@ static void *allocate(size_t size)
     return memory;
 }
 
-enum drop_reason handover_packet(struct worker *worker, const struct port_ring *ring,
-                                 const struct delivery *delivery)
+static enum drop_reason hand_over(struct worker *worker, struct lane *lane,
+                                  const struct lane_head *head, const struct nic_frame *frame,
+                                  uint32_t offset)
 {
-    struct lane *lane = worker->lanes_out[ring->worker->index];
-    const struct lane_head head = {
-        .view = *delivery->view,
-        .port = ring->port->number,
-        .slot = (uint16_t)ring->port->slot,
-        .ring = ring->index,
-        .flags = delivery->flags,
-        .segment_size = delivery->segment_size,
-    };
-    struct ring_record record = {.length = (uint32_t)sizeof(head) + delivery->view->length};
+    struct ring_record record = {.length = (uint32_t)sizeof(*head) + head->length};
     uint8_t *place = ring_producer_reserve(&lane->ends.out, record.length);
 
     if (!place) {
@@ -92,13 +89,39 @@ enum drop_reason handover_packet(struct worker *worker, const struct port_ring *
     }
     if (!place)
         return DROP_RX_HANDOVER_FULL;
-    memcpy(place, &head, sizeof(head));
-    frame_gather(place + sizeof(head), delivery->frame, delivery->offset, delivery->view->length);
+    memcpy(place, head, sizeof(*head));
+    frame_gather(place + sizeof(*head), frame, offset, head->length);
     ring_producer_commit(&lane->ends.out, &record);
     lane->dirty = true;
     worker->lanes_dirty = true;
     stats_add(&worker->handed_over, 1);
     return DROP_NONE;
+}
+
+enum drop_reason handover_packet(struct worker *worker, const struct port_ring *ring,
+                                 const struct delivery *delivery)
+{
+    const struct lane_head head = {
+        .ring = ring->index,
+        .flags = delivery->flags,
+        .segment_size = delivery->segment_size,
+        .slot = (uint16_t)ring->port->slot,
+        .port = ring->port->number,
+        .length = delivery->view->length,
+        .view = *delivery->view,
+    };
+
+    return hand_over(worker, worker->lanes_out[ring->worker->index], &head, delivery->frame,
+                     delivery->offset);
+}
+
+enum drop_reason handover_fragment(struct worker *worker, uint32_t to, uint32_t nic,
+                                   const struct nic_frame *frame, uint32_t length, uint16_t flags)
+{
+    const struct lane_head head = {
+        .is_fragment = true, .flags = flags, .nic = nic, .length = length};
+
+    return hand_over(worker, worker->lanes_out[to], &head, frame, ETHER_HEADER_SIZE);
 }
 
 void handover_publish(struct worker *worker)
@@ -117,26 +140,33 @@ void handover_publish(struct worker *worker)
     }
 }
 
+static void deliver_packet(struct worker *worker, const struct lane_head *head,
+                           const struct nic_frame *frame)
+{
+    const struct delivery delivery = {.frame = frame,
+                                      .view = &head->view,
+                                      .flags = head->flags,
+                                      .segment_size = head->segment_size};
+    struct port *port = worker->ports[head->slot];
+
+    if (port && port->number == head->port)
+        deliver_to_ring(worker, &port->rings[head->ring], &delivery);
+    else
+        stats_add(&worker->handed_over_late, 1);
+}
+
 static void deliver_one(struct worker *worker, const uint8_t *bytes)
 {
     struct lane_head head;
     struct nic_frame frame;
-    struct delivery delivery = {.frame = &frame, .view = &head.view};
-    struct port *port;
 
     memcpy(&head, bytes, sizeof(head));
-    delivery.flags = head.flags;
-    delivery.segment_size = head.segment_size;
     frame = (struct nic_frame){
-        .data = bytes + sizeof(head),
-        .head_length = head.view.length,
-        .length = head.view.length,
-    };
-    port = worker->ports[head.slot];
-    if (port && port->number == head.port)
-        deliver_to_ring(worker, &port->rings[head.ring], &delivery);
+        .data = bytes + sizeof(head), .head_length = head.length, .length = head.length};
+    if (head.is_fragment) /* every worker has a queue of every NIC, or a relay */
+        forward_fragment(worker, worker_queue_of(worker, head.nic), &frame, 0, head.flags);
     else
-        stats_add(&worker->handed_over_late, 1);
+        deliver_packet(worker, &head, &frame);
 }
 
 static uint32_t take_lane(struct worker *worker, struct lane *lane)
@@ -145,13 +175,29 @@ static uint32_t take_lane(struct worker *worker, struct lane *lane)
     struct ring_record record;
     const uint8_t *bytes;
 
-    ring_consumer_refresh(&lane->ends.in);
-    while (taken < TAKE_BUDGET &&
+    while (taken < LANE_TURN &&
            ring_consumer_next(&lane->ends.in, &record, &bytes) == RING_NEXT_PACKET) {
         deliver_one(worker, bytes);
         taken++;
     }
     ring_consumer_release(&lane->ends.in);
+    return taken;
+}
+
+/* All lanes, by turns: of fragments that came in several of them, those that belong together wait at
+ * about the same place, and the table of datagrams is small. */
+static uint32_t take_lanes(struct worker *worker)
+{
+    uint32_t taken = 0, before = 0;
+
+    for (uint32_t i = 0; i < worker->lane_count; i++)
+        ring_consumer_refresh(&worker->lanes_in[i]->ends.in);
+    for (uint32_t turn = 0; turn < TAKE_BUDGET / LANE_TURN; turn++, before = taken) {
+        for (uint32_t i = 0; i < worker->lane_count; i++)
+            taken += take_lane(worker, worker->lanes_in[i]);
+        if (taken == before)
+            break;
+    }
     return taken;
 }
 
@@ -211,10 +257,8 @@ static uint32_t take_relay(struct worker *worker, struct relay *relay)
 
 uint32_t handover_take(struct worker *worker)
 {
-    uint32_t taken = 0;
+    uint32_t taken = take_lanes(worker);
 
-    for (uint32_t i = 0; i < worker->lane_count; i++)
-        taken += take_lane(worker, worker->lanes_in[i]);
     if (taken)
         deliver_publish(worker);
     for (uint32_t i = 0; i < worker->relay_count; i++)
@@ -344,6 +388,13 @@ static const struct nic_ops relay_ops = {
     .sleep = relay_sleep,
     .close = relay_close,
 };
+
+const struct nic_queue *handover_queue(const struct nic_queue *queue)
+{
+    const struct relay *relay = queue->driver;
+
+    return queue->ops == &relay_ops ? relay->target->queue : queue;
+}
 
 static struct worker_queue *find_queue(struct switch_core *core, const struct nic_queue *queue,
                                        struct worker **owner)

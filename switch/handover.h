@@ -2,9 +2,9 @@
 /* From worker to worker: what one has received and another's ring is to get, and what one has to
  * send by a NIC of which only another has a queue.
  *
- *   lane    from each worker to each other one: packets for rings of ports. A packet names its port
- *           by slot and number, so a port that has gone is not found, and nothing in a lane keeps
- *           one alive.
+ *   lane    from each worker to each other one: packets for rings of ports, and fragments of
+ *           datagrams that the other puts together (fragments.h). A packet names its port by slot and
+ *           number, so a port that has gone is not found, and nothing in a lane keeps one alive.
  *   relay   from each worker to a queue of each NIC of which it has none: finished frames. To the
  *           sender it is a nic_queue like any other, so a relay that is full holds rings back as a
  *           full NIC does; a NIC that is full leaves the frames in the relay.
@@ -28,7 +28,11 @@ void handover_dispose(struct switch_core *core);
 /* Puts a packet into the lane to its ring's worker. DROP_NONE or DROP_RX_HANDOVER_FULL. */
 enum drop_reason handover_packet(struct worker *worker, const struct port_ring *ring,
                                  const struct delivery *delivery);
-/* Publishes what handover_packet() put into lanes. */
+/* Puts a fragment, an IP packet of `length` bytes behind the frame's Ethernet header, into the lane to
+ * the worker of that index; forward_fragment() is called there. Errors as handover_packet(). */
+enum drop_reason handover_fragment(struct worker *worker, uint32_t to, uint32_t nic,
+                                   const struct nic_frame *frame, uint32_t length, uint16_t flags);
+/* Publishes what these two put into lanes. */
 void handover_publish(struct worker *worker);
 
 /* Takes what others handed over: packets into rings, frames to NICs. Returns how many. */
@@ -37,5 +41,7 @@ uint32_t handover_take(struct worker *worker);
 bool handover_waits(const struct worker *worker);
 /* Whether some NIC has not taken what others gave for it. */
 bool handover_is_stuck(const struct worker *worker);
+/* The queue of a NIC that a relay leads to; of any other queue, itself. */
+const struct nic_queue *handover_queue(const struct nic_queue *queue);
 
 #endif

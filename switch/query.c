@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core.h"
+#include "handover.h"
 
 #define MUX_CPUS_MAX 1024 /* values of one element of mux_verdicts that are added up */
 
@@ -169,6 +170,25 @@ static void put_drops(const struct counter_owner *owner, const struct drop_count
                     stats_read(&drops->count[reason]));
 }
 
+/* What its worker has dropped, and those that use the queue by a relay. */
+static struct drop_counters queue_drops(const struct switch_core *core,
+                                        const struct nic_queue *queue)
+{
+    struct drop_counters sum = {{0}};
+
+    for (uint32_t i = 0; i < core->worker_count; i++) {
+        for (uint32_t at = 0; at < core->workers[i].queue_count; at++) {
+            const struct worker_queue *each = &core->workers[i].queues[at];
+
+            if (handover_queue(each->queue) != queue)
+                continue;
+            for (uint32_t reason = 0; reason < DROP_REASON_COUNT; reason++)
+                sum.count[reason] += stats_read(&each->drops.count[reason]);
+        }
+    }
+    return sum;
+}
+
 static const char *mux_verdict_name(enum mux_verdict verdict)
 {
     static const char *const names[] = {
@@ -199,6 +219,7 @@ static void put_verdicts(const struct counter_owner *owner, const struct nic *ni
 static void put_queue_counters(struct switch_core *core, struct page *page, struct nic_queue *queue)
 {
     struct counter_owner owner = {page, CONTROL_SCOPE_NIC, queue->nic->index, queue->index};
+    const struct drop_counters drops = queue_drops(core, queue);
 
     if (queue->ops->refresh)
         queue->ops->refresh(queue);
@@ -213,12 +234,7 @@ static void put_queue_counters(struct switch_core *core, struct page *page, stru
         for (uint32_t i = 0; i < count; i++)
             put_counter(&owner, "", extras[i].name, extras[i].value);
     }
-    for (uint32_t i = 0; i < core->worker_count; i++) {
-        for (uint32_t at = 0; at < core->workers[i].queue_count; at++) {
-            if (core->workers[i].queues[at].queue == queue)
-                put_drops(&owner, &core->workers[i].queues[at].drops);
-        }
-    }
+    put_drops(&owner, &drops);
     if (queue->index == 0) /* the mux counts for the whole NIC */
         put_verdicts(&owner, queue->nic);
 }

@@ -8,15 +8,6 @@
 #include "segment.h"
 #include "validate.h"
 
-static struct worker_queue *queue_of_nic(struct worker *worker, uint32_t nic)
-{
-    for (uint32_t i = 0; i < worker->queue_count; i++) {
-        if (worker->queues[i].queue->nic->index == nic)
-            return &worker->queues[i];
-    }
-    return NULL;
-}
-
 static struct worker_queue *queue_of_loopback(struct worker *worker)
 {
     for (uint32_t i = 0; i < worker->queue_count; i++) {
@@ -31,7 +22,7 @@ struct worker_queue *send_likely_queue(struct worker *worker, const struct port_
     struct worker_queue *queue = NULL;
 
     if (ring->hop && ring->hop->state == NEXT_HOP_READY)
-        queue = queue_of_nic(worker, ring->hop->nic);
+        queue = worker_queue_of(worker, ring->hop->nic);
     else if (ring->hop && ring->hop->state == NEXT_HOP_LOCAL)
         queue = queue_of_loopback(worker);
     if (!queue && worker->queue_count)
@@ -187,7 +178,7 @@ static enum drop_reason send_whole(struct worker_queue *queue, const struct next
 static enum drop_reason send_to_nic(struct worker *worker, const struct next_hop *hop,
                                     struct outgoing *out)
 {
-    struct worker_queue *queue = queue_of_nic(worker, hop->nic);
+    struct worker_queue *queue = worker_queue_of(worker, hop->nic);
     bool segmented = validate_frame_count(&out->view, &out->record) > 1;
     uint32_t mtu = hop->mtu;
 

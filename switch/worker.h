@@ -122,7 +122,8 @@ struct worker {
     struct relay *relays_in[WORKER_RELAYS_MAX];
     uint32_t lane_count, relay_count; /* coming in */
     bool lanes_dirty;
-    uint64_t handed_over, handed_over_late; /* packets to others; from others, for ports gone */
+    uint64_t handed_over, handed_over_late; /* packets and fragments to others; from others, for
+                                             * ports gone */
 };
 
 int worker_init(struct worker *worker, struct switch_core *core, uint32_t index);
@@ -147,6 +148,16 @@ static inline void worker_wake(struct worker *worker)
 
 /* Stays on the processor that --cpus names for it. */
 void worker_pin(const struct worker *worker);
+
+/* Its queue of a NIC, be it only a relay to another worker's (handover.h). NULL: there is none. */
+static inline struct worker_queue *worker_queue_of(struct worker *worker, uint32_t nic)
+{
+    for (uint32_t i = 0; i < worker->queue_count; i++) {
+        if (worker->queues[i].queue->nic->index == nic)
+            return &worker->queues[i];
+    }
+    return NULL;
+}
 
 void worker_add_queue(struct worker *worker, struct nic_queue *queue);
 int worker_watch(struct worker *worker, int fd, uint32_t events, struct event_tag tag);

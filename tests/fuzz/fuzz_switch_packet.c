@@ -82,10 +82,15 @@ static void assemble(const uint8_t *packet, uint32_t size)
     static struct drop_counters drops;
     static uint64_t now_ns;
     const struct nic_frame frame = {.data = packet, .head_length = size, .length = size};
+    const struct hash_key key = {{1, 2, 3, 5}};
     struct packet_network network;
     const uint8_t *whole;
+    uint64_t hash;
     uint32_t length;
 
+    /* what is handed over to another worker lies in the frame */
+    if (fragments_hash(&key, &frame, 0, &hash, &length) == DROP_NONE)
+        assert(length <= size);
     if (!fragments.datagrams && fragments_init(&fragments))
         abort();
     now_ns += FRAGMENT_TIMEOUT_NS / 1000;

@@ -16,7 +16,7 @@ lost = again = 0
 sockets = []
 for _ in range(flows):
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.connect((address, port))
+    sock.bind(("", 0))  # not connected: then the kernel would keep the queue that it chose first
     sock.setblocking(False)
     sockets.append(sock)
 number = {sock: i for i, sock in enumerate(sockets)}
@@ -40,7 +40,7 @@ for turn in range(turns):
         again += len(waiting) if attempt else 0
         for sock in waiting:
             try:
-                sock.send((b"?%016d" % turn).ljust(size, b"."))
+                sock.sendto((b"?%016d" % turn).ljust(size, b"."), (address, port))
             except OSError:
                 pass
         while waiting:

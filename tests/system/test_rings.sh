@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # A port with four rings, two workers, four queues: each flow of UDP stays on its ring, be it chosen by
-# a hash or by the binding, and also when the switch is killed.
+# a hash or by the binding, and also when the switch is killed; fragments that come by different queues
+# are put together.
 . "$(dirname "$0")/lab.sh"
 lab_begin --queues 4
 
@@ -24,6 +25,32 @@ check_match 'multistack tells of it' "$(in_server multistack bindings)" '5001 .*
 check 'packets went from worker to worker' test "$(counter handed_over)" -gt 0
 check_not 'a ring that the port has not is refused' \
     in_server "${AS_MEMBER[@]}" msrings 2 $SERVER4:5003@2
+
+check_match 'datagrams of 4000 bytes are put together' "$(ask 5000 16 4 4000)" \
+    '^rings=[A-D]+ moved=0 lost=0 '
+
+# received: packets of nic0, queue by queue
+received() {
+    in_server multistack stats -j | "$LAB_PYTHON" -c 'import json, sys
+print(*(queue["rx_packets"] for queue in json.load(sys.stdin)["nics"][0]["queues"]))'
+}
+note 'first fragments come by one queue, the others by the next, which is of another worker'
+in_client tc qdisc add dev eth0 clsact
+check 'the client sends them so' in_client tc filter add dev eth0 egress bpf direct-action \
+    object-file "$LAB_BUILD/tests/system/parts.bpf.o" section tc
+handed_over=$(counter handed_over)
+read -ra before < <(received)
+check_match '64 flows of three fragments' "$(ask 5000 64 4 4000)" '^rings=ABCD moved=0 lost=0 '
+check_match 'and of 41' "$(ask 5001 8 2 60000)" '^rings=B moved=0 lost=0 '
+read -ra after < <(received)
+came=''
+for queue in 0 1 2 3; do
+    [ "${after[queue]}" = "${before[queue]}" ] || came+=$queue
+done
+check_match 'they came by two queues' "$came" '^(01|12)$'
+check 'many went from worker to worker' test "$(($(counter handed_over) - handed_over))" -gt 500
+check_equal 'none was given up' "$(counter rx_fragment_lost)" 0
+in_client tc qdisc del dev eth0 clsact
 
 switch=$(status_field switch_pid)
 kill -KILL "$switch"

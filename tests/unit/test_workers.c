@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "checksum.h"
 #include "handover.h"
 #include "switch_bench.h"
 
@@ -16,8 +17,17 @@
 #define FLOWS       64
 #define RINGS       3
 
+#define AHEAD     16 /* datagrams of which the one queue may have sent its part before the other */
+#define FRAGMENT  32 /* bytes of a datagram that the first fragment carries */
+#define DATAGRAMS 3000
+
+/* Which fragments a queue makes, if any. */
+enum part { PART_WHOLE, PART_FIRST, PART_SECOND };
+
 /* A queue whose device sends back what it is given, as if from the peer; and makes packets itself. */
 struct loop {
+    enum part part;
+    struct loop *other; /* which makes the other fragment of each datagram; NULL: nobody does */
     uint8_t frames[NIC_BATCH][256]; /* being received */
     uint32_t count;                 /* frames for each receive(); 0: none */
     uint32_t made;
@@ -26,6 +36,51 @@ struct loop {
     uint32_t sent; /* committed; read by the test */
 };
 
+/* One of the two fragments of a datagram of UDP, by which alone nobody could tell whose it is. */
+static uint32_t make_fragment(uint8_t *to, enum part part, uint32_t number)
+{
+    struct bench_packet packet = bench_from_peer;
+    struct wire_ipv4 *ip = (struct wire_ipv4 *)to;
+    uint8_t whole[256];
+    uint32_t length, skip = part == PART_FIRST ? 0 : FRAGMENT;
+
+    packet.protocol = IP_PROTOCOL_UDP;
+    packet.source_port = (uint16_t)(1000 + number % FLOWS);
+    packet.payload = 60;
+    length = bench_packet(whole, &packet) - IPV4_HEADER_MIN - skip;
+    if (part == PART_FIRST)
+        length = FRAGMENT;
+    memcpy(to, whole, IPV4_HEADER_MIN);
+    memcpy(to + IPV4_HEADER_MIN, whole + IPV4_HEADER_MIN + skip, length);
+    ip->total_length = htons((uint16_t)(IPV4_HEADER_MIN + length));
+    ip->id = htons((uint16_t)number);
+    ip->fragment = htons((uint16_t)(part == PART_FIRST ? IPV4_MORE_FRAGMENTS : FRAGMENT / 8));
+    ip->checksum = 0;
+    ip->checksum = checksum_finish(checksum_add(0, ip, sizeof(*ip)));
+    return IPV4_HEADER_MIN + length;
+}
+
+static uint32_t loop_receive_fragments(struct loop *loop, struct nic_frame *frames, uint32_t count)
+{
+    uint32_t made = loop->made;
+    uint32_t other = loop->other ? __atomic_load_n(&loop->other->made, __ATOMIC_RELAXED) : made;
+    uint32_t room = other + AHEAD - made;
+
+    if (count > room)
+        count = room;
+    for (uint32_t i = 0; i < count; i++) {
+        struct wire_ether *ether = (struct wire_ether *)loop->frames[i];
+        uint32_t length = make_fragment(loop->frames[i] + ETHER_HEADER_SIZE, loop->part, made + i);
+
+        ether->type = htons(ETHER_TYPE_IPV4);
+        length += ETHER_HEADER_SIZE;
+        frames[i] =
+            (struct nic_frame){.data = loop->frames[i], .head_length = length, .length = length};
+    }
+    __atomic_store_n(&loop->made, made + count, __ATOMIC_RELAXED);
+    return count;
+}
+
 static uint32_t loop_receive(struct nic_queue *queue, struct nic_frame *frames, uint32_t max)
 {
     struct loop *loop = queue->driver;
@@ -33,6 +88,8 @@ static uint32_t loop_receive(struct nic_queue *queue, struct nic_frame *frames, 
 
     if (count > max)
         count = max;
+    if (loop->part != PART_WHOLE)
+        return loop_receive_fragments(loop, frames, count);
     for (uint32_t i = 0; i < count; i++) {
         struct bench_packet packet = bench_from_peer;
         struct wire_ether *ether = (struct wire_ether *)loop->frames[i];
@@ -106,11 +163,16 @@ struct many {
     int ends[2];
 };
 
-static struct tuple host(uint16_t port)
+static struct tuple host_of(uint8_t protocol, uint16_t port)
 {
     const uint8_t bytes[16] = {10, 0, 0, 1};
 
-    return tuple_make(bytes, 4, port ? IP_PROTOCOL_TCP : 0, htons(port));
+    return tuple_make(bytes, 4, protocol, htons(port));
+}
+
+static struct tuple host(uint16_t port)
+{
+    return host_of(port ? IP_PROTOCOL_TCP : 0, port);
 }
 
 /* Three workers; a NIC with two queues, of the first two. */
@@ -173,14 +235,18 @@ static struct port *open_port(struct many *many, uint32_t rings)
 }
 
 /* `ring` as in struct owner. */
-static void bind_ring(struct many *many, struct port *port, uint16_t number, uint8_t ring)
+static void bind_tuple(struct many *many, struct port *port, struct tuple tuple, uint8_t ring)
 {
     const struct binding_terms terms = {.ring = ring};
-    struct tuple tuple = host(number);
     uint32_t binding;
 
     assert_int_equal(binding_add(many->core, port, &tuple, dup(many->ends[1]), &terms, &binding),
                      0);
+}
+
+static void bind_ring(struct many *many, struct port *port, uint16_t number, uint8_t ring)
+{
+    bind_tuple(many, port, host(number), ring);
 }
 
 static void bind_port(struct many *many, struct port *port, uint16_t number)
@@ -405,6 +471,112 @@ static void an_error_about_what_was_sent_comes_to_the_ring_of_its_binding(void *
     many_close(many);
 }
 
+/* The NIC's first queue, which is of worker 0, gets the first fragment of each datagram; the other, of
+ * worker 1, the second. */
+static struct port *open_for_fragments(struct many *many)
+{
+    struct port *port = open_port(many, RINGS);
+
+    bind_tuple(many, port, host_of(IP_PROTOCOL_UDP, 80), 0);
+    many->loops[0].part = PART_FIRST;
+    many->loops[1].part = PART_SECOND;
+    return port;
+}
+
+static uint64_t received_in_all(const struct port *port)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < port->ring_count; i++)
+        sum += received(port, i);
+    return sum;
+}
+
+static uint64_t dropped(const struct many *many, enum drop_reason reason)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        for (uint32_t at = 0; at < many->core->workers[i].queue_count; at++)
+            sum += many->core->workers[i].queues[at].drops.count[reason];
+    }
+    return sum;
+}
+
+static void fragments_of_different_queues_meet(void **state)
+{
+    struct many *many = many_open();
+    struct port *port = open_for_fragments(many);
+    const struct worker *workers = many->core->workers;
+
+    (void)state;
+    for (uint32_t turn = 0; turn < 4; turn++) {
+        many->loops[0].count = many->loops[1].count = AHEAD;
+        rounds(many);
+        many->loops[0].count = many->loops[1].count = 0;
+        rounds(many);
+    }
+    assert_int_equal(many->loops[0].made, many->loops[1].made);
+    assert_int_equal(received_in_all(port), many->loops[0].made);
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        assert_int_equal(workers[i].fragments.count, 0);
+        assert_true(received(port, i) > 0);
+    }
+    assert_true(stats_read(&workers[0].handed_over) > 0);
+    assert_true(stats_read(&workers[1].handed_over) > 0);
+    assert_int_equal(dropped(many, DROP_RX_FRAGMENT_LOST), 0);
+    many_close(many);
+}
+
+/* Of first fragments alone each worker keeps so many; what it gives up is counted at the NIC, also by
+ * the worker that has no queue of it. */
+static void fragments_that_meet_nobody_are_bounded(void **state)
+{
+    struct many *many = many_open();
+    const struct worker *workers = many->core->workers;
+    uint64_t kept = 0;
+
+    (void)state;
+    open_for_fragments(many);
+    many->loops[0].count = AHEAD;
+    while (many->loops[0].made < 20 * FRAGMENT_DATAGRAMS)
+        rounds(many);
+    many->loops[0].count = 0;
+    rounds(many);
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        assert_int_equal(workers[i].fragments.count, FRAGMENT_DATAGRAMS);
+        assert_true(workers[i].queues[0].drops.count[DROP_RX_FRAGMENT_LOST] > 0);
+        kept += FRAGMENT_DATAGRAMS;
+    }
+    assert_int_equal(dropped(many, DROP_RX_FRAGMENT_LOST) + kept, many->loops[0].made);
+    assert_ptr_equal(handover_queue(workers[1].queues[0].queue), &many->core->nics[0].queues[1]);
+    assert_ptr_equal(handover_queue(workers[2].queues[0].queue), &many->core->nics[0].queues[0]);
+    many_close(many);
+}
+
+static void fragments_meet_while_the_workers_run(void **state)
+{
+    struct many *many = many_open();
+    struct port *port = open_for_fragments(many);
+    uint64_t whole = 0;
+
+    (void)state;
+    many->loops[0].other = &many->loops[1];
+    many->loops[1].other = &many->loops[0];
+    many->loops[0].count = many->loops[1].count = AHEAD;
+    assert_int_equal(crew_start(many->core), 0);
+    while (whole < DATAGRAMS) {
+        worker_round(&many->core->workers[0]);
+        whole = received_in_all(port);
+        for (uint32_t i = 0; i < RINGS; i++) /* full rings lose it, too */
+            whole += stats_read(&port->rings[i].drops.count[DROP_RX_PORT_FULL]);
+    }
+    crew_stop(many->core);
+    assert_int_equal(dropped(many, DROP_RX_FRAGMENT_LOST), 0);
+    assert_int_equal(dropped(many, DROP_RX_FRAGMENT_BAD), 0);
+    many_close(many);
+}
+
 /* Ports open, bind, send and close while three threads move packets and standing still is asked for.
  * What is to be seen is that nothing is touched after its end, nor by two at once. */
 static void ports_come_and_go_under_traffic(void **state)
@@ -468,6 +640,9 @@ int main(void)
         cmocka_unit_test(a_port_outlives_its_end_while_a_worker_stands),
         cmocka_unit_test(a_worker_without_a_queue_sends_by_another),
         cmocka_unit_test(an_error_about_what_was_sent_comes_to_the_ring_of_its_binding),
+        cmocka_unit_test(fragments_of_different_queues_meet),
+        cmocka_unit_test(fragments_that_meet_nobody_are_bounded),
+        cmocka_unit_test(fragments_meet_while_the_workers_run),
         cmocka_unit_test(ports_come_and_go_under_traffic),
         cmocka_unit_test(a_worker_that_stands_stops_the_heart),
     };
