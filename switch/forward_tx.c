@@ -6,6 +6,9 @@
  *                                                                     ├─► parked
  *                                                                     └─► dropped, with a reason
  *
+ * The packet of a flow that has just sent one takes a shorter way (sent_flow.h): what was found out for
+ * the one before is not found out again.
+ *
  * Copied to where it will be sent from, when that is clear: into a frame of the NIC that this ring
  * used last. Otherwise (another NIC, segments to be cut, a NIC that is full or down) into the
  * worker's scratch memory, which is as private.
@@ -24,6 +27,7 @@
 #include "core.h"
 #include "forward.h"
 #include "send.h"
+#include "sent_flow.h"
 #include "validate.h"
 
 #define NIC_PATIENCE_NS 100000000ULL
@@ -59,7 +63,7 @@ static void end_turn(struct port_ring *ring)
 static_assert(WORKER_HEAD_SIZE >= IPV6_HEADER_SIZE + TCP_HEADER_MAX, "all that is validated");
 static_assert(WORKER_HEAD_SIZE % 16 == 0, "copied in blocks");
 
-typedef uint64_t __attribute__((vector_size(16), aligned(1), may_alias)) block;
+typedef sent_block block;
 
 /* The first `length` bytes of a block, from registers, fewer than 16. */
 static void store_part(uint8_t *to, block from, uint32_t length)
@@ -106,6 +110,17 @@ static bool may_send(struct worker *worker, struct port_ring *ring, const struct
            (crew_catch_up(worker) && owns_source(worker, ring, view));
 }
 
+/* Remembers the packet where the next one of its flow may go the short way. */
+static void note_flow(const struct worker *worker, const struct outgoing *out)
+{
+    struct port_ring *ring = out->ring;
+
+    ring->flow.known = false;
+    if (ring->hop->state == NEXT_HOP_READY && ring->source_version == worker->names.version &&
+        tuple_equal(&ring->source, &out->view.local))
+        sent_flow_note(&ring->flow, worker->names.version, &out->view, out->head);
+}
+
 /* The packet lies in private memory. */
 static enum drop_reason send_copy(struct worker *worker, struct outgoing *out)
 {
@@ -123,7 +138,10 @@ static enum drop_reason send_copy(struct worker *worker, struct outgoing *out)
         if (!ring->hop)
             return DROP_TX_UNRESOLVED;
     }
-    return send_by_hop(worker, ring->hop, out);
+    reason = send_by_hop(worker, ring->hop, out);
+    if (reason == DROP_NONE)
+        note_flow(worker, out);
+    return reason;
 }
 
 static void count(struct port_ring *ring, enum drop_reason reason, const struct outgoing *out)
@@ -185,6 +203,71 @@ static void forward_record(struct worker *worker, struct worker_queue *queue, st
     count(out->ring, send_copy(worker, out), out);
 }
 
+/* A ring's turn, or a part of it. */
+struct turn {
+    struct port_ring *ring;
+    struct worker_queue *queue; /* that its packets most likely leave by; NULL: there is none */
+    bool up;
+    uint32_t longest; /* packet that may take the short way; 0: none may */
+};
+
+/* Whether, and up to which length, packets may go the short way. */
+static void find_short_way(const struct worker *worker, struct turn *turn)
+{
+    const struct next_hop *hop = turn->ring->hop;
+    const struct nic *nic;
+    uint32_t longest;
+
+    turn->longest = 0;
+    if (!turn->up ||
+        !sent_flow_holds(&turn->ring->flow, worker->names.version, hop, worker->now_ns))
+        return;
+    nic = turn->queue->queue->nic;
+    if (nic->index != hop->nic)
+        return;
+    longest = nic->frame_max;
+    if (nic->capabilities && nic->large_min < longest)
+        longest = nic->large_min;
+    longest -= ETHER_HEADER_SIZE;
+    turn->longest = longest < hop->mtu ? longest : hop->mtu;
+}
+
+/* A packet like the one before it: what is compared in registers is what is stored into the frame.
+ * False: it is not like it, and nothing was done; the ordinary way copies it again, and looks at that
+ * copy. */
+static bool forward_alike(const struct turn *turn, const uint8_t *shared, uint32_t length)
+{
+    struct port_ring *ring = turn->ring;
+    struct nic_queue *queue = turn->queue->queue;
+    /* a record is whole cache lines: the third block ends within the first */
+    const block first = *(const volatile block *)shared;
+    const block second = *(const volatile block *)(shared + 16);
+    const block third = *(const volatile block *)(shared + 32);
+    uint8_t *frame;
+
+    if (!sent_flow_is_like(&ring->flow, first, second, third, length))
+        return false;
+    frame = queue->ops->reserve(queue, ETHER_HEADER_SIZE + length);
+    if (!frame)
+        return false;
+    send_write_ether(frame, ring->hop, queue->nic);
+    frame += ETHER_HEADER_SIZE;
+    *(block *)frame = first;
+    *(block *)(frame + 16) = second;
+    if (length >= 48) {
+        *(block *)(frame + 32) = third;
+        memcpy(frame + 48, shared + 48, length - 48);
+    } else {
+        store_part(frame + 32, third, length - 32);
+    }
+    queue->ops->commit(queue, ETHER_HEADER_SIZE + length, NULL);
+    turn->queue->room--;
+    ring->credit -= (int32_t)(length + WIRE_OVERHEAD);
+    stats_add(&ring->traffic.tx_packets, 1);
+    stats_add(&ring->traffic.tx_bytes, length);
+    return true;
+}
+
 /* Whether a ring may go on although its NIC gives no more room. */
 static bool lost_patience(struct worker *worker, struct worker_queue *queue)
 {
@@ -194,13 +277,36 @@ static bool lost_patience(struct worker *worker, struct worker_queue *queue)
     return worker->now_ns - queue->stuck_since_ns > NIC_PATIENCE_NS;
 }
 
+/* Takes one record. False: it stays where it is, for want of room. */
+static bool serve_record(struct worker *worker, struct turn *turn, const struct ring_record *record,
+                         const uint8_t *shared)
+{
+    struct worker_queue *queue = turn->queue;
+    struct outgoing out; /* filled step by step: clearing it would cost as much as a step */
+
+    if (record->length <= turn->longest && record->length >= SENT_FLOW_LENGTH && !record->flags &&
+        queue->room && forward_alike(turn, shared, record->length))
+        return true;
+    if (turn->up && !send_has_room(queue, record) && !lost_patience(worker, queue)) {
+        turn->ring->interrupted = queue->interrupted = true;
+        return false;
+    }
+    out.ring = turn->ring;
+    out.frames = 0;
+    out.record = *record;
+    forward_record(worker, queue, &out, shared);
+    find_short_way(worker, turn);
+    return true;
+}
+
 /* One turn of one ring, or a part. Returns the records taken. */
 static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
 {
-    struct worker_queue *queue = send_likely_queue(worker, ring);
-    bool up = queue && queue->queue->nic->up;
+    struct turn turn = {.ring = ring, .queue = send_likely_queue(worker, ring)};
+    struct worker_queue *queue = turn.queue;
     uint32_t taken = 0;
 
+    turn.up = queue && queue->queue->nic->up;
     ring->interrupted = false;
     if (!ring_consumer_refresh(&ring->tx)) {
         port_break(ring->port, DETACH_RING_INDEX);
@@ -212,28 +318,25 @@ static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
         ring->interrupted = true;
     if (ring->interrupted || !begin_turn(ring))
         return 0;
+    find_short_way(worker, &turn);
     while (ring->credit > 0) {
-        struct outgoing out; /* filled step by step: clearing it would cost as much as a step */
         uint32_t before = ring->tx.head;
+        struct ring_record record;
         const uint8_t *shared;
-        enum ring_next next = ring_consumer_next(&ring->tx, &out.record, &shared);
+        enum ring_next next = ring_consumer_next(&ring->tx, &record, &shared);
 
         if (next == RING_NEXT_EMPTY) {
             end_turn(ring);
             break;
         }
-        out.ring = ring;
-        out.frames = 0;
         if (next == RING_NEXT_BROKEN) {
             port_break(ring->port, DETACH_RING_RECORD);
             break;
         }
-        if (up && !send_has_room(queue, &out.record) && !lost_patience(worker, queue)) {
+        if (!serve_record(worker, &turn, &record, shared)) {
             ring->tx.head = before; /* it keeps its place until the NIC has room */
-            ring->interrupted = queue->interrupted = true;
             break;
         }
-        forward_record(worker, queue, &out, shared);
         taken++;
     }
     if (ring->credit <= 0)

@@ -33,6 +33,14 @@ struct next_hop;
 struct port;
 struct worker;
 
+/* What a ring's last packet said and what followed from it (sent_flow.h). */
+struct sent_flow {
+    uint64_t words[3];      /* headers, as far as they are the same in each packet */
+    uint64_t local, remote; /* IPv4 addresses, as struct tuple has them */
+    uint32_t names_version; /* of the namespace then: the port was the owner of the source */
+    bool known;
+};
+
 /* A queue pair, served by one worker: ring r of port p by worker (r + p) modulo their number. */
 struct port_ring {
     /* packets in */
@@ -53,6 +61,7 @@ struct port_ring {
     struct next_hop *hop;          /* of the last packet; matched before it is used */
     struct tuple source;           /* was this port's when the namespace had source_version */
     uint32_t source_version;
+    struct sent_flow flow;
     struct worker *worker; /* who serves it: the only one to touch what stands above and below */
     int rx_fd;             /* woken by us: packets, or room in the TX ring */
     int tx_fd;             /* woken by the application: packets */

@@ -73,15 +73,6 @@ bool send_has_room(struct worker_queue *queue, const struct ring_record *record)
            send_reserve(queue, length);
 }
 
-static void write_ether(uint8_t *frame, const struct next_hop *hop, const struct nic *nic)
-{
-    struct wire_ether *ether = (struct wire_ether *)frame;
-
-    memcpy(ether->destination, hop->mac, ETHER_ADDRESS_SIZE);
-    memcpy(ether->source, nic->mac, ETHER_ADDRESS_SIZE);
-    ether->type = htons(hop->family == 4 ? ETHER_TYPE_IPV4 : ETHER_TYPE_IPV6);
-}
-
 static void commit(struct worker_queue *queue, uint32_t length, const struct nic_offload *offload)
 {
     queue->queue->ops->commit(queue->queue, length, offload);
@@ -127,7 +118,7 @@ static enum drop_reason send_segments(struct worker_queue *queue, const struct n
 
         if (!frame)
             return DROP_TX_NIC_FULL;
-        write_ether(frame, hop, queue->queue->nic);
+        send_write_ether(frame, hop, queue->queue->nic);
         segment_write(&cursor, frame + ETHER_HEADER_SIZE, false);
         commit(queue, ETHER_HEADER_SIZE + length, NULL);
         out->frames++;
@@ -169,7 +160,7 @@ static enum drop_reason send_whole(struct worker_queue *queue, const struct next
             return DROP_TX_NIC_FULL;
         memcpy(frame + ETHER_HEADER_SIZE, out->packet, out->view.length);
     }
-    write_ether(frame, hop, nic);
+    send_write_ether(frame, hop, nic);
     commit(queue, length, offloaded ? &offload : NULL);
     out->frames += segmented ? 1 + length / LARGE_COST : 1;
     return DROP_NONE;

@@ -8,6 +8,8 @@
 #ifndef MULTISTACK_SWITCH_SEND_H
 #define MULTISTACK_SWITCH_SEND_H
 
+#include <arpa/inet.h>
+
 #include "packet.h"
 #include "worker.h"
 
@@ -35,6 +37,17 @@ bool send_goes_whole(const struct worker_queue *queue, const struct ring_record 
 /* Whether the queue has room for all frames of the record, as far as they are known before it is
  * looked into. */
 bool send_has_room(struct worker_queue *queue, const struct ring_record *record);
+
+/* The Ethernet header of a frame. */
+static inline void send_write_ether(uint8_t *frame, const struct next_hop *hop,
+                                    const struct nic *nic)
+{
+    struct wire_ether *ether = (struct wire_ether *)frame;
+
+    memcpy(ether->destination, hop->mac, ETHER_ADDRESS_SIZE);
+    memcpy(ether->source, nic->mac, ETHER_ADDRESS_SIZE);
+    ether->type = htons(hop->family == 4 ? ETHER_TYPE_IPV4 : ETHER_TYPE_IPV6);
+}
 
 /* Sends, delivers, parks or drops. DROP_NONE with out->frames of 0: parked. */
 enum drop_reason send_by_hop(struct worker *worker, struct next_hop *hop, struct outgoing *out);
