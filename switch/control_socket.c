@@ -56,6 +56,8 @@ static int take_lock(struct control_socket *control)
                 report_other(control);
             else
                 log_error("%s: cannot be locked: %s", control->lock_path, strerror(errno));
+            close(control->lock_fd);
+            control->lock_fd = -1; /* so that nobody removes it who has it not locked */
             return -1;
         }
     } while (!lock_is_current(control));
@@ -151,9 +153,7 @@ void control_socket_close(struct control_socket *control)
         close(control->fd);
     }
     if (control->lock_fd >= 0) {
-        /* Only the holder of the lock may remove it; without the lock, it is another's. */
-        if (!flock(control->lock_fd, LOCK_EX | LOCK_NB))
-            unlink(control->lock_path);
+        unlink(control->lock_path); /* while it is ours: it is locked */
         close(control->lock_fd);
     }
     control->fd = control->lock_fd = -1;

@@ -61,15 +61,16 @@ static int write_setting(const struct host_settings *settings, const char *name,
     return status;
 }
 
-/* A file of lines "NAME BEFORE OURS". What makes no sense in it is not ours. */
-static void read_file(struct host_settings *settings)
+/* A file of lines "NAME BEFORE OURS". What makes no sense in it is not ours. False: it cannot be
+ * read. */
+static bool read_file(struct host_settings *settings)
 {
     char text[TEXT_MAX + 1] = "", *rest = text, *line;
     ssize_t size = pread(settings->fd, text, TEXT_MAX, 0);
 
     settings->changed_count = 0;
-    if (size <= 0)
-        return;
+    if (size < 0)
+        return false;
     while ((line = strsep(&rest, "\n")) && settings->changed_count < HOST_SETTINGS_MAX) {
         const char *name = strsep(&line, " "), *before = strsep(&line, " ");
         struct host_setting setting;
@@ -83,6 +84,7 @@ static void read_file(struct host_settings *settings)
                 settings->changed[settings->changed_count++] = setting;
         }
     }
+    return true;
 }
 
 static int write_file(const struct host_settings *settings)
@@ -160,8 +162,9 @@ static void forget_changed(struct host_settings *settings)
 
     for (uint32_t i = 0; i < settings->changed_count; i++) {
         const struct host_setting *setting = &settings->changed[i];
+        int64_t now = read_setting(settings, "lo", table[setting->what].name);
 
-        if (read_setting(settings, "lo", table[setting->what].name) == setting->ours)
+        if (now < 0 || now == setting->ours)
             settings->changed[kept++] = *setting;
     }
     settings->changed_count = kept;
@@ -174,19 +177,55 @@ static bool is_removed(int fd)
     return fstat(fd, &stat) || stat.st_nlink == 0;
 }
 
-/* With the lock that is ours alone. Once: who comes second finds the file removed. */
+/* With the lock that is ours alone. Once: who comes second finds the file removed; but where
+ * something could not be put back it stays, for the guard or the next start to try again. */
 static void put_back(struct host_settings *settings)
 {
+    bool done;
+
     if (is_removed(settings->fd))
         return;
-    read_file(settings);
+    done = read_file(settings);
     forget_changed(settings);
     for (uint32_t i = 0; i < settings->changed_count; i++) {
         const struct host_setting *setting = &settings->changed[i];
+        const char *name = table[setting->what].name;
+        int status = write_setting(settings, name, setting->before);
 
-        write_setting(settings, table[setting->what].name, setting->before);
+        if (!status)
+            continue;
+        done = false;
+        log_warning("net.ipv4.conf.lo.%s stays %u for now: %s", name, setting->ours,
+                    strerror(-status));
     }
-    unlink(settings->path);
+    if (done && unlink(settings->path))
+        log_notice("%s: stays behind: %s", settings->path, strerror(errno));
+}
+
+static void warn_unguarded(void)
+{
+    log_warning("lo's settings will not be put back if this process is killed: %s",
+                strerror(errno));
+}
+
+/* What the guard does. It must hold nothing of the keeper's but the file: the other end of its pipe
+ * would keep it here for ever, and the link that holds the mux would keep that on the NIC. */
+__attribute__((noreturn)) static void stand_guard(struct host_settings *settings, int pipe_end)
+{
+    char byte;
+
+    prctl(PR_SET_NAME, "multistack-lo");
+    setsid(); /* what ends the keeper's group does not end it */
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    if (dup2(pipe_end, 0) < 0 || dup2(settings->fd, 1) < 0 || close_range(2, ~0U, 0))
+        _exit(1);
+    settings->fd = 1;
+    while (read(0, &byte, 1) < 0 && errno == EINTR)
+        ;
+    if (!flock(settings->fd, LOCK_EX | LOCK_NB))
+        put_back(settings);
+    _exit(0);
 }
 
 /* A process of its own: after the keeper's end, however it came, it has the file's lock left. */
@@ -194,28 +233,19 @@ static void guard(struct host_settings *settings)
 {
     int ends[2];
     pid_t child;
-    char byte;
 
-    if (!settings->may_guard || pipe2(ends, O_CLOEXEC))
+    if (!settings->may_guard)
         return;
-    child = fork();
-    if (child == 0) {
-        prctl(PR_SET_NAME, "multistack-lo");
-        setsid(); /* what ends the keeper's group does not end it */
-        signal(SIGTERM, SIG_IGN);
-        signal(SIGINT, SIG_IGN);
-        dup2(ends[0], 0);
-        dup2(settings->fd, 1);
-        close_range(2, ~0U, 0);
-        settings->fd = 1;
-        while (read(0, &byte, 1) < 0 && errno == EINTR)
-            ;
-        if (!flock(settings->fd, LOCK_EX | LOCK_NB))
-            put_back(settings);
-        _exit(0);
+    if (pipe2(ends, O_CLOEXEC)) {
+        warn_unguarded();
+        return;
     }
+    child = fork();
+    if (child == 0)
+        stand_guard(settings, ends[0]);
     close(ends[0]);
     if (child < 0) {
+        warn_unguarded();
         close(ends[1]);
         return;
     }

@@ -113,8 +113,10 @@ static int create_empty_root(void)
         return -1;
     }
     fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || rmdir(path)) {
+    if (fd < 0)
         log_error("cannot make the switch's empty root: %s: %s", path, strerror(errno));
+    if (rmdir(path)) {
+        log_error("cannot remove the switch's empty root: %s: %s", path, strerror(errno));
         if (fd >= 0)
             close(fd);
         return -1;

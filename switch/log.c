@@ -49,8 +49,14 @@ static void write_line(const char *head, const char *text, size_t length)
         {.iov_base = (void *)"\n", .iov_len = 1},
     };
 
-    if (!stderr_has_room() || writev(STDERR_FILENO, pieces, 3) < 0)
-        log_state.lost++; /* nobody is there to tell, now */
+    ssize_t written = -1;
+
+    if (stderr_has_room()) {
+        do
+            written = writev(STDERR_FILENO, pieces, 3);
+        while (written < 0 && errno == EINTR);
+    }
+    log_state.lost += written < 0; /* nobody is there to tell, now */
 }
 
 static void confess(const char *head)

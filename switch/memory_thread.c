@@ -96,8 +96,10 @@ int memory_thread_start(struct switch_core *core)
     int status;
 
     *memory = (struct memory_thread){.made_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-    if (memory->made_fd < 0)
+    if (memory->made_fd < 0) {
+        log_error("the memory thread has nothing to report by: %s", strerror(errno));
         return -errno;
+    }
     pthread_mutex_init(&memory->lock, NULL);
     pthread_cond_init(&memory->called, NULL);
     status = worker_watch(&core->workers[0], memory->made_fd, EPOLLIN, tag);

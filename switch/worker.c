@@ -329,6 +329,7 @@ static int init_names(struct worker *worker)
 int worker_init(struct worker *worker, struct switch_core *core, uint32_t index)
 {
     const struct event_tag bell = {.kind = EVENT_BELL};
+    int status;
 
     *worker = (struct worker){.core = core, .index = index, .epoll_fd = -1, .bell_fd = -1};
     worker->now_ns = core_clock();
@@ -337,8 +338,9 @@ int worker_init(struct worker *worker, struct switch_core *core, uint32_t index)
         return -errno;
     worker->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (worker->bell_fd < 0 || worker_watch(worker, worker->bell_fd, EPOLLIN | EPOLLET, bell)) {
+        status = -errno;
         worker_dispose(worker);
-        return -errno;
+        return status;
     }
     worker->ports = calloc(core->config.ports_max, sizeof(struct port *));
     worker->active = calloc((size_t)core->config.ports_max * PORT_RINGS_MAX, sizeof(void *));
