@@ -493,6 +493,12 @@ static bool may_connect(const struct switch_core *core, uid_t uid)
                core->config.ports_per_uid_max + CONTROL_SPARE_PER_UID;
 }
 
+static void refuse(struct control *control, int fd, const char *why)
+{
+    log_limited(&control->limit, LOG_LEVEL_NOTICE, "a connection was refused: %s", why);
+    close(fd);
+}
+
 void control_adopt(struct switch_core *core, int fd)
 {
     struct control *control = &core->control;
@@ -501,9 +507,12 @@ void control_adopt(struct switch_core *core, int fd)
     struct ucred peer;
     socklen_t size = sizeof(peer);
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) || !may_connect(core, peer.uid)) {
-        log_limited(&control->limit, LOG_LEVEL_NOTICE, "a connection was refused: too many");
-        close(fd);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size)) {
+        refuse(control, fd, strerror(errno));
+        return;
+    }
+    if (!may_connect(core, peer.uid)) {
+        refuse(control, fd, "too many");
         return;
     }
     while (control->connections[tag.index].fd >= 0)
@@ -511,7 +520,7 @@ void control_adopt(struct switch_core *core, int fd)
     connection = &control->connections[tag.index];
     tag.generation = connection->generation;
     if (worker_watch(&core->workers[0], fd, EPOLLIN | EPOLLRDHUP, tag)) {
-        close(fd);
+        refuse(control, fd, strerror(errno));
         return;
     }
     *connection = (struct connection){
@@ -524,35 +533,65 @@ void control_adopt(struct switch_core *core, int fd)
     control->count++;
 }
 
-/* Without a descriptor to accept with, the connection would wait for ever and keep the listener
- * readable: accept it with the spare one and turn it away. */
-static void turn_away(struct control *control)
+/* A listener that cannot be served stays readable and would wake us without end. */
+static void hear_listener(struct switch_core *core, bool hear)
 {
-    int fd;
+    struct event_tag tag = {.kind = EVENT_LISTENER};
+
+    if (core->control.deaf == !hear)
+        return;
+    core->control.deaf = !hear;
+    worker_rewatch(&core->workers[0], core->control.listen_fd, hear ? EPOLLIN : 0, tag);
+}
+
+/* Without a descriptor to accept with, the connection would wait for ever: accept it with the spare
+ * one and turn it away. False: not even that. */
+static bool turn_away(struct control *control)
+{
+    int fd, why;
 
     log_limited(&control->limit, LOG_LEVEL_WARNING,
                 "a connection was refused: no file descriptor left");
     if (control->spare_fd >= 0)
         close(control->spare_fd);
     fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    why = errno;
     if (fd >= 0)
         close(fd);
     control->spare_fd = eventfd(0, EFD_CLOEXEC);
+    errno = why;
+    return fd >= 0;
+}
+
+/* Whether there may be another connection to accept. */
+static bool accept_one(struct switch_core *core)
+{
+    struct control *control = &core->control;
+    int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd >= 0) {
+        control_adopt(core, fd);
+        return true;
+    }
+    if (errno == EAGAIN)
+        return false;
+    if (errno == EINTR || errno == ECONNABORTED)
+        return true;
+    if ((errno == EMFILE || errno == ENFILE) && turn_away(control))
+        return true;
+    if (errno == EAGAIN) /* who knocked has gone again */
+        return false;
+    log_limited(&control->limit, LOG_LEVEL_WARNING, "no connection can be accepted for now: %s",
+                strerror(errno));
+    hear_listener(core, false); /* until the housekeeping */
+    return false;
 }
 
 void control_accept(struct switch_core *core)
 {
-    struct control *control = &core->control;
-
     for (uint32_t i = 0; i < CONTROL_ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-            turn_away(control);
-        else if (fd < 0)
+        if (!accept_one(core))
             return;
-        else
-            control_adopt(core, fd);
     }
 }
 
@@ -660,6 +699,9 @@ void control_housekeep(struct switch_core *core)
 {
     uint64_t now_ns = core->workers[0].now_ns;
 
+    hear_listener(core, true);
+    if (core->control.spare_fd < 0)
+        core->control.spare_fd = eventfd(0, EFD_CLOEXEC);
     for (uint32_t i = 0; i < core->control.capacity; i++) {
         struct connection *connection = &core->control.connections[i];
 

@@ -52,6 +52,7 @@ struct connection {
 struct control {
     int listen_fd;
     int spare_fd; /* given up for a moment when there are no descriptors left */
+    bool deaf;    /* nothing could be accepted; the listener is not watched for a moment */
     struct connection *connections;
     uint32_t capacity;
     uint32_t count;
