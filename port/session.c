@@ -39,11 +39,12 @@ static void set_timer(struct ms_port *port, int after_ms)
     timerfd_settime(port->timer_fd, 0, &when, NULL);
 }
 
-static void watch_control(struct ms_port *port, int operation, uint32_t events)
+/* Only EPOLL_CTL_ADD can fail: it wants memory. */
+static int watch_control(struct ms_port *port, int operation, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.u32 = SESSION_EVENT_CONTROL};
 
-    epoll_ctl(port->epoll_fd, operation, port->session.fd, &event);
+    return epoll_ctl(port->epoll_fd, operation, port->session.fd, &event) ? -errno : 0;
 }
 
 static void close_connection(struct ms_port *port)
@@ -333,8 +334,9 @@ void session__connect(struct ms_port *port)
     }
     session->fd = fd;
     session->state = SESSION_HELLO;
-    watch_control(port, EPOLL_CTL_ADD, EPOLLIN);
-    error = control_client__hello(fd, ++session->request);
+    error = watch_control(port, EPOLL_CTL_ADD, EPOLLIN);
+    if (!error)
+        error = control_client__hello(fd, ++session->request);
     if (error)
         lose(port, error);
 }
