@@ -90,10 +90,17 @@ static void remember(struct utcp_cc *cc)
     cc->prior_ssthresh = cc->ssthresh;
 }
 
+/* What was in flight by permission of the window: recovery lets more be unacknowledged than is in
+ * the network, and that must not make the next window wider. */
+static uint32_t flight(const struct utcp_conn *conn, uint32_t in_flight)
+{
+    return min_u32(in_flight, conn->cc.cwnd);
+}
+
 void utcp__control_lost(struct utcp_conn *conn, uint32_t in_flight)
 {
     remember(&conn->cc);
-    conn->cc.ops->lost(&conn->cc, in_flight, conn->stack->now);
+    conn->cc.ops->lost(&conn->cc, flight(conn, in_flight), conn->stack->now);
     keep_in_range(&conn->cc);
     utcp__ecn_reduced(conn);
 }
@@ -103,7 +110,7 @@ void utcp__control_marked(struct utcp_conn *conn, uint32_t in_flight)
     const struct utcp_cc_ops *ops = conn->cc.ops;
 
     remember(&conn->cc);
-    (ops->ecn ? ops->ecn : ops->lost)(&conn->cc, in_flight, conn->stack->now);
+    (ops->ecn ? ops->ecn : ops->lost)(&conn->cc, flight(conn, in_flight), conn->stack->now);
     keep_in_range(&conn->cc);
     conn->ecn.reductions++;
     utcp__ecn_reduced(conn);
@@ -112,7 +119,7 @@ void utcp__control_marked(struct utcp_conn *conn, uint32_t in_flight)
 void utcp__control_timed_out(struct utcp_conn *conn, uint32_t in_flight)
 {
     remember(&conn->cc);
-    conn->cc.ops->timed_out(&conn->cc, in_flight, conn->stack->now);
+    conn->cc.ops->timed_out(&conn->cc, flight(conn, in_flight), conn->stack->now);
     keep_in_range(&conn->cc);
     utcp__ecn_reduced(conn);
 }

@@ -157,7 +157,7 @@ TCP_TEST(three_duplicates_send_the_first_segment_again)
     expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = MSS);
     expect_nothing(t);
     assert_int_equal(tcp_info(t).fast_retransmits, 1);
-    assert_int_equal(tcp_info(t).ssthresh, 6 * MSS);
+    assert_int_equal(tcp_info(t).ssthresh, 5 * MSS);
     tcp_free(t);
 }
 
