@@ -265,12 +265,22 @@ UTCP_API void utcp_abort(struct utcp_conn *conn, uint64_t now);
 UTCP_API int utcp_error(const struct utcp_conn *conn);
 
 enum utcp_option {
-    UTCP_OPTION_NODELAY,      /* 1: no Nagle algorithm (RFC 9293 section 3.7.4) */
-    UTCP_OPTION_CORK,         /* 1: send full segments only, until it is 0 again */
+    UTCP_OPTION_NODELAY, /* 1: no Nagle algorithm (RFC 9293 section 3.7.4) */
+    UTCP_OPTION_CORK, /* 1: send full segments only, until it is 0 again or as much time has passed
+                         as a retransmission would take */
     UTCP_OPTION_KEEPALIVE_US, /* idle time before the first probe; 0: none (RFC 9293 section 3.8.4)
                                */
     UTCP_OPTION_USER_TIMEOUT_US, /* how long data may stay unacknowledged; 0: the stack's own limit
                                   */
+    UTCP_OPTION_KEEPALIVE_INTERVAL_US, /* between probes that are not answered; 0: 75 s */
+    UTCP_OPTION_KEEPALIVE_PROBES,      /* not answered, until it is given up; 0: 9 */
+    UTCP_OPTION_SEND_BUFFER,           /* bytes; 0: as many as the path needs */
+    UTCP_OPTION_RECEIVE_BUFFER,        /* bytes, below the stack's limit; 0: it grows up to that.
+                                          A window that was told is not taken back */
+    UTCP_OPTION_QUICK_ACKS, /* so many acknowledgments are not delayed, from now on: while a peer is
+                                in slow start each of them lets it send more */
+    UTCP_OPTION_MAX_SEGMENT, /* payload of a segment, both ways: before the SYN was sent; 0: what
+                                the path has. Options count as payload, as in RFC 6691 */
 };
 
 /* Errors: -EINVAL. */
@@ -282,6 +292,11 @@ UTCP_API const char *utcp_congestion_name(unsigned index);
 /* Chooses the connection's congestion control, before or after it is established: it goes on with
  * the window that there is. `name` as in struct utcp_config. Errors: -ENOENT (unknown). */
 UTCP_API int utcp_set_congestion(struct utcp_conn *conn, const char *name);
+
+/* For the connections that it will have, before their SYN is answered: UTCP_OPTION_MAX_SEGMENT,
+ * UTCP_OPTION_RECEIVE_BUFFER. Others are set on the connection. -EINVAL. */
+UTCP_API int utcp_listener_set_option(struct utcp_listener *listener, enum utcp_option option,
+                                      uint64_t value);
 
 /* The states of RFC 9293 section 3.3.2. */
 enum utcp_state {

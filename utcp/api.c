@@ -67,6 +67,8 @@ uint32_t utcp__send_limit(const struct utcp_conn *conn)
 {
     uint32_t wanted = max_u32(UTCP_SEND_INITIAL, 2 * min_u32(conn->cc.cwnd, UINT32_C(1) << 29));
 
+    if (conn->send_max)
+        wanted = conn->send_max;
     return min_u32(wanted, conn->stack->send_max);
 }
 
@@ -278,8 +280,63 @@ int utcp_error(const struct utcp_conn *conn)
     return conn->error;
 }
 
+static int set_receive_buffer(struct utcp_conn *conn, uint64_t bytes)
+{
+    uint32_t most = conn->stack->receive_max;
+
+    conn->receive_max = bytes && bytes < most ? (uint32_t)bytes : most;
+    if (bytes && conn->receive_max > conn->receive_limit)
+        conn->receive_limit = conn->receive_max;
+    conn->receive_limit = min_u32(conn->receive_limit, conn->receive_max);
+    return 0;
+}
+
+static bool valid_max_segment(uint64_t bytes)
+{
+    return bytes <= UINT16_MAX && (!bytes || bytes >= UTCP_MSS_MIN);
+}
+
+static int set_max_segment(struct utcp_conn *conn, uint64_t bytes)
+{
+    if (!valid_max_segment(bytes))
+        return -EINVAL;
+    conn->mss_max = (uint16_t)bytes;
+    if (bytes)
+        conn->receive_mss = (uint16_t)min_u32(conn->receive_mss, (uint32_t)bytes);
+    utcp__conn_update_mss(conn);
+    return 0;
+}
+
+/* Those that are numbers of bytes, or about keep-alive. */
+static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t value)
+{
+    switch (option) {
+    case UTCP_OPTION_KEEPALIVE_INTERVAL_US:
+        if (value > UINT64_MAX / 2)
+            return -EINVAL;
+        conn->keepalive_interval_us = value ? value : UTCP_KEEPALIVE_INTERVAL;
+        return 0;
+    case UTCP_OPTION_KEEPALIVE_PROBES:
+        if (value > UINT8_MAX)
+            return -EINVAL;
+        conn->probes_max = value ? (uint8_t)value : UTCP_KEEPALIVE_PROBES;
+        return 0;
+    case UTCP_OPTION_SEND_BUFFER:
+        conn->send_max = value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+        return 0;
+    case UTCP_OPTION_QUICK_ACKS:
+        conn->quick_acks = value < UINT8_MAX ? (uint8_t)value : UINT8_MAX;
+        return 0;
+    case UTCP_OPTION_RECEIVE_BUFFER: return set_receive_buffer(conn, value);
+    case UTCP_OPTION_MAX_SEGMENT: return set_max_segment(conn, value);
+    default: return -EINVAL;
+    }
+}
+
 int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t value)
 {
+    int status;
+
     switch (option) {
     case UTCP_OPTION_NODELAY: conn->nodelay = value != 0; break;
     case UTCP_OPTION_CORK: conn->cork = value != 0; break;
@@ -300,8 +357,26 @@ int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t va
         else
             utcp__timer_stop(conn, TIMER_USER);
         break;
-    default: return -EINVAL;
+    default:
+        status = set_number(conn, option, value);
+        if (status)
+            return status;
+        break;
     }
     utcp__want_output(conn);
     return 0;
+}
+
+int utcp_listener_set_option(struct utcp_listener *listener, enum utcp_option option,
+                             uint64_t value)
+{
+    switch (option) {
+    case UTCP_OPTION_MAX_SEGMENT:
+        if (!valid_max_segment(value))
+            return -EINVAL;
+        listener->max_segment = value;
+        return 0;
+    case UTCP_OPTION_RECEIVE_BUFFER: listener->receive_buffer = value; return 0;
+    default: return -EINVAL;
+    }
 }

@@ -378,6 +378,11 @@ static void acknowledge_later(struct utcp_conn *conn, uint32_t bytes)
         conn->segment_seen = (uint16_t)min_u32(bytes, conn->receive_mss);
     segments = bytes / conn->segment_seen;
     conn->segments_unacked = (uint8_t)min_u32(conn->segments_unacked + segments, UINT8_MAX);
+    if (conn->quick_acks) {
+        conn->quick_acks--;
+        acknowledge_now(conn);
+        return;
+    }
     if (conn->segments_unacked >= 2) {
         acknowledge_now(conn);
         return;
@@ -396,7 +401,7 @@ static void widen_window(struct utcp_conn *conn, uint32_t bytes)
         return;
     conn->receive_seen = 0;
     if (unread <= conn->receive_limit / 2)
-        conn->receive_limit = min_u32(2 * conn->receive_limit, conn->stack->receive_max);
+        conn->receive_limit = min_u32(2 * conn->receive_limit, conn->receive_max);
 }
 
 /* Data behind the peer's FIN are none. */

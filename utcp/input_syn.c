@@ -45,6 +45,8 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
     listener->pending++;
     list_append(&listener->half_open, &conn->owner_link);
     utcp__conn_choose_iss(conn, iss_after);
+    utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, listener->max_segment);
+    utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, listener->receive_buffer);
     take_syn(conn, segment);
     conn->segments_in++;
     utcp__conn_set_state(conn, UTCP_SYN_RECEIVED);

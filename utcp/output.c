@@ -190,8 +190,26 @@ static bool plan_data(const struct utcp_conn *conn, struct plan *plan)
     plan->new_data = length && conn->snd_nxt == conn->snd_max;
     if (fin)
         plan->flags |= TCP_FIN;
-    if (length && length == unsent(conn))
+    /* Also where it will be cut: the peer need not wait for more to merge it with. */
+    if (length && (length == unsent(conn) || length > conn->mss))
         plan->flags |= TCP_PSH;
+    return true;
+}
+
+/* Data wait for the cork to be taken off. */
+static bool blocked_by_cork(const struct utcp_conn *conn)
+{
+    return conn->cork && unsent(conn) > 0 && utcp__in_flight(conn) == 0 &&
+           conn->snd_wnd >= unsent(conn);
+}
+
+/* A cork holds for so long only: tcp(7). */
+static bool plan_uncorked(const struct utcp_conn *conn, struct plan *plan)
+{
+    if (!conn->probe_due || !blocked_by_cork(conn))
+        return false;
+    *plan = (struct plan){PLAN_DATA, conn->snd_nxt, min_u32((uint32_t)unsent(conn), conn->mss),
+                          TCP_ACK | TCP_PSH};
     return true;
 }
 
@@ -224,7 +242,8 @@ static void plan(const struct utcp_conn *conn, struct plan *plan)
         *plan = (struct plan){PLAN_DUPLICATE, utcp__ack_sequence(conn), 0, TCP_ACK};
         return;
     }
-    if (plan_resend(conn, plan) || plan_probe(conn, plan) || plan_data(conn, plan))
+    if (plan_resend(conn, plan) || plan_probe(conn, plan) || plan_uncorked(conn, plan) ||
+        plan_data(conn, plan))
         return;
     if (conn->keepalive_due)
         *plan = (struct plan){PLAN_KEEPALIVE, conn->snd_una - 1, 0, TCP_ACK};
@@ -399,7 +418,7 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
         if (next.kind == PLAN_NOTHING) {
             conn->probe_due = false;
             conn->recovery.retransmit_due = false;
-            if (utcp__synchronized(conn) && blocked_by_window(conn) &&
+            if (utcp__synchronized(conn) && (blocked_by_window(conn) || blocked_by_cork(conn)) &&
                 !utcp__timer_runs(conn, TIMER_RETRANSMIT))
                 utcp__timer_set(conn, TIMER_RETRANSMIT,
                                 conn->stack->now + utcp__rtt_timeout(&conn->rtt));

@@ -105,6 +105,9 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     conn->receive_scale = conn->window_scale ? stack->receive_scale : 0;
     conn->timestamps = !(stack->flags & UTCP_NO_TIMESTAMPS);
     conn->ts_offset = (uint32_t)utcp__endpoints_hash(stack, local, remote, 't');
+    conn->keepalive_interval_us = UTCP_KEEPALIVE_INTERVAL;
+    conn->probes_max = UTCP_KEEPALIVE_PROBES;
+    conn->receive_max = stack->receive_max;
     conn->receive_limit = min_u32(UTCP_WINDOW_INITIAL, stack->receive_max);
     conn->path_mtu = (uint16_t)stack->mtu;
     conn->receive_mss = (uint16_t)mss_for_mtu(conn, stack->mtu);
@@ -152,6 +155,8 @@ void utcp__conn_update_mss(struct utcp_conn *conn)
 {
     uint32_t mss = min_u32(conn->peer_mss, mss_for_mtu(conn, conn->path_mtu));
 
+    if (conn->mss_max)
+        mss = min_u32(mss, conn->mss_max);
     conn->mss = (uint16_t)(mss - utcp__options_size(conn));
     conn->cc.mss = conn->mss;
 }

@@ -61,15 +61,16 @@ static void keepalive_fires(struct utcp_conn *conn)
         utcp__timer_life(conn); /* not idle */
         return;
     }
-    if (conn->probes >= UTCP_KEEPALIVE_PROBES) {
+    if (conn->probes >= conn->probes_max) {
         give_up(conn);
         return;
     }
     conn->probes++;
     conn->keepalive_due = true;
     utcp__timer_set(conn, TIMER_LIFE,
-                    now + (conn->keepalive_us < UTCP_KEEPALIVE_INTERVAL ? conn->keepalive_us
-                                                                        : UTCP_KEEPALIVE_INTERVAL));
+                    now + (conn->keepalive_us < conn->keepalive_interval_us
+                               ? conn->keepalive_us
+                               : conn->keepalive_interval_us));
     utcp__want_output(conn);
 }
 

@@ -74,11 +74,13 @@
 #define UTCP_MS     UINT64_C(1000) /* µs */
 #define UTCP_SECOND (1000 * UTCP_MS)
 
-#define UTCP_MTU_DEFAULT       1500
-#define UTCP_MTU_MIN_IPV4      576  /* RFC 1191 allows 68; below this only forgers go */
-#define UTCP_MTU_MIN_IPV6      1280 /* RFC 8200 section 5 */
-#define UTCP_MSS_DEFAULT_IPV4  536  /* RFC 9293 section 3.7.1, MUST-15 */
-#define UTCP_MSS_DEFAULT_IPV6  1220
+#define UTCP_MTU_DEFAULT      1500
+#define UTCP_MTU_MIN_IPV4     576  /* RFC 1191 allows 68; below this only forgers go */
+#define UTCP_MTU_MIN_IPV6     1280 /* RFC 8200 section 5 */
+#define UTCP_MSS_DEFAULT_IPV4 536  /* RFC 9293 section 3.7.1, MUST-15 */
+#define UTCP_MSS_DEFAULT_IPV6 1220
+/* Tiny segments are a way to make us work (CVE-2019-11479). Links that carry IP at all carry more. */
+#define UTCP_MSS_MIN           88
 #define UTCP_WINDOW_INITIAL    65536 /* bytes of receive buffer that a connection begins with */
 #define UTCP_SEND_INITIAL      (256 * 1024) /* bytes of send buffer that a connection begins with */
 #define UTCP_REFERENCES_MAX    64
@@ -187,8 +189,10 @@ struct utcp_conn {
     bool write_blocked;  /* a write was cut short: UTCP_WRITABLE is owed */
     uint8_t retries;     /* timeouts since anything was acknowledged */
     uint8_t probes;      /* keep-alive probes not answered */
-    uint8_t challenges;  /* challenge ACKs in this period */
+    uint8_t probes_max;
+    uint8_t challenges; /* challenge ACKs in this period */
     uint8_t duplicate_acks_due;
+    uint8_t quick_acks;       /* acknowledgments that are not delayed */
     uint8_t segments_unacked; /* full segments that came since the last ACK */
     uint16_t ip_id;
     uint32_t events; /* UTCP_* that utcp_poll() has not delivered */
@@ -204,6 +208,8 @@ struct utcp_conn {
     uint32_t last_ack;      /* Last.ACK.sent, RFC 7323 section 4.3 */
     uint32_t receive_limit; /* bytes of receive buffer */
     uint32_t receive_seen;  /* bytes taken since the limit grew last */
+    uint32_t receive_max;   /* what the limit may grow to */
+    uint32_t send_max;      /* bytes that the send buffer may hold; 0: as many as the path needs */
     uint64_t peer_fin;      /* offset of the peer's FIN in its stream */
     struct utcp_sendbuf send;
     struct utcp_recvbuf receive;
@@ -211,7 +217,8 @@ struct utcp_conn {
     uint16_t peer_mss, receive_mss; /* options not counted */
     uint16_t segment_seen;          /* largest payload of a segment that came, up to receive_mss */
     uint16_t path_mtu;
-    uint16_t mss; /* payload of a full segment: utcp__conn_update_mss() */
+    uint16_t mss_max; /* what the application allows, options counted; 0: what the path has */
+    uint16_t mss;     /* payload of a full segment: utcp__conn_update_mss() */
     uint32_t ts_offset, ts_recent;
     uint64_t ts_recent_at;
 
@@ -223,7 +230,7 @@ struct utcp_conn {
 
     uint64_t deadline[TIMERS];
     struct utcp_wheel_timer wheel_timer;
-    uint64_t keepalive_us, user_timeout_us;
+    uint64_t keepalive_us, keepalive_interval_us, user_timeout_us;
     uint64_t heard_at;        /* when the last acceptable segment came */
     uint64_t sent_at;         /* when the last data went out */
     uint64_t waiting_since;   /* since when snd_una stands while something is to be acknowledged */
@@ -239,8 +246,9 @@ struct utcp_listener {
     struct list half_open, ready; /* connections that were not accepted */
     struct utcp_endpoint local;
     bool any_address;
-    uint8_t mode;              /* enum utcp_listen_mode */
-    unsigned backlog, pending; /* limit, and length of both lists */
+    uint8_t mode;                         /* enum utcp_listen_mode */
+    unsigned backlog, pending;            /* limit, and length of both lists */
+    uint64_t max_segment, receive_buffer; /* UTCP_OPTION_* for its connections; 0: not set */
     void *user;
     uint32_t events;
 };

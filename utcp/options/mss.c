@@ -4,10 +4,6 @@
 #include "options.h"
 #include "utcp_internal.h"
 
-/* Tiny segments are a way to make us work (CVE-2019-11479). Links that carry IP at all carry more
- * than this. */
-#define MSS_MIN 88
-
 static void parse(const uint8_t *value, struct utcp_segment_options *options)
 {
     options->mss = (uint16_t)(value[0] << 8 | value[1]);
@@ -19,8 +15,8 @@ static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options 
     conn->peer_mss = peer->has_mss              ? peer->mss
                      : conn->remote.family == 4 ? UTCP_MSS_DEFAULT_IPV4
                                                 : UTCP_MSS_DEFAULT_IPV6;
-    if (conn->peer_mss < MSS_MIN)
-        conn->peer_mss = MSS_MIN;
+    if (conn->peer_mss < UTCP_MSS_MIN)
+        conn->peer_mss = UTCP_MSS_MIN;
 }
 
 static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at)
