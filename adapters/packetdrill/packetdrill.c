@@ -1,0 +1,698 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* UTCP under packetdrill: its scripts run against this stack in virtual time, without root, network
+ * or clock (doc/packetdrill.md).
+ *
+ *   packetdrill, main thread           packetdrill, thread for calls that block
+ *      netdev_send()  netdev_receive()        accept() connect() read() write() …
+ *      usleep()       gettimeofday()                       │
+ *            └───────────────┬─────────────────────────────┘
+ *                     one lock, one virtual clock
+ *                            │
+ *                  sockets.h ── utcp.h
+ *
+ * Time stands still but for three: usleep() moves it, timer by timer; netdev_receive() moves it to the
+ * packet that it waits for; and each look at it costs a microsecond, for packetdrill spins before an
+ * event. A thread in a call that blocks goes on when what it waits for is there, and
+ * before time moves on it has been given the chance to: so what it did has the right time. */
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "interface.h"
+#include "settings.h"
+#include "sockets.h"
+
+#define EVENTS_PER_POLL 64
+#define PACKET_SIZE     65536
+#define LOOK_US         1                         /* what a look at the clock costs */
+#define PATIENCE_US     (UINT64_C(600) * 1000000) /* how long netdev_receive() waits for a packet */
+#define RETURN_WAIT_MS  1000 /* real time that a thread has to come back from a call */
+#define START_US        (UINT64_C(1000) * 1000000)
+#define PORT_FIRST      32768 /* of those that we choose */
+
+struct queued_packet {
+    struct queued_packet *next;
+    uint64_t at;
+    size_t length;
+    uint8_t bytes[];
+};
+
+/* A thread that waits within a call. */
+struct waiter {
+    struct waiter *next;
+    uint64_t until;
+    uint64_t seen; /* drill->happened, when it last looked */
+};
+
+struct drill {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* for waiters: something happened; for the main thread: they looked */
+    pthread_t main_thread;
+    uint64_t now;
+    uint64_t happened; /* counts all that a waiter may wait for */
+    struct waiter *waiters;
+    uint32_t returning; /* threads that have waited, and have not come back from their call yet */
+    struct utcp *stack; /* made at the first socket: after the script's settings */
+    struct sockets *sockets;
+    struct queued_packet *first, **end;
+    struct queued_packet *reserved;
+    uint16_t next_port;
+};
+
+/* ── The stack's surroundings ──────────────────────────────────────────────────────────────── */
+
+static uint8_t *reserve(void *context, uint32_t length)
+{
+    struct drill *drill = context;
+
+    free(drill->reserved);
+    drill->reserved = malloc(sizeof(*drill->reserved) + length);
+    return drill->reserved ? drill->reserved->bytes : NULL;
+}
+
+/* The field holds the sum of the pseudo-header, as for a device that fills the rest in. */
+static void fill_checksum(uint8_t *packet, size_t length, const struct utcp_offload *offload)
+{
+    size_t start = offload->checksum_start;
+    uint32_t sum = 0;
+
+    for (size_t i = start; i < length; i++)
+        sum += (i - start) % 2 ? packet[i] : (uint32_t)packet[i] << 8;
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    sum = ~sum;
+    packet[start + offload->checksum_offset] = (uint8_t)(sum >> 8);
+    packet[start + offload->checksum_offset + 1] = (uint8_t)sum;
+}
+
+static void commit(void *context, uint32_t length, const struct utcp_offload *offload)
+{
+    struct drill *drill = context;
+    struct queued_packet *packet = drill->reserved;
+
+    drill->reserved = NULL;
+    packet->next = NULL;
+    packet->at = drill->now;
+    packet->length = length;
+    if (offload->checksum || offload->segment_size)
+        fill_checksum(packet->bytes, length, offload);
+    *drill->end = packet;
+    drill->end = &packet->next;
+}
+
+/* Lets all that is due at this moment happen. */
+static void settle(struct drill *drill)
+{
+    const struct utcp_sink sink = {reserve, commit, drill};
+    struct utcp_event events[EVENTS_PER_POLL];
+    unsigned count;
+
+    if (!drill->stack)
+        return;
+    while ((count = utcp_poll(drill->stack, events, EVENTS_PER_POLL)) > 0) {
+        sockets_happened(drill->sockets, events, count);
+        drill->happened++;
+    }
+    utcp_output(drill->stack, drill->now, &sink);
+}
+
+static uint64_t now(void *context)
+{
+    return ((struct drill *)context)->now;
+}
+
+static void kick(void *context)
+{
+    settle(context);
+}
+
+/* ── Time ──────────────────────────────────────────────────────────────────────────────────── */
+
+static struct timespec real_time_in(int ms)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_REALTIME, &time);
+    time.tv_sec += ms / 1000;
+    time.tv_nsec += ms % 1000 * 1000000L;
+    if (time.tv_nsec >= 1000000000L) {
+        time.tv_sec++;
+        time.tv_nsec -= 1000000000L;
+    }
+    return time;
+}
+
+static bool all_have_looked(const struct drill *drill)
+{
+    for (const struct waiter *waiter = drill->waiters; waiter; waiter = waiter->next) {
+        if (waiter->seen != drill->happened || waiter->until <= drill->now)
+            return false;
+    }
+    return drill->returning == 0;
+}
+
+/* Lets threads in calls that block do at this time what they can do at this time. Gives up on one that
+ * packetdrill itself holds up. */
+static void let_others_go_on(struct drill *drill)
+{
+    struct timespec limit = real_time_in(RETURN_WAIT_MS);
+
+    if (all_have_looked(drill))
+        return;
+    pthread_cond_broadcast(&drill->changed);
+    while (!all_have_looked(drill)) {
+        if (pthread_cond_timedwait(&drill->changed, &drill->lock, &limit))
+            break;
+    }
+    settle(drill);
+}
+
+static uint64_t next_deadline(const struct drill *drill)
+{
+    uint64_t next = drill->stack ? utcp_deadline(drill->stack) : UINT64_MAX;
+
+    for (const struct waiter *waiter = drill->waiters; waiter; waiter = waiter->next) {
+        if (waiter->until < next)
+            next = waiter->until;
+    }
+    return next;
+}
+
+/* One step towards `until`, not over a timer. False: it has come. */
+static bool step_towards(struct drill *drill, uint64_t until)
+{
+    uint64_t next = next_deadline(drill);
+
+    if (drill->now >= until)
+        return false;
+    if (next > until)
+        next = until;
+    if (next > drill->now)
+        drill->now = next;
+    if (drill->stack)
+        utcp_advance(drill->stack, drill->now);
+    settle(drill);
+    return true;
+}
+
+static void move_time_to(struct drill *drill, uint64_t until)
+{
+    let_others_go_on(drill);
+    while (step_towards(drill, until))
+        let_others_go_on(drill);
+}
+
+static __thread bool has_waited; /* counted in drill->returning */
+
+static void is_back(struct drill *drill)
+{
+    if (!has_waited)
+        return;
+    has_waited = false;
+    drill->returning--;
+    pthread_cond_broadcast(&drill->changed);
+}
+
+/* Within a call: the thread for such calls waits for the main thread to let something happen. The main
+ * thread has nobody to wait for, so it lets the time go by. */
+static bool wait_within(void *context, uint64_t until)
+{
+    struct drill *drill = context;
+    struct waiter waiter = {.next = drill->waiters, .until = until, .seen = drill->happened}, **at;
+
+    if (pthread_equal(pthread_self(), drill->main_thread)) {
+        uint64_t before = drill->happened;
+        uint64_t limit = drill->now + PATIENCE_US < until ? drill->now + PATIENCE_US : until;
+
+        while (drill->happened == before && step_towards(drill, limit))
+            ;
+        return drill->happened != before || drill->now >= until;
+    }
+    drill->waiters = &waiter;
+    is_back(drill); /* to wait again */
+    pthread_cond_broadcast(&drill->changed);
+    while (waiter.seen == drill->happened && drill->now < until)
+        pthread_cond_wait(&drill->changed, &drill->lock);
+    for (at = &drill->waiters; *at != &waiter; at = &(*at)->next)
+        ;
+    *at = waiter.next;
+    has_waited = true;
+    drill->returning++;
+    return true;
+}
+
+/* ── Calls ─────────────────────────────────────────────────────────────────────────────────── */
+
+static int source(void *context, const struct utcp_endpoint *remote, struct utcp_endpoint *local)
+{
+    static const uint8_t address4[4] = {192, 168, 0, 1};
+    static const uint8_t address6[16] = {0xfd, 0x3d, 0x0a, 0x0b, 0x17, 0xd6, [15] = 1};
+    static const uint8_t zero[16];
+    struct drill *drill = context;
+
+    local->family = remote->family;
+    if (!memcmp(local->address, zero, sizeof(zero)) && remote->port)
+        memcpy(local->address, remote->family == 4 ? address4 : address6,
+               remote->family == 4 ? sizeof(address4) : sizeof(address6));
+    if (!local->port)
+        local->port = drill->next_port++;
+    return 0;
+}
+
+/* packetdrill closes descriptors that it finds open at the end by close(2) itself, so they have to be
+ * real ones. */
+static int take_number(void *context)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    (void)context;
+    return fd < 0 ? -errno : fd;
+}
+
+static void give_number_back(void *context, int number)
+{
+    (void)context;
+    close(number);
+}
+
+static bool make_stack(struct drill *drill)
+{
+    const struct sockets_host host = {
+        now, kick, wait_within, source, take_number, give_number_back, drill};
+    struct utcp_config config = {.size = sizeof(config), .offloads = UTCP_OFFLOAD_SEGMENT};
+
+    if (drill->sockets)
+        return true;
+    if (getrandom(config.secret, sizeof(config.secret), 0) != (ssize_t)sizeof(config.secret))
+        return false;
+    settings_read(&config);
+    drill->stack = utcp_new(&config, drill->now);
+    if (!drill->stack && config.congestion) {
+        fprintf(stderr, "packetdrill: UTCP has no congestion control %s, takes its default\n",
+                config.congestion);
+        config.congestion = NULL;
+        drill->stack = utcp_new(&config, drill->now);
+    }
+    if (drill->stack)
+        drill->sockets = sockets_new(drill->stack, &host);
+    return drill->sockets != NULL;
+}
+
+/* Each call is between these two: under the lock, with all its consequences, and with errno. */
+static struct drill *enter(void *userdata)
+{
+    struct drill *drill = userdata;
+
+    pthread_mutex_lock(&drill->lock);
+    if (!make_stack(drill)) {
+        fprintf(stderr, "packetdrill: no memory for UTCP\n");
+        abort();
+    }
+    return drill;
+}
+
+static long leave(struct drill *drill, long result)
+{
+    settle(drill);
+    pthread_mutex_unlock(&drill->lock);
+    if (result >= 0)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
+static int drill_socket(void *userdata, int domain, int type, int protocol)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, sockets_socket(drill->sockets, domain, type, protocol));
+}
+
+static int drill_bind(void *userdata, int fd, const struct sockaddr *address, socklen_t length)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, sockets_bind(drill->sockets, fd, address, length));
+}
+
+static int drill_listen(void *userdata, int fd, int backlog)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, sockets_listen(drill->sockets, fd, backlog));
+}
+
+static int drill_accept(void *userdata, int fd, struct sockaddr *address, socklen_t *length)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, sockets_accept(drill->sockets, fd, address, length, 0));
+}
+
+static int drill_connect(void *userdata, int fd, const struct sockaddr *address, socklen_t length)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, sockets_connect(drill->sockets, fd, address, length));
+}
+
+static ssize_t receive(void *userdata, int fd, const struct iovec *pieces, size_t count, int flags)
+{
+    struct drill *drill = enter(userdata);
+
+    return leave(drill, sockets_receive(drill->sockets, fd, pieces, count, flags));
+}
+
+static ssize_t drill_recv(void *userdata, int fd, void *buffer, size_t size, int flags)
+{
+    const struct iovec piece = {buffer, size};
+
+    return receive(userdata, fd, &piece, 1, flags);
+}
+
+static ssize_t drill_read(void *userdata, int fd, void *buffer, size_t size)
+{
+    return drill_recv(userdata, fd, buffer, size, 0);
+}
+
+static ssize_t drill_readv(void *userdata, int fd, const struct iovec *pieces, int count)
+{
+    return receive(userdata, fd, pieces, (size_t)count, 0);
+}
+
+/* A connection's data come from its peer: no name is given, as by the kernel. */
+static ssize_t drill_recvfrom(void *userdata, int fd, void *buffer, size_t size, int flags,
+                              struct sockaddr *address, socklen_t *length)
+{
+    (void)address;
+    if (length)
+        *length = 0;
+    return drill_recv(userdata, fd, buffer, size, flags);
+}
+
+static ssize_t drill_recvmsg(void *userdata, int fd, struct msghdr *message, int flags)
+{
+    message->msg_controllen = 0;
+    message->msg_flags = 0;
+    return receive(userdata, fd, message->msg_iov, message->msg_iovlen, flags);
+}
+
+static ssize_t send_pieces(void *userdata, int fd, const struct iovec *pieces, size_t count,
+                           int flags, const struct sockaddr *address, socklen_t length)
+{
+    struct drill *drill = enter(userdata);
+
+    return leave(drill, sockets_send_to(drill->sockets, fd, pieces, count, flags, address, length));
+}
+
+static ssize_t drill_sendto(void *userdata, int fd, const void *data, size_t size, int flags,
+                            const struct sockaddr *address, socklen_t length)
+{
+    const struct iovec piece = {(void *)(uintptr_t)data, size};
+
+    return send_pieces(userdata, fd, &piece, 1, flags, address, length);
+}
+
+static ssize_t drill_send(void *userdata, int fd, const void *data, size_t size, int flags)
+{
+    return drill_sendto(userdata, fd, data, size, flags, NULL, 0);
+}
+
+static ssize_t drill_write(void *userdata, int fd, const void *data, size_t size)
+{
+    return drill_sendto(userdata, fd, data, size, 0, NULL, 0);
+}
+
+static ssize_t drill_writev(void *userdata, int fd, const struct iovec *pieces, int count)
+{
+    return send_pieces(userdata, fd, pieces, (size_t)count, 0, NULL, 0);
+}
+
+static ssize_t drill_sendmsg(void *userdata, int fd, const struct msghdr *message, int flags)
+{
+    return send_pieces(userdata, fd, message->msg_iov, message->msg_iovlen, flags,
+                       message->msg_name, message->msg_namelen);
+}
+
+static int drill_fcntl(void *userdata, int fd, int command, ...)
+{
+    struct drill *drill = enter(userdata);
+    va_list arguments;
+    long argument;
+
+    va_start(arguments, command);
+    argument = va_arg(arguments, int); /* those that we know take an int, or nothing */
+    va_end(arguments);
+    return (int)leave(drill, sockets_fcntl(drill->sockets, fd, command, argument));
+}
+
+static int drill_ioctl(void *userdata, int fd, unsigned long request, ...)
+{
+    struct drill *drill = enter(userdata);
+    va_list arguments;
+    void *argument;
+
+    va_start(arguments, request);
+    argument = va_arg(arguments, void *);
+    va_end(arguments);
+    return (int)leave(drill, sockets_ioctl(drill->sockets, fd, request, argument));
+}
+
+static int drill_close(void *userdata, int fd)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, sockets_close(drill->sockets, fd));
+}
+
+static int drill_shutdown(void *userdata, int fd, int how)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, sockets_shutdown(drill->sockets, fd, how));
+}
+
+static int drill_getsockopt(void *userdata, int fd, int level, int name, void *value,
+                            socklen_t *length)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, sockets_getsockopt(drill->sockets, fd, level, name, value, length));
+}
+
+static int drill_setsockopt(void *userdata, int fd, int level, int name, const void *value,
+                            socklen_t length)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, sockets_setsockopt(drill->sockets, fd, level, name, value, length));
+}
+
+static int drill_poll(void *userdata, struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, sockets_poll(drill->sockets, fds, count, timeout_ms));
+}
+
+static int drill_epoll_create(void *userdata, int size)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, size > 0 ? sockets_epoll_create(drill->sockets) : -EINVAL);
+}
+
+static int drill_epoll_ctl(void *userdata, int epoll, int operation, int fd,
+                           struct epoll_event *event)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, sockets_epoll_ctl(drill->sockets, epoll, operation, fd, event));
+}
+
+static int drill_epoll_wait(void *userdata, int epoll, struct epoll_event *events, int max,
+                            int timeout_ms)
+{
+    struct drill *drill = enter(userdata);
+
+    return (int)leave(drill, sockets_epoll_wait(drill->sockets, epoll, events, max, timeout_ms));
+}
+
+/* A pipe is the kernel's; nothing goes from it to a socket of ours without a copy. */
+static int drill_pipe(void *userdata, int fds[2])
+{
+    (void)userdata;
+    return pipe(fds);
+}
+
+static int drill_splice(void *userdata, int in, loff_t *in_offset, int out, loff_t *out_offset,
+                        size_t size, unsigned int flags)
+{
+    (void)userdata, (void)in, (void)in_offset, (void)out, (void)out_offset, (void)size, (void)flags;
+    errno = EINVAL;
+    return -1;
+}
+
+/* ── Packets and the clock, for the main thread ────────────────────────────────────────────── */
+
+static int drill_netdev_send(void *userdata, const void *packet, size_t size)
+{
+    struct drill *drill = enter(userdata);
+
+    let_others_go_on(drill);
+    utcp_input(drill->stack, drill->now, packet, size, 0);
+    settle(drill);
+    let_others_go_on(drill);
+    return (int)leave(drill, 0);
+}
+
+static int drill_netdev_receive(void *userdata, void *buffer, size_t *size, long long *time_us)
+{
+    struct drill *drill = enter(userdata);
+    uint64_t limit = drill->now + PATIENCE_US;
+    struct queued_packet *packet;
+
+    let_others_go_on(drill);
+    while (!drill->first && step_towards(drill, limit))
+        let_others_go_on(drill);
+    packet = drill->first;
+    if (!packet) {
+        fprintf(stderr, "packetdrill: UTCP sent nothing for %d s\n", (int)(PATIENCE_US / 1000000));
+        *size = 0;
+        return (int)leave(drill, 0);
+    }
+    drill->first = packet->next;
+    if (!drill->first)
+        drill->end = &drill->first;
+    if (packet->length < *size)
+        *size = packet->length;
+    memcpy(buffer, packet->bytes, *size);
+    *time_us = (long long)packet->at;
+    free(packet);
+    return (int)leave(drill, 0);
+}
+
+static int drill_usleep(void *userdata, useconds_t time)
+{
+    struct drill *drill = userdata;
+
+    pthread_mutex_lock(&drill->lock);
+    move_time_to(drill, drill->now + time);
+    pthread_mutex_unlock(&drill->lock);
+    return 0;
+}
+
+static int drill_gettimeofday(void *userdata, struct timeval *time, struct timezone *zone)
+{
+    struct drill *drill = userdata;
+
+    (void)zone;
+    pthread_mutex_lock(&drill->lock);
+    is_back(drill); /* this is what a thread does right after a call that waited */
+    step_towards(drill, drill->now + LOOK_US);
+    time->tv_sec = (time_t)(drill->now / 1000000);
+    time->tv_usec = (suseconds_t)(drill->now % 1000000);
+    pthread_mutex_unlock(&drill->lock);
+    return 0;
+}
+
+static struct drill *preloaded; /* see getsockopt() */
+
+/* ── The table ─────────────────────────────────────────────────────────────────────────────── */
+
+static void drill_free(void *userdata)
+{
+    struct drill *drill = userdata;
+
+    preloaded = NULL;
+    sockets_free(drill->sockets);
+    utcp_free(drill->stack);
+    while (drill->first) {
+        struct queued_packet *next = drill->first->next;
+
+        free(drill->first);
+        drill->first = next;
+    }
+    free(drill->reserved);
+    pthread_cond_destroy(&drill->changed);
+    pthread_mutex_destroy(&drill->lock);
+    free(drill);
+}
+
+/* For blocks of code in scripts packetdrill asks the kernel itself for TCP_INFO. Where this object is
+ * preloaded, too, it is asked instead, and passes on what is not its own. */
+__attribute__((visibility("default"))) int getsockopt(int fd, int level, int name, void *value,
+                                                      socklen_t *length)
+{
+    int (*next)(int, int, int, void *, socklen_t *);
+
+    if (preloaded && preloaded->sockets && sockets_owns(preloaded->sockets, fd))
+        return drill_getsockopt(preloaded, fd, level, name, value, length);
+    *(void **)&next = dlsym(RTLD_NEXT, "getsockopt");
+    return next(fd, level, name, value, length);
+}
+
+/* What packetdrill looks for in a shared object. `flags`: what --so_flags said; there are none. */
+__attribute__((visibility("default"))) void
+packetdrill_interface_init(const char *flags, struct packetdrill_interface *interface);
+
+void packetdrill_interface_init(const char *flags, struct packetdrill_interface *interface)
+{
+    struct drill *drill = calloc(1, sizeof(*drill));
+
+    (void)flags;
+    if (!drill) {
+        fprintf(stderr, "packetdrill: no memory for UTCP\n");
+        exit(EXIT_FAILURE);
+    }
+    pthread_mutex_init(&drill->lock, NULL);
+    pthread_cond_init(&drill->changed, NULL);
+    drill->main_thread = pthread_self();
+    drill->now = START_US;
+    drill->end = &drill->first;
+    drill->next_port = PORT_FIRST;
+    preloaded = drill;
+    *interface = (struct packetdrill_interface){
+        .userdata = drill,
+        .free = drill_free,
+        .socket = drill_socket,
+        .bind = drill_bind,
+        .listen = drill_listen,
+        .accept = drill_accept,
+        .connect = drill_connect,
+        .read = drill_read,
+        .readv = drill_readv,
+        .recv = drill_recv,
+        .recvfrom = drill_recvfrom,
+        .recvmsg = drill_recvmsg,
+        .write = drill_write,
+        .writev = drill_writev,
+        .send = drill_send,
+        .sendto = drill_sendto,
+        .sendmsg = drill_sendmsg,
+        .fcntl = drill_fcntl,
+        .ioctl = drill_ioctl,
+        .close = drill_close,
+        .shutdown = drill_shutdown,
+        .getsockopt = drill_getsockopt,
+        .setsockopt = drill_setsockopt,
+        .poll = drill_poll,
+        .netdev_send = drill_netdev_send,
+        .netdev_receive = drill_netdev_receive,
+        .usleep = drill_usleep,
+        .gettimeofday = drill_gettimeofday,
+        .epoll_create = drill_epoll_create,
+        .epoll_ctl = drill_epoll_ctl,
+        .epoll_wait = drill_epoll_wait,
+        .pipe = drill_pipe,
+        .splice = drill_splice,
+    };
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* settings.h */
+#include "settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_MAX_LENGTH 128
+
+/* One line of a file, or false. */
+static bool read_setting(const char *name, char line[LINE_MAX_LENGTH])
+{
+    char path[LINE_MAX_LENGTH];
+    FILE *file;
+    bool read;
+
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", name);
+    file = fopen(path, "re");
+    if (!file)
+        return false;
+    read = fgets(line, LINE_MAX_LENGTH, file) != NULL;
+    fclose(file);
+    line[strcspn(line, "\n")] = '\0';
+    return read;
+}
+
+/* The number at `place` of a line of several. */
+static bool read_number(const char *name, int place, unsigned long *number)
+{
+    char line[LINE_MAX_LENGTH], *at = line;
+
+    if (!read_setting(name, line))
+        return false;
+    for (int i = 0; i <= place; i++) {
+        char *end;
+
+        *number = strtoul(at, &end, 10);
+        if (end == at)
+            return false;
+        at = end;
+    }
+    return true;
+}
+
+static void read_flag(struct utcp_config *config, const char *name, uint32_t flag)
+{
+    unsigned long number;
+
+    if (!read_number(name, 0, &number))
+        return;
+    config->flags = number ? config->flags & ~flag : config->flags | flag;
+}
+
+void settings_read(struct utcp_config *config)
+{
+    static char congestion[LINE_MAX_LENGTH];
+    unsigned long number;
+
+    read_flag(config, "tcp_timestamps", UTCP_NO_TIMESTAMPS);
+    read_flag(config, "tcp_window_scaling", UTCP_NO_WINDOW_SCALE);
+    if (read_number("tcp_ecn", 0, &number)) { /* 2: accepts it, but does not ask; see ip-sysctl */
+        config->flags &= ~(uint32_t)(UTCP_NO_ECN | UTCP_ASK_ECN);
+        config->flags |= number == 0 ? UTCP_NO_ECN : number == 1 ? UTCP_ASK_ECN : 0;
+    }
+    if (read_number("tcp_rmem", 2, &number) && number)
+        config->receive_buffer_max = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
+    if (read_number("tcp_wmem", 2, &number) && number)
+        config->send_buffer_max = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
+    if (read_setting("tcp_congestion_control", congestion))
+        config->congestion = !strcmp(congestion, "reno") ? "newreno" : congestion;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of this room share; sockets.h has the theory. */
+#ifndef MS_SOCKETS_INTERNAL_H
+#define MS_SOCKETS_INTERNAL_H
+
+#include "sockets.h"
+
+#define SOCKETS_MAX 65536
+#define NEVER       UINT64_MAX
+
+enum socket_kind {
+    SOCKET_NEW, /* neither of the others yet */
+    SOCKET_LISTENS,
+    SOCKET_CONNECTS, /* has a connection, or had one */
+    SOCKET_EPOLL,
+};
+
+/* What a socket is told before there is a connection to tell it to, and what an accepted one takes
+ * over from its listener. Times in the units of their options. */
+struct socket_options {
+    int reuse_address, reuse_port, keepalive, nodelay, cork, quickack, linger_on, linger_seconds;
+    int keepalive_idle, keepalive_interval, keepalive_count; /* s, s, probes */
+    int user_timeout;                                        /* ms */
+    int receive_buffer, send_buffer; /* bytes as SO_RCVBUF tells them; 0: automatic */
+    int max_segment;                 /* bytes; 0: what the path has */
+    int type_of_service, v6_only, low_water;
+    uint64_t receive_timeout, send_timeout; /* µs; 0: none */
+};
+
+struct watch; /* readiness.c */
+
+struct socket {
+    enum socket_kind kind;
+    int family; /* AF_* */
+    bool nonblocking, close_on_exec;
+    struct utcp_endpoint local, remote; /* local.family 0: not bound */
+
+    struct utcp_listener *listeners[2]; /* the second: IPv4 beside an IPv6 wildcard */
+    struct utcp_conn *ahead;            /* taken from the stack, not accepted yet: it can be seen */
+
+    struct utcp_conn *conn; /* NULL when it has failed */
+    bool connecting;        /* in the handshake */
+    bool told;              /* connect() has told that it succeeded */
+    bool finished;          /* the peer sends no more */
+    bool shut_read, shut_write;
+    bool write_blocked; /* the send buffer is full */
+    bool more;          /* the last send said MSG_MORE */
+    int error;          /* to be told once, by SO_ERROR or by whatever call comes first */
+
+    uint32_t arrivals,
+        departures; /* what edge-triggered epoll counts: news to read, room to write */
+    struct socket_options options;
+    struct watch *watches; /* of an epoll */
+};
+
+struct sockets {
+    struct utcp *stack;
+    struct sockets_host host;
+    struct socket **table; /* by descriptor */
+    uint32_t size;
+};
+
+static inline uint64_t sockets__now(const struct sockets *sockets)
+{
+    return sockets->host.now(sockets->host.context);
+}
+
+static inline void sockets__kick(const struct sockets *sockets)
+{
+    sockets->host.kick(sockets->host.context);
+}
+
+/* NULL: no such descriptor. */
+struct socket *sockets__get(const struct sockets *sockets, int fd);
+/* A descriptor for a new socket, or a negative errno. */
+int sockets__new(struct sockets *sockets, enum socket_kind kind, struct socket **made);
+
+/* Waits within a call that began at `since`: 0, -EAGAIN when the socket must not wait or has waited
+ * for `timeout_us` (0: no limit). */
+int sockets__wait(struct sockets *sockets, bool nonblocking, uint64_t since, uint64_t timeout_us);
+/* The error that waits to be told, as a negative errno, and told it is; 0: none. */
+int sockets__take_error(struct socket *socket);
+
+/* What poll(2) would say now, POLL*. */
+unsigned sockets__readiness(struct sockets *sockets, struct socket *socket);
+/* A socket goes; nobody watches it any more. An epoll goes with its watches. */
+void sockets__unwatch(struct sockets *sockets, const struct socket *socket);
+void sockets__dispose_watches(struct socket *socket);
+
+/* Tells the connection what the options say. */
+void sockets__apply_options(const struct sockets *sockets, const struct socket *socket,
+                            struct utcp_conn *conn);
+void sockets__apply_listener_options(const struct socket *socket);
+
+#endif

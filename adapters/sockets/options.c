@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sockets.h: getsockopt, setsockopt, ioctl, fcntl. Most options are an int that is kept here and told
+ * to the connection, now or when there is one; the table says which. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sock_diag.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/time.h>
+
+#include "internal.h"
+
+/* /proc/sys/net/core/wmem_default of most hosts: what SO_SNDBUF tells until it is set. */
+#define BUFFER_DEFAULT 212992
+
+/* The time and the number of probes of keep-alive until they are set, tcp(7). */
+#define KEEPALIVE_IDLE     7200
+#define KEEPALIVE_INTERVAL 75
+#define KEEPALIVE_COUNT    9
+
+#define TCP_INFO_ROOM 512 /* bytes */
+
+struct int_option {
+    int level, name;
+    size_t offset; /* in struct socket_options */
+    int least, most, initial;
+};
+
+#define OPTION(field) offsetof(struct socket_options, field)
+
+static const struct int_option int_options[] = {
+    {SOL_SOCKET, SO_REUSEADDR, OPTION(reuse_address), 0, INT32_MAX, 0},
+    {SOL_SOCKET, SO_REUSEPORT, OPTION(reuse_port), 0, INT32_MAX, 0},
+    {SOL_SOCKET, SO_KEEPALIVE, OPTION(keepalive), 0, INT32_MAX, 0},
+    {SOL_SOCKET, SO_RCVLOWAT, OPTION(low_water), 0, INT32_MAX, 1},
+    {SOL_SOCKET, SO_RCVBUF, OPTION(receive_buffer), 0, INT32_MAX, BUFFER_DEFAULT},
+    {SOL_SOCKET, SO_SNDBUF, OPTION(send_buffer), 0, INT32_MAX, BUFFER_DEFAULT},
+    {IPPROTO_TCP, TCP_NODELAY, OPTION(nodelay), 0, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_CORK, OPTION(cork), 0, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_QUICKACK, OPTION(quickack), 0, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_MAXSEG, OPTION(max_segment), 88, 32767, 0},
+    {IPPROTO_TCP, TCP_KEEPIDLE, OPTION(keepalive_idle), 1, 32767, KEEPALIVE_IDLE},
+    {IPPROTO_TCP, TCP_KEEPINTVL, OPTION(keepalive_interval), 1, 32767, KEEPALIVE_INTERVAL},
+    {IPPROTO_TCP, TCP_KEEPCNT, OPTION(keepalive_count), 1, 127, KEEPALIVE_COUNT},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT, OPTION(user_timeout), 0, INT32_MAX, 0},
+    {IPPROTO_IP, IP_TOS, OPTION(type_of_service), 0, 255, 0},
+    {IPPROTO_IPV6, IPV6_TCLASS, OPTION(type_of_service), 0, 255, 0},
+    {IPPROTO_IPV6, IPV6_V6ONLY, OPTION(v6_only), 0, 1, 0},
+};
+
+static const struct int_option *find_option(int level, int name)
+{
+    for (size_t i = 0; i < sizeof(int_options) / sizeof(int_options[0]); i++) {
+        if (int_options[i].level == level && int_options[i].name == name)
+            return &int_options[i];
+    }
+    return NULL;
+}
+
+static int *field_of(struct socket *socket, const struct int_option *option)
+{
+    return (int *)((uint8_t *)&socket->options + option->offset);
+}
+
+static int or_default(int value, int initial)
+{
+    return value ? value : initial;
+}
+
+void sockets__apply_options(const struct sockets *sockets, const struct socket *socket,
+                            struct utcp_conn *conn)
+{
+    const struct socket_options *options = &socket->options;
+    uint64_t idle = (uint64_t)or_default(options->keepalive_idle, KEEPALIVE_IDLE) * 1000000;
+
+    (void)sockets;
+    utcp_set_option(conn, UTCP_OPTION_NODELAY, options->nodelay != 0);
+    utcp_set_option(conn, UTCP_OPTION_CORK, options->cork != 0);
+    utcp_set_option(conn, UTCP_OPTION_KEEPALIVE_US, options->keepalive ? idle : 0);
+    utcp_set_option(conn, UTCP_OPTION_KEEPALIVE_INTERVAL_US,
+                    (uint64_t)or_default(options->keepalive_interval, KEEPALIVE_INTERVAL) *
+                        1000000);
+    utcp_set_option(conn, UTCP_OPTION_KEEPALIVE_PROBES,
+                    (uint64_t)or_default(options->keepalive_count, KEEPALIVE_COUNT));
+    utcp_set_option(conn, UTCP_OPTION_USER_TIMEOUT_US, (uint64_t)options->user_timeout * 1000);
+    utcp_set_option(conn, UTCP_OPTION_SEND_BUFFER, (uint64_t)options->send_buffer);
+    utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, (uint64_t)options->receive_buffer);
+    if (options->max_segment)
+        utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, (uint64_t)options->max_segment);
+}
+
+void sockets__apply_listener_options(const struct socket *socket)
+{
+    for (int i = 0; i < 2; i++) {
+        if (!socket->listeners[i])
+            continue;
+        utcp_listener_set_option(socket->listeners[i], UTCP_OPTION_MAX_SEGMENT,
+                                 (uint64_t)socket->options.max_segment);
+        utcp_listener_set_option(socket->listeners[i], UTCP_OPTION_RECEIVE_BUFFER,
+                                 (uint64_t)socket->options.receive_buffer);
+    }
+}
+
+/* ── Setting ───────────────────────────────────────────────────────────────────────────────── */
+
+static int set_linger(struct socket *socket, const void *value, socklen_t length)
+{
+    struct linger linger;
+
+    if (length < sizeof(linger))
+        return -EINVAL;
+    memcpy(&linger, value, sizeof(linger));
+    socket->options.linger_on = linger.l_onoff != 0;
+    socket->options.linger_seconds = linger.l_linger;
+    return 0;
+}
+
+static int set_timeout(uint64_t *timeout, const void *value, socklen_t length)
+{
+    struct timeval time;
+
+    if (length < sizeof(time))
+        return -EINVAL;
+    memcpy(&time, value, sizeof(time));
+    if (time.tv_usec < 0 || time.tv_usec >= 1000000)
+        return -EDOM;
+    *timeout = time.tv_sec < 0 ? 0 : (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
+    return 0;
+}
+
+/* TCP_NODELAY sends what waits even where there is a cork: tcp(7). */
+static void push(const struct sockets *sockets, const struct socket *socket)
+{
+    if (!socket->conn)
+        return;
+    utcp_set_option(socket->conn, UTCP_OPTION_CORK, 0);
+    utcp_set_option(socket->conn, UTCP_OPTION_NODELAY, 1);
+    sockets__kick(sockets);
+}
+
+static int set_int(const struct sockets *sockets, struct socket *socket,
+                   const struct int_option *option, const void *value, socklen_t length)
+{
+    int number;
+
+    if (length < sizeof(number))
+        return -EINVAL;
+    memcpy(&number, value, sizeof(number));
+    if (number < option->least || number > option->most)
+        return -EINVAL;
+    /* the kernel keeps books beside the data, and tells double of what it was told: socket(7) */
+    if (option->level == SOL_SOCKET && (option->name == SO_RCVBUF || option->name == SO_SNDBUF))
+        number = number > INT32_MAX / 2 ? INT32_MAX : 2 * number;
+    *field_of(socket, option) = number;
+    if (option->level == IPPROTO_TCP && option->name == TCP_NODELAY && number)
+        push(sockets, socket);
+    if (socket->conn)
+        sockets__apply_options(sockets, socket, socket->conn);
+    sockets__apply_listener_options(socket);
+    sockets__kick(sockets);
+    return 0;
+}
+
+int sockets_setsockopt(struct sockets *sockets, int fd, int level, int name, const void *value,
+                       socklen_t length)
+{
+    struct socket *socket = sockets__get(sockets, fd);
+    const struct int_option *option = find_option(level, name);
+
+    if (!socket)
+        return -EBADF;
+    if (!value)
+        return -EFAULT;
+    if (option)
+        return set_int(sockets, socket, option, value, length);
+    if (level == SOL_SOCKET && name == SO_LINGER)
+        return set_linger(socket, value, length);
+    if (level == SOL_SOCKET && name == SO_RCVTIMEO)
+        return set_timeout(&socket->options.receive_timeout, value, length);
+    if (level == SOL_SOCKET && name == SO_SNDTIMEO)
+        return set_timeout(&socket->options.send_timeout, value, length);
+    return -ENOPROTOOPT;
+}
+
+/* ── Getting ───────────────────────────────────────────────────────────────────────────────── */
+
+/* enum tcp states of the kernel (net/tcp_states.h), by enum utcp_state. */
+static uint8_t kernel_state(enum utcp_state state)
+{
+    static const uint8_t states[] = {
+        [UTCP_CLOSED] = 7,       [UTCP_LISTEN] = 10,     [UTCP_SYN_SENT] = 2,
+        [UTCP_SYN_RECEIVED] = 3, [UTCP_ESTABLISHED] = 1, [UTCP_FIN_WAIT_1] = 4,
+        [UTCP_FIN_WAIT_2] = 5,   [UTCP_CLOSE_WAIT] = 8,  [UTCP_CLOSING] = 11,
+        [UTCP_LAST_ACK] = 9,     [UTCP_TIME_WAIT] = 6,
+    };
+
+    return states[state];
+}
+
+static void fill_tcp_info(const struct socket *socket, struct tcp_info *to)
+{
+    struct utcp_info info = {.size = sizeof(info)};
+    uint32_t mss;
+
+    *to = (struct tcp_info){
+        .tcpi_state = kernel_state(socket->kind == SOCKET_LISTENS ? UTCP_LISTEN : UTCP_CLOSED)};
+    if (!socket->conn)
+        return;
+    utcp_info(socket->conn, &info);
+    mss = info.mss ? info.mss : 1;
+    *to = (struct tcp_info){
+        .tcpi_state = kernel_state(info.state),
+        .tcpi_options = (uint8_t)((info.timestamps ? TCPI_OPT_TIMESTAMPS : 0) |
+                                  (info.window_scale ? TCPI_OPT_WSCALE : 0)),
+        .tcpi_snd_wscale = info.send_scale & 15,
+        .tcpi_rcv_wscale = info.receive_scale & 15,
+        .tcpi_rto = (uint32_t)info.rto_us,
+        .tcpi_snd_mss = info.mss,
+        .tcpi_unacked = (info.in_flight + mss - 1) / mss,
+        .tcpi_rtt = (uint32_t)info.srtt_us,
+        .tcpi_rttvar = (uint32_t)info.rttvar_us,
+        .tcpi_snd_ssthresh = info.ssthresh / mss,
+        .tcpi_snd_cwnd = info.cwnd / mss,
+        .tcpi_total_retrans = (uint32_t)info.segments_retransmitted,
+        .tcpi_bytes_acked = info.bytes_out,
+        .tcpi_bytes_received = info.bytes_in,
+        .tcpi_segs_out = (uint32_t)info.segments_out,
+        .tcpi_segs_in = (uint32_t)info.segments_in,
+        .tcpi_notsent_bytes = (uint32_t)utcp_unacknowledged(socket->conn) - info.in_flight,
+        .tcpi_snd_wnd = info.send_window,
+    };
+}
+
+/* As much of it as the caller has room for. */
+static int give(void *value, socklen_t *length, const void *from, size_t size)
+{
+    if (!value || !length)
+        return -EFAULT;
+    if (*length < size)
+        size = *length;
+    memcpy(value, from, size);
+    *length = (socklen_t)size;
+    return 0;
+}
+
+static int give_int(void *value, socklen_t *length, int number)
+{
+    return give(value, length, &number, sizeof(number));
+}
+
+/* socket(7): what the kernel has in memory for it. Ours is the data. */
+static int give_memory(const struct socket *socket, void *value, socklen_t *length)
+{
+    uint32_t memory[SK_MEMINFO_VARS] = {
+        [SK_MEMINFO_RCVBUF] = (uint32_t)or_default(socket->options.receive_buffer, BUFFER_DEFAULT),
+        [SK_MEMINFO_SNDBUF] = (uint32_t)or_default(socket->options.send_buffer, BUFFER_DEFAULT),
+    };
+
+    if (socket->conn) {
+        memory[SK_MEMINFO_RMEM_ALLOC] = (uint32_t)utcp_readable(socket->conn);
+        memory[SK_MEMINFO_WMEM_QUEUED] = (uint32_t)utcp_unacknowledged(socket->conn);
+        memory[SK_MEMINFO_WMEM_ALLOC] = memory[SK_MEMINFO_WMEM_QUEUED];
+    }
+    return give(value, length, memory, sizeof(memory));
+}
+
+static int give_timeout(void *value, socklen_t *length, uint64_t timeout)
+{
+    struct timeval time = {.tv_sec = (time_t)(timeout / 1000000),
+                           .tv_usec = (suseconds_t)(timeout % 1000000)};
+
+    return give(value, length, &time, sizeof(time));
+}
+
+static int get_socket_option(struct socket *socket, int name, void *value, socklen_t *length)
+{
+    struct linger linger = {socket->options.linger_on, socket->options.linger_seconds};
+
+    switch (name) {
+    case SO_ERROR: return give_int(value, length, -sockets__take_error(socket));
+    case SO_TYPE: return give_int(value, length, SOCK_STREAM);
+    case SO_PROTOCOL: return give_int(value, length, IPPROTO_TCP);
+    case SO_DOMAIN: return give_int(value, length, socket->family);
+    case SO_ACCEPTCONN: return give_int(value, length, socket->kind == SOCKET_LISTENS);
+    case SO_MEMINFO: return give_memory(socket, value, length);
+    case SO_LINGER: return give(value, length, &linger, sizeof(linger));
+    case SO_RCVTIMEO: return give_timeout(value, length, socket->options.receive_timeout);
+    case SO_SNDTIMEO: return give_timeout(value, length, socket->options.send_timeout);
+    default: return -ENOPROTOOPT;
+    }
+}
+
+static int get_tcp_option(const struct socket *socket, int name, void *value, socklen_t *length)
+{
+    struct utcp_info info = {.size = sizeof(info)};
+    /* newer kernels, and programs built for them, have fields that Debian's header has not: zero */
+    union {
+        struct tcp_info tcp_info;
+        uint8_t room[TCP_INFO_ROOM];
+    } filled = {.room = {0}};
+
+    if (socket->conn)
+        utcp_info(socket->conn, &info);
+    switch (name) {
+    case TCP_INFO:
+        fill_tcp_info(socket, &filled.tcp_info);
+        return give(value, length, &filled, sizeof(filled));
+    case TCP_CC_INFO: /* of what the controls know, the kernel's have nothing that ours have, too */
+        *length = 0;
+        return 0;
+    case TCP_CONGESTION:
+        if (!info.congestion)
+            return -ENOPROTOOPT;
+        return give(value, length, info.congestion, strlen(info.congestion) + 1);
+    default: return -ENOPROTOOPT;
+    }
+}
+
+int sockets_getsockopt(struct sockets *sockets, int fd, int level, int name, void *value,
+                       socklen_t *length)
+{
+    struct socket *socket = sockets__get(sockets, fd);
+    const struct int_option *option = find_option(level, name);
+    struct utcp_info info = {.size = sizeof(info)};
+
+    if (!socket)
+        return -EBADF;
+    if (!value || !length)
+        return -EFAULT;
+    if (level == IPPROTO_TCP && name == TCP_MAXSEG && socket->conn) {
+        utcp_info(socket->conn, &info);
+        return give_int(value, length, (int)info.mss);
+    }
+    if (option)
+        return give_int(value, length, or_default(*field_of(socket, option), option->initial));
+    if (level == SOL_SOCKET)
+        return get_socket_option(socket, name, value, length);
+    return level == IPPROTO_TCP ? get_tcp_option(socket, name, value, length) : -ENOPROTOOPT;
+}
+
+/* ── ioctl, fcntl ──────────────────────────────────────────────────────────────────────────── */
+
+int sockets_fcntl(struct sockets *sockets, int fd, int command, long argument)
+{
+    struct socket *socket = sockets__get(sockets, fd);
+
+    if (!socket)
+        return -EBADF;
+    switch (command) {
+    case F_GETFL: return O_RDWR | (socket->nonblocking ? O_NONBLOCK : 0);
+    case F_SETFL: socket->nonblocking = argument & O_NONBLOCK; return 0;
+    case F_GETFD: return socket->close_on_exec ? FD_CLOEXEC : 0;
+    case F_SETFD: socket->close_on_exec = argument & FD_CLOEXEC; return 0;
+    default: return -EINVAL;
+    }
+}
+
+int sockets_ioctl(struct sockets *sockets, int fd, unsigned long request, void *argument)
+{
+    struct socket *socket = sockets__get(sockets, fd);
+    struct utcp_info info = {.size = sizeof(info)};
+    int number = 0;
+
+    if (!socket)
+        return -EBADF;
+    if (!argument)
+        return -EFAULT;
+    if (request == FIONBIO) {
+        memcpy(&number, argument, sizeof(number));
+        socket->nonblocking = number != 0;
+        return 0;
+    }
+    if (socket->kind != SOCKET_CONNECTS)
+        return -EINVAL;
+    if (socket->conn)
+        utcp_info(socket->conn, &info);
+    switch (request) {
+    case SIOCINQ: number = socket->conn ? (int)utcp_readable(socket->conn) : 0; break;
+    case SIOCOUTQ: number = socket->conn ? (int)utcp_unacknowledged(socket->conn) : 0; break;
+    case SIOCOUTQNSD:
+        number = socket->conn ? (int)(utcp_unacknowledged(socket->conn) - info.in_flight) : 0;
+        break;
+    default: return -ENOTTY;
+    }
+    memcpy(argument, &number, sizeof(number));
+    return 0;
+}

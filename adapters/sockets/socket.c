@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sockets.h: descriptors, names, connections that begin and end. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* Acknowledgments at the start of a connection that are not delayed, as many as Linux has. */
+#define QUICK_ACKS 16
+
+struct sockets *sockets_new(struct utcp *stack, const struct sockets_host *host)
+{
+    struct sockets *sockets = calloc(1, sizeof(*sockets));
+
+    if (sockets)
+        *sockets = (struct sockets){.stack = stack, .host = *host};
+    return sockets;
+}
+
+void sockets_free(struct sockets *sockets)
+{
+    if (!sockets)
+        return;
+    for (uint32_t i = 0; i < sockets->size; i++) {
+        struct socket *socket = sockets->table[i];
+
+        if (!socket)
+            continue;
+        if (socket->conn)
+            utcp_abort(socket->conn, sockets__now(sockets));
+        socket->conn = NULL;
+        sockets_close(sockets, (int)i);
+    }
+    free(sockets->table);
+    free(sockets);
+}
+
+struct socket *sockets__get(const struct sockets *sockets, int fd)
+{
+    return fd >= 0 && (uint32_t)fd < sockets->size ? sockets->table[fd] : NULL;
+}
+
+bool sockets_owns(const struct sockets *sockets, int fd)
+{
+    return sockets__get(sockets, fd) != NULL;
+}
+
+/* Room for descriptor `fd`. */
+static bool grow(struct sockets *sockets, int fd)
+{
+    uint32_t size = sockets->size ? sockets->size : 16;
+    struct socket **table;
+
+    if ((uint32_t)fd < sockets->size)
+        return true;
+    while ((uint32_t)fd >= size)
+        size *= 2;
+    table = size <= SOCKETS_MAX ? realloc(sockets->table, size * sizeof(struct socket *)) : NULL;
+    if (!table)
+        return false;
+    memset(table + sockets->size, 0, (size - sockets->size) * sizeof(struct socket *));
+    sockets->table = table;
+    sockets->size = size;
+    return true;
+}
+
+int sockets__new(struct sockets *sockets, enum socket_kind kind, struct socket **made)
+{
+    struct socket *socket = calloc(1, sizeof(*socket));
+    int fd = socket ? sockets->host.take_number(sockets->host.context) : -ENOMEM;
+
+    if (fd >= 0 && !grow(sockets, fd)) {
+        sockets->host.give_number_back(sockets->host.context, fd);
+        fd = -EMFILE;
+    }
+    if (fd < 0) {
+        free(socket);
+        return fd;
+    }
+    socket->kind = kind;
+    sockets->table[fd] = socket;
+    *made = socket;
+    return fd;
+}
+
+/* ── What happens to them ──────────────────────────────────────────────────────────────────── */
+
+static void conn_happened(struct socket *socket, uint32_t events)
+{
+    if (events & UTCP_CONNECTED) {
+        socket->connecting = false;
+        socket->departures++;
+    }
+    if (events & (UTCP_READABLE | UTCP_FINISHED))
+        socket->arrivals++;
+    if (events & UTCP_FINISHED)
+        socket->finished = true;
+    if (events & UTCP_WRITABLE) {
+        socket->write_blocked = false;
+        socket->departures++;
+    }
+    if (events & UTCP_ERROR) {
+        socket->error = -utcp_error(socket->conn);
+        socket->connecting = false;
+        socket->arrivals++;
+        socket->departures++;
+    }
+}
+
+void sockets_happened(struct sockets *sockets, const struct utcp_event *events, unsigned count)
+{
+    (void)sockets;
+    for (unsigned i = 0; i < count; i++) {
+        struct socket *socket = events[i].user;
+
+        if (!socket)
+            continue; /* closed */
+        if (events[i].conn)
+            conn_happened(socket, events[i].events);
+        else
+            socket->arrivals++;
+    }
+}
+
+int sockets__wait(struct sockets *sockets, bool nonblocking, uint64_t since, uint64_t timeout_us)
+{
+    uint64_t until = timeout_us ? since + timeout_us : NEVER;
+
+    if (nonblocking || sockets__now(sockets) >= until)
+        return -EAGAIN;
+    return sockets->host.wait(sockets->host.context, until) ? 0 : -EINTR;
+}
+
+int sockets__take_error(struct socket *socket)
+{
+    int error = socket->error;
+
+    socket->error = 0;
+    return -error;
+}
+
+/* ── Names ─────────────────────────────────────────────────────────────────────────────────── */
+
+static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+static int endpoint_of(const struct socket *socket, const struct sockaddr *address,
+                       socklen_t length, struct utcp_endpoint *endpoint)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+
+    *endpoint = (struct utcp_endpoint){0};
+    if (!address)
+        return -EFAULT;
+    if (length < sizeof(address->sa_family))
+        return -EINVAL;
+    if (address->sa_family != socket->family)
+        return -EAFNOSUPPORT;
+    if (length < (socket->family == AF_INET ? sizeof(*in) : sizeof(*in6)))
+        return -EINVAL;
+    if (socket->family == AF_INET) {
+        endpoint->family = 4;
+        endpoint->port = ntohs(in->sin_port);
+        memcpy(endpoint->address, &in->sin_addr, 4);
+        return 0;
+    }
+    endpoint->port = ntohs(in6->sin6_port);
+    endpoint->family = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? 4 : 6;
+    if (endpoint->family == 4)
+        memcpy(endpoint->address, in6->sin6_addr.s6_addr + sizeof(mapped), 4);
+    else
+        memcpy(endpoint->address, &in6->sin6_addr, sizeof(in6->sin6_addr));
+    return 0;
+}
+
+/* Cuts it off where the caller has less room, as getsockname(2). */
+static void give_name(const struct socket *socket, const struct utcp_endpoint *endpoint,
+                      struct sockaddr *address, socklen_t *length)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(endpoint->port)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(endpoint->port)};
+    const void *from = socket->family == AF_INET ? (void *)&in : (void *)&in6;
+    socklen_t size = socket->family == AF_INET ? sizeof(in) : sizeof(in6);
+
+    if (!address || !length)
+        return;
+    memcpy(&in.sin_addr, endpoint->address, sizeof(in.sin_addr));
+    if (endpoint->family == 4) {
+        memcpy(in6.sin6_addr.s6_addr, mapped, sizeof(mapped));
+        memcpy(in6.sin6_addr.s6_addr + sizeof(mapped), endpoint->address, 4);
+    } else {
+        memcpy(&in6.sin6_addr, endpoint->address, sizeof(in6.sin6_addr));
+    }
+    memcpy(address, from, *length < size ? *length : size);
+    *length = size;
+}
+
+int sockets_getsockname(struct sockets *sockets, int fd, struct sockaddr *address,
+                        socklen_t *length)
+{
+    const struct socket *socket = sockets__get(sockets, fd);
+
+    if (!socket)
+        return -EBADF;
+    give_name(socket, &socket->local, address, length);
+    return 0;
+}
+
+int sockets_getpeername(struct sockets *sockets, int fd, struct sockaddr *address,
+                        socklen_t *length)
+{
+    const struct socket *socket = sockets__get(sockets, fd);
+
+    if (!socket)
+        return -EBADF;
+    if (socket->kind != SOCKET_CONNECTS || socket->connecting || !socket->conn)
+        return -ENOTCONN;
+    give_name(socket, &socket->remote, address, length);
+    return 0;
+}
+
+/* ── Beginning ─────────────────────────────────────────────────────────────────────────────── */
+
+int sockets_socket(struct sockets *sockets, int domain, int type, int protocol)
+{
+    struct socket *socket = NULL;
+    int fd;
+
+    if (domain != AF_INET && domain != AF_INET6)
+        return -EAFNOSUPPORT;
+    if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != SOCK_STREAM)
+        return -ESOCKTNOSUPPORT;
+    if (protocol && protocol != IPPROTO_TCP)
+        return -EPROTONOSUPPORT;
+    fd = sockets__new(sockets, SOCKET_NEW, &socket);
+    if (fd < 0)
+        return fd;
+    socket->family = domain;
+    socket->nonblocking = type & SOCK_NONBLOCK;
+    socket->close_on_exec = type & SOCK_CLOEXEC;
+    return fd;
+}
+
+int sockets_bind(struct sockets *sockets, int fd, const struct sockaddr *address, socklen_t length)
+{
+    struct socket *socket = sockets__get(sockets, fd);
+    struct utcp_endpoint local;
+    int status;
+
+    if (!socket)
+        return -EBADF;
+    status = endpoint_of(socket, address, length, &local);
+    if (status)
+        return status;
+    if (socket->local.family || socket->kind != SOCKET_NEW)
+        return -EINVAL;
+    if (!local.port) {
+        const struct utcp_endpoint nobody = {.family = local.family};
+
+        status = sockets->host.source(sockets->host.context, &nobody, &local);
+    }
+    if (!status)
+        socket->local = local;
+    return status;
+}
+
+static bool is_any(const struct utcp_endpoint *endpoint)
+{
+    static const uint8_t zero[16];
+
+    return !memcmp(endpoint->address, zero, sizeof(zero));
+}
+
+int sockets_listen(struct sockets *sockets, int fd, int backlog)
+{
+    struct socket *socket = sockets__get(sockets, fd);
+    unsigned room = backlog < 0 ? SOMAXCONN : (unsigned)backlog + 1;
+    struct utcp_endpoint local4;
+    int status;
+
+    if (!socket)
+        return -EBADF;
+    if (socket->kind == SOCKET_LISTENS)
+        return 0;
+    if (socket->kind != SOCKET_NEW)
+        return -EINVAL;
+    if (!socket->local.family)
+        return -EADDRINUSE; /* a port that nobody chose is of no use here */
+    status = utcp_listen(sockets->stack, &socket->local, room, socket, &socket->listeners[0]);
+    if (status)
+        return status;
+    local4 = (struct utcp_endpoint){.family = 4, .port = socket->local.port};
+    if (socket->local.family == 6 && is_any(&socket->local) && !socket->options.v6_only &&
+        utcp_listen(sockets->stack, &local4, room, socket, &socket->listeners[1]))
+        socket->listeners[1] = NULL; /* somebody has it for IPv4 alone */
+    socket->kind = SOCKET_LISTENS;
+    sockets__apply_listener_options(socket);
+    return 0;
+}
+
+/* The connection that accept() would take, which stays there until it does. */
+static struct utcp_conn *look_ahead(struct sockets *sockets, struct socket *socket)
+{
+    for (int i = 0; i < 2 && !socket->ahead; i++) {
+        if (socket->listeners[i])
+            socket->ahead = utcp_accept(socket->listeners[i], sockets__now(sockets));
+    }
+    return socket->ahead;
+}
+
+static void take_over(struct sockets *sockets, const struct socket *from, struct socket *socket,
+                      struct utcp_conn *conn)
+{
+    struct utcp_info info = {.size = sizeof(info)};
+
+    utcp_info(conn, &info);
+    socket->family = from->family;
+    socket->local = info.local;
+    socket->remote = info.remote;
+    socket->conn = conn;
+    socket->told = true;
+    socket->options = from->options;
+    /* what has happened already is no news to the stack */
+    socket->finished = info.state != UTCP_ESTABLISHED && info.state != UTCP_FIN_WAIT_1 &&
+                       info.state != UTCP_FIN_WAIT_2;
+    socket->error = -utcp_error(conn);
+    utcp_set_user(conn, socket);
+    sockets__apply_options(sockets, socket, conn);
+    utcp_set_option(conn, UTCP_OPTION_QUICK_ACKS, QUICK_ACKS);
+}
+
+int sockets_accept(struct sockets *sockets, int fd, struct sockaddr *address, socklen_t *length,
+                   int flags)
+{
+    struct socket *socket = sockets__get(sockets, fd), *accepted = NULL;
+    uint64_t since = sockets__now(sockets);
+    int accepted_fd;
+
+    if (!socket)
+        return -EBADF;
+    if (socket->kind != SOCKET_LISTENS)
+        return -EINVAL;
+    while (!look_ahead(sockets, socket)) {
+        int status =
+            sockets__wait(sockets, socket->nonblocking, since, socket->options.receive_timeout);
+
+        if (status)
+            return status;
+        if (sockets__get(sockets, fd) != socket || socket->kind != SOCKET_LISTENS)
+            return -EINVAL; /* closed, or shut down, meanwhile */
+    }
+    accepted_fd = sockets__new(sockets, SOCKET_CONNECTS, &accepted);
+    if (accepted_fd < 0)
+        return accepted_fd; /* the connection stays, for a better time */
+    take_over(sockets, socket, accepted, socket->ahead);
+    socket->ahead = NULL;
+    accepted->nonblocking = flags & SOCK_NONBLOCK;
+    accepted->close_on_exec = flags & SOCK_CLOEXEC;
+    give_name(accepted, &accepted->remote, address, length);
+    sockets__kick(sockets);
+    return accepted_fd;
+}
+
+/* The outcome of a connection attempt, when there is one. */
+static int outcome(struct sockets *sockets, struct socket *socket)
+{
+    if (!socket->error)
+        return socket->told ? -EISCONN : (socket->told = true, 0);
+    /* it may try again */
+    if (socket->conn)
+        utcp_close(socket->conn, sockets__now(sockets));
+    socket->conn = NULL;
+    socket->kind = SOCKET_NEW;
+    return sockets__take_error(socket);
+}
+
+static int begin_connecting(struct sockets *sockets, struct socket *socket,
+                            const struct utcp_endpoint *remote)
+{
+    struct utcp_endpoint local = socket->local;
+    int status = 0;
+
+    if (!local.family || !local.port || is_any(&local))
+        status = sockets->host.source(sockets->host.context, remote, &local);
+    if (!status)
+        status = utcp_connect(sockets->stack, sockets__now(sockets), &local, remote, socket,
+                              &socket->conn);
+    if (status)
+        return status == -EADDRINUSE ? -EADDRNOTAVAIL : status;
+    socket->local = local;
+    socket->remote = *remote;
+    socket->kind = SOCKET_CONNECTS;
+    socket->connecting = true;
+    socket->told = false;
+    sockets__apply_options(sockets, socket, socket->conn);
+    utcp_set_option(socket->conn, UTCP_OPTION_QUICK_ACKS, QUICK_ACKS);
+    sockets__kick(sockets);
+    return 0;
+}
+
+int sockets_connect(struct sockets *sockets, int fd, const struct sockaddr *address,
+                    socklen_t length)
+{
+    struct socket *socket = sockets__get(sockets, fd);
+    uint64_t since = sockets__now(sockets);
+    struct utcp_endpoint remote;
+    int status;
+
+    if (!socket)
+        return -EBADF;
+    if (socket->kind == SOCKET_LISTENS || socket->kind == SOCKET_EPOLL)
+        return -EISCONN;
+    if (socket->kind == SOCKET_CONNECTS && !socket->connecting)
+        return outcome(sockets, socket);
+    if (socket->kind == SOCKET_CONNECTS && socket->nonblocking)
+        return -EALREADY;
+    if (socket->kind == SOCKET_NEW) {
+        status = endpoint_of(socket, address, length, &remote);
+        if (!status)
+            status = begin_connecting(sockets, socket, &remote);
+        if (status)
+            return status;
+        if (socket->nonblocking)
+            return -EINPROGRESS;
+    }
+    while (socket->connecting) {
+        status = sockets__wait(sockets, false, since, socket->options.send_timeout);
+        if (status)
+            return status == -EAGAIN ? -EINPROGRESS : status;
+        if (sockets__get(sockets, fd) != socket)
+            return -EBADF;
+    }
+    return outcome(sockets, socket);
+}
+
+/* ── Ending ────────────────────────────────────────────────────────────────────────────────── */
+
+static void stop_listening(struct sockets *sockets, struct socket *socket)
+{
+    if (socket->ahead)
+        utcp_abort(socket->ahead, sockets__now(sockets));
+    socket->ahead = NULL;
+    for (int i = 0; i < 2; i++) {
+        if (socket->listeners[i])
+            utcp_listener_close(socket->listeners[i]);
+        socket->listeners[i] = NULL;
+    }
+    socket->kind = SOCKET_NEW;
+}
+
+int sockets_shutdown(struct sockets *sockets, int fd, int how)
+{
+    struct socket *socket = sockets__get(sockets, fd);
+
+    if (!socket)
+        return -EBADF;
+    if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
+        return -EINVAL;
+    if (socket->kind == SOCKET_LISTENS && how != SHUT_WR) {
+        stop_listening(sockets, socket);
+        return 0;
+    }
+    if (socket->kind != SOCKET_CONNECTS || !socket->conn)
+        return -ENOTCONN;
+    if (how != SHUT_WR) {
+        socket->shut_read = true;
+        socket->arrivals++;
+    }
+    if (how != SHUT_RD) {
+        socket->shut_write = true;
+        socket->departures++;
+        utcp_shutdown(socket->conn, sockets__now(sockets));
+    }
+    sockets__kick(sockets);
+    return 0;
+}
+
+int sockets_close(struct sockets *sockets, int fd)
+{
+    struct socket *socket = sockets__get(sockets, fd);
+
+    if (!socket)
+        return -EBADF;
+    sockets->table[fd] = NULL;
+    sockets->host.give_number_back(sockets->host.context, fd);
+    sockets__unwatch(sockets, socket);
+    sockets__dispose_watches(socket);
+    if (socket->kind == SOCKET_LISTENS)
+        stop_listening(sockets, socket);
+    if (socket->conn && socket->options.linger_on && !socket->options.linger_seconds)
+        utcp_abort(socket->conn, sockets__now(sockets));
+    else if (socket->conn)
+        utcp_close(socket->conn, sockets__now(sockets));
+    free(socket);
+    sockets__kick(sockets);
+    return 0;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sockets.h: data in and out. Every call is a scatter or gather of pieces; read(2) has one. */
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define RECEIVE_FLAGS                                                                              \
+    (MSG_DONTWAIT | MSG_PEEK | MSG_WAITALL | MSG_TRUNC | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC)
+
+static size_t total(const struct iovec *pieces, size_t count)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < count; i++)
+        sum += pieces[i].iov_len;
+    return sum;
+}
+
+/* Where the byte at `offset` of the pieces goes, and how many behind it lie together. */
+static uint8_t *place(const struct iovec *pieces, size_t count, size_t offset, size_t *together)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (offset < pieces[i].iov_len) {
+            *together = pieces[i].iov_len - offset;
+            return (uint8_t *)pieces[i].iov_base + offset;
+        }
+        offset -= pieces[i].iov_len;
+    }
+    *together = 0;
+    return NULL;
+}
+
+static bool any_null(const struct iovec *pieces, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!pieces[i].iov_base && pieces[i].iov_len)
+            return true;
+    }
+    return false;
+}
+
+/* ── In ────────────────────────────────────────────────────────────────────────────────────── */
+
+/* Takes what is there into the pieces from `done` on. Returns how much. */
+static size_t take(struct sockets *sockets, struct socket *socket, const struct iovec *pieces,
+                   size_t count, size_t done, size_t wanted, int flags)
+{
+    size_t taken = 0;
+
+    while (done + taken < wanted && utcp_readable(socket->conn)) {
+        const uint8_t *data;
+        ptrdiff_t part = utcp_peek(socket->conn, &data);
+        size_t together = wanted - done - taken;
+        uint8_t *to = NULL;
+
+        if (part <= 0)
+            break;
+        if (!(flags & MSG_TRUNC)) /* otherwise it is thrown away, tcp(7) */
+            to = place(pieces, count, done + taken, &together);
+        if ((size_t)part > together)
+            part = (ptrdiff_t)together;
+        if (to)
+            memcpy(to, data, (size_t)part);
+        taken += (size_t)part;
+        if (flags & MSG_PEEK) /* what lies together is all that can be seen without taking it */
+            break;
+        utcp_consume(socket->conn, sockets__now(sockets), (size_t)part);
+    }
+    return taken;
+}
+
+/* Nothing is there to be read: will there be? 1: wait for it; 0: the end; or an error. */
+static int prospects(struct socket *socket)
+{
+    if (socket->error)
+        return sockets__take_error(socket);
+    return !(socket->finished || socket->shut_read || utcp_error(socket->conn));
+}
+
+ssize_t sockets_receive(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
+                        int flags)
+{
+    struct socket *socket = sockets__get(sockets, fd);
+    uint64_t since = sockets__now(sockets);
+    size_t done = 0, wanted = total(pieces, count);
+
+    if (!socket)
+        return -EBADF;
+    if (flags & MSG_ERRQUEUE)
+        return -EAGAIN;
+    if (flags & ~RECEIVE_FLAGS)
+        return -EINVAL;
+    if (socket->kind != SOCKET_CONNECTS || !socket->conn)
+        return -ENOTCONN;
+    if (any_null(pieces, count) && !(flags & MSG_TRUNC))
+        return -EFAULT;
+    while (done < wanted) {
+        bool nonblocking = socket->nonblocking || flags & MSG_DONTWAIT;
+        int status;
+
+        done += take(sockets, socket, pieces, count, done, wanted, flags);
+        if (done && (!(flags & MSG_WAITALL) || done == wanted || flags & MSG_PEEK))
+            break;
+        status = prospects(socket);
+        if (status == 1)
+            status = sockets__wait(sockets, nonblocking, since, socket->options.receive_timeout);
+        else if (status == 0)
+            break;
+        if (status && !done)
+            return status;
+        if (status)
+            break;
+        if (sockets__get(sockets, fd) != socket)
+            return done ? (ssize_t)done : -EBADF;
+    }
+    sockets__kick(sockets);
+    return (ssize_t)done;
+}
+
+/* ── Out ───────────────────────────────────────────────────────────────────────────────────── */
+
+/* Whether data may be written: 0, -EAGAIN while the handshake lasts, or an error. */
+static int may_send(struct socket *socket)
+{
+    if (socket->error)
+        return sockets__take_error(socket);
+    if (socket->kind != SOCKET_CONNECTS || socket->shut_write || !socket->conn ||
+        utcp_error(socket->conn)) /* which was told before */
+        return -EPIPE;
+    return socket->connecting ? -EAGAIN : 0;
+}
+
+/* Writes what the send buffer takes. Returns how much, or an error. */
+static ssize_t put(struct sockets *sockets, struct socket *socket, const struct iovec *pieces,
+                   size_t count, size_t done, size_t wanted)
+{
+    size_t put = 0;
+
+    while (done + put < wanted) {
+        size_t together;
+        const uint8_t *from = place(pieces, count, done + put, &together);
+        ptrdiff_t part = utcp_write(socket->conn, sockets__now(sockets), from, together);
+
+        if (part == -EAGAIN)
+            break;
+        if (part < 0)
+            return put ? (ssize_t)put : (part == -ENOTCONN ? -EPIPE : part);
+        put += (size_t)part;
+        if ((size_t)part < together)
+            break;
+    }
+    socket->write_blocked = done + put < wanted;
+    return (ssize_t)put;
+}
+
+static ssize_t send_all(struct sockets *sockets, int fd, struct socket *socket,
+                        const struct iovec *pieces, size_t count, int flags)
+{
+    bool nonblocking = socket->nonblocking || flags & MSG_DONTWAIT;
+    uint64_t since = sockets__now(sockets);
+    size_t done = 0, wanted = total(pieces, count);
+
+    for (;;) {
+        ssize_t status = may_send(socket);
+
+        if (!status && !wanted)
+            return 0;
+        if (!status)
+            status = put(sockets, socket, pieces, count, done, wanted);
+        if (status > 0)
+            done += (size_t)status;
+        if (done == wanted)
+            return (ssize_t)done;
+        if (status < 0 && status != -EAGAIN)
+            return done ? (ssize_t)done : status;
+        sockets__kick(sockets);
+        status = sockets__wait(sockets, nonblocking, since, socket->options.send_timeout);
+        if (status)
+            return done ? (ssize_t)done : status;
+        if (sockets__get(sockets, fd) != socket)
+            return done ? (ssize_t)done : -EBADF;
+    }
+}
+
+/* MSG_MORE is a cork until the next call that goes without it. */
+static void hold_back(struct socket *socket, bool more)
+{
+    if (more == socket->more || !socket->conn)
+        return;
+    socket->more = more;
+    utcp_set_option(socket->conn, UTCP_OPTION_CORK, more || socket->options.cork);
+}
+
+ssize_t sockets_send(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
+                     int flags)
+{
+    struct socket *socket = sockets__get(sockets, fd);
+    ssize_t done;
+
+    if (!socket)
+        return -EBADF;
+    if (any_null(pieces, count))
+        return -EFAULT;
+    if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR | MSG_ZEROCOPY))
+        return -EOPNOTSUPP;
+    hold_back(socket, flags & MSG_MORE);
+    done = send_all(sockets, fd, socket, pieces, count, flags);
+    sockets__kick(sockets);
+    return done;
+}
+
+ssize_t sockets_send_to(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
+                        int flags, const struct sockaddr *address, socklen_t length)
+{
+    const struct socket *socket = sockets__get(sockets, fd);
+
+    (void)length;
+    if (!socket)
+        return -EBADF;
+    if (address && socket->kind != SOCKET_CONNECTS && !(flags & MSG_FASTOPEN))
+        return -ENOTCONN;
+    return sockets_send(sockets, fd, pieces, count, flags);
+}

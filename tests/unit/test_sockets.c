@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The calls of sockets on UTCP (adapters/sockets): two programs on one stack, which hears its own
+ * packets, in virtual time. What is expected is what socket(7), tcp(7), poll(2) and epoll(7) say. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include <cmocka.h>
+
+#include "sockets.h"
+
+#define PORT        8080
+#define PACKETS_MAX 512
+#define PATIENCE    (UINT64_C(3600) * 1000000)
+
+struct packet {
+    uint32_t length;
+    uint8_t bytes[1600];
+};
+
+struct world {
+    uint64_t now;
+    struct utcp *stack;
+    struct sockets *sockets;
+    struct packet packets[PACKETS_MAX]; /* on their way */
+    unsigned head, tail;
+    int next_fd;
+    uint16_t next_port;
+    bool cut; /* nothing arrives */
+};
+
+static uint8_t *reserve(void *context, uint32_t length)
+{
+    struct world *world = context;
+
+    assert_true(length <= sizeof(world->packets[0].bytes));
+    assert_true(world->tail - world->head < PACKETS_MAX);
+    return world->packets[world->tail % PACKETS_MAX].bytes;
+}
+
+static void commit(void *context, uint32_t length, const struct utcp_offload *offload)
+{
+    struct world *world = context;
+
+    (void)offload;
+    world->packets[world->tail++ % PACKETS_MAX].length = length;
+}
+
+static void tell(struct world *world)
+{
+    struct utcp_event events[16];
+    unsigned count;
+
+    while ((count = utcp_poll(world->stack, events, 16)) > 0)
+        sockets_happened(world->sockets, events, count);
+}
+
+/* Everything that can happen at this time. */
+static void settle(void *context)
+{
+    struct world *world = context;
+    const struct utcp_sink sink = {reserve, commit, world};
+
+    do {
+        utcp_output(world->stack, world->now, &sink);
+        if (world->head != world->tail) {
+            const struct packet *packet = &world->packets[world->head++ % PACKETS_MAX];
+
+            if (!world->cut)
+                utcp_input(world->stack, world->now, packet->bytes, packet->length, 0);
+        }
+        tell(world);
+    } while (world->head != world->tail || utcp_output_wanted(world->stack));
+}
+
+static uint64_t now(void *context)
+{
+    return ((struct world *)context)->now;
+}
+
+static bool wait_within(void *context, uint64_t until)
+{
+    struct world *world = context;
+    uint64_t next = utcp_deadline(world->stack);
+
+    if (next > until)
+        next = until;
+    if (next > world->now + PATIENCE)
+        return false;
+    if (next > world->now)
+        world->now = next;
+    utcp_advance(world->stack, world->now);
+    settle(world);
+    return true;
+}
+
+static int source(void *context, const struct utcp_endpoint *remote, struct utcp_endpoint *local)
+{
+    struct world *world = context;
+
+    local->family = remote->family;
+    if (!local->address[0] && remote->port)
+        memcpy(local->address, (uint8_t[]){10, 0, 0, 2}, 4);
+    if (!local->port)
+        local->port = world->next_port++;
+    return 0;
+}
+
+static int take_number(void *context)
+{
+    return ((struct world *)context)->next_fd++;
+}
+
+static void give_number_back(void *context, int number)
+{
+    (void)context, (void)number;
+}
+
+static int set_up(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    const struct utcp_config config = {
+        .size = sizeof(config), .secret = "sixteen letters", .send_buffer_max = 65536};
+    const struct sockets_host host = {now,         settle,           wait_within, source,
+                                      take_number, give_number_back, world};
+
+    assert_non_null(world);
+    world->next_fd = 3;
+    world->next_port = 40000;
+    world->now = 1000000;
+    world->stack = utcp_new(&config, world->now);
+    world->sockets = sockets_new(world->stack, &host);
+    assert_non_null(world->sockets);
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+
+    sockets_free(world->sockets);
+    utcp_free(world->stack);
+    free(world);
+    return 0;
+}
+
+static struct sockaddr_in server_address(uint16_t port)
+{
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x0a000001)};
+}
+
+static int listener(struct world *world)
+{
+    struct sockaddr_in address = server_address(PORT);
+    int fd = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(sockets_bind(world->sockets, fd, (struct sockaddr *)&address, sizeof(address)),
+                     0);
+    assert_int_equal(sockets_listen(world->sockets, fd, 8), 0);
+    return fd;
+}
+
+static int connect_to(struct world *world, int fd, uint16_t port)
+{
+    struct sockaddr_in address = server_address(port);
+
+    return sockets_connect(world->sockets, fd, (struct sockaddr *)&address, sizeof(address));
+}
+
+struct pair {
+    int listener, client, server;
+};
+
+static struct pair connected(struct world *world)
+{
+    struct pair pair = {.listener = listener(world)};
+
+    pair.client = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect_to(world, pair.client, PORT), 0);
+    pair.server = sockets_accept(world->sockets, pair.listener, NULL, NULL, 0);
+    assert_true(pair.server >= 0);
+    return pair;
+}
+
+static ssize_t send_text(struct world *world, int fd, const char *text, int flags)
+{
+    const struct iovec piece = {(void *)(uintptr_t)text, strlen(text)};
+
+    return sockets_send(world->sockets, fd, &piece, 1, flags);
+}
+
+static ssize_t receive(struct world *world, int fd, char *buffer, size_t size, int flags)
+{
+    const struct iovec piece = {buffer, size};
+
+    return sockets_receive(world->sockets, fd, &piece, 1, flags);
+}
+
+static int set_int(struct world *world, int fd, int level, int name, int value)
+{
+    return sockets_setsockopt(world->sockets, fd, level, name, &value, sizeof(value));
+}
+
+static int get_int(struct world *world, int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof(value);
+
+    assert_int_equal(sockets_getsockopt(world->sockets, fd, level, name, &value, &length), 0);
+    return value;
+}
+
+static short poll_one(struct world *world, int fd, short events)
+{
+    struct pollfd one = {.fd = fd, .events = events};
+
+    sockets_poll(world->sockets, &one, 1, 0);
+    return one.revents;
+}
+
+static void a_conversation_and_its_end(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    struct sockaddr_in name;
+    socklen_t length = sizeof(name);
+    char buffer[64];
+
+    assert_int_equal(send_text(world, pair.client, "question", 0), 8);
+    assert_int_equal(receive(world, pair.server, buffer, 3, MSG_PEEK), 3);
+    assert_int_equal(receive(world, pair.server, buffer, sizeof(buffer), 0), 8);
+    assert_memory_equal(buffer, "question", 8);
+    assert_int_equal(
+        sockets_getpeername(world->sockets, pair.client, (struct sockaddr *)&name, &length), 0);
+    assert_int_equal(ntohs(name.sin_port), PORT);
+    assert_int_equal(sockets_shutdown(world->sockets, pair.client, SHUT_WR), 0);
+    assert_int_equal(send_text(world, pair.client, "more", 0), -EPIPE);
+    assert_int_equal(receive(world, pair.server, buffer, sizeof(buffer), 0), 0);
+    assert_int_equal(send_text(world, pair.server, "answer", 0), 6);
+    assert_int_equal(sockets_close(world->sockets, pair.server), 0);
+    assert_int_equal(receive(world, pair.client, buffer, sizeof(buffer), 0), 6);
+    assert_int_equal(receive(world, pair.client, buffer, sizeof(buffer), 0), 0);
+    assert_int_equal(sockets_close(world->sockets, pair.client), 0);
+    assert_int_equal(sockets_close(world->sockets, pair.client), -EBADF);
+}
+
+static void without_blocking_every_call_says_what_it_waits_for(void **state)
+{
+    struct world *world = *state;
+    int server = listener(world), client, accepted, status;
+    char buffer[4];
+
+    assert_int_equal(sockets_fcntl(world->sockets, server, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(sockets_fcntl(world->sockets, server, F_GETFL, 0), O_RDWR | O_NONBLOCK);
+    assert_int_equal(sockets_accept(world->sockets, server, NULL, NULL, 0), -EAGAIN);
+    client = sockets_socket(world->sockets, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    world->cut = true;
+    assert_int_equal(connect_to(world, client, PORT), -EINPROGRESS);
+    assert_int_equal(connect_to(world, client, PORT), -EALREADY);
+    assert_int_equal(send_text(world, client, "early", 0), -EAGAIN);
+    assert_int_equal(poll_one(world, client, POLLIN | POLLOUT), 0);
+    world->cut = false;
+    while (!poll_one(world, client, POLLOUT)) /* the SYN is sent again */
+        assert_true(wait_within(world, UINT64_MAX));
+    assert_int_equal(poll_one(world, client, POLLIN | POLLOUT), POLLOUT);
+    assert_int_equal(get_int(world, client, SOL_SOCKET, SO_ERROR), 0);
+    assert_int_equal(connect_to(world, client, PORT), 0);
+    status = connect_to(world, client, PORT);
+    assert_int_equal(status, -EISCONN);
+    accepted = sockets_accept(world->sockets, server, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(accepted >= 0);
+    assert_int_equal(receive(world, accepted, buffer, sizeof(buffer), 0), -EAGAIN);
+}
+
+static void errors_are_told_once(void **state)
+{
+    struct world *world = *state;
+    int fd = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+    struct pair pair;
+    struct linger at_once = {1, 0};
+    char buffer[4];
+
+    assert_int_equal(connect_to(world, fd, 9), -ECONNREFUSED);
+    assert_int_equal(receive(world, fd, buffer, 1, 0), -ENOTCONN);
+    assert_int_equal(send_text(world, fd, "x", 0), -EPIPE);
+    pair = connected(world);
+    assert_int_equal(sockets_setsockopt(world->sockets, pair.server, SOL_SOCKET, SO_LINGER,
+                                        &at_once, sizeof(at_once)),
+                     0);
+    sockets_close(world->sockets, pair.server);
+    assert_true(poll_one(world, pair.client, POLLIN) & POLLERR);
+    assert_int_equal(receive(world, pair.client, buffer, 1, 0), -ECONNRESET);
+    assert_int_equal(receive(world, pair.client, buffer, 1, 0), 0);
+    assert_true(poll_one(world, pair.client, POLLIN) & POLLHUP);
+    assert_int_equal(send_text(world, pair.client, "x", 0), -EPIPE);
+}
+
+static void wrong_arguments_are_refused(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    struct sockaddr_in6 other = {.sin6_family = AF_INET6};
+    int fd = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+    const struct iovec nowhere = {NULL, 5};
+
+    assert_int_equal(sockets_socket(world->sockets, AF_UNIX, SOCK_STREAM, 0), -EAFNOSUPPORT);
+    assert_int_equal(sockets_socket(world->sockets, AF_INET, SOCK_DGRAM, 0), -ESOCKTNOSUPPORT);
+    assert_int_equal(sockets_bind(world->sockets, fd, (struct sockaddr *)&other, sizeof(other)),
+                     -EAFNOSUPPORT);
+    assert_int_equal(sockets_bind(world->sockets, fd, NULL, 16), -EFAULT);
+    assert_int_equal(sockets_accept(world->sockets, pair.client, NULL, NULL, 0), -EINVAL);
+    assert_int_equal(sockets_shutdown(world->sockets, fd, SHUT_WR), -ENOTCONN);
+    assert_int_equal(sockets_shutdown(world->sockets, pair.client, 7), -EINVAL);
+    assert_int_equal(sockets_send(world->sockets, pair.client, &nowhere, 1, 0), -EFAULT);
+    assert_int_equal(sockets_receive(world->sockets, pair.client, &nowhere, 1, 0), -EFAULT);
+    assert_int_equal(set_int(world, fd, IPPROTO_TCP, TCP_KEEPCNT, 0), -EINVAL);
+    assert_int_equal(set_int(world, fd, IPPROTO_TCP, 9999, 1), -ENOPROTOOPT);
+    assert_int_equal(sockets_listen(world->sockets, 99, 1), -EBADF);
+}
+
+static void a_blocking_write_waits_for_room(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    static char data[200000];
+    const struct iovec piece = {data, sizeof(data)};
+    struct timeval limit = {.tv_sec = 2};
+    uint64_t before;
+    ssize_t done;
+
+    /* nobody reads: the buffers of both sides fill up, and the time that it may take passes */
+    assert_int_equal(set_int(world, pair.server, SOL_SOCKET, SO_RCVBUF, 16384), 0);
+    assert_int_equal(sockets_setsockopt(world->sockets, pair.client, SOL_SOCKET, SO_SNDTIMEO,
+                                        &limit, sizeof(limit)),
+                     0);
+    before = world->now;
+    done = sockets_send(world->sockets, pair.client, &piece, 1, 0);
+    assert_in_range(done, 1, sizeof(data) - 1);
+    assert_true(world->now - before >= 2000000);
+    assert_int_equal(poll_one(world, pair.client, POLLOUT), 0);
+    assert_int_equal(sockets_send(world->sockets, pair.client, &piece, 1, MSG_DONTWAIT), -EAGAIN);
+    while (receive(world, pair.server, data, sizeof(data), MSG_DONTWAIT) > 0)
+        wait_within(world, UINT64_MAX);
+    assert_int_equal(poll_one(world, pair.client, POLLOUT), POLLOUT);
+}
+
+static void a_read_ends_by_its_time_limit_and_waits_for_all(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    struct timeval limit = {.tv_usec = 300000};
+    uint64_t before = world->now;
+    char buffer[8];
+
+    sockets_setsockopt(world->sockets, pair.server, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    assert_int_equal(receive(world, pair.server, buffer, 8, 0), -EAGAIN);
+    assert_int_equal(world->now - before, 300000);
+    send_text(world, pair.client, "half", 0);
+    assert_int_equal(receive(world, pair.server, buffer, 8, MSG_WAITALL), 4);
+}
+
+static void more_holds_a_small_segment_back(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    uint64_t before = world->now;
+    char buffer[16];
+
+    send_text(world, pair.client, "head ", MSG_MORE);
+    assert_int_equal(receive(world, pair.server, buffer, 16, MSG_DONTWAIT), -EAGAIN);
+    send_text(world, pair.client, "body", 0);
+    assert_int_equal(receive(world, pair.server, buffer, 16, MSG_DONTWAIT), 9);
+    send_text(world, pair.client, "tail", MSG_MORE);
+    assert_int_equal(receive(world, pair.server, buffer, 16, 0), 4); /* by its time limit */
+    assert_in_range(world->now - before, 100000, 1000000);
+}
+
+static void epoll_tells_edges_and_levels(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    int epoll = sockets_epoll_create(world->sockets);
+    struct epoll_event wanted = {.events = EPOLLIN | EPOLLET, .data.u32 = 7}, got[4];
+    char buffer[16];
+
+    assert_int_equal(sockets_epoll_ctl(world->sockets, epoll, EPOLL_CTL_ADD, pair.server, &wanted),
+                     0);
+    assert_int_equal(sockets_epoll_ctl(world->sockets, epoll, EPOLL_CTL_ADD, pair.server, &wanted),
+                     -EEXIST);
+    assert_int_equal(sockets_epoll_wait(world->sockets, epoll, got, 4, 0), 0);
+    send_text(world, pair.client, "one", 0);
+    assert_int_equal(sockets_epoll_wait(world->sockets, epoll, got, 4, 1000), 1);
+    assert_int_equal(got[0].events, EPOLLIN);
+    assert_int_equal(got[0].data.u32, 7);
+    assert_int_equal(sockets_epoll_wait(world->sockets, epoll, got, 4, 0), 0);
+    send_text(world, pair.client, "two", 0);
+    assert_int_equal(sockets_epoll_wait(world->sockets, epoll, got, 4, 0), 1);
+    wanted.events = EPOLLIN | EPOLLONESHOT;
+    sockets_epoll_ctl(world->sockets, epoll, EPOLL_CTL_MOD, pair.server, &wanted);
+    assert_int_equal(sockets_epoll_wait(world->sockets, epoll, got, 4, 0), 1);
+    assert_int_equal(sockets_epoll_wait(world->sockets, epoll, got, 4, 0), 0);
+    wanted.events = EPOLLIN;
+    sockets_epoll_ctl(world->sockets, epoll, EPOLL_CTL_MOD, pair.server, &wanted);
+    assert_int_equal(sockets_epoll_wait(world->sockets, epoll, got, 4, 0), 1);
+    assert_int_equal(sockets_epoll_wait(world->sockets, epoll, got, 4, 0), 1);
+    receive(world, pair.server, buffer, 16, 0);
+    assert_int_equal(sockets_epoll_wait(world->sockets, epoll, got, 4, 5), 0);
+    sockets_close(world->sockets, pair.server); /* and nobody watches it any more */
+    assert_int_equal(sockets_epoll_wait(world->sockets, epoll, got, 4, 0), 0);
+    assert_int_equal(sockets_epoll_ctl(world->sockets, epoll, EPOLL_CTL_DEL, pair.server, NULL),
+                     -EBADF);
+}
+
+static void options_and_what_is_known(void **state)
+{
+    struct world *world = *state;
+    struct pair pair;
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+    int waiting = -1;
+
+    pair.listener = listener(world);
+    assert_int_equal(set_int(world, pair.listener, IPPROTO_TCP, TCP_MAXSEG, 1000), 0);
+    pair.client = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect_to(world, pair.client, PORT), 0);
+    pair.server = sockets_accept(world->sockets, pair.listener, NULL, NULL, 0);
+    assert_in_range(get_int(world, pair.client, IPPROTO_TCP, TCP_MAXSEG), 900, 1000);
+    assert_int_equal(set_int(world, pair.client, SOL_SOCKET, SO_SNDBUF, 20000), 0);
+    assert_int_equal(get_int(world, pair.client, SOL_SOCKET, SO_SNDBUF), 40000);
+    assert_int_equal(get_int(world, pair.client, IPPROTO_TCP, TCP_KEEPIDLE), 7200);
+    assert_int_equal(get_int(world, pair.listener, SOL_SOCKET, SO_ACCEPTCONN), 1);
+    send_text(world, pair.client, "four", 0);
+    assert_int_equal(sockets_ioctl(world->sockets, pair.server, SIOCINQ, &waiting), 0);
+    assert_int_equal(waiting, 4);
+    assert_int_equal(
+        sockets_getsockopt(world->sockets, pair.client, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+    assert_int_equal(info.tcpi_state, TCP_ESTABLISHED);
+    assert_true(info.tcpi_snd_cwnd > 0);
+}
+
+static void a_keepalive_gives_a_dead_peer_up(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    uint64_t before = world->now;
+    char buffer[4];
+
+    set_int(world, pair.client, IPPROTO_TCP, TCP_KEEPIDLE, 5);
+    set_int(world, pair.client, IPPROTO_TCP, TCP_KEEPINTVL, 1);
+    set_int(world, pair.client, IPPROTO_TCP, TCP_KEEPCNT, 3);
+    set_int(world, pair.client, SOL_SOCKET, SO_KEEPALIVE, 1);
+    world->cut = true;
+    assert_int_equal(receive(world, pair.client, buffer, 4, 0), -ETIMEDOUT);
+    assert_in_range(world->now - before, 7900000, 8200000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_conversation_and_its_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_blocking_every_call_says_what_it_waits_for, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(errors_are_told_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(wrong_arguments_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_blocking_write_waits_for_room, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_read_ends_by_its_time_limit_and_waits_for_all, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(more_holds_a_small_segment_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(epoll_tells_edges_and_levels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(options_and_what_is_known, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_keepalive_gives_a_dead_peer_up, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
