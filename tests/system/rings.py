@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """rings.py ADDRESS PORT FLOWS TURNS SIZE: asks msrings from many sockets, and again.
 
-Each socket is a flow. What is not answered in a second is asked again, a few times, as a program that
+Each socket is a flow. TURNS is a number, or how long: "3s". What is not answered in a second is asked again, a few times, as a program that
 uses UDP would. Prints "rings=… moved=… lost=… again=…": the rings that answered, the flows that more
 than one ring answered, the questions without an answer, and those that were asked again."""
 import select
 import socket
 import sys
+import time
 
-address, port, flows, turns, size = sys.argv[1], *map(int, sys.argv[2:])
+address, turns = sys.argv[1], sys.argv[4]
+port, flows, size = (int(sys.argv[i]) for i in (2, 3, 5))
 TRIES = 10
 rings = [set() for _ in range(flows)]
 lost = again = 0
@@ -34,7 +36,19 @@ def take(sock, turn):
     return True
 
 
-for turn in range(turns):
+
+def each_turn():
+    if not turns.endswith("s"):
+        yield from range(int(turns))
+        return
+    began = time.monotonic()
+    turn = 0
+    while time.monotonic() - began < float(turns[:-1]):
+        yield turn
+        turn += 1
+
+
+for turn in each_turn():
     waiting = set(sockets)
     for attempt in range(TRIES):
         again += len(waiting) if attempt else 0

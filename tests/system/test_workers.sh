@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Several workers on a NIC with several queues: TCP and UDP of many flows, the death of the switch and
-# of an application in the middle, who has which power, and what idle workers cost.
+# Several workers on a NIC with several queues: TCP and UDP of many flows, the death of the switch, also
+# under their load, and of an application in the middle, who has which power, and what idle workers cost.
 . "$(dirname "$0")/lab.sh"
 lab_begin --queues 4
 
@@ -11,7 +11,7 @@ start_switch --workers 2
 check_equal 'status counts the workers' "$(status_field workers)" 2
 serve web 80 "$lab_dir/www"
 serve other 81 "$lab_dir/www" # its ring is the other worker's
-start echo server "${AS_SERVICE[@]}" msecho --listen 0.0.0.0:7
+start rings server "${AS_MEMBER[@]}" msrings 4 $SERVER4:5000
 url=http://$SERVER4
 
 switch=$(status_field switch_pid)
@@ -33,17 +33,42 @@ for port in 80 81; do
     check_not "port $port: and none sees an error" grep -Eq 'Socket errors|Non-2xx' <<<"$load"
     check "port $port: a file of 40 MB" fetched big "$url:$port/big"
 done
+flows=("$LAB_PYTHON" "$LAB_TESTS/rings.py" "$SERVER4" 5000)
+check_match 'UDP: 256 flows are spread over four rings, and each stays on its own' \
+    "$(in_client "${flows[@]}" 256 10 64)" '^rings=ABCD moved=0 lost=0 '
 check 'packets went from worker to worker' test "$(counter handed_over)" -gt 0
 check_equal 'none was lost on that way' "$(counter rx_handover_full)" 0
+
+new_switch() {
+    local now
+    now=$(status_field switch_pid) && [ "$now" != "$switch" ] && [ "$(status_field bindings)" = 3 ]
+}
+note 'all of it at once, while the switch is killed twice'
+start tcp80 client wrk -t 1 -c 64 -d 4 "$url:80/1k"
+start tcp81 client wrk -t 1 -c 64 -d 4 "$url:81/1k"
+start udp client "${flows[@]}" 64 4s 64
+for _ in 1 2; do
+    busy=$(($(counter rx_packets) + 5000))
+    wait_for '[ "$(counter rx_packets)" -gt $busy ]' 10 || fail 'there is load'
+    kill -KILL "$switch"
+    check_soon 'the keeper starts another switch, and all have bound again' new_switch
+    switch=$(status_field switch_pid)
+done
+for name in tcp80 tcp81 udp; do
+    wait_for "! running $name" 30 || note "$name does not end"
+    stop $name
+done
+for name in tcp80 tcp81; do
+    check_match "$name was served" "$(cat "$(log_of $name)")" 'Requests/sec: +[1-9]'
+    check_not "$name: none of the connections was lost" grep -Eq 'Socket errors|Non-2xx' "$(log_of $name)"
+done
+check_match 'UDP: no flow was moved to another ring' "$(cat "$(log_of udp)")" \
+    '^rings=ABCD moved=0 lost=0 '
 
 download first "$url/big" 20M
 wait_for 'has_got first 8000000' 30 || fail 'a download begins'
 kill -KILL "$switch"
-new_switch() {
-    local now
-    now=$(status_field switch_pid) && [ "$now" != "$switch" ]
-}
-check_soon 'the keeper starts another switch' new_switch
+check_soon 'and another' new_switch
 check_download 'a download survives kill -9 of the switch' first big
 
 download second "$url:81/big" 20M
