@@ -224,10 +224,12 @@ stop() {
 
 # ---------------------------------------------------------------- the switch
 
-# start_switch [ARGS…]: multistackd on nic0, up to the moment when it answers.
+# start_switch [ARGS…]: multistackd on nic0, up to the moment when it answers. MS_SWITCH_ARGS are more
+# arguments, for all switches of a test: so it can be run with several workers.
 start_switch() {
+    # shellcheck disable=SC2086
     start switch server multistackd --nic "${LAB_NIC:-nic0}" --control "$MULTISTACK_CONTROL" \
-        --group "$LAB_GROUP" "$@"
+        --group "$LAB_GROUP" ${MS_SWITCH_ARGS:-} "$@"
     if ! wait_for 'in_server multistack status || ! running switch' 15 || ! running switch; then
         fail "multistackd starts and answers: $(tail -n 3 "$(log_of switch)")"
     fi

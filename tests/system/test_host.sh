@@ -59,6 +59,14 @@ for address in $SERVER4 127.0.0.1 '[::1]'; do
     check "nginx on $address is undisturbed" here 20m "http://$address:8080/20m"
 done
 
+case ${MS_SWITCH_ARGS:-} in
+*--workers*)
+    # lo has one queue, worker 0's: what the other's ports get and send passes through both
+    check 'packets went from worker to worker' test "$(counter handed_over)" -gt 1000
+    check_equal 'none was lost on that way' "$(counter rx_handover_full)" 0
+    ;;
+esac
+
 # Garbage on lo, to what is bound and not: whole frames, with headers in front that lie.
 in_server "$LAB_PYTHON" - <<'END' || not_ok 'garbage can be sent into lo'
 import os, random, socket, struct

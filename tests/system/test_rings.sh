@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A port with four rings, two workers, four queues: each flow of UDP stays on its ring, be it chosen by
 # a hash or by the binding, and also when the switch is killed; fragments that come by different queues
-# are put together.
+# are put together. And the same where a device has one queue alone: lo, and the packet driver.
 . "$(dirname "$0")/lab.sh"
 lab_begin --queues 4
 
@@ -28,6 +28,15 @@ check_not 'a ring that the port has not is refused' \
 
 check_match 'datagrams of 4000 bytes are put together' "$(ask 5000 16 4 4000)" \
     '^rings=[A-D]+ moved=0 lost=0 '
+
+# ask_here: the same from the host itself, over lo, which is served by worker 0 alone.
+ask_here() {
+    in_server "$LAB_PYTHON" "$LAB_TESTS/rings.py" $SERVER4 "$1" "$2" "$3" "${4:-40}"
+}
+check_match 'over lo: 64 flows are spread over the rings of both workers' "$(ask_here 5000 64 10)" \
+    '^rings=ABCD moved=0 lost=0 '
+check_match 'over lo: a binding of one ring' "$(ask_here 5001 64 2)" '^rings=B moved=0 lost=0 '
+check_match 'over lo: 60000 bytes' "$(ask_here 5002 4 4 60000)" '^rings=C moved=0 lost=0 '
 
 # received: packets of nic0, queue by queue
 received() {
@@ -63,3 +72,13 @@ check_match 'ring 1 is still ring 1' "$(ask 5001 64 2)" '^rings=B moved=0 lost=0
 check_match 'and the others get their shares' "$(ask 5000 64 2)" '^rings=ABCD moved=0 lost=0 '
 stop switch
 check_equal 'multistackd ends in order' $? 0
+
+note 'the packet driver'
+LAB_NIC=packet:nic0 start_switch --workers 2
+check_soon 'the next switch has all bindings' '[ "$(status_field bindings)" = 3 ]'
+check_match '64 flows are spread over the rings of both workers' "$(ask 5000 64 10)" \
+    '^rings=ABCD moved=0 lost=0 '
+check_match 'a binding of one ring' "$(ask 5001 64 2)" '^rings=B moved=0 lost=0 '
+check_match 'fragments' "$(ask 5000 64 4 4000)" '^rings=ABCD moved=0 lost=0 '
+check 'packets went from worker to worker' test "$(counter handed_over)" -gt 100
+stop switch
