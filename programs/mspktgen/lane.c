@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -21,12 +22,6 @@ uint64_t lane_clock(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
-
-/* Read by others while it grows. */
-static void count(uint64_t *counter, uint64_t more)
-{
-    __atomic_store_n(counter, *counter + more, __ATOMIC_RELAXED);
 }
 
 /* ── sending ── */
@@ -117,9 +112,9 @@ static uint32_t send_all(struct lane *lane, uint64_t now_ns, uint64_t began_ns)
         if (!most)
             break;
         sent = outlet->end.port ? send_to_port(outlet, most) : send_to_wire(lane, outlet, most);
-        count(&lane->counters.sent, sent);
-        count(&lane->counters.sent_bytes,
-              (uint64_t)sent * (outlet->template->length + FRAME_EXTRA));
+        lane_count(&lane->counters.sent, sent);
+        lane_count(&lane->counters.sent_bytes,
+                   (uint64_t)sent * (outlet->template->length + FRAME_EXTRA));
         total += sent;
     }
     return total;
@@ -132,7 +127,7 @@ static void look_at(struct lane *lane, const uint8_t *packet, uint32_t length, b
     struct packet_facts facts;
 
     if (!packet_verify(packet, length, partial, &facts)) {
-        count(&lane->counters.bad, 1);
+        lane_count(&lane->counters.bad, 1);
         return;
     }
     tracker_note(&lane->tracker, &facts);
@@ -163,7 +158,7 @@ static void look_at_frame(struct lane *lane, const uint8_t *frame, uint32_t leng
     uint8_t copy[FRAME_SIZE_MAX];
 
     if (length < ETHER_HEADER_SIZE || length > sizeof(copy)) {
-        count(&lane->counters.bad, 1);
+        lane_count(&lane->counters.bad, 1);
         return;
     }
     memcpy(copy, frame, length);
@@ -212,16 +207,15 @@ static uint32_t receive_all(struct lane *lane)
                                  : receive_from_wire(lane, inlet, &bytes);
     }
     if (total) {
-        count(&lane->counters.received, total);
-        count(&lane->counters.received_bytes, bytes);
+        lane_count(&lane->counters.received, total);
+        lane_count(&lane->counters.received_bytes, bytes);
     }
     return total;
 }
 
 /* ── sleeping ── */
 
-/* Asks the end to wake us. False: it has something to do already. */
-static bool end_sleeps(struct end *end, bool receives, uint32_t for_room)
+bool end_sleeps(struct end *end, bool receives, uint32_t for_room)
 {
     if (end->port)
         return ms_ring_wait(end->port, end->ring, for_room);
@@ -248,7 +242,7 @@ static void sleep_until_work(struct lane *lane, bool waits_for_room)
         if (!end_sleeps(&lane->outlets[i].end, false, lane->outlets[i].template->length))
             return;
     }
-    count(&lane->counters.sleeps, 1);
+    lane_count(&lane->counters.sleeps, 1);
     epoll_wait(lane->epoll_fd, events, 64, SLEEP_MS);
 }
 
@@ -289,7 +283,7 @@ int lane_init(struct lane *lane)
 {
     int status = 0;
 
-    if (lane->verify && !lane->tracker.flows)
+    if (lane->verify && !lane->round_trips && !lane->tracker.flows)
         status = tracker_init(&lane->tracker);
     lane->broken = false;
     lane->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -308,6 +302,19 @@ void lane_dispose(struct lane *lane)
         close(lane->epoll_fd);
     lane->epoll_fd = -1;
     tracker_dispose(&lane->tracker);
+    free(lane->round_trips);
+    lane->round_trips = NULL;
+}
+
+void lane_pin(const struct lane *lane)
+{
+    cpu_set_t cpus;
+
+    if (lane->cpu < 0)
+        return;
+    CPU_ZERO(&cpus);
+    CPU_SET(lane->cpu, &cpus);
+    sched_setaffinity(0, sizeof(cpus), &cpus);
 }
 
 static bool is_done(const struct lane *lane)
@@ -321,26 +328,21 @@ void *lane_run(void *argument)
 {
     struct lane *lane = argument;
     uint64_t began_ns = lane_clock(), now_ns = began_ns, worked_ns = began_ns;
-    cpu_set_t cpus;
 
     /* a lane that goes on behaves as if it had sent all the while */
     if (lane->rate)
         began_ns -= (uint64_t)((double)lane->counters.sent / (double)lane->rate * 1e9);
-    if (lane->cpu >= 0) {
-        CPU_ZERO(&cpus);
-        CPU_SET(lane->cpu, &cpus);
-        sched_setaffinity(0, sizeof(cpus), &cpus);
-    }
+    lane_pin(lane);
     while (!is_done(lane)) {
         uint32_t sent = send_all(lane, now_ns, began_ns), received;
         uint64_t between_ns = lane_clock();
 
         if (sent)
-            count(&lane->counters.send_ns, between_ns - now_ns);
+            lane_count(&lane->counters.send_ns, between_ns - now_ns);
         received = receive_all(lane);
         now_ns = lane_clock();
         if (received)
-            count(&lane->counters.receive_ns, now_ns - between_ns);
+            lane_count(&lane->counters.receive_ns, now_ns - between_ns);
         if (sent || received)
             worked_ns = now_ns;
         else if (now_ns - worked_ns >= lane->poll_ns)

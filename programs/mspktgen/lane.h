@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "histogram.h"
 #include "multistack.h"
 #include "packet.h"
 #include "wire_meeting.h"
@@ -64,10 +65,24 @@ struct lane {
     int epoll_fd;
     struct tracker tracker;
     struct lane_counters counters;
-    bool broken; /* the other end of a wire broke the rules */
+    /* of latency_run() alone */
+    struct histogram *round_trips; /* the lane's, for free() */
+    uint32_t first_sequence;       /* of a packet that is recorded */
+    bool broken;                   /* the other end of a wire broke the rules */
 } __attribute__((aligned(128)));
 
 uint64_t lane_clock(void); /* CLOCK_MONOTONIC, ns */
+
+/* Of one of lane_counters: read by others while it grows. */
+static inline void lane_count(uint64_t *counter, uint64_t more)
+{
+    __atomic_store_n(counter, *counter + more, __ATOMIC_RELAXED);
+}
+
+/* Asks the end to wake us. False: it has something to do already. */
+bool end_sleeps(struct end *end, bool receives, uint32_t for_room);
+
+void lane_pin(const struct lane *lane); /* the calling thread, to the lane's processor */
 
 /* 0 or a negative errno. */
 int lane_init(struct lane *lane);

@@ -15,6 +15,7 @@
 
 #include "cli.h"
 #include "json.h"
+#include "latency.h"
 #include "mspktgen.h"
 
 #define TICK_MS     100
@@ -96,7 +97,32 @@ static double per_packet(uint64_t ns, uint64_t packets)
     return packets ? (double)ns / (double)packets : 0;
 }
 
-static bool show_json(const struct lane_counters *sum, double seconds, uint64_t cpu_ns)
+static double microseconds(double ns)
+{
+    return ns / 1e3;
+}
+
+static double percentile(const struct histogram *histogram, double percent)
+{
+    return microseconds((double)histogram_percentile(histogram, percent));
+}
+
+static void json_latency(struct json *json, const struct histogram *round_trips)
+{
+    json_string(json, "mode", options.poll ? "polling" : "sleeping");
+    json_object(json, "latency_us");
+    json_real(json, "p50_us", percentile(round_trips, 50));
+    json_real(json, "p99_us", percentile(round_trips, 99));
+    json_real(json, "p999_us", percentile(round_trips, 99.9));
+    json_real(json, "max_us", percentile(round_trips, 100));
+    json_real(json, "min_us", microseconds((double)round_trips->least));
+    json_real(json, "mean_us", microseconds(histogram_mean(round_trips)));
+    json_end(json);
+}
+
+/* `round_trips`: NULL without --latency. */
+static bool show_json(const struct lane_counters *sum, double seconds, uint64_t cpu_ns,
+                      const struct histogram *round_trips)
 {
     static const char *const works[] = {"tx", "rx", "loop"};
     struct json json = json_begin(stdout, true);
@@ -114,33 +140,55 @@ static bool show_json(const struct lane_counters *sum, double seconds, uint64_t 
     if (sends) {
         json_number(&json, "sent", sum->sent);
         json_number(&json, "sent_bytes", sum->sent_bytes);
-        json_real(&json, "send_ns_per_packet", per_packet(sum->send_ns, sum->sent));
+        if (!options.latency)
+            json_real(&json, "send_ns_per_packet", per_packet(sum->send_ns, sum->sent));
     }
     if (receives) {
         json_number(&json, "received", sum->received);
         json_number(&json, "received_bytes", sum->received_bytes);
-        json_real(&json, "receive_ns_per_packet", per_packet(sum->receive_ns, sum->received));
+        if (!options.latency)
+            json_real(&json, "receive_ns_per_packet", per_packet(sum->receive_ns, sum->received));
     }
-    if (receives && options.verify) {
+    if (receives && (options.verify || options.latency)) {
         json_number(&json, "bad", sum->bad);
         json_number(&json, "lost", sum->lost);
         json_number(&json, "late", sum->late);
     }
     json_number(&json, "sleeps", sum->sleeps);
+    if (round_trips)
+        json_latency(&json, round_trips);
     json_end(&json);
     return json_finish(&json);
 }
 
+static void show_latency(const struct lane_counters *sum, double seconds,
+                         const struct histogram *round_trips)
+{
+    printf("mspktgen: in %.2f s: %" PRIu64 " round trips, in µs: p50 %.2f, p99 %.2f, p99.9 %.2f, "
+           "max %.2f, min %.2f; %" PRIu64 " bad, %" PRIu64 " lost, %" PRIu64 " late\n",
+           seconds, round_trips->count, percentile(round_trips, 50), percentile(round_trips, 99),
+           percentile(round_trips, 99.9), percentile(round_trips, 100),
+           microseconds((double)round_trips->least), sum->bad, sum->lost, sum->late);
+}
+
 static int show_all(struct run *run)
 {
+    static const struct histogram none; /* the wire never had another end */
+    const struct histogram *round_trips = NULL;
     struct lane_counters sum = sum_up(&run->setup);
     uint64_t cpu_ns = cpu_clock() - run->cpu_began_ns;
     double seconds = (double)(run->ended_ns - run->began_ns) / (double)SECOND_NS;
 
     if (seconds <= 0)
         seconds = 1e-9;
+    if (options.latency)
+        round_trips = run->setup.lanes ? run->setup.lanes[0].round_trips : &none;
     if (options.json)
-        return show_json(&sum, seconds, cpu_ns) ? CLI_OK : CLI_FAILURE;
+        return show_json(&sum, seconds, cpu_ns, round_trips) ? CLI_OK : CLI_FAILURE;
+    if (round_trips) {
+        show_latency(&sum, seconds, round_trips);
+        return ferror(stdout) ? CLI_FAILURE : CLI_OK;
+    }
     printf("mspktgen: in %.2f s:", seconds);
     if (options.work != WORK_RX) {
         printf(" sent %" PRIu64 " packets,", sum.sent);
@@ -179,7 +227,8 @@ static int start_lanes(struct run *run)
         lane->stop = &run->stop;
         status = -lane_init(lane);
         if (!status)
-            status = pthread_create(&run->threads[i], NULL, lane_run, lane);
+            status = pthread_create(&run->threads[i], NULL,
+                                    options.latency ? latency_run : lane_run, lane);
         if (status) {
             cli_error("threads: %s", strerror(status));
             return CLI_FAILURE;
@@ -243,7 +292,13 @@ static int serve_wire(struct run *run)
 
 static bool all_sent(const struct run *run)
 {
-    return options.work == WORK_TX && options.count && sum_up(&run->setup).sent >= options.count;
+    struct lane_counters sum;
+
+    if (!options.count || (options.work != WORK_TX && !options.latency))
+        return false;
+    sum = sum_up(&run->setup);
+    return sum.sent >= options.count &&
+           (!options.latency || sum.received + sum.lost >= options.count);
 }
 
 /* Packets are sent when the switch has taken them: the port would take them along when it closes. */
@@ -373,6 +428,8 @@ static const struct cli_option table[] = {
      .least = 1, .most = THREADS_MAX},
     {"cpus", 0, "LIST", "a processor for each thread, such as 0-2,5", CLI_CALL, .call = set_cpus},
     {"poll", 0, NULL, "never sleep", CLI_FLAG, &options.poll},
+    {"latency", 0, NULL, "loop: send one packet at a time round and back, say how long it takes",
+     CLI_FLAG, &options.latency},
     {"verify", 'v', NULL, "check each packet received: checksums, and what was lost or late",
      CLI_FLAG, &options.verify},
     {"port", 'P', "NAME", "the name of the ports, for the operator (mspktgen)", CLI_STRING,

@@ -5,6 +5,7 @@
  *   options.c  checks what belongs together, and ranges of ports
  *   setup.c    opens ports or the wire, and deals their rings out to lanes
  *   lane.c     a thread: makes packets, counts packets
+ *   latency.c  a thread: sends one packet round at a time, and records how long it takes
  *   packet.c   one packet */
 #ifndef MULTISTACK_MSPKTGEN_H
 #define MULTISTACK_MSPKTGEN_H
@@ -31,6 +32,7 @@ struct options {
     uint64_t rate, count, duration_s, burst;
     int cpus[THREADS_MAX];
     uint64_t cpu_count;
+    bool latency; /* WORK_LOOP: round trips of single packets */
     bool poll, verify, json;
 };
 

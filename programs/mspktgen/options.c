@@ -126,6 +126,22 @@ static const char *check_addresses(struct options *options)
     return NULL;
 }
 
+/* One thread, with one packet of one flow under way. */
+static const char *check_latency(const struct options *options)
+{
+    if (options->work != WORK_LOOP)
+        return "--latency: of loop alone, which has both ends of a round trip";
+    if (!options->loop_sends_by_ports)
+        return "--latency: a packet goes from a port to the wire and back; --direction rx does not";
+    if (options->ports > 1 || options->rings > 1 || options->threads > 1)
+        return "--latency: one packet at a time: no more than one of --ports, --rings, --threads";
+    if (options->burst > 1)
+        return "--latency: one packet at a time: --burst has no meaning";
+    if (range_of(&options->from) != 1 || range_of(&options->to) != 1)
+        return "--latency: one flow: --from and --to are a single port number each";
+    return NULL;
+}
+
 static const char *check_numbers(struct options *options)
 {
     uint32_t family = options->to.family ? options->to.family : 4;
@@ -158,5 +174,7 @@ const char *options_complete(struct options *options)
     if (options->wire && *options->wire != '/')
         return "--wire: an absolute path is wanted";
     why = check_addresses(options);
+    if (!why && options->latency)
+        why = check_latency(options);
     return why ? why : check_numbers(options);
 }

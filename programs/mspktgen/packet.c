@@ -219,6 +219,27 @@ bool packet_verify(const uint8_t *ip, uint32_t length, bool partial, struct pack
     return true;
 }
 
+static void exchange(uint8_t *a, uint8_t *b, uint32_t size)
+{
+    for (uint32_t i = 0; i < size; i++) {
+        uint8_t byte = a[i];
+
+        a[i] = b[i];
+        b[i] = byte;
+    }
+}
+
+void packet_exchange_ends(uint8_t *ip)
+{
+    bool ipv4 = ip[0] >> 4 == 4;
+    uint32_t size = ipv4 ? 4 : 16;
+    uint8_t *source = ip + (ipv4 ? 12 : 8);
+    uint8_t *ports = ip + (ipv4 ? IPV4_HEADER_MIN : IPV6_HEADER_SIZE);
+
+    exchange(source, source + size, size);
+    exchange(ports, ports + 2, 2);
+}
+
 int tracker_init(struct tracker *tracker)
 {
     *tracker = (struct tracker){.flows = calloc(TRACKER_FLOWS, sizeof(*tracker->flows))};

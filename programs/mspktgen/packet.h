@@ -77,6 +77,10 @@ struct packet_facts {
  * checksum that holds the pseudo-header alone is right as well. */
 bool packet_verify(const uint8_t *ip, uint32_t length, bool partial, struct packet_facts *facts);
 
+/* Makes a verified or generated packet one from its receiver to its sender: addresses and ports change
+ * places, the rest stays, and so do its checksums. */
+void packet_exchange_ends(uint8_t *ip);
+
 /* What became of the packets of many flows, by their sequence numbers. */
 #define TRACKER_FLOWS 16384 /* flows that it can tell apart; a power of two */
 

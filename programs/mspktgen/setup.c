@@ -297,6 +297,11 @@ int setup_deal(struct setup *setup)
         for (uint32_t i = 0; i < setup->lane_count; i++)
             setup->lanes[i].epoll_fd = -1;
     }
+    if (options->latency && !setup->lanes[0].round_trips) {
+        setup->lanes[0].round_trips = calloc(1, sizeof(struct histogram));
+        if (!setup->lanes[0].round_trips)
+            return fail_errno("latencies", ENOMEM);
+    }
     make_lanes(setup);
     return CLI_OK;
 }

@@ -174,6 +174,77 @@ static void options_that_do_not_fit_together_are_refused(void **state)
     assert_non_null(strstr(options_complete(&options), "79"));
 }
 
+static struct options round_trips(void)
+{
+    struct options options = good(WORK_LOOP);
+
+    options.wire = "/run/w";
+    options.loop_sends_by_ports = true;
+    options.latency = true;
+    return options;
+}
+
+static void round_trips_are_of_one_packet_of_one_flow(void **state)
+{
+    struct options options = round_trips();
+
+    (void)state;
+    assert_null(options_complete(&options));
+    options = round_trips();
+    options.work = WORK_TX;
+    assert_non_null(strstr(options_complete(&options), "of loop alone"));
+    options = round_trips();
+    options.loop_sends_by_ports = false;
+    assert_non_null(strstr(options_complete(&options), "--direction rx"));
+    options = round_trips();
+    options.ports = 2;
+    assert_non_null(strstr(options_complete(&options), "one packet at a time"));
+    options = round_trips();
+    options.threads = 2;
+    assert_non_null(strstr(options_complete(&options), "one packet at a time"));
+    options = round_trips();
+    options.rings = 2;
+    options.to.last = 81;
+    assert_non_null(strstr(options_complete(&options), "one packet at a time"));
+    options = round_trips();
+    options.burst = 2;
+    assert_non_null(strstr(options_complete(&options), "--burst"));
+    options = round_trips();
+    options.to.last = 81;
+    assert_non_null(strstr(options_complete(&options), "one flow"));
+}
+
+/* A packet from 10.9.0.2:1000 is then one from 10.9.0.1:80, and its checksums are still right. */
+static void a_packet_with_its_ends_exchanged_is_right(void **state)
+{
+    static const struct {
+        const struct endpoints *from, *to;
+    } ways[] = {{&from4, &to4}, {&from6, &to6}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+        uint8_t packets[2][128] __attribute__((aligned(64)));
+        struct packet_template template = {0};
+        struct packet_facts facts, answer;
+        struct flow flow;
+
+        for (int back = 0; back < 2; back++) {
+            const struct endpoints *from = back ? ways[i].to : ways[i].from;
+            const struct endpoints *to = back ? ways[i].from : ways[i].to;
+
+            packet_template_init(&template, from, to, 96, NULL);
+            flow_init(&flow, from->first, to->first);
+            packet_write(packets[back], &template, &flow, 7);
+        }
+        assert_true(packet_verify(packets[0], template.length, false, &facts));
+        packet_exchange_ends(packets[0]);
+        assert_memory_equal(packets[0], packets[1], template.length);
+        assert_true(packet_verify(packets[0], template.length, false, &answer));
+        assert_int_equal(answer.sequence, facts.sequence);
+        assert_int_not_equal(answer.flow, facts.flow);
+    }
+}
+
 static void a_single_port_number_stands_for_all_ports(void **state)
 {
     struct options options = good(WORK_TX);
@@ -203,6 +274,8 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_anywhere_is_seen),
         cmocka_unit_test(the_tracker_tells_lost_from_late),
         cmocka_unit_test(endpoints_are_an_address_and_a_range),
+        cmocka_unit_test(round_trips_are_of_one_packet_of_one_flow),
+        cmocka_unit_test(a_packet_with_its_ends_exchanged_is_right),
         cmocka_unit_test(processors_are_a_list),
         cmocka_unit_test(options_that_do_not_fit_together_are_refused),
         cmocka_unit_test(a_single_port_number_stands_for_all_ports),
