@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The stack: its connections by their endpoints, its listeners, its events, and the segments that
  * no connection sends. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +12,42 @@
 
 static bool endpoint_equal(const struct utcp_endpoint *a, const struct utcp_endpoint *b)
 {
-    return memcmp(a, b, sizeof(*a)) == 0;
+    uint64_t x[2], y[2];
+    uint32_t head[2];
+
+    memcpy(&head[0], a, sizeof(uint32_t));
+    memcpy(&head[1], b, sizeof(uint32_t));
+    memcpy(x, a->address, sizeof(x));
+    memcpy(y, b->address, sizeof(y));
+    return head[0] == head[1] && x[0] == y[0] && x[1] == y[1];
 }
 
-static struct utcp_conn **bucket(const struct utcp *stack, const struct utcp_endpoint *local,
-                                 const struct utcp_endpoint *remote)
+static_assert(offsetof(struct utcp_endpoint, address) == sizeof(uint32_t) &&
+                  sizeof(struct utcp_endpoint) == sizeof(uint32_t) + 16,
+              "what endpoint_equal() compares is all of it");
+
+/* Where a connection stands in the table. Keyed, for strangers choose its input. */
+static uint64_t table_hash(const struct utcp *stack, const struct utcp_endpoint *local,
+                           const struct utcp_endpoint *remote)
 {
-    return &stack->table[utcp__endpoints_hash(stack, local, remote, 'c') & (stack->table_size - 1)];
+    uint64_t words[5];
+    uint64_t ports = (uint64_t)local->port << 16 | remote->port;
+
+    if (local->family == 4) {
+        memcpy(words, local->address, 4);
+        memcpy((uint8_t *)words + 4, remote->address, 4);
+        words[1] = ports;
+        return siphash_table(stack->key, words, 2);
+    }
+    memcpy(words, local->address, 16);
+    memcpy(words + 2, remote->address, 16);
+    words[4] = ports;
+    return siphash_table(stack->key, words, 5);
+}
+
+static struct utcp_conn **bucket(const struct utcp *stack, uint64_t hash)
+{
+    return &stack->table[hash & (stack->table_size - 1)];
 }
 
 /* Doubles the table. When there is no memory for it the chains get longer, that is all. */
@@ -36,7 +66,7 @@ static void grow_table(struct utcp *stack)
             struct utcp_conn *conn = old[i], **head;
 
             old[i] = conn->chain;
-            head = bucket(stack, &conn->local, &conn->remote);
+            head = bucket(stack, conn->hash);
             conn->chain = *head;
             *head = conn;
         }
@@ -66,14 +96,28 @@ static uint32_t mtu_clamped(uint32_t mtu)
     return mtu < UTCP_MTU_MIN_IPV4 ? UTCP_MTU_MIN_IPV4 : min_u32(mtu, IP_PACKET_MAX);
 }
 
-struct utcp_conn *utcp__find(const struct utcp *stack, const struct utcp_endpoint *local,
-                             const struct utcp_endpoint *remote)
+static bool is_between(const struct utcp_conn *conn, const struct utcp_endpoint *local,
+                       const struct utcp_endpoint *remote)
 {
-    struct utcp_conn *conn = *bucket(stack, local, remote);
+    return endpoint_equal(&conn->remote, remote) && endpoint_equal(&conn->local, local);
+}
 
-    while (conn && !(endpoint_equal(&conn->remote, remote) && endpoint_equal(&conn->local, local)))
+struct utcp_conn *utcp__look_up(const struct utcp *stack, const struct utcp_endpoint *local,
+                                const struct utcp_endpoint *remote)
+{
+    struct utcp_conn *conn = *bucket(stack, table_hash(stack, local, remote));
+
+    while (conn && !is_between(conn, local, remote))
         conn = conn->chain;
     return conn;
+}
+
+struct utcp_conn *utcp__find(struct utcp *stack, const struct utcp_endpoint *local,
+                             const struct utcp_endpoint *remote)
+{
+    if (!stack->recent || !is_between(stack->recent, local, remote))
+        stack->recent = utcp__look_up(stack, local, remote);
+    return stack->recent;
 }
 
 void utcp__table_add(struct utcp_conn *conn)
@@ -83,7 +127,8 @@ void utcp__table_add(struct utcp_conn *conn)
 
     if (stack->connections >= stack->table_size)
         grow_table(stack);
-    head = bucket(stack, &conn->local, &conn->remote);
+    conn->hash = table_hash(stack, &conn->local, &conn->remote);
+    head = bucket(stack, conn->hash);
     conn->chain = *head;
     *head = conn;
     conn->in_table = true;
@@ -92,10 +137,12 @@ void utcp__table_add(struct utcp_conn *conn)
 
 void utcp__table_remove(struct utcp_conn *conn)
 {
-    struct utcp_conn **at = bucket(conn->stack, &conn->local, &conn->remote);
+    struct utcp_conn **at = bucket(conn->stack, conn->hash);
 
     if (!conn->in_table)
         return;
+    if (conn->stack->recent == conn)
+        conn->stack->recent = NULL;
     while (*at != conn)
         at = &(*at)->chain;
     *at = conn->chain;
@@ -293,7 +340,7 @@ void utcp_set_time_wait(struct utcp *stack, uint64_t time_wait_us)
 enum utcp_state utcp_state_between(const struct utcp *stack, const struct utcp_endpoint *local,
                                    const struct utcp_endpoint *remote)
 {
-    const struct utcp_conn *conn = utcp__find(stack, local, remote);
+    const struct utcp_conn *conn = utcp__look_up(stack, local, remote);
 
     return conn ? (enum utcp_state)conn->state : UTCP_CLOSED;
 }

@@ -165,6 +165,7 @@ struct utcp_conn {
     struct utcp_listener *listener; /* until accepted */
     void *user;
     struct utcp_conn *chain; /* in the table */
+    uint64_t hash;           /* where */
     struct list all_link;    /* on the stack's list of all */
     struct list output_link, event_link;
     struct list owner_link; /* on the listener's list, or that of TIME-WAIT */
@@ -269,7 +270,8 @@ struct utcp {
     uint8_t receive_scale; /* what every connection offers */
 
     struct utcp_conn **table;
-    uint32_t table_size; /* a power of two */
+    uint32_t table_size;      /* a power of two */
+    struct utcp_conn *recent; /* that a segment came for; NULL: none */
     uint32_t connections;
     struct list all;    /* every struct utcp_conn */
     struct list output; /* connections that may have something to send */
@@ -340,7 +342,10 @@ static inline bool utcp__orphan(const struct utcp_conn *conn)
 
 /* ── stack.c ───────────────────────────────────────────────────────────────────────────────── */
 
-struct utcp_conn *utcp__find(const struct utcp *stack, const struct utcp_endpoint *local,
+/* NULL: there is none. utcp__find() remembers what it found: segments come in bursts. */
+struct utcp_conn *utcp__look_up(const struct utcp *stack, const struct utcp_endpoint *local,
+                                const struct utcp_endpoint *remote);
+struct utcp_conn *utcp__find(struct utcp *stack, const struct utcp_endpoint *local,
                              const struct utcp_endpoint *remote);
 struct utcp_listener *utcp__find_listener(const struct utcp *stack,
                                           const struct utcp_endpoint *local);

@@ -97,7 +97,7 @@ void assert_consistent(const struct utcp *stack)
         time_wait += conn->state == UTCP_TIME_WAIT;
         in_table += conn->in_table;
         if (conn->in_table)
-            assert(utcp__find(stack, &conn->local, &conn->remote) == conn);
+            assert(utcp__look_up(stack, &conn->local, &conn->remote) == conn);
     }
     for (struct list *link = stack->listeners.next; link != &stack->listeners; link = link->next) {
         const struct utcp_listener *listener = list_member(link, struct utcp_listener, link);

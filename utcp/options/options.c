@@ -18,6 +18,8 @@ void utcp__options_parse(const uint8_t *at, uint32_t size, struct utcp_segment_o
     uint32_t seen = 0; /* bit by index of the module */
 
     *options = (struct utcp_segment_options){0};
+    if (utcp__timestamps_alone(at, size, options))
+        return; /* nearly every segment */
     while (at < end && *at != TCP_OPTION_END) {
         if (*at == TCP_OPTION_NOP) {
             at++;

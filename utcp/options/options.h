@@ -34,6 +34,10 @@ struct utcp_option_module {
 extern const struct utcp_option_module utcp__option_mss, utcp__option_window_scale,
     utcp__option_timestamps;
 
+/* Options that are two NOPs and a timestamp, as RFC 7323 appendix A has them, are taken at once; false:
+ * these are others. */
+bool utcp__timestamps_alone(const uint8_t *at, uint32_t size, struct utcp_segment_options *options);
+
 /* Walks `size` bytes of options. Where they make no sense the walk ends, and what was found so far
  * holds. Of an option that comes twice the first counts. */
 void utcp__options_parse(const uint8_t *at, uint32_t size, struct utcp_segment_options *options);

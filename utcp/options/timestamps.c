@@ -4,6 +4,8 @@
  *
  * The clock ticks in milliseconds. Each pair of endpoints has its own offset (section 5.4), the
  * same for connections that follow one another, so that time goes on between them (RFC 6191). */
+#include <string.h>
+
 #include "options.h"
 #include "utcp_internal.h"
 
@@ -26,6 +28,17 @@ static void parse(const uint8_t *value, struct utcp_segment_options *options)
     options->has_timestamps = true;
     options->ts_value = get_be32(value);
     options->ts_echo = get_be32(value + 4);
+}
+
+bool utcp__timestamps_alone(const uint8_t *at, uint32_t size, struct utcp_segment_options *options)
+{
+    static const uint8_t usual[4] = {TCP_OPTION_NOP, TCP_OPTION_NOP, TCP_OPTION_TIMESTAMPS,
+                                     TCP_OPTION_TIMESTAMPS_LENGTH};
+
+    if (size != sizeof(usual) + 8 || memcmp(at, usual, sizeof(usual)) != 0)
+        return false;
+    parse(at + sizeof(usual), options);
+    return true;
 }
 
 static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer)
