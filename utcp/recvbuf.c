@@ -170,12 +170,9 @@ void utcp__recvbuf_consume(struct utcp_recvbuf *buffer, struct utcp_pool *pool, 
     /* Nothing is left: a half-used block goes back too. Bytes that were copied for a range that was
      * given up later can only lie in blocks that are found here or overwritten. */
     if (buffer->read == buffer->next && buffer->pending.count == 0 && buffer->held) {
-        for (uint32_t i = 0; i < buffer->slots; i++) {
-            if (buffer->blocks[i] == NULL)
-                continue;
-            utcp__pool_put(pool, buffer->blocks[i]);
-            buffer->blocks[i] = NULL;
-        }
-        buffer->held = 0;
+        uint64_t n = end / POOL_BLOCK_SIZE; /* mostly it is this one, of perhaps thousands */
+
+        while (buffer->held)
+            release_block(buffer, pool, n++ * POOL_BLOCK_SIZE);
     }
 }
