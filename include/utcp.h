@@ -60,7 +60,7 @@ struct utcp_config {
     const char *congestion;      /* a name of utcp_congestion_name(), or that of
                                     congestion_module; NULL: the module, or the default */
     uint64_t time_wait_us;       /* 2 MSL; 0: 60 s */
-    uint32_t flags;              /* UTCP_NO_*, UTCP_ASK_* */
+    uint32_t flags;              /* UTCP_NO_*, UTCP_ASK_*, UTCP_PACE */
 
     /* Called, when not NULL, at the moment when a pair of endpoints is in use no more: the
      * connection has ended, TIME-WAIT included, whoever closed it. For those who reserve something
@@ -81,6 +81,7 @@ struct utcp_config {
 #define UTCP_NO_TIMESTAMPS   0x1 /* neither offer nor accept the option */
 #define UTCP_NO_WINDOW_SCALE 0x2
 #define UTCP_NO_ECN          0x10 /* neither ask for it nor accept it (RFC 3168) */
+#define UTCP_PACE            0x40 /* UTCP_OPTION_PACING for every connection */
 #define UTCP_ASK_ECN         0x20 /* ask for it; without either it is accepted from who asks */
 
 /* NULL: out of memory, or an unknown congestion control. `config` is not kept. */
@@ -281,6 +282,8 @@ enum utcp_option {
                                 in slow start each of them lets it send more */
     UTCP_OPTION_MAX_SEGMENT, /* payload of a segment, both ways: before the SYN was sent; 0: what
                                 the path has. Options count as payload, as in RFC 6691 */
+    UTCP_OPTION_PACING,          /* 1: the window is spread over the round trip; 0: only where the
+                                    congestion control says so */
 };
 
 /* Errors: -EINVAL. */
@@ -336,6 +339,7 @@ struct utcp_info {
     bool ecn;                    /* is used (RFC 3168) */
     uint64_t ecn_marked_in;      /* packets that came with a mark of congestion */
     uint64_t ecn_reductions;     /* of the window, for marks that the peer echoed */
+    uint64_t pacing_rate;        /* bytes/s; 0: not paced */
 };
 
 UTCP_API void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);

@@ -44,8 +44,8 @@ struct utcp_cc_ack {
                         /* for modules with `wants_rate` */
     bool rate_limited;  /* … but the application had not written enough to fill the window */
     bool round;         /* the first of a new round trip: what was sent in the last one is back */
-    bool recovering;    /* loss recovery is at work */
-    bool grow;          /* not recovering, and the window had been used: a reason to open it */
+    bool recovering;    /* losses are being repaired, by fast retransmit or after a timeout */
+    bool grow;          /* no fast recovery, and the window had been used: a reason to open it */
 };
 
 struct utcp_cc_ops {
@@ -54,8 +54,9 @@ struct utcp_cc_ops {
     bool wants_rate; /* delivery rates are measured */
     bool own_window; /* cwnd in and after recovery is the module's alone */
 
-    /* The connection is established, or changes to this module: cwnd and ssthresh have values. */
-    void (*init)(struct utcp_cc *cc, uint64_t now);
+    /* The connection is established, or changes to this module: cwnd and ssthresh have values.
+     * srtt_us may be 0: not known yet. */
+    void (*init)(struct utcp_cc *cc, uint64_t srtt_us, uint64_t now);
     void (*acked)(struct utcp_cc *cc, const struct utcp_cc_ack *ack);
     /* A loss was found by acknowledgments, at most once for each window of data. Sets ssthresh, and
      * cwnd to what is to be in flight from now on. */

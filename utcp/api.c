@@ -357,6 +357,7 @@ int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t va
         else
             utcp__timer_stop(conn, TIMER_USER);
         break;
+    case UTCP_OPTION_PACING: conn->pacing = value != 0; break;
     default:
         status = set_number(conn, option, value);
         if (status)

@@ -16,9 +16,13 @@ static void init(struct utcp_conn *conn)
 {
     struct utcp_cc *cc = &conn->cc;
 
+    if (cc->ops->wants_rate && conn->control.rate == NULL)
+        conn->control.rate = utcp__rate_new();
+    if (cc->ops->wants_rate && conn->control.rate == NULL) /* no memory for its samples */
+        cc->ops = utcp__congestion_find(NULL);
     cc->pacing_rate = 0;
     memset(cc->priv, 0, sizeof(cc->priv));
-    cc->ops->init(cc, conn->stack->now);
+    cc->ops->init(cc, conn->rtt.srtt, conn->stack->now);
     keep_in_range(cc);
 }
 
@@ -38,6 +42,10 @@ void utcp__control_start(struct utcp_conn *conn)
 
 void utcp__control_choose(struct utcp_conn *conn, const struct utcp_cc_ops *ops)
 {
+    if (!ops->wants_rate) {
+        utcp__rate_free(conn->control.rate);
+        conn->control.rate = NULL;
+    }
     conn->cc.ops = ops;
     if (utcp__synchronized(conn))
         init(conn);
@@ -72,7 +80,7 @@ void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fli
         .rtt_us = rtt_us,
         .srtt_us = conn->rtt.srtt,
         .round = round_is_over(conn),
-        .recovering = recovering,
+        .recovering = recovering || seq_before(conn->snd_una, conn->recovery.recover),
         .grow = !recovering && window_was_used(conn, in_flight),
     };
 
@@ -80,6 +88,8 @@ void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fli
         ack.marked = acked;
     control->delivered += acked;
     ack.delivered = control->delivered;
+    if (control->rate)
+        utcp__rate_acked(conn, &ack);
     conn->cc.ops->acked(&conn->cc, &ack);
     keep_in_range(&conn->cc);
 }
@@ -116,8 +126,11 @@ void utcp__control_marked(struct utcp_conn *conn, uint32_t in_flight)
     utcp__ecn_reduced(conn);
 }
 
+/* For what a recovery was called for already, the window is not reduced again. */
 void utcp__control_timed_out(struct utcp_conn *conn, uint32_t in_flight)
 {
+    if (conn->recovery.active && !conn->cc.ops->own_window)
+        return;
     remember(&conn->cc);
     conn->cc.ops->timed_out(&conn->cc, flight(conn, in_flight), conn->stack->now);
     keep_in_range(&conn->cc);
@@ -135,6 +148,19 @@ void utcp__control_undo(struct utcp_conn *conn)
     keep_in_range(cc);
 }
 
+/* RFC 5681 section 4.1: after a pause nobody knows what the path can bear, and what was known is a
+ * burst now. Where the burst is paced, what was known fades (RFC 2861 section 3.1). */
+static uint32_t window_after_idle(const struct utcp_conn *conn, uint64_t idle_us)
+{
+    uint32_t initial = utcp__initial_window(conn->mss), window = conn->cc.cwnd;
+
+    if (utcp__pacing_rate(conn) == 0)
+        return initial;
+    for (; window > initial && idle_us > conn->rtt.rto; idle_us -= conn->rtt.rto)
+        window /= 2;
+    return max_u32(window, initial);
+}
+
 void utcp__control_before_output(struct utcp_conn *conn)
 {
     uint64_t idle_us = conn->stack->now - conn->sent_at;
@@ -145,7 +171,7 @@ void utcp__control_before_output(struct utcp_conn *conn)
     if (cc->ops->idle)
         cc->ops->idle(cc, idle_us, conn->stack->now);
     else
-        cc->cwnd = min_u32(cc->cwnd, utcp__initial_window(conn->mss));
+        cc->cwnd = min_u32(cc->cwnd, window_after_idle(conn, idle_us));
     keep_in_range(cc);
 }
 

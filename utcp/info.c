@@ -66,6 +66,7 @@ void utcp_info(const struct utcp_conn *conn, struct utcp_info *info)
         .segments_retransmitted = conn->segments_retransmitted,
         .fast_retransmits = conn->fast_retransmits,
         .timeouts = conn->timeouts,
+        .pacing_rate = utcp__pacing_rate(conn),
         .ecn = conn->ecn.on,
         .ecn_marked_in = conn->ecn.marked_in,
         .ecn_reductions = conn->ecn.reductions,

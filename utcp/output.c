@@ -27,6 +27,7 @@ struct plan {
     uint32_t seq, length;
     uint8_t flags;
     bool new_data;
+    bool paced; /* there would be data, but not now */
 };
 
 enum progress { PROGRESS_DONE, PROGRESS_MORE, PROGRESS_FULL };
@@ -75,7 +76,7 @@ static uint32_t packet_max(const struct utcp_conn *conn)
 
     if (!(conn->stack->offloads & UTCP_OFFLOAD_SEGMENT))
         return conn->mss;
-    segments = (UTCP_SEGMENT_LARGE_MAX - 60 - UTCP_OPTIONS_MAX) / conn->mss;
+    segments = (utcp__pacing_burst(conn) - 60 - UTCP_OPTIONS_MAX) / conn->mss;
     return segments ? segments * conn->mss : conn->mss;
 }
 
@@ -186,6 +187,10 @@ static bool plan_data(const struct utcp_conn *conn, struct plan *plan)
 
     if (length == 0 && !fin)
         return false;
+    if (length && !utcp__pacing_allows(conn)) {
+        plan->paced = true;
+        return false;
+    }
     *plan = (struct plan){PLAN_DATA, conn->snd_nxt, length, TCP_ACK};
     plan->new_data = length && conn->snd_nxt == conn->snd_max;
     if (fin)
@@ -228,7 +233,7 @@ static bool plan_probe(const struct utcp_conn *conn, struct plan *plan)
 
 static void plan(const struct utcp_conn *conn, struct plan *plan)
 {
-    plan->kind = PLAN_NOTHING;
+    *plan = (struct plan){0};
     if (!utcp__synchronized(conn)) {
         if (!plan_syn(conn, plan) && conn->ack_now && conn->state == UTCP_SYN_RECEIVED)
             *plan = (struct plan){PLAN_ACK, conn->snd_max, 0, TCP_ACK};
@@ -340,7 +345,12 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
     uint32_t end = plan->seq + plan->length + !!(plan->flags & TCP_SYN) + !!(plan->flags & TCP_FIN);
     bool first_in_flight = utcp__in_flight(conn) == 0;
 
+    utcp__pacing_sent(conn, plan->length);
+    if (conn->control.rate && plan->new_data)
+        utcp__rate_sent(conn, end, conn->snd_una == conn->snd_max);
     if (seq_before(plan->seq, conn->snd_max)) {
+        if (conn->control.rate)
+            utcp__rate_resent(conn, plan->seq, end);
         conn->segments_retransmitted++;
         conn->stack->stats.segments_retransmitted++;
         conn->rtt.timed_at = 0; /* Karn */
@@ -416,6 +426,11 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
 
         plan(conn, &next);
         if (next.kind == PLAN_NOTHING) {
+            if (next.paced)
+                utcp__pacing_wait(conn);
+            else if (conn->control.rate && unsent(conn) == 0 &&
+                     utcp__in_flight(conn) < conn->cc.cwnd)
+                utcp__rate_limited(conn);
             conn->probe_due = false;
             conn->recovery.retransmit_due = false;
             if (utcp__synchronized(conn) && (blocked_by_window(conn) || blocked_by_cork(conn)) &&

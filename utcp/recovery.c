@@ -132,9 +132,8 @@ void utcp__recovery_resend(struct utcp_conn *conn)
 
 void utcp__recovery_timed_out(struct utcp_conn *conn)
 {
-    /* Only the first timeout says something new about the path (RFC 5681 section 3.1), and none for
-     * what a recovery was called for already. */
-    if (conn->retries <= 1 && !conn->recovery.active)
+    /* Only the first timeout says something new about the path (RFC 5681 section 3.1). */
+    if (conn->retries <= 1)
         utcp__control_timed_out(conn, conn->snd_max - conn->snd_una);
     conn->cc.cwnd = conn->mss;
     conn->recovery.recover = conn->snd_max;

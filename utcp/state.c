@@ -101,6 +101,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     utcp__recvbuf_init(&conn->receive);
     utcp__rtt_init(&conn->rtt);
     conn->cc.ops = stack->congestion;
+    conn->pacing = stack->flags & UTCP_PACE;
     conn->window_scale = !(stack->flags & UTCP_NO_WINDOW_SCALE);
     conn->receive_scale = conn->window_scale ? stack->receive_scale : 0;
     conn->timestamps = !(stack->flags & UTCP_NO_TIMESTAMPS);
@@ -126,6 +127,7 @@ void utcp__conn_free(struct utcp_conn *conn)
     list_remove(&conn->owner_link);
     utcp__sendbuf_dispose(&conn->send, &conn->stack->pool);
     utcp__recvbuf_dispose(&conn->receive, &conn->stack->pool);
+    utcp__rate_free(conn->control.rate);
     free(conn);
 }
 

@@ -91,6 +91,7 @@ static bool run_one(struct utcp_conn *conn)
         [TIMER_ACK] = acknowledge_fires,
         [TIMER_LIFE] = life_fires,
         [TIMER_USER] = give_up,
+        [TIMER_PACE] = utcp__want_output,
     };
 
     for (int timer = 0; timer < TIMERS; timer++) {

@@ -23,9 +23,10 @@
  *   packet.c     headers: parse to a checked view, build          options/   one file an option
  *   input.c      segments for a connection, in the RFC's order    congestion/ one file a control
  *   input_syn.c  segments in LISTEN and SYN-SENT                  icmp.c     errors about segments
+ *   pacing.c     when segments may leave; rate.c how fast they are delivered
  *   recovery.c   what an acknowledgment or its lack says about loss; rtt.c measures
  *   control.c    between a connection and its congestion control; ecn.c marks and their echo
- *   output.c     what is to be sent, and when not                 timers.c   the four timers
+ *   output.c     what is to be sent, and when not                 timers.c   the five timers
  *   state.c      the one function that moves a state; how connections begin and end
  *   api.c        read, write, close …                             info.c     what is known
  *   sendbuf.c, recvbuf.c, ranges.c, pool.c, wheel.c   values with their own unit tests
@@ -111,12 +112,13 @@
 
 /* ── Structures ────────────────────────────────────────────────────────────────────────────── */
 
-/* A connection has four timers, and one place on the wheel: that of the first of them. */
+/* A connection has five timers, and one place on the wheel: that of the first of them. */
 enum utcp_timer {
     TIMER_RETRANSMIT, /* oldest segment unacknowledged; with nothing in flight: window probe */
     TIMER_ACK,        /* delayed acknowledgment */
     TIMER_LIFE,       /* keep-alive, FIN-WAIT-2, TIME-WAIT: whichever the state calls for */
     TIMER_USER,       /* user timeout */
+    TIMER_PACE,       /* the next segment may leave */
     TIMERS,
 };
 
@@ -156,8 +158,9 @@ struct utcp_ecn {
 
 /* Between the connection and its congestion control: control.c. */
 struct utcp_control {
-    uint64_t delivered; /* bytes */
-    uint32_t round_end; /* snd_max when this round trip began */
+    uint64_t delivered;     /* bytes */
+    uint32_t round_end;     /* snd_max when this round trip began */
+    struct utcp_rate *rate; /* rate.c; NULL: the module wants none */
 };
 
 struct utcp_conn {
@@ -177,7 +180,7 @@ struct utcp_conn {
     bool in_table;
     bool window_scale, timestamps; /* offered, then negotiated */
     uint8_t send_scale, receive_scale;
-    bool nodelay, cork;
+    bool nodelay, cork, pacing;
     bool fin_queued; /* no more will be written */
     bool fin_acked;
     bool peer_fin_known; /* peer_fin holds */
@@ -233,6 +236,7 @@ struct utcp_conn {
     struct utcp_wheel_timer wheel_timer;
     uint64_t keepalive_us, keepalive_interval_us, user_timeout_us;
     uint64_t heard_at;        /* when the last acceptable segment came */
+    uint64_t pace_at;         /* when the next segment may leave, in ns */
     uint64_t sent_at;         /* when the last data went out */
     uint64_t waiting_since;   /* since when snd_una stands while something is to be acknowledged */
     uint64_t challenge_until; /* end of this period of challenge ACKs */
@@ -445,6 +449,29 @@ void utcp__ecn_received(struct utcp_conn *conn, const struct utcp_segment *segme
 void utcp__ecn_acknowledged(struct utcp_conn *conn, uint32_t in_flight);
 /* The window was reduced, for whatever reason. */
 void utcp__ecn_reduced(struct utcp_conn *conn);
+
+/* ── pacing.c, rate.c ──────────────────────────────────────────────────────────────────────── */
+
+/* Bytes per second; 0: not paced. */
+uint64_t utcp__pacing_rate(const struct utcp_conn *conn);
+bool utcp__pacing_allows(const struct utcp_conn *conn);
+/* Most payload of a packet that is cut later. */
+uint32_t utcp__pacing_burst(const struct utcp_conn *conn);
+void utcp__pacing_sent(struct utcp_conn *conn, uint32_t bytes);
+/* Calls for output when the next segment may leave. */
+void utcp__pacing_wait(struct utcp_conn *conn);
+
+/* NULL: out of memory. */
+struct utcp_rate *utcp__rate_new(void);
+void utcp__rate_free(struct utcp_rate *rate);
+/* The rest is for connections that have one. New data up to `end` were sent. */
+void utcp__rate_sent(struct utcp_conn *conn, uint32_t end, bool first_in_flight);
+/* All that lies between was sent again. */
+void utcp__rate_resent(struct utcp_conn *conn, uint32_t seq, uint32_t end);
+/* The application has written too little to fill the window. */
+void utcp__rate_limited(struct utcp_conn *conn);
+/* Fills in what `ack` says of rates, and its rtt_us. */
+void utcp__rate_acked(struct utcp_conn *conn, struct utcp_cc_ack *ack);
 
 /* ── timers.c ──────────────────────────────────────────────────────────────────────────────── */
 

@@ -31,6 +31,9 @@ struct scenario {
 #define PLAIN                                                                                      \
     .what = "100 Mbit/s, 20 ms, queue 1 BDP", .rate = 100 * MBIT, .rtt_us = 20000,                 \
     .queue_percent = 100, .from = 20, .to = 80
+#define DEEP                                                                                       \
+    .what = "100 Mbit/s, 20 ms, queue 8 BDP", .rate = 100 * MBIT, .rtt_us = 20000,                 \
+    .queue_percent = 800, .from = 20, .to = 80
 #define SHALLOW                                                                                    \
     .what = "100 Mbit/s, 20 ms, queue 0.1 BDP", .rate = 100 * MBIT, .rtt_us = 20000,               \
     .queue_percent = 10, .from = 10, .to = 40
@@ -44,6 +47,14 @@ struct scenario {
 static const struct scenario scenarios[] = {
     {"fat-cubic", .congestion = {"cubic"}, FAT},
     {"fat-newreno", .congestion = {"newreno"}, FAT},
+    {"fat-bbr", .congestion = {"bbr"}, FAT},
+    {"fair-bbr", .congestion = {"bbr", "bbr"}, PLAIN},
+    {"pair-cubic-bbr", .congestion = {"cubic", "bbr"}, PLAIN},
+    {"deep-bbr", .congestion = {"bbr"}, DEEP},
+    {"deep-bbr-2", .congestion = {"bbr", "bbr"}, DEEP},
+    {"deep-cubic-2", .congestion = {"cubic", "cubic"}, DEEP},
+    {"shallow-bbr", .congestion = {"bbr"}, SHALLOW},
+    {"lossy-bbr", .congestion = {"bbr"}, LOSSY},
     {"fair-cubic", .congestion = {"cubic", "cubic"}, PLAIN},
     {"fair-newreno", .congestion = {"newreno", "newreno"}, PLAIN},
     {"four-cubic", .congestion = {"cubic", "cubic", "cubic", "cubic"}, PLAIN},

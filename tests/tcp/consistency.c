@@ -69,7 +69,8 @@ static void assert_alive(const struct utcp_conn *conn)
         assert(conn->listener && conn->state == UTCP_SYN_RECEIVED && !conn->syn_due);
         return;
     }
-    assert(utcp__timer_runs(conn, TIMER_RETRANSMIT) || !list_empty(&conn->output_link));
+    assert(utcp__timer_runs(conn, TIMER_RETRANSMIT) || utcp__timer_runs(conn, TIMER_PACE) ||
+           !list_empty(&conn->output_link));
 }
 
 static uint64_t blocks_of(const struct utcp_conn *conn)

@@ -250,6 +250,7 @@ static void flow_connect(struct flow *flow, unsigned index)
     int error = utcp_connect(flow->sender, us(flow->bottleneck), &local, &remote, NULL, &flow->out);
 
     assert(error == 0);
+    utcp_set_option(flow->out, UTCP_OPTION_PACING, flow->config->pacing);
     run_sender(flow);
 }
 

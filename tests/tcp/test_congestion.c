@@ -17,7 +17,7 @@
 
 struct flow {
     struct utcp_cc cc;
-    uint64_t now, rtt;
+    uint64_t now, rtt, delivered, queue;
 };
 
 static struct flow flow_new(const struct utcp_cc_ops *ops, uint32_t segments, uint64_t rtt)
@@ -26,7 +26,7 @@ static struct flow flow_new(const struct utcp_cc_ops *ops, uint32_t segments, ui
 
     flow.cc = (struct utcp_cc){
         .ops = ops, .cwnd = segments * SEGMENT, .ssthresh = UTCP_CC_CWND_MAX, .mss = MSS};
-    ops->init(&flow.cc, flow.now);
+    ops->init(&flow.cc, 0, flow.now);
     return flow;
 }
 
@@ -41,6 +41,8 @@ static void ack(struct flow *flow, uint32_t bytes, bool round, bool grow)
         .srtt_us = flow->rtt,
         .round = round,
         .grow = grow,
+        .delivered = flow->delivered += bytes,
+        .rate = flow->cc.cwnd * SECOND / flow->rtt,
     };
 
     flow->cc.ops->acked(&flow->cc, &one);
@@ -200,7 +202,7 @@ static void no_number_runs_over(void **state)
             if (round % 500 == 499)
                 flow.cc.ops->timed_out(&flow.cc, flow.cc.cwnd, flow.now);
         }
-        assert_true(flow.cc.cwnd > UTCP_CC_CWND_MAX / 100);
+        assert_true(ops->own_window || flow.cc.cwnd > UTCP_CC_CWND_MAX / 100);
     }
 }
 
@@ -266,6 +268,98 @@ static void small_growth_of_round_trips_is_noise(void **state)
     assert_int_equal(flow.cc.cwnd, 20 * 32 * SEGMENT);
 }
 
+/* ── BBR ───────────────────────────────────────────────────────────────────────────────────── */
+
+#define PATH_RATE (UINT64_C(10) * 1000 * 1000) /* bytes/s */
+#define PATH_RTT  (20 * MS)
+#define PATH_BDP  200000
+
+/* A round trip over a path with a deep queue: what is more than its product of bandwidth and delay
+ * waits. */
+static void path_round_trip(struct flow *flow)
+{
+    uint64_t sent = flow->cc.pacing_rate * PATH_RTT / SECOND;
+    uint32_t window =
+        (uint32_t)(sent + flow->queue < flow->cc.cwnd ? sent + flow->queue : flow->cc.cwnd);
+    uint32_t step, left;
+    struct utcp_cc_ack one = {.in_flight = window, .recovering = false, .grow = true};
+
+    window = window > MSS ? window : MSS;
+    flow->queue = window > PATH_BDP ? window - PATH_BDP : 0;
+    left = window;
+    step = window / 16 > MSS ? window / 16 : MSS;
+    flow->rtt = window > PATH_BDP ? window * SECOND / PATH_RATE : PATH_RTT;
+    one.rate = (uint64_t)window * SECOND / flow->rtt;
+    for (bool first = true; left; first = false) {
+        one.acked = left < step ? left : step;
+        left -= one.acked;
+        flow->now += flow->rtt * one.acked / window;
+        one.now = flow->now;
+        one.rtt_us = one.srtt_us = flow->rtt;
+        one.round = first;
+        one.in_flight = window; /* what is acknowledged is replaced */
+        one.delivered = flow->delivered += one.acked;
+        flow->cc.ops->acked(&flow->cc, &one);
+    }
+}
+
+static struct flow bbr_flow(void)
+{
+    struct flow flow = flow_new(&utcp__bbr, 10, PATH_RTT);
+
+    for (int i = 0; i < 40; i++)
+        path_round_trip(&flow);
+    return flow;
+}
+
+static void bbr_finds_bandwidth_and_delay(void **state)
+{
+    struct flow flow = bbr_flow();
+    uint64_t least = UINT64_MAX, most = 0, sum = 0;
+
+    (void)state;
+    assert_about(flow.cc.cwnd, 2 * PATH_BDP + 3 * MSS, 30);
+    for (int i = 0; i < 80; i++) {
+        path_round_trip(&flow);
+        sum += flow.cc.pacing_rate;
+        least = flow.cc.pacing_rate < least ? flow.cc.pacing_rate : least;
+        most = flow.cc.pacing_rate > most ? flow.cc.pacing_rate : most;
+    }
+    assert_about(sum / 80, PATH_RATE, 80);
+    assert_about(least, PATH_RATE * 3 / 4, 80); /* it probes, and drains what that left */
+    assert_about(most, PATH_RATE * 5 / 4, 80);
+}
+
+static void bbr_measures_the_delay_anew(void **state)
+{
+    struct flow flow = bbr_flow();
+    unsigned narrow = 0;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) { /* more than 10 s at an ever longer delay */
+        path_round_trip(&flow);
+        narrow += flow.cc.cwnd == 4 * MSS;
+    }
+    assert_in_range(narrow, 0, 60);
+    assert_about(flow.cc.cwnd, 2 * PATH_BDP + 3 * MSS, 50);
+}
+
+static void bbr_s_window_survives_a_loss(void **state)
+{
+    struct flow flow = bbr_flow();
+    uint32_t before = flow.cc.cwnd;
+
+    (void)state;
+    flow.cc.ops->lost(&flow.cc, 50 * SEGMENT, flow.now);
+    assert_int_equal(flow.cc.cwnd, 50 * SEGMENT);
+    path_round_trip(&flow); /* not recovering any more */
+    assert_about(flow.cc.cwnd, before, 50);
+    flow.cc.ops->timed_out(&flow.cc, 50 * SEGMENT, flow.now);
+    flow.cc.cwnd = MSS;
+    path_round_trip(&flow);
+    assert_about(flow.cc.cwnd, before, 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +374,9 @@ int main(void)
         cmocka_unit_test(slow_start_ends_when_round_trips_grow),
         cmocka_unit_test(slow_start_goes_on_after_a_false_alarm),
         cmocka_unit_test(small_growth_of_round_trips_is_noise),
+        cmocka_unit_test(bbr_finds_bandwidth_and_delay),
+        cmocka_unit_test(bbr_measures_the_delay_anew),
+        cmocka_unit_test(bbr_s_window_survives_a_loss),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

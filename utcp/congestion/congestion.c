@@ -11,6 +11,7 @@ static const struct utcp_cc_ops *const modules[] = {
     &utcp__cubic,
     &utcp__newreno,
     &utcp__dctcp,
+    &utcp__bbr,
 };
 
 const struct utcp_cc_ops *utcp__congestion_find(const char *name)

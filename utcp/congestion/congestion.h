@@ -6,7 +6,7 @@
 
 #include "utcp_congestion.h"
 
-extern const struct utcp_cc_ops utcp__cubic, utcp__newreno, utcp__dctcp;
+extern const struct utcp_cc_ops utcp__cubic, utcp__newreno, utcp__dctcp, utcp__bbr;
 
 /* By index; NULL: there are not so many. */
 const struct utcp_cc_ops *utcp__congestion_module(unsigned index);

@@ -46,8 +46,9 @@ static struct cubic *cubic(struct utcp_cc *cc)
     return (struct cubic *)cc->priv;
 }
 
-static void init(struct utcp_cc *cc, uint64_t now)
+static void init(struct utcp_cc *cc, uint64_t srtt_us, uint64_t now)
 {
+    (void)srtt_us;
     *cubic(cc) = (struct cubic){.last = now, .curve.flat = true};
     utcp__hystart_init(&cubic(cc)->hystart);
 }

@@ -23,8 +23,9 @@ static struct dctcp *dctcp(struct utcp_cc *cc)
     return (struct dctcp *)cc->priv;
 }
 
-static void init(struct utcp_cc *cc, uint64_t now)
+static void init(struct utcp_cc *cc, uint64_t srtt_us, uint64_t now)
 {
+    (void)srtt_us;
     (void)now;
     *dctcp(cc) = (struct dctcp){.alpha = ONE}; /* at first a mark counts as a loss */
 }

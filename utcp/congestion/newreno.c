@@ -17,8 +17,9 @@ static struct newreno *newreno(struct utcp_cc *cc)
     return (struct newreno *)cc->priv;
 }
 
-static void init(struct utcp_cc *cc, uint64_t now)
+static void init(struct utcp_cc *cc, uint64_t srtt_us, uint64_t now)
 {
+    (void)srtt_us;
     (void)now;
     utcp__hystart_init(&newreno(cc)->hystart);
     newreno(cc)->acked = 0;
@@ -42,7 +43,7 @@ static void acked(struct utcp_cc *cc, const struct utcp_cc_ack *ack)
 static void timed_out(struct utcp_cc *cc, uint32_t in_flight, uint64_t now)
 {
     cc->ssthresh = utcp__reduced(cc, in_flight, 500);
-    init(cc, now);
+    init(cc, 0, now);
 }
 
 static void lost(struct utcp_cc *cc, uint32_t in_flight, uint64_t now)
