@@ -282,7 +282,7 @@ enum utcp_option {
                                 in slow start each of them lets it send more */
     UTCP_OPTION_MAX_SEGMENT, /* payload of a segment, both ways: before the SYN was sent; 0: what
                                 the path has. Options count as payload, as in RFC 6691 */
-    UTCP_OPTION_PACING,          /* 1: the window is spread over the round trip; 0: only where the
+    UTCP_OPTION_PACING,      /* 1: the window is spread over the round trip; 0: only where the
                                     congestion control says so */
 };
 

@@ -77,5 +77,7 @@ done
 
 stop utcp
 check_equal 'mshttpd ends in order on SIGTERM' $? 0
+check_match 'an unknown congestion control is refused, and the known ones are named' \
+    "$(mshttpd --root "$lab_dir/www" --listen 0.0.0.0:8001 --cc warp 2>&1)" 'cubic, newreno, dctcp, bbr'
 stop switch
 check_equal 'multistackd ends in order on SIGTERM' $? 0
