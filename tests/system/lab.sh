@@ -386,8 +386,8 @@ build_far() {
     in_server ip -6 route add fd77:1::/64 via $CLIENT6
 }
 
-# lossy [--loss PERCENT] [--duplicate PERCENT] [--reorder PERCENT] [--corrupt PERCENT] [--seed N]:
-# what the wire does from now on, in both directions.
+# lossy [--loss PERCENT] [--duplicate PERCENT] [--reorder PERCENT] [--corrupt PERCENT]
+# [--mark PERCENT] [--seed N]: what the wire does from now on, in both directions.
 lossy() {
     [ ! -e "$lab_dir/processes/lossy" ] || stop lossy
     start lossy wire lossy "$@" s0 c0 late again

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* The lab's bad wire: loses, doubles, reorders and corrupts packets.
+/* The lab's bad wire: loses, doubles, reorders, corrupts and marks packets.
  *
  * A tc program, because the test machines have no netem. It stands at the receiving side of both
  * devices, c0 and s0, of a bridge in the wire's namespace. What it does not drop goes on to the
@@ -81,6 +81,9 @@ int lossy(struct __sk_buff *skb)
         __sync_fetch_and_add(&link->lost, 1);
         return TC_ACT_SHOT;
     }
+    /* As a router that is short of room: what is ECN-capable is marked. */
+    if (happens(link, link->mark) && bpf_skb_ecn_set_ce(skb) == 1)
+        __sync_fetch_and_add(&link->marked, 1);
     if (happens(link, link->duplicate) && bpf_clone_redirect(skb, link->again, 0) == 0)
         __sync_fetch_and_add(&link->duplicated, 1);
     if (happens(link, link->corrupt))

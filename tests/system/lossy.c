@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* lossy [--loss PERCENT] [--duplicate PERCENT] [--reorder PERCENT] [--corrupt PERCENT] [--seed N]
- *       SERVER_SIDE CLIENT_SIDE LATE AGAIN
+/* lossy [--loss PERCENT] [--duplicate PERCENT] [--reorder PERCENT] [--corrupt PERCENT] [--mark PERCENT]
+ *       [--seed N] SERVER_SIDE CLIENT_SIDE LATE AGAIN
  *
  * Makes a bad wire of four devices in this network namespace (lossy.bpf.c says how), prints
  * "ready", and when it is ended prints what it did to how many packets, as JSON. */
@@ -62,8 +62,8 @@ static void report(int map, const char *name, __u32 ifindex)
     if (bpf_map_lookup_elem(map, &ifindex, &link) != 0)
         die("reading the counters", errno);
     printf("{\"device\": \"%s\", \"packets\": %llu, \"lost\": %llu, \"duplicated\": %llu, "
-           "\"reordered\": %llu, \"corrupted\": %llu}\n",
-           name, link.packets, link.lost, link.duplicated, link.reordered, link.corrupted);
+           "\"reordered\": %llu, \"corrupted\": %llu, \"marked\": %llu}\n",
+           name, link.packets, link.lost, link.duplicated, link.reordered, link.corrupted, link.marked);
 }
 
 static struct lossy_link parse(int argc, char **argv)
@@ -71,7 +71,8 @@ static struct lossy_link parse(int argc, char **argv)
     static const struct option options[] = {
         {"loss", required_argument, NULL, 'l'},    {"duplicate", required_argument, NULL, 'd'},
         {"reorder", required_argument, NULL, 'r'}, {"corrupt", required_argument, NULL, 'c'},
-        {"seed", required_argument, NULL, 's'},    {NULL, 0, NULL, 0},
+        {"mark", required_argument, NULL, 'm'},    {"seed", required_argument, NULL, 's'},
+        {NULL, 0, NULL, 0},
     };
     struct lossy_link faults = {.random = 1};
     int option;
@@ -82,6 +83,7 @@ static struct lossy_link parse(int argc, char **argv)
         case 'd': faults.duplicate = probability(optarg); break;
         case 'r': faults.reorder = probability(optarg); break;
         case 'c': faults.corrupt = probability(optarg); break;
+        case 'm': faults.mark = probability(optarg); break;
         case 's': faults.random = strtoull(optarg, NULL, 0); break;
         default: exit(2);
         }

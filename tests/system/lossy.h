@@ -16,12 +16,15 @@ struct lossy_link {
     __u32 duplicate;
     __u32 reorder;
     __u32 corrupt;
+    __u32 mark;
+    __u32 unused;
     __u64 random;  /* state of the generator; the seed at first */
     __u64 packets; /* received; of these: */
     __u64 lost;
     __u64 duplicated;
     __u64 reordered;
     __u64 corrupted;
+    __u64 marked;
 };
 
 #endif
