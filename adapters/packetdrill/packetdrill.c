@@ -4,7 +4,7 @@
  *
  *   packetdrill, main thread           packetdrill, thread for calls that block
  *      netdev_send()  netdev_receive()        accept() connect() read() write() …
- *      usleep()       gettimeofday()                       │
+ *      usleep()       gettimeofday                         │
  *            └───────────────┬─────────────────────────────┘
  *                     one lock, one virtual clock
  *                            │
@@ -140,7 +140,7 @@ static struct timespec real_time_in(int ms)
 {
     struct timespec time;
 
-    clock_gettime(CLOCK_REALTIME, &time);
+    clock_gettime(CLOCK_MONOTONIC, &time);
     time.tv_sec += ms / 1000;
     time.tv_nsec += ms % 1000 * 1000000L;
     if (time.tv_nsec >= 1000000000L) {
@@ -169,7 +169,7 @@ static void let_others_go_on(struct drill *drill)
         return;
     pthread_cond_broadcast(&drill->changed);
     while (!all_have_looked(drill)) {
-        if (pthread_cond_timedwait(&drill->changed, &drill->lock, &limit))
+        if (pthread_cond_clockwait(&drill->changed, &drill->lock, CLOCK_MONOTONIC, &limit))
             break;
     }
     settle(drill);
@@ -590,7 +590,7 @@ static int drill_usleep(void *userdata, useconds_t time)
     return 0;
 }
 
-static int drill_gettimeofday(void *userdata, struct timeval *time, struct timezone *zone)
+static int look_at_clock(void *userdata, struct timeval *time, struct timezone *zone)
 {
     struct drill *drill = userdata;
 
@@ -688,7 +688,7 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
         .netdev_send = drill_netdev_send,
         .netdev_receive = drill_netdev_receive,
         .usleep = drill_usleep,
-        .gettimeofday = drill_gettimeofday,
+        .gettimeofday = look_at_clock,
         .epoll_create = drill_epoll_create,
         .epoll_ctl = drill_epoll_ctl,
         .epoll_wait = drill_epoll_wait,
