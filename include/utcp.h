@@ -80,6 +80,7 @@ struct utcp_config {
 
 #define UTCP_NO_TIMESTAMPS   0x1 /* neither offer nor accept the option */
 #define UTCP_NO_WINDOW_SCALE 0x2
+#define UTCP_NO_SACK         0x4  /* neither offer nor accept the option (RFC 2018) */
 #define UTCP_NO_ECN          0x10 /* neither ask for it nor accept it (RFC 3168) */
 #define UTCP_PACE            0x40 /* UTCP_OPTION_PACING for every connection */
 #define UTCP_ASK_ECN         0x20 /* ask for it; without either it is accepted from who asks */

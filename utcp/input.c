@@ -22,7 +22,11 @@ static void acknowledge_now(struct utcp_conn *conn)
  * waits for it), a bare ACK within limits: two ends that disagree would go on forever. */
 static bool refuse(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
+    uint32_t next = utcp__rcv_nxt(conn), end = segment->seq + segment->length;
+
     conn->stack->stats.dropped_unacceptable++;
+    if (segment->length && seq_before(segment->seq, next)) /* RFC 2883 section 4 */
+        utcp__sack_duplicate(conn, segment->seq, seq_before(end, next) ? end : next);
     if (segment_size(segment))
         acknowledge_now(conn);
     else
@@ -91,6 +95,7 @@ static void trim(struct utcp_conn *conn, struct utcp_segment *segment)
     if (seq_before(segment->seq, next)) {
         uint32_t old = min_u32(next - segment->seq, segment->length);
 
+        utcp__sack_duplicate(conn, segment->seq, segment->seq + old);
         segment->payload += old;
         segment->length -= old;
         segment->seq += old;
@@ -411,6 +416,19 @@ static void cut_at_fin(const struct utcp_conn *conn, uint64_t offset, struct utc
         segment->length = offset < conn->peer_fin ? (uint32_t)(conn->peer_fin - offset) : 0;
 }
 
+/* Of data beyond a hole what was there already, as far as it lies together (RFC 2883 section 4). */
+static void report_duplicate(struct utcp_conn *conn, uint64_t offset,
+                             const struct utcp_segment *segment)
+{
+    uint64_t end = offset + segment->length;
+    struct utcp_range range;
+
+    if (conn->receive.pending.count && utcp__ranges_find(&conn->receive.pending, offset, &range))
+        utcp__sack_duplicate(conn, segment->seq,
+                             segment->seq +
+                                 (uint32_t)((range.end < end ? range.end : end) - offset));
+}
+
 static void store(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     struct utcp_recvbuf *receive = &conn->receive;
@@ -422,6 +440,7 @@ static void store(struct utcp_conn *conn, struct utcp_segment *segment)
     cut_at_fin(conn, offset, segment);
     if (segment->length == 0)
         return;
+    report_duplicate(conn, offset, segment);
     stored =
         utcp__recvbuf_put(receive, &conn->stack->pool, offset, segment->payload, segment->length);
     if (stored < segment->length) {
@@ -432,9 +451,12 @@ static void store(struct utcp_conn *conn, struct utcp_segment *segment)
     if (receive->next == before) { /* a hole is before it: RFC 5681 section 4.2 */
         if (conn->duplicate_acks_due < UINT8_MAX)
             conn->duplicate_acks_due++;
+        utcp__sack_arrived(conn, offset);
         utcp__want_output(conn);
         return;
     }
+    if (holes)
+        utcp__sack_advanced(conn);
     conn->duplicate_acks_due = 0; /* this batch has more to tell than that */
     if (holes)
         acknowledge_now(conn);

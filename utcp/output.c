@@ -243,7 +243,7 @@ static void plan(const struct utcp_conn *conn, struct plan *plan)
         *plan = (struct plan){PLAN_FLIP, utcp__ack_sequence(conn), 0, TCP_ACK};
         return;
     }
-    if (conn->duplicate_acks_due) {
+    if (conn->duplicate_acks_due || conn->report.duplicate_due) {
         *plan = (struct plan){PLAN_DUPLICATE, utcp__ack_sequence(conn), 0, TCP_ACK};
         return;
     }
@@ -273,6 +273,16 @@ static uint8_t *reserve(const struct utcp_sink *sink, uint32_t length)
     return sink->reserve(sink->context, length);
 }
 
+/* What options may take, those of every segment included. */
+static uint32_t options_room(const struct utcp_conn *conn, uint32_t length)
+{
+    uint32_t left = length < conn->mss ? conn->mss - length : 0;
+
+    if (conn->report.count == 0 && !conn->report.duplicate_due) /* nothing that wants to be asked */
+        return 0;
+    return min_u32(left + utcp__options_size(conn), UTCP_OPTIONS_MAX);
+}
+
 /* Builds the planned segment in the sink and sends it. False: the sink is full. */
 static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
                  const struct utcp_sink *sink)
@@ -280,7 +290,8 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
     struct utcp *stack = conn->stack;
     struct utcp_offload offload = {0};
     uint8_t options[UTCP_OPTIONS_MAX], *packet, *at;
-    uint8_t options_length = utcp__options_write(conn, plan->flags, options);
+    uint8_t options_length =
+        utcp__options_write(conn, plan->flags, options_room(conn, plan->length), options);
     uint32_t headers = utcp__packet_headers(conn->local.family) + options_length;
     uint32_t ack = plan->kind == PLAN_FLIP ? conn->ecn.flip_at[0] : utcp__rcv_nxt(conn);
     struct utcp_outgoing outgoing;
@@ -331,6 +342,7 @@ static void account_ack(struct utcp_conn *conn, uint16_t window)
     uint32_t edge = next + ((uint32_t)window << conn->receive_scale);
 
     conn->ack_now = false;
+    conn->report.duplicate_due = false;
     conn->segments_unacked = 0;
     conn->last_ack = next;
     utcp__timer_stop(conn, TIMER_ACK);
@@ -406,7 +418,7 @@ static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t wi
         account_sequence(conn, plan);
         break;
     case PLAN_KEEPALIVE: conn->keepalive_due = false; break;
-    case PLAN_DUPLICATE: conn->duplicate_acks_due--; break;
+    case PLAN_DUPLICATE: conn->duplicate_acks_due -= conn->duplicate_acks_due > 0; break;
     case PLAN_ACK:
     case PLAN_FLIP:
     case PLAN_NOTHING: break;

@@ -7,12 +7,21 @@
 #include "utcp.h"
 #include "wire.h"
 
+#define UTCP_SACK_BLOCKS 4 /* that fit the options, RFC 2018 section 3 */
+
+/* Sequence numbers from start up to, and without, end. */
+struct utcp_sack_block {
+    uint32_t start, end;
+};
+
 /* Options of a segment, as far as they were there and well formed (options/). */
 struct utcp_segment_options {
-    bool has_mss, has_window_scale, has_timestamps;
+    bool has_mss, has_window_scale, has_timestamps, sack_permitted;
+    uint8_t sacks; /* blocks */
     uint8_t window_scale;
     uint16_t mss;
     uint32_t ts_value, ts_echo;
+    struct utcp_sack_block sack[UTCP_SACK_BLOCKS];
 };
 
 /* A TCP segment that came in. */

@@ -115,3 +115,13 @@ bool utcp__ranges_gap(const struct utcp_ranges *ranges, uint64_t from, uint64_t 
     gap->end = next < ranges->count && ranges->at[next].start < end ? ranges->at[next].start : end;
     return true;
 }
+
+bool utcp__ranges_find(const struct utcp_ranges *ranges, uint64_t number, struct utcp_range *range)
+{
+    uint32_t at = first_ending_from(ranges, number + 1);
+
+    if (at == ranges->count || ranges->at[at].start > number)
+        return false;
+    *range = ranges->at[at];
+    return true;
+}

@@ -105,6 +105,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     conn->window_scale = !(stack->flags & UTCP_NO_WINDOW_SCALE);
     conn->receive_scale = conn->window_scale ? stack->receive_scale : 0;
     conn->timestamps = !(stack->flags & UTCP_NO_TIMESTAMPS);
+    conn->sack = !(stack->flags & UTCP_NO_SACK);
     conn->ts_offset = (uint32_t)utcp__endpoints_hash(stack, local, remote, 't');
     conn->keepalive_interval_us = UTCP_KEEPALIVE_INTERVAL;
     conn->probes_max = UTCP_KEEPALIVE_PROBES;

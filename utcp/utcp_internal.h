@@ -163,6 +163,14 @@ struct utcp_control {
     struct utcp_rate *rate; /* rate.c; NULL: the module wants none */
 };
 
+/* What SACK tells the peer next: options/sack.c. */
+struct utcp_sack_report {
+    uint64_t recent[UTCP_SACK_BLOCKS]; /* one offset in each range, the newest first */
+    uint8_t count;
+    bool duplicate_due;
+    struct utcp_sack_block duplicate; /* what came twice */
+};
+
 struct utcp_conn {
     struct utcp *stack;
     struct utcp_listener *listener; /* until accepted */
@@ -178,7 +186,7 @@ struct utcp_conn {
     bool passive;  /* came by a listener */
     bool owned;    /* the application holds it */
     bool in_table;
-    bool window_scale, timestamps; /* offered, then negotiated */
+    bool window_scale, timestamps, sack; /* offered, then negotiated */
     uint8_t send_scale, receive_scale;
     bool nodelay, cork, pacing;
     bool fin_queued; /* no more will be written */
@@ -217,6 +225,7 @@ struct utcp_conn {
     uint64_t peer_fin;      /* offset of the peer's FIN in its stream */
     struct utcp_sendbuf send;
     struct utcp_recvbuf receive;
+    struct utcp_sack_report report;
 
     uint16_t peer_mss, receive_mss; /* options not counted */
     uint16_t segment_seen;          /* largest payload of a segment that came, up to receive_mss */
@@ -472,6 +481,15 @@ void utcp__rate_resent(struct utcp_conn *conn, uint32_t seq, uint32_t end);
 void utcp__rate_limited(struct utcp_conn *conn);
 /* Fills in what `ack` says of rates, and its rtt_us. */
 void utcp__rate_acked(struct utcp_conn *conn, struct utcp_cc_ack *ack);
+
+/* ── options/sack.c ────────────────────────────────────────────────────────────────────────── */
+
+/* Data out of order were stored at this offset. */
+void utcp__sack_arrived(struct utcp_conn *conn, uint64_t offset);
+/* A hole was filled. */
+void utcp__sack_advanced(struct utcp_conn *conn);
+/* These sequence numbers came again. */
+void utcp__sack_duplicate(struct utcp_conn *conn, uint32_t start, uint32_t end);
 
 /* ── timers.c ──────────────────────────────────────────────────────────────────────────────── */
 

@@ -82,6 +82,18 @@ static unsigned put_options(const struct tcp_test *t, const struct seg *segment,
                    segment->timestamps ? segment->ts_value : t->peer_ts + (uint32_t)(t->now / MS));
         at = put32(at, segment->ts_echo);
     }
+    if (segment->sack_permitted || (t->peer_sack && segment->flags & SYN)) {
+        *at++ = TCP_OPTION_SACK_PERMITTED;
+        *at++ = 2;
+    }
+    if (segment->sacks) {
+        *at++ = TCP_OPTION_SACK;
+        *at++ = (uint8_t)(2 + 8 * segment->sacks);
+        for (unsigned i = 0; i < segment->sacks; i++) {
+            at = put32(at, t->iss + segment->sack[i].start);
+            at = put32(at, t->iss + segment->sack[i].end);
+        }
+    }
     while ((at - start) % 4)
         *at++ = TCP_OPTION_END;
     return (unsigned)(at - start);
@@ -151,7 +163,18 @@ void tcp_peer(struct tcp_test *t, struct seg segment)
     tcp_inject(t, packet, length, 0);
 }
 
-static void take_options(struct seg *segment, const uint8_t *at, const uint8_t *end)
+static void take_sack(struct seg *segment, uint32_t isn, const uint8_t *at)
+{
+    segment->sacks = (at[1] - 2u) / 8;
+    assert_in_range(segment->sacks, 1, 4);
+    assert_int_equal((at[1] - 2) % 8, 0);
+    for (unsigned i = 0; i < segment->sacks; i++) {
+        segment->sack[i].start = get32(at + 2 + 8 * i) - isn;
+        segment->sack[i].end = get32(at + 6 + 8 * i) - isn;
+    }
+}
+
+static void take_options(struct seg *segment, uint32_t isn, const uint8_t *at, const uint8_t *end)
 {
     while (at < end && *at != TCP_OPTION_END) {
         if (*at == TCP_OPTION_NOP) {
@@ -160,6 +183,10 @@ static void take_options(struct seg *segment, const uint8_t *at, const uint8_t *
         }
         if (*at == TCP_OPTION_MSS)
             segment->mss = (uint16_t)(at[2] << 8 | at[3]);
+        if (*at == TCP_OPTION_SACK_PERMITTED)
+            segment->sack_permitted = true;
+        if (*at == TCP_OPTION_SACK)
+            take_sack(segment, isn, at);
         if (*at == TCP_OPTION_WINDOW_SCALE)
             segment->scale = (uint8_t)(at[2] + 1);
         if (*at == TCP_OPTION_TIMESTAMPS) {
@@ -223,7 +250,7 @@ static void sink_commit(void *context, uint32_t length, const struct utcp_offloa
         .length = length - data,
         .ecn = t->family == 4 ? t->packet[1] & 3 : t->packet[1] >> 4 & 3,
     };
-    take_options(segment, t->packet + header + TCP_HEADER_MIN, t->packet + data);
+    take_options(segment, t->isn, t->packet + header + TCP_HEADER_MIN, t->packet + data);
     for (uint32_t i = 0; i < segment->length; i++)
         assert_int_equal(t->packet[data + i], pattern(segment->seq + i));
     t->out_count++;
@@ -487,6 +514,18 @@ struct tcp_test *tcp_established_timestamps(uint8_t family)
     tcp_listen(t, 8);
     tcp_handshake(t, (struct seg){.mss = usual_mss(t)});
     assert_true(tcp_info(t).timestamps);
+    return t;
+}
+
+struct tcp_test *tcp_established_sack(uint8_t family, bool timestamps)
+{
+    struct tcp_test *t = tcp_new(family, NULL);
+
+    t->peer_sack = true;
+    t->peer_timestamps = timestamps;
+    t->peer_ts = 0xfff00000;
+    tcp_listen(t, 8);
+    tcp_handshake(t, (struct seg){.mss = usual_mss(t)});
     return t;
 }
 

@@ -55,6 +55,11 @@ struct seg {
     uint8_t scale;   /* option; 0: none, else shift + 1 */
     bool timestamps;
     uint32_t ts_value, ts_echo;
+    bool sack_permitted;
+    unsigned sacks; /* blocks of a SACK option */
+    struct {
+        uint32_t start, end; /* counted as `ack` is */
+    } sack[4];
     const uint8_t *options; /* raw, instead of those above; in only */
     unsigned options_length;
     uint8_t fill;     /* in: added to the pattern, so that the payload differs */
@@ -81,6 +86,7 @@ struct tcp_test {
     struct utcp_offload last_offload;
     uint8_t packet[65536];
     uint32_t packet_length; /* of the last packet that was sent */
+    bool peer_sack;         /* the peer's SYN permits SACK */
     bool peer_timestamps;   /* peer() adds the option by itself */
     uint32_t peer_ts;       /* its value; 1 more for each millisecond */
 };
@@ -102,6 +108,8 @@ struct tcp_test *tcp_connected(uint8_t family);   /* active */
 void tcp_handshake(struct tcp_test *t, struct seg syn);
 /* With timestamps, which the peer adds to all it sends from then on. */
 struct tcp_test *tcp_established_timestamps(uint8_t family);
+/* With SACK, and with timestamps or without. */
+struct tcp_test *tcp_established_sack(uint8_t family, bool timestamps);
 
 /* A connection that has come to `state` in the usual way, nothing outstanding. What a segment must
  * have as seq and ack to be in order follows in *seq and *ack. */

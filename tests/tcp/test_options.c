@@ -21,6 +21,7 @@ TCP_TEST(our_syn_offers_all_options)
     assert_int_equal(t->last.scale, 7 + 1);
     assert_true(t->last.timestamps);
     assert_int_equal(t->last.ts_echo, 0);
+    assert_true(t->last.sack_permitted);
     tcp_free(t);
 }
 
@@ -33,24 +34,27 @@ TCP_TEST(our_syn_ack_answers_only_what_was_offered)
     assert_int_equal(t->last.mss, 1460);
     assert_int_equal(t->last.scale, 0);
     assert_false(t->last.timestamps);
+    assert_false(t->last.sack_permitted);
     t->them.port++;
     t->iss_known = false;
-    peer(t, .flags = SYN, .scale = 3, .timestamps = true, .ts_value = 77);
+    peer(t, .flags = SYN, .scale = 3, .timestamps = true, .ts_value = 77, .sack_permitted = true);
     expect(t, .flags = SYN | ACK, .ack = 1);
     assert_int_equal(t->last.scale, 7 + 1);
     assert_true(t->last.timestamps);
     assert_int_equal(t->last.ts_echo, 77);
+    assert_true(t->last.sack_permitted);
     tcp_free(t);
 }
 
 TCP_TEST(options_that_are_switched_off_are_neither_offered_nor_taken)
 {
-    struct utcp_config config = {.flags = UTCP_NO_TIMESTAMPS | UTCP_NO_WINDOW_SCALE};
+    struct utcp_config config = {.flags = UTCP_NO_TIMESTAMPS | UTCP_NO_WINDOW_SCALE | UTCP_NO_SACK};
     struct tcp_test *t = listening(&config);
 
-    peer(t, .flags = SYN, .scale = 3, .timestamps = true);
+    peer(t, .flags = SYN, .scale = 3, .timestamps = true, .sack_permitted = true);
     expect(t, .flags = SYN | ACK, .ack = 1);
     assert_int_equal(t->last.scale, 0);
+    assert_false(t->last.sack_permitted);
     assert_false(t->last.timestamps);
     peer(t, .flags = ACK, .seq = 1, .ack = 1);
     assert_false(tcp_info(t).window_scale);

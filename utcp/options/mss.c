@@ -4,8 +4,9 @@
 #include "options.h"
 #include "utcp_internal.h"
 
-static void parse(const uint8_t *value, struct utcp_segment_options *options)
+static void parse(const uint8_t *value, uint32_t size, struct utcp_segment_options *options)
 {
+    (void)size;
     options->mss = (uint16_t)(value[0] << 8 | value[1]);
     options->has_mss = options->mss != 0;
 }
@@ -19,8 +20,9 @@ static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options 
         conn->peer_mss = UTCP_MSS_MIN;
 }
 
-static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at)
+static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room, uint8_t *at)
 {
+    (void)room;
     if (!(tcp_flags & TCP_SYN))
         return at;
     *at++ = TCP_OPTION_MSS;

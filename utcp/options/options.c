@@ -3,11 +3,12 @@
 #include <assert.h>
 
 #include "options.h"
+#include "utcp_internal.h"
 
 static const struct utcp_option_module *const modules[] = {
-    &utcp__option_mss,
-    &utcp__option_window_scale,
-    &utcp__option_timestamps,
+    &utcp__option_mss,        &utcp__option_window_scale,
+    &utcp__option_timestamps, &utcp__option_sack_permitted,
+    &utcp__option_sack, /* the last: it takes what room there is */
 };
 
 #define MODULES (sizeof(modules) / sizeof(modules[0]))
@@ -28,10 +29,11 @@ void utcp__options_parse(const uint8_t *at, uint32_t size, struct utcp_segment_o
         if (end - at < 2 || at[1] < 2 || at[1] > end - at)
             return;
         for (unsigned i = 0; i < MODULES; i++) {
-            if (at[0] != modules[i]->kind || at[1] != modules[i]->length || seen & 1u << i)
+            if (at[0] != modules[i]->kind || seen & 1u << i ||
+                (modules[i]->length && at[1] != modules[i]->length))
                 continue;
             seen |= 1u << i;
-            modules[i]->parse(at + 2, options);
+            modules[i]->parse(at + 2, at[1] - 2u, options);
         }
         at += at[1];
     }
@@ -43,12 +45,13 @@ void utcp__options_negotiate(struct utcp_conn *conn, const struct utcp_segment_o
         modules[i]->negotiate(conn, peer);
 }
 
-uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at)
+uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room,
+                            uint8_t *at)
 {
     uint8_t *end = at;
 
     for (unsigned i = 0; i < MODULES; i++)
-        end = modules[i]->write(conn, tcp_flags, end);
+        end = modules[i]->write(conn, tcp_flags, room - min_u32(room, (uint32_t)(end - at)), end);
     assert(end - at <= UTCP_OPTIONS_MAX && (end - at) % 4 == 0);
     return (uint8_t)(end - at);
 }
@@ -57,5 +60,5 @@ uint8_t utcp__options_size(const struct utcp_conn *conn)
 {
     uint8_t scratch[UTCP_OPTIONS_MAX];
 
-    return utcp__options_write(conn, TCP_ACK, scratch);
+    return utcp__options_write(conn, TCP_ACK, 0, scratch);
 }

@@ -22,17 +22,19 @@ struct utcp_conn;
 struct utcp_option_module {
     const char *name;
     uint8_t kind;
-    uint8_t length; /* of the whole option; an option of another length is ignored */
-    /* `value` are the `length` - 2 bytes behind kind and length. */
-    void (*parse)(const uint8_t *value, struct utcp_segment_options *options);
+    uint8_t length; /* of the whole option; one of another length is ignored. 0: any */
+    /* `value` are the `size` bytes behind kind and length. */
+    void (*parse)(const uint8_t *value, uint32_t size, struct utcp_segment_options *options);
     /* In SYN-SENT, and for the new connection when a listener takes a SYN. */
     void (*negotiate)(struct utcp_conn *conn, const struct utcp_segment_options *peer);
-    /* `tcp_flags` are those of the segment. Returns the end of what was written. */
-    uint8_t *(*write)(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at);
+    /* `tcp_flags` are those of the segment. `room`: bytes that may be written if that can be
+     * chosen; what goes into every segment may be written without asking, for the segment's size
+     * counts it in already. Returns the end of what was written. */
+    uint8_t *(*write)(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room, uint8_t *at);
 };
 
 extern const struct utcp_option_module utcp__option_mss, utcp__option_window_scale,
-    utcp__option_timestamps;
+    utcp__option_timestamps, utcp__option_sack_permitted, utcp__option_sack;
 
 /* Options that are two NOPs and a timestamp, as RFC 7323 appendix A has them, are taken at once; false:
  * these are others. */
@@ -43,9 +45,10 @@ bool utcp__timestamps_alone(const uint8_t *at, uint32_t size, struct utcp_segmen
 void utcp__options_parse(const uint8_t *at, uint32_t size, struct utcp_segment_options *options);
 void utcp__options_negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer);
 
-/* Writes the options of a segment; returns their size, a multiple of four up to UTCP_OPTIONS_MAX.
- */
-uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at);
+/* Writes the options of a segment, those that may be left out within `room` bytes for all; returns
+ * their size, a multiple of four up to UTCP_OPTIONS_MAX. */
+uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room,
+                            uint8_t *at);
 
 /* What options take away from the payload of every data segment. */
 uint8_t utcp__options_size(const struct utcp_conn *conn);

@@ -23,8 +23,9 @@ static uint8_t *put_be32(uint8_t *at, uint32_t value)
     return at;
 }
 
-static void parse(const uint8_t *value, struct utcp_segment_options *options)
+static void parse(const uint8_t *value, uint32_t size, struct utcp_segment_options *options)
 {
+    (void)size;
     options->has_timestamps = true;
     options->ts_value = get_be32(value);
     options->ts_echo = get_be32(value + 4);
@@ -37,7 +38,7 @@ bool utcp__timestamps_alone(const uint8_t *at, uint32_t size, struct utcp_segmen
 
     if (size != sizeof(usual) + 8 || memcmp(at, usual, sizeof(usual)) != 0)
         return false;
-    parse(at + sizeof(usual), options);
+    parse(at + sizeof(usual), 8, options);
     return true;
 }
 
@@ -50,8 +51,9 @@ static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options 
     }
 }
 
-static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at)
+static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room, uint8_t *at)
 {
+    (void)room;
     /* A RST carries none: it is believed or not by its sequence number alone. */
     if (!conn->timestamps || tcp_flags & TCP_RST)
         return at;

@@ -5,8 +5,9 @@
 
 #define SHIFT_MAX 14 /* RFC 7323 section 2.3: a greater one counts as this */
 
-static void parse(const uint8_t *value, struct utcp_segment_options *options)
+static void parse(const uint8_t *value, uint32_t size, struct utcp_segment_options *options)
 {
+    (void)size;
     options->has_window_scale = true;
     options->window_scale = value[0] > SHIFT_MAX ? SHIFT_MAX : value[0];
 }
@@ -19,8 +20,9 @@ static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options 
         conn->receive_scale = 0;
 }
 
-static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at)
+static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room, uint8_t *at)
 {
+    (void)room;
     if (!(tcp_flags & TCP_SYN) || !conn->window_scale)
         return at;
     *at++ = TCP_OPTION_NOP;
