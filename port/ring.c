@@ -109,14 +109,12 @@ static void give_up(struct ms_port *port, struct region **region)
         eventfd_write(port->alarm_fd, 1);
 }
 
-/* Whether the receiving half has memory to work on; follows the port first where it may. */
-static bool receiver_ready(struct ms_port *port, unsigned index)
+/* Once for each life of the switch, and so kept out of the functions that run for each packet. */
+static __attribute__((noinline)) bool receiver_follow(struct ms_port *port, unsigned index)
 {
     struct receiver *rx = &port->rings[index].rx;
     struct region *old = rx->region;
 
-    if (rx->epoch == atomic_load_explicit(&port->epoch, memory_order_acquire))
-        return rx->region != NULL;
     if (rx->lent)
         return false;
     rx->region = take_over(port, &rx->epoch);
@@ -128,13 +126,11 @@ static bool receiver_ready(struct ms_port *port, unsigned index)
     return rx->region != NULL;
 }
 
-static bool sender_ready(struct ms_port *port, unsigned index)
+static __attribute__((noinline)) bool sender_follow(struct ms_port *port, unsigned index)
 {
     struct sender *tx = &port->rings[index].tx;
     struct region *old = tx->region;
 
-    if (tx->epoch == atomic_load_explicit(&port->epoch, memory_order_acquire))
-        return tx->region != NULL;
     if (tx->reserved)
         return false;
     tx->region = take_over(port, &tx->epoch);
@@ -143,6 +139,25 @@ static bool sender_ready(struct ms_port *port, unsigned index)
                            region__tx_data(tx->region, index), tx->region->tx_size);
     region__drop(old);
     return tx->region != NULL;
+}
+
+/* Whether the receiving half has memory to work on; follows the port first where it may. */
+static inline bool receiver_ready(struct ms_port *port, unsigned index)
+{
+    struct receiver *rx = &port->rings[index].rx;
+
+    if (__builtin_expect(rx->epoch == atomic_load_explicit(&port->epoch, memory_order_acquire), 1))
+        return rx->region != NULL;
+    return receiver_follow(port, index);
+}
+
+static inline bool sender_ready(struct ms_port *port, unsigned index)
+{
+    struct sender *tx = &port->rings[index].tx;
+
+    if (__builtin_expect(tx->epoch == atomic_load_explicit(&port->epoch, memory_order_acquire), 1))
+        return tx->region != NULL;
+    return sender_follow(port, index);
 }
 
 unsigned ms_receive(struct ms_port *port, unsigned index, struct ms_packet *packets, unsigned max)
@@ -196,8 +211,25 @@ void ms_receive_done(struct ms_port *port, unsigned index)
         return;
     rx = &port->rings[index].rx;
     rx->lent = false;
-    if (receiver_ready(port, index) && ring_consumer_release(&rx->ring))
-        eventfd_write(rx->region->rings[index].tx_fd, 1);
+    /* No fence, and no look at who waits: the switch never waits for room in a port's ring. */
+    if (receiver_ready(port, index) && rx->ring.released != rx->ring.head)
+        ring_consumer_give_back(&rx->ring);
+}
+
+/* The room known is not enough: how far has the switch come? */
+static __attribute__((noinline)) uint8_t *reserve_again(struct ms_port *port, struct sender *tx,
+                                                        uint32_t length)
+{
+    uint8_t *place;
+
+    if (!ring_producer_refresh(&tx->ring)) {
+        give_up(port, &tx->region);
+        return NULL;
+    }
+    place = ring_producer_reserve(&tx->ring, length);
+    if (!place)
+        counter_add(&tx->full, 1);
+    return place;
 }
 
 uint8_t *ms_reserve(struct ms_port *port, unsigned index, uint32_t length)
@@ -212,17 +244,10 @@ uint8_t *ms_reserve(struct ms_port *port, unsigned index, uint32_t length)
     if (!sender_ready(port, index) || length > ring_packet_max(tx->ring.size))
         return NULL;
     place = ring_producer_reserve(&tx->ring, length);
-    if (!place) {
-        if (!ring_producer_refresh(&tx->ring)) {
-            give_up(port, &tx->region);
-            return NULL;
-        }
-        place = ring_producer_reserve(&tx->ring, length);
-    }
+    if (!place)
+        place = reserve_again(port, tx, length);
     if (place)
         tx->reserved = length;
-    else
-        counter_add(&tx->full, 1);
     return place;
 }
 

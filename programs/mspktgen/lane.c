@@ -13,7 +13,9 @@
 
 #define SEND_BATCH    128
 #define RECEIVE_BATCH 256
-#define SLEEP_MS      100                                    /* then it looks whether to stop */
+#define ENOUGH        256 /* packets after which the other direction has its turn … */
+#define VISITS        32  /* … or ends looked at: of many, most have nothing yet */
+#define SLEEP_MS      100 /* then it looks whether to stop */
 #define FRAME_EXTRA   (ETHER_HEADER_SIZE + FRAME_CHECK_SIZE) /* of a frame around its packet */
 
 uint64_t lane_clock(void)
@@ -101,20 +103,32 @@ static uint32_t allowance(const struct lane *lane, uint64_t now_ns, uint64_t beg
     return (uint32_t)most;
 }
 
-static uint32_t send_all(struct lane *lane, uint64_t now_ns, uint64_t began_ns)
+static uint32_t send_by(struct lane *lane, struct outlet *outlet, uint32_t most)
+{
+    uint32_t sent =
+        outlet->end.port ? send_to_port(outlet, most) : send_to_wire(lane, outlet, most);
+
+    lane_count(&lane->counters.sent, sent);
+    lane_count(&lane->counters.sent_bytes,
+               (uint64_t)sent * (outlet->template->length + FRAME_EXTRA));
+    return sent;
+}
+
+/* A round goes on where the one before ended. Were all of many outlets filled before anything is
+ * received, packets would wait for us as long, and the rings between would be full or empty in turns. */
+static uint32_t send_round(struct lane *lane, uint64_t now_ns, uint64_t began_ns)
 {
     uint32_t total = 0;
 
-    for (uint32_t i = 0; i < lane->outlet_count; i++) {
-        struct outlet *outlet = &lane->outlets[i];
+    for (uint32_t i = 0; i < lane->outlet_count && i < VISITS && total < ENOUGH; i++) {
         uint32_t most = allowance(lane, now_ns, began_ns), sent;
 
         if (!most)
             break;
-        sent = outlet->end.port ? send_to_port(outlet, most) : send_to_wire(lane, outlet, most);
-        lane_count(&lane->counters.sent, sent);
-        lane_count(&lane->counters.sent_bytes,
-                   (uint64_t)sent * (outlet->template->length + FRAME_EXTRA));
+        if (lane->next_outlet >= lane->outlet_count)
+            lane->next_outlet = 0;
+        sent = send_by(lane, &lane->outlets[lane->next_outlet++], most);
+        lane->quiet_outlets = sent ? 0 : lane->quiet_outlets + 1;
         total += sent;
     }
     return total;
@@ -195,22 +209,35 @@ static uint32_t receive_from_wire(struct lane *lane, struct inlet *inlet, uint64
     return received;
 }
 
-static uint32_t receive_all(struct lane *lane)
+static uint32_t receive_round(struct lane *lane)
 {
     uint32_t total = 0;
     uint64_t bytes = 0;
 
-    for (uint32_t i = 0; i < lane->inlet_count; i++) {
-        struct inlet *inlet = &lane->inlets[i];
+    for (uint32_t i = 0; i < lane->inlet_count && i < VISITS && total < ENOUGH; i++) {
+        struct inlet *inlet;
+        uint32_t received;
 
-        total += inlet->end.port ? receive_from_port(lane, inlet, &bytes)
-                                 : receive_from_wire(lane, inlet, &bytes);
+        if (lane->next_inlet >= lane->inlet_count)
+            lane->next_inlet = 0;
+        inlet = &lane->inlets[lane->next_inlet++];
+        received = inlet->end.port ? receive_from_port(lane, inlet, &bytes)
+                                   : receive_from_wire(lane, inlet, &bytes);
+        lane->quiet_inlets = received ? 0 : lane->quiet_inlets + 1;
+        total += received;
     }
     if (total) {
         lane_count(&lane->counters.received, total);
         lane_count(&lane->counters.received_bytes, bytes);
     }
     return total;
+}
+
+/* Whether all ends were looked at since one of them had something to do. */
+static bool is_quiet(const struct lane *lane, bool may_send)
+{
+    return lane->quiet_inlets >= lane->inlet_count &&
+           (!may_send || lane->quiet_outlets >= lane->outlet_count);
 }
 
 /* ── sleeping ── */
@@ -334,16 +361,16 @@ void *lane_run(void *argument)
         began_ns -= (uint64_t)((double)lane->counters.sent / (double)lane->rate * 1e9);
     lane_pin(lane);
     while (!is_done(lane)) {
-        uint32_t sent = send_all(lane, now_ns, began_ns), received;
+        uint32_t sent = send_round(lane, now_ns, began_ns), received;
         uint64_t between_ns = lane_clock();
 
         if (sent)
             lane_count(&lane->counters.send_ns, between_ns - now_ns);
-        received = receive_all(lane);
+        received = receive_round(lane);
         now_ns = lane_clock();
         if (received)
             lane_count(&lane->counters.receive_ns, now_ns - between_ns);
-        if (sent || received)
+        if (sent || received || !is_quiet(lane, allowance(lane, now_ns, began_ns) != 0))
             worked_ns = now_ns;
         else if (now_ns - worked_ns >= lane->poll_ns)
             idle(lane, now_ns, began_ns);

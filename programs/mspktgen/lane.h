@@ -3,7 +3,7 @@
  * are made, and inlets, where they are counted. An end is one ring of a port, or one queue of a wire,
  * and belongs to one lane alone.
  *
- *   lane_run:   a burst into each outlet ─► what has come from each inlet ─► again
+ *   lane_run:   a burst into some outlets ─► what has come from some inlets ─► again, with the next
  *                 nothing done: poll for a while, then sleep until an end has something to do
  *
  * A lane writes its counters, others read them while it runs. */
@@ -56,6 +56,8 @@ struct lane {
     struct outlet *outlets;
     struct inlet *inlets;
     uint32_t outlet_count, inlet_count;
+    uint32_t next_outlet, next_inlet;     /* where the next round begins */
+    uint32_t quiet_outlets, quiet_inlets; /* looked at in a row that had nothing to do */
     uint64_t rate;    /* packets per second of all outlets; 0: as fast as it goes */
     uint64_t count;   /* packets to send; 0: without end */
     uint64_t poll_ns; /* before it sleeps; UINT64_MAX: never */
