@@ -8,6 +8,7 @@
 #define MULTISTACK_CHECKSUM_H
 
 #include <arpa/inet.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -61,6 +62,15 @@ static inline uint16_t checksum_fold(uint64_t sum)
 static inline uint16_t checksum_finish(uint64_t sum)
 {
     return (uint16_t)~checksum_fold(sum);
+}
+
+/* Whether the header checksum of an IPv4 header without options is right (RFC 791). */
+static inline bool checksum_ipv4_good(const void *header)
+{
+    uint32_t word[5];
+
+    memcpy(word, header, sizeof(word));
+    return checksum_finish((uint64_t)word[0] + word[1] + word[2] + word[3] + word[4]) == 0;
 }
 
 /* The sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1). `address_size` is 4 or

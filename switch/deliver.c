@@ -8,12 +8,14 @@
 
 #define COPIES_AHEAD 12 /* cache lines that are on their way at a time */
 
-void deliver_prefetch(const struct worker *worker, const struct owner *owner)
+struct port_ring *deliver_prefetch(const struct worker *worker, const struct owner *owner)
 {
-    const struct port_ring *ring = &owner->port->rings[owner->ring ? owner->ring - 1 : 0];
+    struct port_ring *ring = &owner->port->rings[owner->ring ? owner->ring - 1 : 0];
 
-    if ((owner->ring || owner->port->ring_count == 1) && ring->worker == worker)
-        ring_prefetch_write(ring->rx.data + (ring->rx.tail & (ring->rx.size - 1)));
+    if ((!owner->ring && owner->port->ring_count != 1) || ring->worker != worker)
+        return NULL;
+    ring_prefetch_write(ring->rx.data + (ring->rx.tail & (ring->rx.size - 1)));
+    return ring;
 }
 
 static struct port_ring *ring_of(const struct worker *worker, struct port *port,
@@ -126,24 +128,35 @@ static void write_copies(struct worker *worker)
 /* Notes what is to be written where. Were it written at once, all the other work on the next packets
  * would stand in the same queue of stores, behind lines that have yet to come from other cores; and
  * here it is known which lines will be needed. */
-static void note_copy(struct worker *worker, struct port_ring *ring, uint8_t *to,
-                      const struct delivery *delivery)
+static inline void note_copy(struct worker *worker, struct port_ring *ring, uint8_t *to,
+                             const uint8_t *from, const struct ring_record *record)
 {
     struct packet_copy *copy = &worker->copies[worker->copy_count++];
 
     copy->to = to;
-    copy->from = delivery->frame->data + delivery->offset;
-    copy->record.length = delivery->view->length;
-    copy->record.flags =
-        (uint16_t)(delivery->flags | (delivery->segment_size ? RECORD_SEGMENT : 0));
-    copy->record.segment_size = delivery->segment_size;
-    copy->record.checksum_start = copy->record.checksum_offset = 0;
+    copy->from = from;
+    copy->record = *record;
     if (worker->copy_count <= COPIES_AHEAD)
         ring_prefetch_write(to);
-    ring_producer_keep(&ring->rx, delivery->view->length);
-    count(worker, ring, delivery->view->length);
-    if (!delivery->stays || worker->copy_count == WORKER_COPIES_MAX)
+    ring_producer_keep(&ring->rx, record->length);
+    count(worker, ring, record->length);
+    if (worker->copy_count == WORKER_COPIES_MAX)
         write_copies(worker);
+}
+
+bool deliver_simple(struct worker *worker, struct port_ring *ring, const uint8_t *packet,
+                    uint32_t length, uint16_t flags)
+{
+    const struct ring_record record = {.length = length, .flags = flags};
+    uint8_t *to;
+
+    if (length > ring_packet_max(ring->rx.size) || port_broken(ring->port) != DETACH_NONE)
+        return false;
+    to = ring_producer_place(&ring->rx, length);
+    if (!to)
+        return false; /* as far as was known */
+    note_copy(worker, ring, to, packet, &record);
+    return true;
 }
 
 static enum drop_reason deliver_pieces(struct worker *worker, struct port_ring *ring,
@@ -168,14 +181,21 @@ static enum drop_reason deliver_pieces(struct worker *worker, struct port_ring *
 static enum drop_reason deliver_whole(struct worker *worker, struct port_ring *ring,
                                       const struct delivery *delivery)
 {
-    uint8_t *record;
+    const struct ring_record record = {
+        .length = delivery->view->length,
+        .flags = (uint16_t)(delivery->flags | (delivery->segment_size ? RECORD_SEGMENT : 0)),
+        .segment_size = delivery->segment_size,
+    };
+    uint8_t *to;
 
     if (delivery->frame->piece_count)
         return deliver_pieces(worker, ring, delivery);
-    record = reserve_record(worker, ring, delivery->view->length);
-    if (!record)
+    to = reserve_record(worker, ring, record.length);
+    if (!to)
         return DROP_RX_PORT_FULL;
-    note_copy(worker, ring, record, delivery);
+    note_copy(worker, ring, to, delivery->frame->data + delivery->offset, &record);
+    if (!delivery->stays)
+        write_copies(worker);
     return DROP_NONE;
 }
 

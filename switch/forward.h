@@ -53,9 +53,14 @@ void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, u
  * packet. */
 enum drop_reason deliver(struct worker *worker, struct port *port, const struct delivery *delivery);
 
-/* Asks for the memory that the next packet for an owner is written to, where that is one ring;
- * otherwise the flow has to be known. The port itself must be near already. */
-void deliver_prefetch(const struct worker *worker, const struct owner *owner);
+/* Asks for the memory that the next packet for an owner is written to, which must be near already,
+ * and returns the ring: NULL where the flow has to be known first, or another worker serves it. */
+struct port_ring *deliver_prefetch(const struct worker *worker, const struct owner *owner);
+
+/* A packet in one piece that stays where it is until deliver_publish(), no longer than the MTU, into
+ * a ring of this worker. False: deliver() has to look at it; nothing was done. */
+bool deliver_simple(struct worker *worker, struct port_ring *ring, const uint8_t *packet,
+                    uint32_t length, uint16_t flags);
 
 /* The same for one ring, which is this worker's. */
 enum drop_reason deliver_to_ring(struct worker *worker, struct port_ring *ring,

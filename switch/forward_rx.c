@@ -13,6 +13,7 @@ struct rx_batch {
     uint64_t hashes[NIC_BATCH];
     uint8_t reasons[NIC_BATCH]; /* enum drop_reason */
     struct owner owners[NIC_BATCH];
+    struct port_ring *rings[NIC_BATCH]; /* of this worker; NULL: deliver() finds it */
     uint32_t count;
 };
 
@@ -23,6 +24,10 @@ static enum drop_reason parse_frame(const struct nic_frame *frame, struct packet
 
     if (frame->head_length < ETHER_HEADER_SIZE)
         return DROP_RX_UNPARSED;
+    if (ether->type == htons(ETHER_TYPE_IPV4) &&
+        packet_parse_plain(frame->data + ETHER_HEADER_SIZE, frame->head_length - ETHER_HEADER_SIZE,
+                           frame->length - ETHER_HEADER_SIZE, view))
+        return DROP_NONE;
     reason = packet_parse(frame->data + ETHER_HEADER_SIZE, frame->head_length - ETHER_HEADER_SIZE,
                           frame->length - ETHER_HEADER_SIZE, view);
     if (reason != DROP_NONE)
@@ -70,25 +75,28 @@ static void find_owners(struct worker *worker, struct rx_batch *batch)
     }
     for (uint32_t i = 0; i < batch->count; i++) {
         if (batch->reasons[i] == DROP_NONE)
-            deliver_prefetch(worker, &batch->owners[i]);
+            batch->rings[i] = deliver_prefetch(worker, &batch->owners[i]);
     }
 }
 
 static enum drop_reason deliver_frame(struct worker *worker, const struct nic *nic,
                                       const struct nic_frame *frame, const struct packet_view *view,
-                                      const struct owner *owner)
+                                      const struct owner *owner, struct port_ring *ring)
 {
     struct delivery delivery = {.frame = frame,
                                 .offset = ETHER_HEADER_SIZE,
                                 .view = view,
                                 .ring = owner->ring,
                                 .stays = true};
+    uint16_t flags = nic->is_virtual || frame->checksum_partial ? RECORD_CHECKSUM_PARTIAL : 0;
 
     /* 127.0.0.1 and ::1 are this host's, and nobody's on a wire */
     if (packet_is_loopback(view) && !nic->is_loopback)
         return DROP_RX_NOT_BOUND;
-    if (nic->is_virtual || frame->checksum_partial)
-        delivery.flags = RECORD_CHECKSUM_PARTIAL;
+    if (ring && !frame->piece_count && !frame->segment_size && view->length <= nic->mtu &&
+        deliver_simple(worker, ring, frame->data + ETHER_HEADER_SIZE, view->length, flags))
+        return DROP_NONE;
+    delivery.flags = flags;
     if (frame->segment_size && view->protocol == IP_PROTOCOL_TCP) {
         if (view->length > (uint32_t)view->headers + frame->segment_size)
             delivery.segment_size = frame->segment_size;
@@ -185,7 +193,7 @@ uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
         }
         if (reason == DROP_NONE)
             reason = deliver_frame(worker, queue->queue->nic, &batch.frames[i], &batch.views[i],
-                                   &batch.owners[i]);
+                                   &batch.owners[i], batch.rings[i]);
         if (reason != DROP_NONE)
             stats_drop(&queue->drops, reason);
     }

@@ -199,7 +199,7 @@ enum drop_reason packet_parse(const uint8_t *bytes, uint32_t available, uint32_t
         return DROP_RX_UNPARSED;
     if (network.fragmented)
         return DROP_RX_FRAGMENT_BAD;
-    if (network.family == 4 && checksum_finish(checksum_add(0, bytes, IPV4_HEADER_MIN)) != 0)
+    if (network.family == 4 && !checksum_ipv4_good(bytes))
         return DROP_RX_BAD_HEADER_CHECKSUM;
     if (available > network.length)
         available = network.length; /* Ethernet padding is not the packet's (W3) */

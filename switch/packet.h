@@ -7,8 +7,10 @@
 #ifndef MULTISTACK_SWITCH_PACKET_H
 #define MULTISTACK_SWITCH_PACKET_H
 
+#include <arpa/inet.h>
 #include <endian.h>
 
+#include "checksum.h"
 #include "stats.h"
 #include "tuple.h"
 
@@ -55,6 +57,48 @@ enum drop_reason packet_parse_network(const uint8_t *bytes, uint32_t available,
  * DROP_RX_FRAGMENT_BAD: a fragment, which fragments.h is for. */
 enum drop_reason packet_parse(const uint8_t *bytes, uint32_t available, uint32_t length,
                               struct packet_view *view);
+
+/* packet_parse() for what nearly all packets are: IPv4 without options, whole, with TCP or UDP. False:
+ * it is something else, or something is wrong with it; packet_parse() says what. */
+static inline bool packet_parse_plain(const uint8_t *bytes, uint32_t available, uint32_t length,
+                                      struct packet_view *view)
+{
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)bytes;
+    const uint8_t *transport = bytes + IPV4_HEADER_MIN;
+    const struct wire_ports *ports = (const struct wire_ports *)transport;
+    uint32_t total, header;
+
+    if (available < IPV4_HEADER_MIN + UDP_HEADER_SIZE || ip->version_ihl != 0x45 ||
+        (ip->fragment & htons(IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET)))
+        return false;
+    total = ntohs(ip->total_length);
+    if (total > length || !checksum_ipv4_good(bytes))
+        return false;
+    if (available > total)
+        available = total; /* Ethernet padding is not the packet's (W3) */
+    if (ip->protocol == IP_PROTOCOL_TCP && available >= IPV4_HEADER_MIN + TCP_HEADER_MIN) {
+        header = (((const struct wire_tcp *)transport)->data_offset >> 4) * 4u;
+        if (header < TCP_HEADER_MIN || IPV4_HEADER_MIN + header > available)
+            return false;
+    } else if (ip->protocol == IP_PROTOCOL_UDP && available >= IPV4_HEADER_MIN + UDP_HEADER_SIZE) {
+        uint32_t said = ntohs(((const struct wire_udp *)transport)->length);
+
+        header = UDP_HEADER_SIZE;
+        if (said < UDP_HEADER_SIZE || said > total - IPV4_HEADER_MIN)
+            return false;
+    } else {
+        return false;
+    }
+    view->family = 4;
+    view->protocol = ip->protocol;
+    view->transport = IPV4_HEADER_MIN;
+    view->length = total;
+    view->headers = (uint16_t)(IPV4_HEADER_MIN + header);
+    view->local = tuple_make(ip->destination, 4, ip->protocol, ports->destination_port);
+    tuple_load_address(view->remote, ip->source, 4);
+    view->remote_port = ports->source_port;
+    return true;
+}
 
 static inline uint8_t packet_address_size(const struct packet_view *view)
 {

@@ -44,7 +44,7 @@ static enum drop_reason validate_ipv4(const uint8_t *packet, uint32_t length,
         return DROP_TX_FRAGMENT;
     if (ip->ttl == 0 || (fragment & IPV4_RESERVED_BIT))
         return DROP_TX_BAD_HEADER;
-    if (checksum_finish(checksum_add(0, packet, IPV4_HEADER_MIN)) != 0)
+    if (!checksum_ipv4_good(packet))
         return DROP_TX_BAD_HEADER_CHECKSUM;
     view->family = 4;
     view->protocol = ip->protocol;

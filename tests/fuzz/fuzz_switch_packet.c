@@ -60,11 +60,17 @@ static void receive(const uint8_t *packet, uint32_t size)
 {
     /* the first piece may be shorter than the frame */
     for (uint32_t available = size;; available /= 2) {
-        struct packet_view view;
+        struct packet_view view = {0}, plain = {0};
         uint8_t *piece = malloc(available ? available : 1);
+        enum drop_reason reason;
 
         memcpy(piece, packet, available);
-        if (packet_parse(piece, available, size, &view) == DROP_NONE) {
+        reason = packet_parse(piece, available, size, &view);
+        if (packet_parse_plain(piece, available, size, &plain)) {
+            assert(reason == DROP_NONE);
+            assert(memcmp(&plain, &view, sizeof(view)) == 0);
+        }
+        if (reason == DROP_NONE) {
             assert(view.length <= size && view.headers <= view.length);
             assert(view.transport <= view.headers && view.headers <= available);
             assert(view.family == 4 || view.family == 6);
