@@ -48,8 +48,8 @@
 #define PORT_REGION_MAGIC   0x4b54534d /* "MSTK" */
 #define PORT_REGION_VERSION 1
 
-#define RING_ALIGN        64 /* bytes; a cache line */
-#define RING_SIZE_MIN     (64 * 1024)
+#define RING_ALIGN        64         /* bytes; a cache line */
+#define RING_SIZE_MIN     (8 * 1024) /* two packets of a wire's usual MTU and more */
 #define RING_SIZE_MAX     (64 * 1024 * 1024)
 #define RING_SIZE_DEFAULT (512 * 1024)
 #define PORT_RINGS_MAX    16

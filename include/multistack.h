@@ -54,7 +54,9 @@ struct ms_port_options {
     const char *control_path; /* NULL: $MULTISTACK_CONTROL, else /run/multistack/control.sock */
     const char *name;         /* for the operator, at most 31 bytes; NULL: the program's name */
     unsigned rings;           /* queue pairs; 0: one */
-    uint32_t rx_bytes; /* memory of each receive ring, rounded up to a power of two; 0: default */
+    /* Memory of each ring, rounded up to a power of two, 8 KiB at least; 0: default. A packet may be
+     * half as long, less 16 bytes. */
+    uint32_t rx_bytes;
     uint32_t tx_bytes;
     unsigned flags;      /* MS_PORT_* */
     int open_timeout_ms; /* how long ms_port_open() waits for the switch to answer; 0: 3000 */

@@ -423,7 +423,7 @@ static const struct cli_option table[] = {
     {"rings", 'R', "N", "rings of each port, or queues of the wire (1)", CLI_NUMBER, &options.rings,
      .least = 1, .most = WIRE_QUEUES_MAX},
     {"ring-size", 0, "BYTES", "of each ring of a port (as the switch is set)", CLI_NUMBER,
-     &options.ring_size, .least = 65536, .most = 64 << 20},
+     &options.ring_size, .least = 8192, .most = 64 << 20},
     {"threads", 'T', "N", "threads, which share the rings (1)", CLI_NUMBER, &options.threads,
      .least = 1, .most = THREADS_MAX},
     {"cpus", 0, "LIST", "a processor for each thread, such as 0-2,5", CLI_CALL, .call = set_cpus},

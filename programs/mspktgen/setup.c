@@ -9,7 +9,7 @@
 #include "cli.h"
 #include "mspktgen.h"
 
-#define IDLE_RING_SIZE (64 * 1024)
+#define IDLE_RING_SIZE (8 * 1024)
 
 static int fail_errno(const char *what, int error)
 {

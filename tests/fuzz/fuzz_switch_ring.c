@@ -66,14 +66,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct port_ring *ring;
     uint32_t place;
 
-    if (size < HEAD || size - HEAD > RING_SIZE_MIN)
+    if (size < HEAD || size - HEAD > BENCH_RING_SIZE)
         return 0;
     if (!bench)
         open_bench();
     ring = &hostile.port->rings[0];
-    place = ring->tx.head & (RING_SIZE_MIN - 1);
+    place = ring->tx.head & (BENCH_RING_SIZE - 1);
     for (size_t i = HEAD; i < size; i++)
-        hostile.tx.data[(place + i - HEAD) & (RING_SIZE_MIN - 1)] = data[i];
+        hostile.tx.data[(place + i - HEAD) & (BENCH_RING_SIZE - 1)] = data[i];
     hostile.tx.control->tail = ring->tx.head + data[0] * RING_ALIGN + data[1];
     hostile.rx.control->head = ring->rx.tail - data[2] * RING_ALIGN;
     worker_activate(bench->worker, ring);

@@ -141,8 +141,8 @@ static void on_open(struct fake_switch *fake, const struct control_port_open *op
         .header = {CONTROL_PORT_OPENED, sizeof(opened), open->header.request, fake->open_error},
         .port = 7,
         .ring_count = open->ring_count,
-        .rx_size = open->rx_size ? open->rx_size : RING_SIZE_MIN,
-        .tx_size = open->tx_size ? open->tx_size : RING_SIZE_MIN,
+        .rx_size = open->rx_size ? open->rx_size : FAKE_RING_SIZE,
+        .tx_size = open->tx_size ? open->tx_size : FAKE_RING_SIZE,
         .mtu = 1500,
         .offloads = CONTROL_OFFLOAD_CHECKSUM,
     };

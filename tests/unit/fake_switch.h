@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #define FAKE_BINDINGS_MAX 1024
+#define FAKE_RING_SIZE    (64 * 1024) /* where none is asked for */
 
 /* How the switch misbehaves. */
 enum fake_manner {

@@ -178,7 +178,7 @@ struct bench *bench_open(void)
     bench->keeper = ends[1];
     bench->core = calloc(1, sizeof(struct switch_core));
     bench->core->config = (struct channel_config){
-        .ports_max = 64, .ports_per_uid_max = 48, .ring_size_default = RING_SIZE_MIN};
+        .ports_max = 64, .ports_per_uid_max = 48, .ring_size_default = BENCH_RING_SIZE};
     assert_int_equal(core_init(bench->core, ends[0], -1, -1), 0);
     bench->worker = &bench->core->workers[0];
     bench->tx = calloc(BENCH_FRAMES_MAX, sizeof(struct bench_frame));
@@ -218,7 +218,7 @@ struct bench_app bench_app_open(struct bench *bench, bool merged, uint32_t size)
     struct port_request request = {.name = "app", .ring_count = 1, .merged_rx = merged};
     struct bench_app app = {0};
 
-    request.rx_size = request.tx_size = size ? size : RING_SIZE_MIN;
+    request.rx_size = request.tx_size = size ? size : BENCH_RING_SIZE;
     assert_int_equal(port_open(bench->core, &request, &app.port), 0);
     app.region = mmap(NULL, app.port->region_size, PROT_READ | PROT_WRITE, MAP_SHARED,
                       app.port->memory_fd, 0);

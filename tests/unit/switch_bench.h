@@ -18,6 +18,7 @@
 #define BENCH_FRAMES_MAX 2048
 #define BENCH_FRAME_SIZE 2048
 #define BENCH_MTU        1500
+#define BENCH_RING_SIZE  (64 * 1024)
 #define BENCH_LARGE_MAX  8
 #define BENCH_LARGE_SIZE (ETHER_HEADER_SIZE + IP_PACKET_MAX)
 
@@ -67,7 +68,7 @@ struct bench_app {
 struct bench *bench_open(void);
 void bench_close(struct bench *bench);
 
-/* A port of one ring; sizes 0: 64 KiB. */
+/* A port of one ring; sizes 0: BENCH_RING_SIZE. */
 struct bench_app bench_app_open(struct bench *bench, bool merged, uint32_t size);
 /* Binds "1.2.3.4" or "::1", port in host order, to the application's port. */
 void bench_bind(struct bench *bench, struct bench_app *app, uint8_t protocol, const char *address,

@@ -154,7 +154,8 @@ static void a_port_comes_with_sealed_memory_and_two_descriptors_for_each_ring(vo
     assert_int_equal(opened.header.error, 0);
     assert_int_equal(fds, 7);
     assert_int_equal(opened.ring_count, 3);
-    assert_int_equal(opened.region_size, port_layout_region_size(3, RING_SIZE_MIN, RING_SIZE_MIN));
+    assert_int_equal(opened.region_size,
+                     port_layout_region_size(3, BENCH_RING_SIZE, BENCH_RING_SIZE));
     assert_int_equal(opened.mtu, BENCH_MTU);
     assert_int_equal(region->magic, PORT_REGION_MAGIC);
     assert_int_equal(fcntl(port->memory_fd, F_GET_SEALS),

@@ -87,9 +87,9 @@ static void a_ring_that_lies_breaks_its_own_port_alone(void **state)
         uint32_t tail;
         enum detach_reason reason;
     } lies[] = {
-        {RING_SIZE_MIN + 64, DETACH_RING_INDEX}, /* more than the ring holds */
-        {0u - 64, DETACH_RING_INDEX},            /* backwards */
-        {32, DETACH_RING_INDEX},                 /* not aligned */
+        {BENCH_RING_SIZE + 64, DETACH_RING_INDEX}, /* more than the ring holds */
+        {0u - 64, DETACH_RING_INDEX},              /* backwards */
+        {32, DETACH_RING_INDEX},                   /* not aligned */
         {UINT32_MAX, DETACH_RING_INDEX},
         {0x80000000, DETACH_RING_INDEX},
     };
@@ -159,13 +159,13 @@ static void rubbish_in_a_ring_harms_nobody_else(void **state)
         struct bench_app rubbish = bench_app_open(bench, round & 1, 0);
 
         bench_bind(bench, &rubbish, IP_PROTOCOL_UDP, "0.0.0.0", 7);
-        for (uint32_t i = 0; i < RING_SIZE_MIN; i += 2) {
+        for (uint32_t i = 0; i < BENCH_RING_SIZE; i += 2) {
             random = random * 1664525 + 1013904223;
             /* small numbers now and then, so that records get past the first checks */
             rubbish.tx.data[i] = (uint8_t)(random >> 24);
             rubbish.tx.data[i + 1] = random & 0x700 ? 0 : (uint8_t)(random >> 16);
         }
-        rubbish.tx.control->tail = (random >> 8) % (RING_SIZE_MIN / RING_ALIGN + 1) * RING_ALIGN;
+        rubbish.tx.control->tail = (random >> 8) % (BENCH_RING_SIZE / RING_ALIGN + 1) * RING_ALIGN;
         rubbish.rx.control->head = random & 0x10000 ? random : 0;
         bench->tx_count = 0;
         bench_send(&honest, &record, bytes);

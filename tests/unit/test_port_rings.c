@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#define RING_SIZE (64 * 1024)
+
 struct fixture {
     struct fake_switch *fake;
     struct ms_port *port;
@@ -25,8 +27,8 @@ static void open_rings(struct fixture *fixture, unsigned rings)
     struct ms_port_options options = {.size = sizeof(options),
                                       .control_path = fixture->fake->path,
                                       .rings = rings,
-                                      .rx_bytes = RING_SIZE_MIN,
-                                      .tx_bytes = RING_SIZE_MIN};
+                                      .rx_bytes = RING_SIZE,
+                                      .tx_bytes = RING_SIZE};
 
     assert_int_equal(ms_port_open(&fixture->port, &options), 0);
 }
@@ -241,8 +243,8 @@ static void test_impossible_lengths_are_not_reserved(void **state)
     assert_null(ms_reserve(fixture->port, 0, 65536));
     assert_null(ms_reserve(fixture->port, 0, UINT32_MAX));
     assert_null(ms_reserve(fixture->port, 1, 100)); /* no such ring */
-    assert_non_null(ms_reserve(fixture->port, 0, RING_SIZE_MIN / 2 - 16));
-    assert_null(ms_reserve(fixture->port, 0, RING_SIZE_MIN / 2));
+    assert_non_null(ms_reserve(fixture->port, 0, RING_SIZE / 2 - 16));
+    assert_null(ms_reserve(fixture->port, 0, RING_SIZE / 2));
 }
 
 static void test_full_ring_wakes_when_there_is_room(void **state)

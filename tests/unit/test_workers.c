@@ -188,7 +188,7 @@ static struct many *many_open(void)
     core->config = (struct channel_config){.workers = WORKERS,
                                            .ports_max = 64,
                                            .ports_per_uid_max = 64,
-                                           .ring_size_default = RING_SIZE_MIN};
+                                           .ring_size_default = BENCH_RING_SIZE};
     assert_int_equal(core_init(core, many->ends[0], -1, -1), 0);
     *nic = (struct nic){.ops = &loop_ops,
                         .mtu = BENCH_MTU,
@@ -227,7 +227,7 @@ static void rounds(struct many *many)
 static struct port *open_port(struct many *many, uint32_t rings)
 {
     const struct port_request request = {
-        .name = "app", .ring_count = rings, .rx_size = RING_SIZE_MIN, .tx_size = RING_SIZE_MIN};
+        .name = "app", .ring_count = rings, .rx_size = BENCH_RING_SIZE, .tx_size = BENCH_RING_SIZE};
     struct port *port;
 
     assert_int_equal(port_open(many->core, &request, &port), 0);
