@@ -63,15 +63,19 @@ static void report(int map, const char *name, __u32 ifindex)
         die("reading the counters", errno);
     printf("{\"device\": \"%s\", \"packets\": %llu, \"lost\": %llu, \"duplicated\": %llu, "
            "\"reordered\": %llu, \"corrupted\": %llu, \"marked\": %llu}\n",
-           name, link.packets, link.lost, link.duplicated, link.reordered, link.corrupted, link.marked);
+           name, link.packets, link.lost, link.duplicated, link.reordered, link.corrupted,
+           link.marked);
 }
 
 static struct lossy_link parse(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"loss", required_argument, NULL, 'l'},    {"duplicate", required_argument, NULL, 'd'},
-        {"reorder", required_argument, NULL, 'r'}, {"corrupt", required_argument, NULL, 'c'},
-        {"mark", required_argument, NULL, 'm'},    {"seed", required_argument, NULL, 's'},
+        {"loss", required_argument, NULL, 'l'},
+        {"duplicate", required_argument, NULL, 'd'},
+        {"reorder", required_argument, NULL, 'r'},
+        {"corrupt", required_argument, NULL, 'c'},
+        {"mark", required_argument, NULL, 'm'},
+        {"seed", required_argument, NULL, 's'},
         {NULL, 0, NULL, 0},
     };
     struct lossy_link faults = {.random = 1};

@@ -52,4 +52,12 @@ sleep 2 # a few probes long
 kill -CONT "$(pid_of pausing)"
 check_download 'and goes on: the download is whole' pausing big
 
+# Each congestion control, on a wire that is faster than any of them needs to be tested on.
+port=90
+for control in newreno dctcp bbr; do
+    serve "web_$control" $port "$lab_dir/www" --cc $control
+    check "1 MB by $control" fetched small "http://$SERVER4:$port/small"
+    port=$((port + 1))
+done
+
 check_equal 'the switch was never restarted' "$(status_field restarts)" 0
