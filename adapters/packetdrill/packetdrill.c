@@ -62,6 +62,7 @@ struct drill {
     uint32_t returning; /* threads that have waited, and have not come back from their call yet */
     struct utcp *stack; /* made at the first socket: after the script's settings */
     struct sockets *sockets;
+    char congestion[32]; /* what --so_flags said; "": what the script's settings say */
     struct queued_packet *first, **end;
     struct queued_packet *reserved;
     uint16_t next_port;
@@ -294,6 +295,8 @@ static bool make_stack(struct drill *drill)
     if (getrandom(config.secret, sizeof(config.secret), 0) != (ssize_t)sizeof(config.secret))
         return false;
     settings_read(&config);
+    if (drill->congestion[0])
+        config.congestion = drill->congestion;
     drill->stack = utcp_new(&config, drill->now);
     if (!drill->stack && config.congestion) {
         fprintf(stderr, "packetdrill: UTCP has no congestion control %s, takes its default\n",
@@ -640,7 +643,7 @@ __attribute__((visibility("default"))) int getsockopt(int fd, int level, int nam
     return next(fd, level, name, value, length);
 }
 
-/* What packetdrill looks for in a shared object. `flags`: what --so_flags said; there are none. */
+/* What packetdrill looks for in a shared object. `flags`: what --so_flags said, NULL or cc=NAME. */
 __attribute__((visibility("default"))) void
 packetdrill_interface_init(const char *flags, struct packetdrill_interface *interface);
 
@@ -648,11 +651,15 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
 {
     struct drill *drill = calloc(1, sizeof(*drill));
 
-    (void)flags;
     if (!drill) {
         fprintf(stderr, "packetdrill: no memory for UTCP\n");
         exit(EXIT_FAILURE);
     }
+    if (flags && (strncmp(flags, "cc=", 3) || strlen(flags + 3) >= sizeof(drill->congestion))) {
+        fprintf(stderr, "packetdrill: --so_flags=%s: UTCP knows cc=NAME\n", flags);
+        exit(EXIT_FAILURE);
+    }
+    snprintf(drill->congestion, sizeof(drill->congestion), "%s", flags ? flags + 3 : "");
     pthread_mutex_init(&drill->lock, NULL);
     pthread_cond_init(&drill->changed, NULL);
     drill->main_thread = pthread_self();

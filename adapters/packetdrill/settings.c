@@ -59,6 +59,7 @@ void settings_read(struct utcp_config *config)
 
     read_flag(config, "tcp_timestamps", UTCP_NO_TIMESTAMPS);
     read_flag(config, "tcp_window_scaling", UTCP_NO_WINDOW_SCALE);
+    read_flag(config, "tcp_sack", UTCP_NO_SACK);
     if (read_number("tcp_ecn", 0, &number)) { /* 2: accepts it, but does not ask; see ip-sysctl */
         config->flags &= ~(uint32_t)(UTCP_NO_ECN | UTCP_ASK_ECN);
         config->flags |= number == 0 ? UTCP_NO_ECN : number == 1 ? UTCP_ASK_ECN : 0;

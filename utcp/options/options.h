@@ -7,7 +7,8 @@
  *   write      puts the option into a segment that goes out
  *
  * What arrives is first only noted (struct utcp_segment_options); it means something when it was
- * negotiated. A module writes a multiple of four bytes, so that no padding is needed. */
+ * negotiated. A module writes a multiple of four bytes, so that no padding is needed; but in a SYN
+ * SACK-permitted and timestamps, which it stands before, are such a multiple together. */
 #ifndef UTCP_OPTIONS_H
 #define UTCP_OPTIONS_H
 

@@ -45,8 +45,10 @@ static uint8_t *write_permitted(const struct utcp_conn *conn, uint8_t tcp_flags,
     (void)room;
     if (!(tcp_flags & TCP_SYN) || !conn->sack)
         return at;
-    *at++ = TCP_OPTION_NOP;
-    *at++ = TCP_OPTION_NOP;
+    if (!conn->timestamps) { /* which fill the word up otherwise */
+        *at++ = TCP_OPTION_NOP;
+        *at++ = TCP_OPTION_NOP;
+    }
     *at++ = TCP_OPTION_SACK_PERMITTED;
     *at++ = TCP_OPTION_SACK_PERMITTED_LENGTH;
     return at;

@@ -57,8 +57,10 @@ static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t 
     /* A RST carries none: it is believed or not by its sequence number alone. */
     if (!conn->timestamps || tcp_flags & TCP_RST)
         return at;
-    *at++ = TCP_OPTION_NOP;
-    *at++ = TCP_OPTION_NOP;
+    if (!(tcp_flags & TCP_SYN) || !conn->sack) { /* SACK-permitted stands there otherwise */
+        *at++ = TCP_OPTION_NOP;
+        *at++ = TCP_OPTION_NOP;
+    }
     *at++ = TCP_OPTION_TIMESTAMPS;
     *at++ = TCP_OPTION_TIMESTAMPS_LENGTH;
     at = put_be32(at, utcp__timestamp_now(conn));
