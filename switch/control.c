@@ -540,8 +540,8 @@ static void hear_listener(struct switch_core *core, bool hear)
 
     if (core->control.deaf == !hear)
         return;
-    core->control.deaf = !hear;
-    worker_rewatch(&core->workers[0], core->control.listen_fd, hear ? EPOLLIN : 0, tag);
+    if (!worker_rewatch(&core->workers[0], core->control.listen_fd, hear ? EPOLLIN : 0, tag))
+        core->control.deaf = !hear;
 }
 
 /* Without a descriptor to accept with, the connection would wait for ever: accept it with the spare

@@ -91,7 +91,7 @@ static bool answer(struct switch_core *core, struct connection *connection, uint
 }
 
 /* While the port is made only the client's end is news. */
-static void watch(struct switch_core *core, struct connection *connection, uint32_t events)
+static int watch(struct switch_core *core, struct connection *connection, uint32_t events)
 {
     struct event_tag tag = {
         .kind = EVENT_CONNECTION,
@@ -99,7 +99,7 @@ static void watch(struct switch_core *core, struct connection *connection, uint3
         .generation = connection->generation,
     };
 
-    worker_rewatch(&core->workers[0], connection->fd, events, tag);
+    return worker_rewatch(&core->workers[0], connection->fd, events, tag);
 }
 
 /* The port's memory is there, or there is none. */
@@ -155,6 +155,7 @@ void control_port_made(struct switch_core *core, struct port *port)
         return;
     }
     connection->opening = false;
-    watch(core, connection, EPOLLIN | EPOLLRDHUP);
-    finish(core, connection, port);
+    /* Nobody would hear what comes next. */
+    if (finish(core, connection, port) && watch(core, connection, EPOLLIN | EPOLLRDHUP))
+        control_end(core, connection, DETACH_CLOSED);
 }

@@ -153,7 +153,8 @@ void control_socket_close(struct control_socket *control)
         close(control->fd);
     }
     if (control->lock_fd >= 0) {
-        unlink(control->lock_path); /* while it is ours: it is locked */
+        if (unlink(control->lock_path)) /* while it is ours: it is locked */
+            log_notice("%s: stays behind: %s", control->lock_path, strerror(errno));
         close(control->lock_fd);
     }
     control->fd = control->lock_fd = -1;

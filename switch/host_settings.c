@@ -100,7 +100,9 @@ static int write_file(const struct host_settings *settings)
                  setting->before, setting->ours);
     }
     length = strlen(text);
-    if (ftruncate(settings->fd, 0) || pwrite(settings->fd, text, length, 0) != (ssize_t)length)
+    /* In this order, so that a failure leaves what was there. */
+    if (pwrite(settings->fd, text, length, 0) != (ssize_t)length ||
+        ftruncate(settings->fd, (off_t)length))
         return -errno;
     return 0;
 }

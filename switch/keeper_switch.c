@@ -411,6 +411,8 @@ void keeper__hear_switch(struct keeper *keeper)
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (size <= 0) { /* it ended, or is about to */
+            if (size < 0 && errno != ECONNRESET)
+                log_error("the switch cannot be heard: %s", strerror(errno));
             kill(keeper->child.pid, SIGKILL);
             keeper__switch_died(keeper);
             return;

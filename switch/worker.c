@@ -38,11 +38,11 @@ int worker_watch(struct worker *worker, int fd, uint32_t events, struct event_ta
     return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
-void worker_rewatch(struct worker *worker, int fd, uint32_t events, struct event_tag tag)
+int worker_rewatch(struct worker *worker, int fd, uint32_t events, struct event_tag tag)
 {
     struct epoll_event event = {.events = events, .data.u64 = tag_bits(tag)};
 
-    epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+    return epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, fd, &event) ? -errno : 0;
 }
 
 void worker_unwatch(struct worker *worker, int fd)

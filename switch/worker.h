@@ -162,7 +162,7 @@ static inline struct worker_queue *worker_queue_of(struct worker *worker, uint32
 void worker_add_queue(struct worker *worker, struct nic_queue *queue);
 int worker_watch(struct worker *worker, int fd, uint32_t events, struct event_tag tag);
 /* Other events than those it was watched for so far. */
-void worker_rewatch(struct worker *worker, int fd, uint32_t events, struct event_tag tag);
+int worker_rewatch(struct worker *worker, int fd, uint32_t events, struct event_tag tag);
 void worker_unwatch(struct worker *worker, int fd);
 
 /* A parked ring joins the round. */

@@ -105,7 +105,7 @@ done
 
 # The keeper starts another switch. What fails in that one is above: it starts with all its faults.
 follow=()
-same='s/^switch [0-9]*//'
+same='s/^switch [0-9]* with [0-9]*//' # without a packet socket, say, it has fewer
 attach "$(status_field keeper_pid)"
 old=$(status_field switch_pid)
 kill -KILL "$old"
