@@ -227,6 +227,9 @@ enum control_event_kind {
     CONTROL_EVENT_DRAINED,  /* that took too long: the binding has drained without its word */
     CONTROL_EVENT_RESUME,   /* the successor is gone: the binding is active again */
     CONTROL_EVENT_MEMBERS,  /* detail: owners of the 3-tuple, this one included */
+    /* the address of the binding, and with it of all that the port has bound there */
+    CONTROL_EVENT_SUSPENDED, /* is not this host's any more: nothing comes, nothing may be sent */
+    CONTROL_EVENT_RESTORED,  /* is this host's again */
 };
 
 struct control_event {
@@ -321,6 +324,7 @@ enum control_binding_state {
     CONTROL_BINDING_ACTIVE,
     CONTROL_BINDING_WAITING, /* for a hand-over, or for others after a restart */
     CONTROL_BINDING_DRAINING,
+    CONTROL_BINDING_SUSPENDED, /* active, but its address is not this host's for now */
 };
 
 /* One counter. `name` is "rx_packets", "tx_bytes", … or a drop reason. */

@@ -183,12 +183,18 @@ enum ms_event_kind {
     MS_EVENT_HANDOVER = 1,
     MS_EVENT_DRAINED, /* the two seconds were over */
     MS_EVENT_RESUME,  /* the successor is gone before its time: the binding gets everything again */
+    /* Nothing comes for the binding and nothing may be sent from it, because of `error`:
+     * -EADDRNOTAVAIL, its address is not this host's any more; others, what the switch said when the
+     * binding was presented to it again, which goes on by itself. The binding stays reserved. */
+    MS_EVENT_SUSPENDED,
+    MS_EVENT_RESTORED, /* that is over */
 };
 
 struct ms_event {
     size_t size; /* in: sizeof(struct ms_event) */
-    int kind;    /* enum ms_event_kind */
+    int kind;    /* enum ms_event_kind; skip those that you do not know */
     int binding;
+    int error; /* MS_EVENT_SUSPENDED: why, a negative errno; otherwise 0 */
 };
 
 /* What ms_dispatch() heard about bindings; false: that was all. */

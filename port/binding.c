@@ -32,8 +32,7 @@ static void free_binding(struct ms_port *port, struct binding *binding)
     connected__drop(port, (unsigned)(binding - port->bindings));
     if (binding->placeholder >= 0)
         close(binding->placeholder);
-    if (binding->events)
-        port->events--;
+    handover__forget_events(port, binding);
     *binding = free_one;
 }
 
@@ -100,6 +99,8 @@ bool binding__bound(struct ms_port *port, const struct control_bound *bound)
     } else {
         binding->state = binding->error ? BINDING_REFUSED : BINDING_CLAIMED;
     }
+    if (binding->state == BINDING_CLAIMED || binding->state == BINDING_REFUSED)
+        handover__suspend(port, binding, binding->error);
     if (binding->state == BINDING_CLAIMED) {
         binding->takeover = false;
         binding->was_claimed = true;
@@ -148,6 +149,14 @@ unsigned binding__count_waiting(const struct ms_port *port)
     for (unsigned i = 0; i < port->binding_count; i++)
         count += is_held(&port->bindings[i]) && port->bindings[i].state != BINDING_CLAIMED;
     return count;
+}
+
+bool binding__any_refused(const struct ms_port *port)
+{
+    for (unsigned i = 0; i < port->binding_count; i++)
+        if (port->bindings[i].state == BINDING_REFUSED)
+            return true;
+    return false;
 }
 
 int binding__first_error(const struct ms_port *port)

@@ -102,6 +102,8 @@ struct binding {
     bool takeover;                  /* a successor that has not succeeded yet */
     bool draining;                  /* or will be, when the switch is back */
     bool was_claimed;               /* by this switch or one before it */
+    int suspended;                  /* 0, or why nothing flows: a negative errno */
+    bool suspended_told;            /* what ms_next_event() said of that last */
     uint8_t events;                 /* bits 1 << enum ms_event_kind, for ms_next_event() */
     uint32_t members;               /* that the 3-tuple had at the switch, this one included */
     unsigned flow_count;            /* connected bindings that it has or wants */
@@ -161,6 +163,8 @@ struct session {
     int answer;          /* to it: 0 or a negative errno */
     bool wants_write;
     int retry_delay_ms;
+    int refused_delay_ms; /* until refused bindings are presented again; 0: none were yet */
+    bool refused_due;     /* the timer runs for that */
     int64_t ready_since_ms;
     struct region *region; /* OPENING is over, not yet READY */
 };
@@ -192,7 +196,7 @@ struct ms_port {
 
     struct binding *bindings;
     unsigned binding_count;
-    unsigned events; /* of all bindings */
+    unsigned events; /* bindings' events and changes of `suspended` that nobody has taken */
     struct flow_table flows;
 
     pthread_mutex_t lock;  /* of `region` and each ring's `own_fd` */
@@ -255,6 +259,10 @@ void connected__dispose(struct ms_port *port);
 
 /* An event about a binding. */
 void handover__event(struct ms_port *port, const struct control_event *event);
+/* Nothing flows for a binding because of `error`, or (0) all does: an event where that is new. */
+void handover__suspend(struct ms_port *port, struct binding *binding, int error);
+/* A binding is gone: nobody will take its events. */
+void handover__forget_events(struct ms_port *port, struct binding *binding);
 /* SHARE: asks that a placeholder may stand beside that of the owner. */
 int handover__let_in(struct ms_port *port, const struct control_address *address);
 
@@ -271,6 +279,7 @@ void binding__forget_claims(struct ms_port *port);
 /* Those that were refused are to be tried again. */
 void binding__retry_refused(struct ms_port *port);
 unsigned binding__count_waiting(const struct ms_port *port);
+bool binding__any_refused(const struct ms_port *port);
 int binding__first_error(const struct ms_port *port);
 void binding__dispose(struct ms_port *port);
 

@@ -14,7 +14,9 @@
  *   back; after one second when the switch cut the port off for breaking a rule.
  * BINDING: bindings are presented with their placeholders, up to CONTROL_PIPELINE_MAX at a time.
  *   Packets do not flow yet: what is sent before the binding is back would be dropped.
- * READY: packets flow. Bindings that the switch refused are presented again every 250 ms. */
+ * READY: packets flow. Bindings that the switch refused are presented again after 250 ms, then after
+ *   twice as long each time, up to 4 s: the reason may be gone soon (somebody's placeholder, an
+ *   address), or never, and then asking should cost next to nothing. */
 #include "port_internal.h"
 #include "reasons.h"
 
@@ -28,6 +30,8 @@
 #define RETRY_FIRST_MS    10
 #define RETRY_MOST_MS     250
 #define RETRY_DETACHED_MS 1000
+#define REFUSED_FIRST_MS  250
+#define REFUSED_MOST_MS   4000
 #define STEADY_MS         1000 /* READY for so long: the next retry begins with RETRY_FIRST_MS */
 #define MESSAGES_AT_ONCE  256
 
@@ -60,6 +64,8 @@ static void close_connection(struct ms_port *port)
     session->asked = 0;
     session->answer = -ENOTCONN;
     session->wants_write = false;
+    session->refused_delay_ms = 0;
+    session->refused_due = false;
     region__drop(session->region);
     session->region = NULL;
 }
@@ -369,6 +375,7 @@ void session__timer_handler(struct ms_port *port)
     if (port->session.state == SESSION_AWAY) {
         session__connect(port);
     } else {
+        port->session.refused_due = false;
         binding__retry_refused(port);
         session__present_bindings(port);
     }
@@ -384,11 +391,21 @@ void session__alarm_handler(struct ms_port *port)
 
 void session__report_bindings(struct ms_port *port)
 {
-    if (port->session.state != SESSION_BINDING && port->session.state != SESSION_READY)
+    struct session *session = &port->session;
+
+    if (session->state != SESSION_BINDING && session->state != SESSION_READY)
         return;
     port->last_error = binding__first_error(port);
-    if (port->last_error)
-        set_timer(port, RETRY_MOST_MS);
+    if (!port->last_error)
+        session->refused_delay_ms = 0;
+    if (!binding__any_refused(port) || session->refused_due)
+        return;
+    session->refused_delay_ms =
+        session->refused_delay_ms ? 2 * session->refused_delay_ms : REFUSED_FIRST_MS;
+    if (session->refused_delay_ms > REFUSED_MOST_MS)
+        session->refused_delay_ms = REFUSED_MOST_MS;
+    session->refused_due = true;
+    set_timer(port, session->refused_delay_ms);
 }
 
 /* Whether the switch still owes a word on the binding. */

@@ -193,6 +193,11 @@ void runtime__binding_events(struct ms_runtime *runtime)
             set_mode(listener, UTCP_LISTEN_ANSWER);
             set_away(listener, false);
             break;
+        case MS_EVENT_SUSPENDED:
+        case MS_EVENT_RESTORED:
+            if (runtime->suspended)
+                runtime->suspended(runtime->context, listener, event.error);
+            break;
         }
     }
 }

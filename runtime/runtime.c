@@ -268,6 +268,7 @@ int runtime_open(struct ms_runtime **opened, const struct ms_runtime_options *op
     runtime->deliver = options->events;
     runtime->context = options->context;
     runtime->handed_over = options->handed_over;
+    runtime->suspended = options->suspended;
     runtime->time_wait_us = options->time_wait_us;
     runtime->armed = UINT64_MAX;
     runtime->epoll = runtime->timer = runtime->wake = -1;

@@ -65,6 +65,10 @@ struct ms_runtime_options {
      * (`away`: it accepts no more than what is on the way already; connections go on), or has come
      * back, because that process is gone. The runtime does by itself what must be done. */
     void (*handed_over)(void *context, struct ms_runtime_listener *listener, bool away);
+    /* Called within runtime_step(), when not NULL: nothing comes to a listener for now, because of
+     * `error`, as MS_EVENT_SUSPENDED says; or (0) that is over. There is nothing to be done: TCP takes
+     * it for loss. */
+    void (*suspended)(void *context, struct ms_runtime_listener *listener, int error);
 };
 
 /* Opens a port and puts a stack on it. Errors: those of ms_port_open(); -ENOPROTOOPT: there is no

@@ -44,6 +44,7 @@ struct ms_runtime {
     void (*deliver)(void *context, const struct utcp_event *events, unsigned count);
     void *context;
     void (*handed_over)(void *context, struct ms_runtime_listener *listener, bool away);
+    void (*suspended)(void *context, struct ms_runtime_listener *listener, int error);
     uint64_t time_wait_us; /* as asked for */
     unsigned away_count;   /* listeners handed over */
     struct ms_runtime_listener *listeners;

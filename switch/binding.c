@@ -79,6 +79,7 @@ int binding_add(struct switch_core *core, struct port *port, const struct tuple 
     binding->port = port;
     binding->placeholder_fd = placeholder_fd;
     binding->ring = terms->ring;
+    binding->away_told = false;
     binding->state = (uint8_t)sharing_begin(core, binding, terms);
     status = groups_enter(core, binding);
     if (!status)

@@ -16,6 +16,7 @@
 #include "nic/packet_driver.h"
 #include "nic/wire_driver.h"
 #include "placeholder.h"
+#include "suspension.h"
 
 #define MESSAGES_PER_TURN 64
 
@@ -304,6 +305,7 @@ static void take_address(struct switch_core *core, const struct channel_address 
     if (core_change(core, &change))
         log_warning("more than %d addresses on this host; one is left out",
                     NAMESPACE_ADDRESSES_MAX);
+    suspension_tell(core, &change.tuple);
 }
 
 static void take_neighbor(struct switch_core *core, const struct channel_neighbor *message)

@@ -17,6 +17,7 @@
 #include "placeholder.h"
 #include "query.h"
 #include "sharing.h"
+#include "suspension.h"
 
 #define REQUEST_FDS_MAX 2 /* room for more than the one that may come */
 
@@ -710,6 +711,7 @@ void control_housekeep(struct switch_core *core)
     }
     audit_placeholders(core);
     sharing_housekeep(core, now_ns);
+    suspension_housekeep(core);
     sharing_tell(core);
 }
 

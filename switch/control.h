@@ -46,6 +46,7 @@ struct connection {
     uid_t uid;
     uint64_t deadline_ns; /* to say hello */
     bool opening;         /* its port is being made; nothing is read meanwhile */
+    bool news_wait;       /* addresses came or went that it was not told of (suspension.h) */
     struct port *port;
 };
 
@@ -57,6 +58,7 @@ struct control {
     uint32_t capacity;
     uint32_t count;
     uint32_t audit_next; /* binding to check again */
+    uint32_t news_next;  /* connection whose news_wait is looked at next */
     struct log_limit limit;
 };
 

@@ -83,6 +83,7 @@ struct binding {
     bool shared;    /* others may join */
     bool successor; /* its BIND is not answered yet */
     bool asked;     /* was told that a successor is there */
+    bool away_told; /* its owner knows it as suspended (suspension.h) */
     uint32_t next_notice;
     uint32_t request;          /* of that BIND */
     uint32_t epoch;            /* successor: its number; drained: its successor's */

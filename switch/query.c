@@ -11,6 +11,7 @@
 
 #include "core.h"
 #include "handover.h"
+#include "suspension.h"
 
 #define MUX_CPUS_MAX 1024 /* values of one element of mux_verdicts that are added up */
 
@@ -129,7 +130,9 @@ static void put_bindings(struct switch_core *core, struct page *page, uint64_t f
         record->flags =
             (binding->shared ? CONTROL_BIND_SHARED : 0) | (binding->ring ? CONTROL_BIND_RING : 0);
         record->ring = binding->ring ? binding->ring - 1u : 0;
-        record->state = binding->state;
+        record->state = binding->state == MEMBER_ACTIVE && suspension_holds(core, &binding->tuple)
+                            ? CONTROL_BINDING_SUSPENDED
+                            : binding->state;
         record->connected = binding->connected_count;
     }
 }

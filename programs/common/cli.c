@@ -162,6 +162,22 @@ const char *cli_endpoint(const char *text, struct sockaddr_storage *address, soc
     return NULL;
 }
 
+void cli_say_suspended(const struct sockaddr *address, int error)
+{
+    char text[CLI_ENDPOINT_SIZE];
+
+    cli_endpoint_text(address, text);
+    if (!error)
+        printf("%s: %s is served again\n", program_name, text);
+    else if (error == -EADDRNOTAVAIL)
+        printf("%s: %s is suspended: the address is not this host's any more\n", program_name,
+               text);
+    else
+        printf("%s: %s is suspended: the switch refuses it for now: %s\n", program_name, text,
+               strerror(-error));
+    fflush(stdout);
+}
+
 const char *cli_endpoint_text(const struct sockaddr *address, char text[CLI_ENDPOINT_SIZE])
 {
     char host[INET6_ADDRSTRLEN] = "?";

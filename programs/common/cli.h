@@ -89,6 +89,9 @@ const char *cli_endpoint(const char *text, struct sockaddr_storage *address, soc
 
 /* "10.0.0.1:80" or "[fd00::1]:80"; returns `text`. */
 #define CLI_ENDPOINT_SIZE 64
+/* Says in one line on standard output that nothing comes to a server's address for now, because of
+ * `error` (a negative errno: MS_EVENT_SUSPENDED), or (0) that it does again. */
+void cli_say_suspended(const struct sockaddr *address, int error);
 const char *cli_endpoint_text(const struct sockaddr *address, char text[CLI_ENDPOINT_SIZE]);
 
 #endif

@@ -248,6 +248,20 @@ static void serve_batch(struct ms_port *port)
     ms_receive_done(port, 0); /* the datagrams pointed into the packets up to here */
 }
 
+static void say_events(struct ms_port *port)
+{
+    struct ms_event event = {.size = sizeof(event)};
+    struct sockaddr_storage address;
+
+    while (ms_next_event(port, &event)) {
+        socklen_t length = sizeof(address);
+
+        if ((event.kind == MS_EVENT_SUSPENDED || event.kind == MS_EVENT_RESTORED) &&
+            ms_binding_address(port, event.binding, (struct sockaddr *)&address, &length) == 0)
+            cli_say_suspended((const struct sockaddr *)&address, event.error);
+    }
+}
+
 /* Serves until a signal comes. */
 static void serve_port(struct ms_port *port, int signal_fd)
 {
@@ -256,8 +270,10 @@ static void serve_port(struct ms_port *port, int signal_fd)
 
     while (!(wanted[1].revents & POLLIN)) {
         serve_batch(port);
-        if (poll(wanted, 2, ms_ring_wait(port, 0, 0) ? -1 : 0) > 0 && wanted[0].revents)
+        if (poll(wanted, 2, ms_ring_wait(port, 0, 0) ? -1 : 0) > 0 && wanted[0].revents) {
             ms_dispatch(port);
+            say_events(port);
+        }
     }
 }
 

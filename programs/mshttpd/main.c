@@ -97,8 +97,10 @@ static int serve(struct server *server, const struct server_options *options,
                  const struct transport_ops *ops, const char *stack,
                  const struct transport_options *transport_options)
 {
-    const struct transport_handler handler = {
-        .events = server_events, .handed_over = server_handed_over, .context = server};
+    const struct transport_handler handler = {.events = server_events,
+                                              .handed_over = server_handed_over,
+                                              .suspended = server_suspended,
+                                              .context = server};
     int error;
 
     if (!server_init(server, options))

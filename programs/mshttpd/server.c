@@ -217,6 +217,12 @@ void server_handed_over(void *context, bool away)
     fflush(stdout);
 }
 
+void server_suspended(void *context, const struct sockaddr *address, int error)
+{
+    (void)context;
+    cli_say_suspended(address, error);
+}
+
 /* ── The end ─────────────────────────────────────────────────────────────────────────────────── */
 
 /* Calls `end` for those connections that `which` (NULL: all) names. */

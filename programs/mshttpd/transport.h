@@ -51,6 +51,9 @@ struct transport_handler {
     void (*events)(void *context, const struct transport_event *events, unsigned count);
     /* All listeners were handed over to others (`away`), or one has come back. */
     void (*handed_over)(void *context, bool away);
+    /* Nothing comes to a listener for now, because of `error` (a negative errno), or (0) it does again.
+     */
+    void (*suspended)(void *context, const struct sockaddr *address, int error);
     void *context;
 };
 

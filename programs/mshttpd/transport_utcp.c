@@ -172,6 +172,17 @@ static void handed_over(void *context, struct ms_runtime_listener *listener, boo
         handler->handed_over(handler->context, !was_away);
 }
 
+static void suspended(void *context, struct ms_runtime_listener *listener, int error)
+{
+    struct utcp_transport *transport = context;
+    const struct transport_handler *handler = &transport->base.handler;
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+
+    if (runtime_listener_address(listener, (struct sockaddr *)&address, &length) == 0)
+        handler->suspended(handler->context, (const struct sockaddr *)&address, error);
+}
+
 /* Each that is on the list now, once. */
 static void refill(struct utcp_transport *transport)
 {
@@ -258,6 +269,7 @@ static struct transport *transport_open(const struct transport_options *options,
                                                  .connections_max = options->connections_max,
                                                  .events = utcp_events,
                                                  .handed_over = handed_over,
+                                                 .suspended = suspended,
                                                  .context = transport};
     int error;
 

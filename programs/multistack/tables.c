@@ -131,6 +131,7 @@ static const char *state_text(const struct control_binding_record *binding)
     case CONTROL_BINDING_ACTIVE: return "active";
     case CONTROL_BINDING_WAITING: return "waiting";
     case CONTROL_BINDING_DRAINING: return "draining";
+    case CONTROL_BINDING_SUSPENDED: return "suspended";
     default: return "unknown"; /* of a newer switch */
     }
 }

@@ -54,6 +54,39 @@ check_not 'a binding to one address does not' listens 8082 10.77.0.9
 in_server ip address del 10.77.0.9/24 dev nic0
 check_not 'and not an address that went away' listens 80 10.77.0.9
 
+# ---- a server's own address goes and comes back (hostile.md, H5)
+in_server ip address add 10.77.0.9/24 dev nic0
+start own server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --stack utcp \
+    --listen 10.77.0.9:8084 --listen '[fd77::9]:8084' --listen 0.0.0.0:8085
+start own_udp server "${AS_SERVICE[@]}" msecho --listen 10.77.0.9:8084
+check_soon 'a server at an address of its own' 'listens 8084 10.77.0.9'
+file big 20
+download kept "http://10.77.0.9:8084/big" 10M
+wait_for 'has_got kept 2000000' 20 || fail "a download begins: $(cat "$(log_of kept)")"
+in_server ip address del 10.77.0.9/24 dev nic0
+check_soon 'hears that the address is away' \
+    'grep -q "10.77.0.9:8084 is suspended: the address is not this host" "$(log_of own)"'
+check_soon 'so does a server of UDP' 'grep -q "10.77.0.9:8084 is suspended" "$(log_of own_udp)"'
+check_match 'the operator sees it' "$(in_server multistack bindings | grep 10.77.0.9)" suspended
+check_equal 'nobody else was told' \
+    "$(cat "$lab_dir"/logs/* | grep -c 'is suspended' || true)" 2
+check_not 'nothing comes to it' listens 8084 10.77.0.9
+check 'its other addresses and those of others are served' \
+    eval 'listens 8085 && listens 80 && listens 8082 && listens 8084 "[fd77::9]"'
+check 'nobody else gets its place meanwhile' refused 'Address already in use' \
+    "$LAB_PYTHON" -c 'import socket; s = socket.socket()
+s.setsockopt(socket.IPPROTO_IP, 15, 1)  # IP_FREEBIND
+s.bind(("10.77.0.9", 8084))'
+in_server ip address add 10.77.0.9/24 dev nic0
+check_soon 'when it is back the server is told' \
+    'grep -q "10.77.0.9:8084 is served again" "$(log_of own)" &&
+    grep -q "10.77.0.9:8084 is served again" "$(log_of own_udp)"'
+check_soon 'and answers' 'listens 8084 10.77.0.9'
+check_download 'a transfer outlives that' kept big
+stop own
+stop own_udp
+in_server ip address del 10.77.0.9/24 dev nic0
+
 stop web KILL
 check_soon 'a killed application'"'"'s port is refused by the kernel: RST' \
     '! running web && { in_client curl -sS --max-time 2 http://'$SERVER4'/ 2>&1 || true; } | grep -q "refused\|Couldn.t connect\|reset"'

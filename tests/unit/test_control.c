@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "suspension.h"
+
 /* ---- the protocol */
 
 static void another_version_is_told_ours_and_closed(void **state)
@@ -406,6 +408,77 @@ static void an_address_that_is_not_the_hosts_is_not_available(void **state)
     serve(bench);
 }
 
+static struct tuple set_loopback(struct bench *bench, bool present)
+{
+    const uint8_t loopback[16] = {127, 0, 0, 1};
+    struct tuple address = tuple_make(loopback, 4, 0, 0);
+
+    namespace_set_address(&bench->core->workers[0].names, &address, present);
+    suspension_tell(bench->core, &address);
+    return address;
+}
+
+static void an_address_that_goes_is_told_once_to_each_port_there(void **state)
+{
+    struct bench *bench = *state;
+    int client = client_with_port(bench), other = client_with_port(bench);
+    struct control_event event = {0};
+    struct control_address address;
+
+    for (int i = 0; i < 3; i++) {
+        int fd = placeholder(&address);
+
+        assert_int_equal(bind_address(bench, client, fd, &address).header.error, 0);
+        close(fd);
+    }
+    set_loopback(bench, true); /* no news */
+    set_loopback(bench, false);
+    assert_int_equal(receive(client, &event, sizeof(event), NULL), sizeof(event));
+    assert_int_equal(event.header.type, CONTROL_EVENT);
+    assert_int_equal(event.kind, CONTROL_EVENT_SUSPENDED);
+    assert_int_equal(receive(client, &event, sizeof(event), NULL), -1);
+    set_loopback(bench, false);
+    assert_int_equal(receive(client, &event, sizeof(event), NULL), -1);
+    set_loopback(bench, true);
+    assert_int_equal(receive(client, &event, sizeof(event), NULL), sizeof(event));
+    assert_int_equal(event.kind, CONTROL_EVENT_RESTORED);
+    assert_int_equal(receive(other, &event, sizeof(event), NULL), -1); /* it has nothing there */
+    close(client);
+    close(other);
+    serve(bench);
+}
+
+static void who_does_not_read_of_addresses_is_told_the_last_of_them_later(void **state)
+{
+    struct bench *bench = *state;
+    int client = client_with_port(bench);
+    struct control_event event = {0};
+    struct control_address address;
+    int fd = placeholder(&address);
+    uint32_t events = 0, last = 0;
+
+    assert_int_equal(bind_address(bench, client, fd, &address).header.error, 0);
+    close(fd);
+    for (uint32_t i = 0; i < 5001; i++)
+        set_loopback(bench, i % 2);
+    control_housekeep(bench->core);
+    assert_int_equal(bench->core->ports.count, 1); /* that is no reason to be cut off */
+    for (; receive(client, &event, sizeof(event), NULL) > 0; events++) {
+        assert_int_not_equal(event.kind, last);
+        last = event.kind;
+    }
+    assert_in_range(events, 2, SUSPENSION_UNREAD_MAX / sizeof(event));
+    control_housekeep(bench->core); /* the rest, now that there is room */
+    while (receive(client, &event, sizeof(event), NULL) > 0)
+        last = event.kind;
+    assert_int_equal(last, CONTROL_EVENT_SUSPENDED);
+    set_loopback(bench, true);
+    assert_int_equal(receive(client, &event, sizeof(event), NULL), sizeof(event));
+    assert_int_equal(event.kind, CONTROL_EVENT_RESTORED);
+    close(client);
+    serve(bench);
+}
+
 static void a_placeholder_that_lets_go_detaches_its_port(void **state)
 {
     struct bench *bench = *state;
@@ -566,6 +639,8 @@ int main(void)
         CONTROL_TEST(twice_the_same_is_in_use),
         CONTROL_TEST(a_socket_that_is_no_placeholder_is_refused),
         CONTROL_TEST(an_address_that_is_not_the_hosts_is_not_available),
+        CONTROL_TEST(an_address_that_goes_is_told_once_to_each_port_there),
+        CONTROL_TEST(who_does_not_read_of_addresses_is_told_the_last_of_them_later),
         CONTROL_TEST(a_placeholder_that_lets_go_detaches_its_port),
         CONTROL_TEST(a_broken_ring_is_told_and_closed),
         CONTROL_TEST(a_change_of_the_mtu_is_told),

@@ -343,6 +343,106 @@ static void events_about_nothing_are_nothing(void **state)
     assert_false(ms_next_event(fixture->port, &event));
 }
 
+static void expect_event(struct ms_port *port, int kind, int binding, int error)
+{
+    struct ms_event event = {.size = sizeof(event)};
+
+    assert_true(ms_next_event(port, &event));
+    assert_int_equal(event.kind, kind);
+    assert_int_equal(event.binding, binding);
+    assert_int_equal(event.error, error);
+}
+
+static int bind_wildcard(struct ms_port *port)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET};
+
+    return ms_bind(port, IPPROTO_UDP, (struct sockaddr *)&any, sizeof(any));
+}
+
+static void an_address_that_goes_suspends_all_bindings_there(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ms_event event = {.size = sizeof(event)};
+    int first = bind_somewhere(fixture->port, 0), wildcard = bind_wildcard(fixture->port);
+    int second = bind_somewhere(fixture->port, 0);
+
+    assert_true(wildcard >= 0);
+    fake_switch_event(fixture->fake, CONTROL_EVENT_SUSPENDED, fixture->fake->bindings[2].number);
+    bind_somewhere(fixture->port, 0); /* whose answer comes behind it: made when all was well */
+    expect_event(fixture->port, MS_EVENT_SUSPENDED, first, -EADDRNOTAVAIL);
+    expect_event(fixture->port, MS_EVENT_SUSPENDED, second, -EADDRNOTAVAIL);
+    assert_false(ms_next_event(fixture->port, &event));
+    fake_switch_event(fixture->fake, CONTROL_EVENT_RESTORED, fixture->fake->bindings[0].number);
+    bind_somewhere(fixture->port, 0);
+    expect_event(fixture->port, MS_EVENT_RESTORED, first, 0);
+    expect_event(fixture->port, MS_EVENT_RESTORED, second, 0);
+    assert_false(ms_next_event(fixture->port, &event));
+}
+
+static void what_came_and_went_unseen_is_no_event(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ms_event event = {.size = sizeof(event)};
+    int binding = bind_somewhere(fixture->port, 0);
+
+    fake_switch_event(fixture->fake, CONTROL_EVENT_SUSPENDED, fixture->fake->bindings[0].number);
+    fake_switch_event(fixture->fake, CONTROL_EVENT_RESTORED, fixture->fake->bindings[0].number);
+    bind_somewhere(fixture->port, 0);
+    assert_false(ms_next_event(fixture->port, &event));
+    fake_switch_event(fixture->fake, CONTROL_EVENT_SUSPENDED, fixture->fake->bindings[0].number);
+    ms_unbind(fixture->port, bind_somewhere(fixture->port, 0));
+    assert_int_equal(ms_unbind(fixture->port, binding), 0); /* with an event that nobody took */
+    while (ms_next_event(fixture->port, &event))
+        assert_int_not_equal(event.binding, binding);
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void a_binding_that_the_next_switch_refuses_is_told_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ms_port_info info = {.size = sizeof(info)};
+    int binding = bind_somewhere(fixture->port, 0), found;
+    uint64_t before;
+
+    fake_switch_kill(fixture->fake);
+    fixture->fake->bind_error = EXDEV;
+    fixture->fake->bind_errors = 2;
+    fake_switch_start(fixture->fake);
+    assert_int_equal(next_event(fixture->port, &found), MS_EVENT_SUSPENDED);
+    assert_int_equal(found, binding);
+    before = now_ms();
+    assert_int_equal(next_event(fixture->port, &found), MS_EVENT_RESTORED);
+    assert_true(now_ms() - before >= 700); /* 250 ms and 500: a timer is never early */
+    assert_int_equal(fake_switch_count(fixture->fake, &fixture->fake->bind_errors), 0);
+    ms_port_info(fixture->port, &info);
+    assert_int_equal(info.bindings_waiting, 0);
+    assert_int_equal(info.last_error, 0);
+}
+
+static void an_application_without_the_error_field_gets_its_events(void **state)
+{
+    struct fixture *fixture = *state;
+    struct {
+        struct ms_event event;
+        int guard;
+    } old = {.event.size = offsetof(struct ms_event, error), .event.error = 4711};
+
+    bind_somewhere(fixture->port, 0);
+    fake_switch_event(fixture->fake, CONTROL_EVENT_SUSPENDED, fixture->fake->bindings[0].number);
+    bind_somewhere(fixture->port, 0);
+    assert_true(ms_next_event(fixture->port, &old.event));
+    assert_int_equal(old.event.kind, MS_EVENT_SUSPENDED);
+    assert_int_equal(old.event.error, 4711);
+}
+
 static void a_successor_asks_to_be_let_in(void **state)
 {
     struct fixture *fixture = *state;
@@ -401,6 +501,10 @@ int main(void)
         TEST(a_hand_over_is_an_event_and_draining_is_remembered),
         TEST(draining_while_the_switch_is_away_counts_when_it_is_back),
         TEST(events_about_nothing_are_nothing),
+        TEST(an_address_that_goes_suspends_all_bindings_there),
+        TEST(what_came_and_went_unseen_is_no_event),
+        TEST(a_binding_that_the_next_switch_refuses_is_told_once),
+        TEST(an_application_without_the_error_field_gets_its_events),
         TEST(a_successor_asks_to_be_let_in),
         TEST(a_successor_that_is_not_let_in_hears_why),
         TEST(a_successor_without_a_switch_is_told_so),
