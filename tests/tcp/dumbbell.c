@@ -308,6 +308,7 @@ static bool take(struct wire *wire, uint64_t now, struct utcp *stack)
     if (packet == NULL || packet->at > now)
         return false;
     TAILQ_REMOVE(wire, packet, link);
+    assert(TAILQ_FIRST(wire) != packet); /* the checker does not see that by itself */
     utcp_input(stack, now / 1000, packet->data, packet->length, UTCP_INPUT_CHECKSUM_OK);
     free(packet);
     return true;
