@@ -115,9 +115,10 @@ struct utcp_stats {
     uint64_t resets_in, resets_out;
     uint64_t challenge_acks; /* RFC 5961 */
     uint64_t connections_opened, connections_accepted, connections_failed;
-    uint64_t connections;     /* existing now, TIME-WAIT included */
-    uint64_t time_wait;       /* in TIME-WAIT now */
-    uint64_t dropped_ignored; /* SYN to a listener that ignores them */
+    uint64_t connections;         /* existing now, TIME-WAIT included */
+    uint64_t time_wait;           /* in TIME-WAIT now */
+    uint64_t dropped_ignored;     /* SYN to a listener that ignores them */
+    uint64_t sack_blocks_ignored; /* outside of what was sent, reversed, or one too many to keep */
 };
 
 UTCP_API void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);
@@ -341,6 +342,13 @@ struct utcp_info {
     uint64_t ecn_marked_in;      /* packets that came with a mark of congestion */
     uint64_t ecn_reductions;     /* of the window, for marks that the peer echoed */
     uint64_t pacing_rate;        /* bytes/s; 0: not paced */
+    bool sack;                   /* is used (RFC 2018) */
+    bool reordering;             /* the path was seen to change the order of segments (RFC 8985) */
+    uint32_t sacked, lost; /* bytes that the peer has beyond a hole; that are to be sent again */
+    uint64_t min_rtt_us;   /* 0: not known */
+    uint64_t spurious_recoveries; /* undone: nothing had been lost */
+    uint64_t tail_probes;         /* RFC 8985 section 7 */
+    uint64_t duplicates_reported; /* by the peer (RFC 2883) */
 };
 
 UTCP_API void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);

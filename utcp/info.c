@@ -55,7 +55,7 @@ void utcp_info(const struct utcp_conn *conn, struct utcp_info *info)
         .window_scale = conn->window_scale,
         .cwnd = conn->cc.cwnd,
         .ssthresh = conn->cc.ssthresh,
-        .in_flight = utcp__in_flight(conn),
+        .in_flight = utcp__pipe(conn),
         .srtt_us = conn->rtt.srtt,
         .rttvar_us = conn->rtt.rttvar,
         .rto_us = utcp__rtt_timeout(&conn->rtt),
@@ -70,6 +70,14 @@ void utcp_info(const struct utcp_conn *conn, struct utcp_info *info)
         .ecn = conn->ecn.on,
         .ecn_marked_in = conn->ecn.marked_in,
         .ecn_reductions = conn->ecn.reductions,
+        .sack = conn->sack,
+        .reordering = conn->rack.reordering,
+        .sacked = conn->board.sacked,
+        .lost = conn->board.lost,
+        .min_rtt_us = conn->rack.min_rtt,
+        .spurious_recoveries = conn->spurious,
+        .tail_probes = conn->probes_sent,
+        .duplicates_reported = conn->duplicates_told,
         .out_of_order_bytes = (uint32_t)conn->receive.pending.size,
     };
 

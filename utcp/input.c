@@ -266,12 +266,16 @@ static uint64_t send_room_event_at(const struct utcp_conn *conn)
 }
 
 /* Data, or the FIN, were acknowledged for the first time. */
-static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segment)
+static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segment,
+                         struct utcp_delivery *delivery)
 {
-    uint32_t in_flight = utcp__in_flight(conn), bytes = segment->ack - conn->snd_una;
+    uint32_t bytes = segment->ack - conn->snd_una;
     uint64_t left = conn->send.end - conn->send.una;
     bool fin = conn->fin_queued && !conn->fin_acked && bytes > left, keep_timer;
     uint64_t rtt_us = take_rtt(conn, segment), deadline = conn->deadline[TIMER_RETRANSMIT];
+
+    delivery->rtt_us = rtt_us;
+    delivery->advanced = true;
 
     utcp__sendbuf_acknowledge(&conn->send, &conn->stack->pool, bytes - fin);
     conn->snd_una = segment->ack;
@@ -279,13 +283,16 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
         conn->snd_nxt = conn->snd_una;
     if (seq_before(conn->small_end, conn->snd_una))
         conn->small_end = conn->snd_una;
-    keep_timer = !utcp__recovery_acked(conn, bytes, in_flight, rtt_us);
-    utcp__ecn_acknowledged(conn, in_flight);
+    if (conn->sack)
+        utcp__sack_acknowledged(conn, delivery);
+    keep_timer = !utcp__recovery_acked(conn, bytes, delivery);
+    utcp__ecn_acknowledged(conn, delivery->flight);
     conn->retries = 0;
     if (rtt_us) /* Karn: until something was measured, the longer timeout stands */
         conn->rtt.backoff = 0;
     conn->soft_error = 0;
     utcp__timers_update(conn, true);
+    utcp__probe_schedule(conn);
     if (keep_timer && deadline != TIMER_IDLE && utcp__in_flight(conn) > 0)
         utcp__timer_set(conn, TIMER_RETRANSMIT, deadline);
     if (conn->write_blocked && conn->send.copied <= send_room_event_at(conn) &&
@@ -344,6 +351,8 @@ static void heard(struct utcp_conn *conn)
 
 static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
 {
+    struct utcp_delivery delivery;
+
     if (!(segment->flags & TCP_ACK)) {
         conn->stack->stats.dropped_unacceptable++;
         return false;
@@ -357,14 +366,24 @@ static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
         utcp__challenge_ack(conn);
         return false;
     }
+    delivery = (struct utcp_delivery){
+        .flight = utcp__pipe(conn),
+        .fack = conn->rack.fack,
+        .ts_echo = segment->options.ts_echo,
+        .has_echo = conn->timestamps && segment->options.ts_echo,
+    };
     heard(conn);
     conn->ecn.echoed = segment->flags & TCP_ECE;
     if (seq_before(segment->ack, conn->snd_una))
         return true; /* old, and so is its window */
-    if (is_duplicate(conn, segment))
+    if (conn->sack)
+        utcp__sack_received(conn, segment, &delivery);
+    else if (is_duplicate(conn, segment))
         utcp__recovery_duplicate(conn);
     if (segment->ack != conn->snd_una)
-        acknowledged(conn, segment);
+        acknowledged(conn, segment, &delivery);
+    else if (conn->sack)
+        utcp__recovery_sacked(conn, &delivery);
     if (conn->state == UTCP_CLOSED || conn->state == UTCP_TIME_WAIT)
         return conn->state != UTCP_CLOSED;
     update_window(conn, segment);

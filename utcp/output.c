@@ -86,7 +86,7 @@ static uint32_t packet_max(const struct utcp_conn *conn)
 static uint32_t sendable(const struct utcp_conn *conn)
 {
     uint32_t in_flight = utcp__in_flight(conn), window = room(conn->snd_wnd, in_flight);
-    uint32_t congestion = room(utcp__recovery_window(conn), in_flight);
+    uint32_t congestion = room(utcp__recovery_window(conn), utcp__pipe(conn));
     uint64_t left = unsent(conn);
     uint32_t length = packet_max(conn);
 
@@ -164,7 +164,66 @@ static bool plan_syn(const struct utcp_conn *conn, struct plan *plan)
     return true;
 }
 
-static bool plan_resend(const struct utcp_conn *conn, struct plan *plan)
+/* What is sent again from `seq` on, `size` sequence numbers or a segment of them; the last of all may
+ * be the FIN's. */
+static void plan_again(const struct utcp_conn *conn, uint32_t seq, uint32_t size, struct plan *plan)
+{
+    uint64_t data = buffered(conn) - (seq - conn->snd_una);
+    bool fin = size > data;
+    uint32_t length = min_u32(fin ? (uint32_t)data : size, conn->mss);
+
+    *plan = (struct plan){PLAN_RESEND, seq, length, TCP_ACK};
+    if (fin && length == data)
+        plan->flags |= TCP_FIN;
+}
+
+/* RFC 8985 section 7.3: new data, or the last segment again; cwnd is not asked. */
+static bool plan_tail_probe(const struct utcp_conn *conn, struct plan *plan)
+{
+    uint32_t window = room(conn->snd_wnd, utcp__in_flight(conn));
+    uint32_t length = min_u32(conn->mss, window), flight = conn->snd_max - conn->snd_una, size;
+
+    if (!conn->rack.probe_due || flight == 0)
+        return false;
+    if (length > unsent(conn))
+        length = (uint32_t)unsent(conn);
+    if (length && conn->snd_nxt == conn->snd_max) {
+        *plan = (struct plan){PLAN_DATA, conn->snd_nxt, length, TCP_ACK | TCP_PSH};
+        plan->new_data = true;
+        return true;
+    }
+    size = min_u32(flight, conn->mss + (flight > buffered(conn)));
+    plan_again(conn, conn->snd_max - size, size, plan);
+    return true;
+}
+
+/* What was found lost, as far as the window lets it; after a timeout the first of it at once. */
+static bool plan_lost(struct utcp_conn *conn, struct plan *plan)
+{
+    const struct utcp_sent *lost = utcp__sack_first_lost(conn);
+    uint32_t window = conn->snd_una + conn->snd_wnd;
+
+    if (lost == NULL || conn->undo.frto == FRTO_SECOND)
+        return false;
+    if (lost->start != conn->snd_una &&
+        seq_before(window, lost->start + min_u32(lost->end - lost->start, conn->mss)))
+        return false;
+    plan_again(conn, lost->start, lost->end - lost->start, plan);
+    if (conn->recovery.retransmit_due)
+        return true;
+    if (room(utcp__recovery_window(conn), utcp__pipe(conn)) < plan->length) {
+        plan->kind = PLAN_NOTHING;
+        return false;
+    }
+    if (!utcp__pacing_allows(conn)) {
+        plan->kind = PLAN_NOTHING;
+        plan->paced = true;
+        return false;
+    }
+    return true;
+}
+
+static bool plan_resend(struct utcp_conn *conn, struct plan *plan)
 {
     uint32_t flight = conn->snd_max - conn->snd_una;
     uint64_t data = buffered(conn) < flight ? buffered(conn) : flight;
@@ -172,6 +231,8 @@ static bool plan_resend(const struct utcp_conn *conn, struct plan *plan)
     bool fin =
         conn->fin_queued && !conn->fin_acked && flight > buffered(conn) && length == buffered(conn);
 
+    if (conn->sack)
+        return plan_tail_probe(conn, plan) || plan_lost(conn, plan);
     if (!conn->recovery.retransmit_due || length + fin == 0)
         return false;
     *plan = (struct plan){PLAN_RESEND, conn->snd_una, length, TCP_ACK};
@@ -231,7 +292,7 @@ static bool plan_probe(const struct utcp_conn *conn, struct plan *plan)
     return true;
 }
 
-static void plan(const struct utcp_conn *conn, struct plan *plan)
+static void plan(struct utcp_conn *conn, struct plan *plan)
 {
     *plan = (struct plan){0};
     if (!utcp__synchronized(conn)) {
@@ -358,6 +419,7 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
     bool first_in_flight = utcp__in_flight(conn) == 0;
 
     utcp__pacing_sent(conn, plan->length);
+    conn->prr.out += plan->length;
     if (conn->control.rate && plan->new_data)
         utcp__rate_sent(conn, end, conn->snd_una == conn->snd_max);
     if (seq_before(plan->seq, conn->snd_max)) {
@@ -366,10 +428,13 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
         conn->segments_retransmitted++;
         conn->stack->stats.segments_retransmitted++;
         conn->rtt.timed_at = 0; /* Karn */
+        utcp__undo_resent(conn, end - plan->seq);
     } else if (conn->rtt.timed_at == 0) {
         conn->rtt.timed_at = now ? now : 1;
         conn->rtt.timed_seq = end;
     }
+    if (conn->sack && plan->kind != PLAN_SYN)
+        utcp__sack_sent(conn, plan->seq, end);
     if (plan->kind == PLAN_DATA || plan->kind == PLAN_SYN)
         conn->snd_nxt = end;
     if (seq_before(conn->snd_max, end))
@@ -395,6 +460,14 @@ static void account_flip(struct utcp_conn *conn, uint16_t window)
     memmove(ecn->flip_at, ecn->flip_at + 1, ecn->flips * sizeof(ecn->flip_at[0]));
 }
 
+static void account_probe(struct utcp_conn *conn, bool again)
+{
+    if (conn->rack.probe_due)
+        utcp__probe_sent(conn, again);
+    else if (!again)
+        utcp__probe_schedule(conn);
+}
+
 static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t window)
 {
     if (plan->kind == PLAN_FLIP) {
@@ -411,11 +484,16 @@ static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t wi
     case PLAN_RESEND:
         conn->recovery.retransmit_due = false;
         account_sequence(conn, plan);
+        if (conn->sack && plan->seq == conn->snd_una)
+            utcp__timer_set(conn, TIMER_RETRANSMIT,
+                            conn->stack->now + utcp__rtt_timeout(&conn->rtt));
+        account_probe(conn, true);
         break;
     case PLAN_PROBE:
     case PLAN_DATA:
         conn->probe_due = false;
         account_sequence(conn, plan);
+        account_probe(conn, false);
         break;
     case PLAN_KEEPALIVE: conn->keepalive_due = false; break;
     case PLAN_DUPLICATE: conn->duplicate_acks_due -= conn->duplicate_acks_due > 0; break;
@@ -445,6 +523,7 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
                 utcp__rate_limited(conn);
             conn->probe_due = false;
             conn->recovery.retransmit_due = false;
+            conn->rack.probe_due = false;
             if (utcp__synchronized(conn) && (blocked_by_window(conn) || blocked_by_cork(conn)) &&
                 !utcp__timer_runs(conn, TIMER_RETRANSMIT))
                 utcp__timer_set(conn, TIMER_RETRANSMIT,

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Loss recovery: fast retransmit (RFC 5681 section 3.2), limited transmit (RFC 3042), NewReno's
+/* Loss recovery. With SACK: rack.c finds what is lost, here a recovery begins and ends, the window in
+ * it is prr.c's, and undo.c may take it back; limited transmit (RFC 3042) is that what is SACKed no
+ * longer counts as in flight.
+ *
+ * Without: fast retransmit (RFC 5681 section 3.2), limited transmit (RFC 3042), NewReno's
  * partial acknowledgments (RFC 6582, the "impatient" variant), and what follows a timeout (RFC 6298
  * section 5.4 to 5.6, go back to snd_una).
  *
@@ -32,6 +36,7 @@ static void enter(struct utcp_conn *conn)
     recovery->active = true;
     recovery->partial_seen = false;
     recovery->extra = 0;
+    utcp__undo_start(conn);
     add_extra(conn, DUPLICATES_LOST * conn->mss);
     conn->fast_retransmits++;
     retransmit_first(conn);
@@ -69,6 +74,7 @@ static bool partial(struct utcp_conn *conn, uint32_t acked)
 void utcp__recovery_start(struct utcp_conn *conn)
 {
     conn->recovery = (struct utcp_recovery){.recover = conn->iss};
+    conn->rack = (struct utcp_rack){.end = conn->snd_una, .fack = conn->snd_una};
     utcp__control_start(conn);
 }
 
@@ -77,14 +83,121 @@ uint32_t utcp__recovery_window(const struct utcp_conn *conn)
     return conn->cc.cwnd + conn->recovery.extra;
 }
 
-bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
-                          uint64_t rtt_us)
+/* ── With SACK ─────────────────────────────────────────────────────────────────────────────── */
+
+/* RFC 8985: whatever is found lost begins a recovery, unless one is at work. */
+static void enter_with_sack(struct utcp_conn *conn, uint32_t delivered, uint32_t advanced)
+{
+    struct utcp_recovery *recovery = &conn->recovery;
+
+    if (recovery->active || recovery->after_timeout || conn->board.lost == 0)
+        return;
+    utcp__control_lost(conn, conn->snd_max - conn->snd_una + advanced);
+    recovery->recover = conn->snd_max;
+    recovery->active = true;
+    conn->fast_retransmits++;
+    utcp__undo_start(conn);
+    utcp__prr_start(conn, delivered, advanced);
+}
+
+static void leave_with_sack(struct utcp_conn *conn)
+{
+    struct utcp_recovery *recovery = &conn->recovery;
+
+    if (recovery->active && !conn->cc.ops->own_window)
+        conn->cc.cwnd = conn->cc.ssthresh; /* RFC 9937 section 6.3 */
+    recovery->active = recovery->after_timeout = false;
+    conn->undo.frto = FRTO_NONE;
+    utcp__rack_recovered(conn);
+}
+
+static void process(struct utcp_conn *conn, uint32_t acked, const struct utcp_delivery *delivery)
+{
+    struct utcp_recovery *recovery = &conn->recovery;
+    bool lost;
+
+    if (delivery->delivered || acked)
+        utcp__control_acked(conn, delivery->delivered, delivery->flight, delivery->rtt_us,
+                            recovery->active || !delivery->advanced);
+    if (delivery->duplicate)
+        utcp__rack_duplicate(conn);
+    utcp__undo_acked(conn, delivery);
+    if ((recovery->active || recovery->after_timeout) &&
+        !seq_before(conn->snd_una, recovery->recover))
+        leave_with_sack(conn);
+    lost = utcp__rack_detect(conn);
+    enter_with_sack(conn, delivery->delivered, acked);
+    if (recovery->active && delivery->delivered)
+        utcp__prr_acked(conn, delivery->delivered, delivery->advanced, lost);
+    utcp__probe_acked(conn, delivery);
+    if (!recovery->active && !recovery->after_timeout &&
+        seq_before(recovery->recover, conn->snd_una))
+        recovery->recover = conn->snd_una - 1;
+}
+
+void utcp__recovery_sacked(struct utcp_conn *conn, const struct utcp_delivery *delivery)
+{
+    struct utcp_recovery *recovery = &conn->recovery;
+
+    if (!delivery->reported && !delivery->duplicate && !conn->rack.probe_out &&
+        !recovery->after_timeout)
+        return;
+    if (delivery->reported && recovery->duplicates < UINT16_MAX)
+        recovery->duplicates++;
+    process(conn, 0, delivery);
+    utcp__probe_schedule(conn);
+    utcp__want_output(conn);
+}
+
+void utcp__recovery_reordered(struct utcp_conn *conn)
+{
+    struct utcp_delivery nothing = {0};
+
+    if (!utcp__rack_detect(conn))
+        return;
+    enter_with_sack(conn, nothing.delivered, 0);
+    if (conn->recovery.active)
+        utcp__prr_acked(conn, 0, false, true);
+    utcp__want_output(conn);
+}
+
+static void timed_out_with_sack(struct utcp_conn *conn)
+{
+    struct utcp_recovery *recovery = &conn->recovery;
+    bool first = !recovery->active && !recovery->after_timeout;
+
+    /* RFC 2018 section 8: had the peer kept what it told of, snd_una would lie behind it. */
+    if (conn->board.count && utcp__sent(&conn->board, 0)->flags & SENT_SACKED)
+        utcp__sack_forget(conn);
+    utcp__rack_timed_out(conn);
+    if (first)
+        utcp__undo_start(conn);
+    conn->undo.frto = first ? FRTO_FIRST : FRTO_NONE;
+    recovery->active = false;
+    recovery->after_timeout = true;
+    recovery->duplicates = 0;
+    recovery->retransmit_due = true; /* whatever else may be in flight */
+    conn->rtt.timed_at = 0;
+    utcp__want_output(conn);
+}
+
+/* ── Acknowledgments and their lack ────────────────────────────────────────────────────────── */
+
+bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, struct utcp_delivery *delivery)
 {
     struct utcp_recovery *recovery = &conn->recovery;
 
     recovery->duplicates = 0;
     recovery->retransmit_due = false;
-    utcp__control_acked(conn, acked, in_flight, rtt_us, recovery->active);
+    if (conn->sack) {
+        process(conn, acked, delivery);
+        return true;
+    }
+    utcp__control_acked(conn, acked, delivery->flight, delivery->rtt_us, recovery->active);
+    if (utcp__undo_acked(conn, delivery))
+        return true;
+    if (!seq_before(conn->snd_una, recovery->recover))
+        recovery->after_timeout = false;
     if (recovery->active) {
         if (seq_before(conn->snd_una, recovery->recover))
             return partial(conn, acked);
@@ -119,7 +232,8 @@ void utcp__recovery_duplicate(struct utcp_conn *conn)
         enter(conn);
 }
 
-void utcp__recovery_resend(struct utcp_conn *conn)
+/* Without SACK all is sent again, RFC 6298 section 5.4. */
+static void go_back(struct utcp_conn *conn)
 {
     conn->recovery.active = false;
     conn->recovery.duplicates = 0;
@@ -130,6 +244,23 @@ void utcp__recovery_resend(struct utcp_conn *conn)
     utcp__want_output(conn);
 }
 
+void utcp__recovery_resend(struct utcp_conn *conn)
+{
+    conn->undo.possible = false;
+    if (conn->sack) {
+        for (uint32_t i = 0; i < conn->board.count; i++)
+            utcp__sack_lose(conn, utcp__sent(&conn->board, i));
+        conn->recovery.active = false;
+        conn->recovery.after_timeout = true; /* no loss, and no reason for a smaller window */
+        conn->recovery.recover = conn->snd_max;
+        conn->recovery.retransmit_due = true;
+        conn->rtt.timed_at = 0;
+        utcp__want_output(conn);
+        return;
+    }
+    go_back(conn);
+}
+
 void utcp__recovery_timed_out(struct utcp_conn *conn)
 {
     /* Only the first timeout says something new about the path (RFC 5681 section 3.1). */
@@ -137,5 +268,12 @@ void utcp__recovery_timed_out(struct utcp_conn *conn)
         utcp__control_timed_out(conn, conn->snd_max - conn->snd_una);
     conn->cc.cwnd = conn->mss;
     conn->recovery.recover = conn->snd_max;
-    utcp__recovery_resend(conn);
+    if (conn->sack) {
+        timed_out_with_sack(conn);
+        return;
+    }
+    if (!conn->recovery.active && !conn->recovery.after_timeout)
+        utcp__undo_start(conn);
+    conn->recovery.after_timeout = true;
+    go_back(conn);
 }

@@ -8,10 +8,19 @@ void utcp__rtt_init(struct utcp_rtt *rtt)
     *rtt = (struct utcp_rtt){.rto = UTCP_RTO_INITIAL};
 }
 
-void utcp__rtt_sample(struct utcp_rtt *rtt, uint64_t sample)
+static void set_timeout(struct utcp_rtt *rtt)
 {
     uint64_t spread;
 
+    /* The minimum is one of the spread: a steady path of 250 ms needs room above it, too. */
+    spread = 4 * rtt->rttvar > UTCP_RTO_MIN ? 4 * rtt->rttvar : UTCP_RTO_MIN;
+    rtt->rto = rtt->srtt + spread;
+    if (rtt->rto > UTCP_RTO_MAX)
+        rtt->rto = UTCP_RTO_MAX;
+}
+
+void utcp__rtt_sample(struct utcp_rtt *rtt, uint64_t sample)
+{
     if (sample == 0)
         sample = 1;
     if (rtt->srtt == 0) {
@@ -23,11 +32,15 @@ void utcp__rtt_sample(struct utcp_rtt *rtt, uint64_t sample)
         rtt->rttvar = (3 * rtt->rttvar + error) / 4;
         rtt->srtt = (7 * rtt->srtt + sample) / 8;
     }
-    /* The minimum is one of the spread: a steady path of 250 ms needs room above it, too. */
-    spread = 4 * rtt->rttvar > UTCP_RTO_MIN ? 4 * rtt->rttvar : UTCP_RTO_MIN;
-    rtt->rto = rtt->srtt + spread;
-    if (rtt->rto > UTCP_RTO_MAX)
-        rtt->rto = UTCP_RTO_MAX;
+    set_timeout(rtt);
+}
+
+void utcp__rtt_spurious(struct utcp_rtt *rtt, uint64_t sample)
+{
+    rtt->srtt = sample > rtt->srtt ? sample : rtt->srtt;
+    rtt->rttvar = sample / 2 > rtt->rttvar ? sample / 2 : rtt->rttvar;
+    rtt->backoff = 0;
+    set_timeout(rtt);
 }
 
 uint64_t utcp__rtt_timeout(const struct utcp_rtt *rtt)

@@ -128,6 +128,7 @@ void utcp__conn_free(struct utcp_conn *conn)
     list_remove(&conn->owner_link);
     utcp__sendbuf_dispose(&conn->send, &conn->stack->pool);
     utcp__recvbuf_dispose(&conn->receive, &conn->stack->pool);
+    utcp__sack_dispose(conn);
     utcp__rate_free(conn->control.rate);
     free(conn);
 }
@@ -212,6 +213,7 @@ void utcp__conn_finish(struct utcp_conn *conn)
 void utcp__conn_time_wait(struct utcp_conn *conn)
 {
     utcp__conn_set_state(conn, UTCP_TIME_WAIT); /* starts its timer */
+    utcp__timer_stop(conn, TIMER_LOSS);
     utcp__timer_stop(conn, TIMER_RETRANSMIT);
     utcp__timer_stop(conn, TIMER_USER);
     utcp__sendbuf_dispose(&conn->send, &conn->stack->pool);
@@ -239,6 +241,7 @@ void utcp__conn_end(struct utcp_conn *conn, int error)
     if (conn->state != UTCP_CLOSED)
         utcp__conn_set_state(conn, UTCP_CLOSED);
     utcp__sendbuf_dispose(&conn->send, &stack->pool);
+    utcp__sack_dispose(conn);
     if (error || !conn->owned)
         utcp__recvbuf_dispose(&conn->receive, &stack->pool);
     conn->error = error;

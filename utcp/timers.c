@@ -87,11 +87,9 @@ static void life_fires(struct utcp_conn *conn)
 static bool run_one(struct utcp_conn *conn)
 {
     static void (*const fires[TIMERS])(struct utcp_conn * conn) = {
-        [TIMER_RETRANSMIT] = retransmit_fires,
-        [TIMER_ACK] = acknowledge_fires,
-        [TIMER_LIFE] = life_fires,
-        [TIMER_USER] = give_up,
-        [TIMER_PACE] = utcp__want_output,
+        [TIMER_LOSS] = utcp__loss_fires, [TIMER_RETRANSMIT] = retransmit_fires,
+        [TIMER_ACK] = acknowledge_fires, [TIMER_LIFE] = life_fires,
+        [TIMER_USER] = give_up,          [TIMER_PACE] = utcp__want_output,
     };
 
     for (int timer = 0; timer < TIMERS; timer++) {

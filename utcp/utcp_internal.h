@@ -25,6 +25,8 @@
  *   input_syn.c  segments in LISTEN and SYN-SENT                  icmp.c     errors about segments
  *   pacing.c     when segments may leave; rate.c how fast they are delivered
  *   recovery.c   what an acknowledgment or its lack says about loss; rtt.c measures
+ *   sack.c       scoreboard of what was sent; rack.c finds losses by time, and probes; prr.c paces
+ *   undo.c       what was sent again in vain is found out and undone
  *   control.c    between a connection and its congestion control; ecn.c marks and their echo
  *   output.c     what is to be sent, and when not                 timers.c   the five timers
  *   state.c      the one function that moves a state; how connections begin and end
@@ -42,8 +44,9 @@
  *
  * ── Sequence numbers ───────────────────────────────────────────────────────────────────────────
  *
- *   snd_una ≤ snd_nxt ≤ snd_max. snd_nxt is what is sent next: a retransmission timeout and a path
- *   MTU that shrank set it back to snd_una; snd_max is the end of all that was ever sent.
+ *   snd_una ≤ snd_nxt ≤ snd_max. snd_nxt is what is sent next: without SACK, a retransmission timeout
+ *   and a path MTU that shrank set it back to snd_una; with SACK the scoreboard says what is to be
+ *   sent again (plan_lost() in output.c). snd_max is the end of all that was ever sent.
  *   Buffers count in 64-bit offsets of the stream, 0 being the byte after the SYN; so the first
  *   byte of the send buffer is snd_una (when the SYN is acknowledged), and rcv_nxt is irs + 1 + the
  *   receive buffer's `next`, plus one when the FIN was taken.
@@ -65,6 +68,7 @@
 #include "packet.h"
 #include "pool.h"
 #include "recvbuf.h"
+#include "sack.h"
 #include "sendbuf.h"
 #include "siphash.h"
 #include "utcp.h"
@@ -114,6 +118,7 @@
 
 /* A connection has five timers, and one place on the wheel: that of the first of them. */
 enum utcp_timer {
+    TIMER_LOSS,       /* the reordering window is over, or a tail loss probe is due (rack.c) */
     TIMER_RETRANSMIT, /* oldest segment unacknowledged; with nothing in flight: window probe */
     TIMER_ACK,        /* delayed acknowledgment */
     TIMER_LIFE,       /* keep-alive, FIN-WAIT-2, TIME-WAIT: whichever the state calls for */
@@ -136,6 +141,7 @@ struct utcp_recovery {
     uint32_t recover; /* snd_max when the last recovery or timeout began */
     uint16_t duplicates;
     bool active;
+    bool after_timeout;  /* … and `recover` is not acknowledged yet */
     bool partial_seen;   /* the retransmission timer was restarted for the first partial ACK */
     bool retransmit_due; /* the segment at snd_una is to be sent again, now */
     uint32_t extra;      /* bytes beyond cwnd that duplicates allow: segments that left the net */
@@ -237,6 +243,10 @@ struct utcp_conn {
 
     struct utcp_rtt rtt;
     struct utcp_recovery recovery;
+    struct utcp_undo undo;
+    struct utcp_prr prr;
+    struct utcp_rack rack;
+    struct utcp_scoreboard board; /* with SACK; else empty */
     struct utcp_cc cc;
     struct utcp_control control;
     struct utcp_ecn ecn;
@@ -251,6 +261,7 @@ struct utcp_conn {
     uint64_t challenge_until; /* end of this period of challenge ACKs */
 
     uint64_t segments_in, segments_out, segments_retransmitted, fast_retransmits, timeouts;
+    uint32_t spurious, probes_sent, duplicates_told;
 };
 
 struct utcp_listener {
@@ -341,6 +352,15 @@ static inline uint32_t utcp__in_flight(const struct utcp_conn *conn)
     return conn->snd_nxt - conn->snd_una;
 }
 
+/* What is in the network, as far as one can tell (RFC 6675 section 4's pipe). */
+static inline uint32_t utcp__pipe(const struct utcp_conn *conn)
+{
+    /* Nothing up to snd_nxt: what else was sent is a window probe, which counts for nothing. */
+    if (!conn->sack || conn->state < UTCP_ESTABLISHED || utcp__in_flight(conn) == 0)
+        return utcp__in_flight(conn);
+    return conn->snd_max - conn->snd_una - conn->board.sacked - conn->board.lost;
+}
+
 /* SYN sent and acknowledged on both sides. */
 static inline bool utcp__synchronized(const struct utcp_conn *conn)
 {
@@ -411,8 +431,11 @@ uint32_t utcp__ack_sequence(const struct utcp_conn *conn);
 void utcp__recovery_start(struct utcp_conn *conn);
 /* `acked` bytes from the old snd_una on were acknowledged; snd_una is new. False: that is not worth
  * starting the retransmission timer again for. */
-bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
-                          uint64_t rtt_us);
+bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, struct utcp_delivery *delivery);
+/* With SACK: an acknowledgment that did not move snd_una; its blocks were taken. */
+void utcp__recovery_sacked(struct utcp_conn *conn, const struct utcp_delivery *delivery);
+/* The reordering window is over: what was waited for is lost. */
+void utcp__recovery_reordered(struct utcp_conn *conn);
 void utcp__recovery_duplicate(struct utcp_conn *conn);
 void utcp__recovery_timed_out(struct utcp_conn *conn);
 /* Sends from snd_una on again, for another reason than congestion. */
@@ -421,6 +444,8 @@ void utcp__recovery_resend(struct utcp_conn *conn);
 uint32_t utcp__recovery_window(const struct utcp_conn *conn);
 
 void utcp__rtt_init(struct utcp_rtt *rtt);
+/* The timeout was too early: the round-trip time is `sample_us` (RFC 4015 section 3.3). */
+void utcp__rtt_spurious(struct utcp_rtt *rtt, uint64_t sample_us);
 void utcp__rtt_sample(struct utcp_rtt *rtt, uint64_t sample_us);
 /* The retransmission timeout with its back-off. */
 uint64_t utcp__rtt_timeout(const struct utcp_rtt *rtt);
@@ -481,6 +506,50 @@ void utcp__rate_resent(struct utcp_conn *conn, uint32_t seq, uint32_t end);
 void utcp__rate_limited(struct utcp_conn *conn);
 /* Fills in what `ack` says of rates, and its rtt_us. */
 void utcp__rate_acked(struct utcp_conn *conn, struct utcp_cc_ack *ack);
+
+/* ── sack.c, rack.c, prr.c, undo.c ─────────────────────────────────────────────────────────── */
+
+struct utcp_sent *utcp__sent(struct utcp_scoreboard *board, uint32_t index);
+void utcp__sack_dispose(struct utcp_conn *conn);
+/* Goes out; snd_max is from before. */
+void utcp__sack_sent(struct utcp_conn *conn, uint32_t start, uint32_t end);
+/* The blocks of a segment whose acknowledgment is between snd_una and snd_max. */
+void utcp__sack_received(struct utcp_conn *conn, const struct utcp_segment *segment,
+                         struct utcp_delivery *delivery);
+/* snd_una is new. */
+void utcp__sack_acknowledged(struct utcp_conn *conn, struct utcp_delivery *delivery);
+void utcp__sack_lose(struct utcp_conn *conn, struct utcp_sent *sent);
+/* What is to be sent again first; NULL: nothing. */
+const struct utcp_sent *utcp__sack_first_lost(struct utcp_conn *conn);
+/* Nothing is lost after all. */
+void utcp__sack_find_all(struct utcp_conn *conn);
+/* The peer may have thrown away what it told of. */
+void utcp__sack_forget(struct utcp_conn *conn);
+
+/* A segment sent as `sent` says arrived, up to `end`. */
+void utcp__rack_delivered(struct utcp_conn *conn, const struct utcp_sent *sent, uint32_t end,
+                          const struct utcp_delivery *delivery);
+/* D-SACK: the reordering window was too narrow. */
+void utcp__rack_duplicate(struct utcp_conn *conn);
+void utcp__rack_recovered(struct utcp_conn *conn);
+/* Finds what is lost; true: something was found. */
+bool utcp__rack_detect(struct utcp_conn *conn);
+void utcp__rack_timed_out(struct utcp_conn *conn);
+void utcp__loss_fires(struct utcp_conn *conn);
+void utcp__probe_schedule(struct utcp_conn *conn);
+void utcp__probe_sent(struct utcp_conn *conn, bool again);
+void utcp__probe_acked(struct utcp_conn *conn, const struct utcp_delivery *delivery);
+
+void utcp__prr_start(struct utcp_conn *conn, uint32_t delivered, uint32_t advanced);
+void utcp__prr_acked(struct utcp_conn *conn, uint32_t delivered, bool advanced, bool lost);
+
+enum frto { FRTO_NONE, FRTO_FIRST, FRTO_SECOND };
+
+void utcp__undo_start(struct utcp_conn *conn);
+void utcp__undo_resent(struct utcp_conn *conn, uint32_t bytes);
+void utcp__undo_duplicate(struct utcp_conn *conn, uint32_t start, uint32_t end);
+/* True: what was held for lost had not been, and all is as it was before. */
+bool utcp__undo_acked(struct utcp_conn *conn, const struct utcp_delivery *delivery);
 
 /* ── options/sack.c ────────────────────────────────────────────────────────────────────────── */
 

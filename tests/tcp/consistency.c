@@ -16,6 +16,27 @@ static uint32_t list_length(const struct list *head)
     return length;
 }
 
+/* The scoreboard covers all that is unacknowledged, and its sums are right. */
+static void assert_scoreboard(const struct utcp_conn *conn)
+{
+    const struct utcp_scoreboard *board = &conn->board;
+    const struct utcp_sent *at = (board->many ? board->many : board->few) + board->first;
+    uint32_t next = conn->snd_una, sacked = 0, lost = 0;
+
+    assert(board->count <= UTCP_SENT_MAX);
+    if (!conn->sack || !utcp__synchronized(conn))
+        return;
+    for (uint32_t i = 0; i < board->count; i++) {
+        assert(at[i].start == next && seq_before(at[i].start, at[i].end));
+        assert(!(at[i].flags & SENT_SACKED) || !(at[i].flags & SENT_LOST));
+        next = at[i].end;
+        sacked += at[i].flags & SENT_SACKED ? at[i].end - at[i].start : 0;
+        lost += at[i].flags & SENT_LOST ? at[i].end - at[i].start : 0;
+        assert(!(at[i].flags & SENT_LOST) || !seq_before(at[i].start, board->lost_from));
+    }
+    assert(next == conn->snd_max && sacked == board->sacked && lost == board->lost);
+}
+
 static void assert_sequences(const struct utcp_conn *conn)
 {
     uint32_t flight = conn->snd_max - conn->snd_una;
@@ -26,6 +47,7 @@ static void assert_sequences(const struct utcp_conn *conn)
     assert(seq_up_to(conn->small_end, conn->snd_max));
     if (!utcp__synchronized(conn) || conn->state == UTCP_TIME_WAIT)
         return;
+    assert_scoreboard(conn);
     assert(flight <= buffered + (conn->fin_queued && !conn->fin_acked));
     assert(conn->snd_una == (uint32_t)(conn->iss + 1 + conn->send.una + conn->fin_acked));
     assert(seq_up_to(utcp__rcv_nxt(conn), conn->rcv_adv + 1));

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A sender with SACK: its scoreboard (RFC 2018 sections 5 and 8), RACK-TLP (RFC 8985), PRR (RFC
+ * 9937), and what is undone (RFC 2883, 3522, 4015, 5682). */
+#include "tcp_test.h"
+
+#define MSS 1460
+#define RTT (100 * MS)
+
+/* Sequence number of segment n, counted from 0. */
+#define AT(n) (1 + MSS * (uint32_t)(n))
+
+#define SACK(t, n, from, to)                                                                       \
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(n), .sacks = 1, .sack = {{AT(from), AT(to)}})
+#define ACKED(t, n) peer(t, .flags = ACK, .seq = 1, .ack = AT(n))
+#define SENT(t, n)  expect(t, .flags = ACK, .seq = AT(n), .ack = 1, .length = MSS)
+
+/* A round-trip time of 100 ms was measured by segment 0; the segments 1 to 10 were sent at once, a
+ * round trip ago, and `more` wait for a window. */
+static struct tcp_test *begin(uint32_t more)
+{
+    struct tcp_test *t = tcp_new(4, NULL);
+
+    t->peer_sack = true;
+    tcp_listen(t, 8);
+    peer(t, .flags = SYN, .mss = MSS);
+    expect(t, .flags = SYN | ACK, .ack = 1);
+    pass(t, RTT);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1);
+    tcp_write(t, 0, MSS);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = MSS);
+    pass(t, RTT);
+    ACKED(t, 1);
+    assert_int_equal(tcp_info(t).min_rtt_us, RTT);
+    tcp_write(t, MSS, (10 + more) * MSS);
+    for (uint32_t i = 1; i <= 10; i++)
+        SENT(t, i);
+    expect_nothing(t);
+    pass(t, RTT);
+    expect_nothing(t);
+    return t;
+}
+
+TCP_TEST(rfc8985_6_2_what_was_sent_before_what_arrived_is_lost_after_the_reordering_window)
+{
+    struct tcp_test *t = begin(0);
+
+    SACK(t, 1, 2, 3);
+    expect_nothing(t);
+    assert_int_equal(tcp_info(t).sacked, MSS);
+    expect_after(t, RTT / 4, .flags = ACK, .seq = AT(1), .ack = 1, .length = MSS);
+    assert_int_equal(tcp_info(t).fast_retransmits, 1);
+    assert_int_equal(tcp_info(t).timeouts, 0);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc8985_6_2_with_three_segments_sacked_it_is_lost_at_once)
+{
+    struct tcp_test *t = begin(0);
+
+    SACK(t, 1, 2, 4);
+    expect_nothing(t);
+    SACK(t, 1, 2, 5);
+    SENT(t, 1);
+    expect_nothing(t);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc8985_6_2_what_comes_late_but_in_the_window_is_not_sent_again)
+{
+    struct tcp_test *t = begin(0);
+
+    SACK(t, 1, 2, 3);
+    pass(t, RTT / 8);
+    ACKED(t, 3);
+    assert_true(tcp_info(t).reordering);
+    SACK(t, 3, 4, 8); /* now three do not suffice */
+    expect_nothing(t);
+    expect_after(t, RTT / 4, .flags = ACK, .seq = AT(3), .ack = 1, .length = MSS);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc8985_6_2_several_holes_are_repaired_in_one_round_trip)
+{
+    struct tcp_test *t = begin(0);
+
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(1), .sacks = 3,
+         .sack = {{AT(8), AT(11)}, {AT(5), AT(7)}, {AT(2), AT(4)}});
+    SENT(t, 1);
+    SENT(t, 4);
+    SENT(t, 7);
+    expect_nothing(t);
+    pass(t, RTT);
+    ACKED(t, 11);
+    assert_int_equal(tcp_info(t).segments_retransmitted, 3);
+    assert_int_equal(tcp_info(t).timeouts, 0);
+    assert_int_equal(tcp_info(t).sacked, 0);
+    assert_int_equal(tcp_info(t).cwnd, tcp_info(t).ssthresh);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc8985_6_2_a_lost_retransmission_is_found)
+{
+    struct tcp_test *t = begin(20);
+
+    SACK(t, 1, 2, 9);
+    SENT(t, 1);
+    pass(t, 10 * MS);
+    t->out_first = t->out_count = 0;
+    SACK(t, 1, 2, 11); /* lets new data go: they leave later than the retransmission */
+    pass(t, RTT);
+    t->out_first = t->out_count = 0;
+    assert_true(tcp_info(t).in_flight > 2 * MSS);
+    SACK(t, 1, 2, 15); /* … and arrive, so that is lost */
+    SENT(t, 1);
+    assert_int_equal(tcp_info(t).timeouts, 0);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc8985_7_a_lost_tail_is_probed_for_after_two_round_trips)
+{
+    struct tcp_test *t = begin(0);
+
+    expect_after(t, RTT, .flags = ACK, .seq = AT(10), .ack = 1, .length = MSS);
+    assert_int_equal(tcp_info(t).tail_probes, 1);
+    expect_nothing(t);
+    pass(t, RTT);
+    SACK(t, 1, 10, 11); /* all but the last had been lost */
+    SENT(t, 1);
+    assert_int_equal(tcp_info(t).timeouts, 0);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc8985_7_3_new_data_are_a_better_probe)
+{
+    struct tcp_test *t = begin(5);
+
+    expect_after(t, RTT, .flags = ACK, .seq = AT(11), .ack = 1, .length = MSS);
+    assert_int_equal(tcp_info(t).segments_retransmitted, 0);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc8985_7_4_a_loss_that_the_probe_repaired_reduces_the_window)
+{
+    struct tcp_test *t = begin(0);
+    uint32_t cwnd;
+
+    ACKED(t, 10);
+    expect_nothing(t);
+    cwnd = tcp_info(t).cwnd;
+    pass(t, 400 * MS);
+    SENT(t, 10); /* a single segment waits for a delayed acknowledgment as well */
+    assert_int_equal(tcp_info(t).tail_probes, 1);
+    tcp_write(t, 11 * MSS, MSS);
+    SENT(t, 11);
+    pass(t, RTT);
+    ACKED(t, 12);
+    assert_true(tcp_info(t).cwnd < cwnd);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc8985_7_4_a_probe_that_came_twice_does_not)
+{
+    struct tcp_test *t = begin(0);
+    uint32_t cwnd;
+
+    ACKED(t, 10);
+    cwnd = tcp_info(t).cwnd;
+    pass(t, 400 * MS);
+    SENT(t, 10);
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(11), .sacks = 1, .sack = {{AT(10), AT(11)}});
+    assert_int_equal(tcp_info(t).duplicates_reported, 1);
+    assert_true(tcp_info(t).cwnd >= cwnd);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc9937_6_2_the_window_follows_what_is_delivered)
+{
+    struct tcp_test *t = begin(20);
+    uint32_t sent = 0;
+
+    SACK(t, 1, 2, 5);
+    SENT(t, 1);
+    for (uint32_t n = 6; n <= 11; n++) {
+        SACK(t, 1, 2, n);
+        pass(t, 0);
+        assert_true(t->out_count <= 1);
+        sent += t->out_count;
+        t->out_first = t->out_count = 0;
+    }
+    assert_in_range(sent, 2, 4); /* about one for two */
+    ACKED(t, 11);
+    assert_int_equal(tcp_info(t).cwnd, tcp_info(t).ssthresh);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc2018_blocks_that_make_no_sense_are_ignored)
+{
+    struct tcp_test *t = begin(0);
+    static const uint32_t bad[][2] = {
+        {AT(5), AT(4)},                            /* reversed */
+        {AT(5), AT(5)},                            /* empty */
+        {AT(9), AT(12)},                           /* beyond what was sent */
+        {AT(12), AT(13)},                          /* all of it */
+        {AT(0) - 1, AT(3)},                        /* across the acknowledgment */
+        {AT(3) + 0x80000000u, AT(4) + 0x80000000u} /* from the other half of the circle */
+    };
+
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        peer(t, .flags = ACK, .seq = 1, .ack = AT(1), .sacks = 1, .sack = {{bad[i][0], bad[i][1]}});
+    assert_int_equal(tcp_info(t).sacked, 0);
+    assert_int_equal(tcp_stats(t).sack_blocks_ignored, 6);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc2018_blocks_without_negotiation_are_ignored)
+{
+    struct tcp_test *t = tcp_established(4);
+
+    tcp_write(t, 0, 10 * MSS);
+    for (uint32_t i = 0; i < 10; i++)
+        SENT(t, i);
+    SACK(t, 0, 1, 10);
+    expect_nothing(t);
+    assert_int_equal(tcp_info(t).sacked, 0);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc2018_8_a_peer_that_threw_data_away_gets_them_again_after_a_timeout)
+{
+    struct tcp_test *t = begin(0);
+
+    SACK(t, 1, 5, 11);
+    SENT(t, 1);
+    SENT(t, 2);
+    SENT(t, 3);
+    SENT(t, 4);
+    expect_nothing(t);
+    ACKED(t, 5); /* and no further, though it had told of all the rest */
+    pass(t, 10 * SECOND);
+    assert_true(t->out_count >= 1);
+    assert_int_equal(t->out[t->out_first].seq, AT(5));
+    assert_int_equal(tcp_info(t).sacked, 0);
+    t->out_first = t->out_count = 0;
+    ACKED(t, 6);
+    SENT(t, 6);
+    tcp_free(t);
+}
+
+TCP_TEST(cve_2019_11478_a_scoreboard_of_crumbs_is_bounded)
+{
+    struct utcp_config config = {.congestion = "newreno"};
+    struct tcp_test *t = tcp_new(4, &config);
+    uint32_t end;
+
+    t->peer_sack = true;
+    tcp_listen(t, 8);
+    peer(t, .flags = SYN, .mss = MSS, .scale = 8);
+    expect(t, .flags = SYN | ACK, .ack = 1);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1);
+    tcp_write(t, 0, 10 * MSS);
+    pass(t, 0);
+    end = 10 * MSS;
+    for (uint32_t at = 3; at + 1 < end; at += 2) /* every other byte */
+        peer(t, .flags = ACK, .seq = 1, .ack = 1, .sacks = 1, .sack = {{at, at + 1}});
+    assert_true(tcp_info(t).sacked <= 2048);
+    assert_true(tcp_stats(t).sack_blocks_ignored > 1000);
+    t->out_first = t->out_count = 0;
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + end);
+    assert_int_equal(tcp_info(t).sacked, 0);
+    assert_int_equal(tcp_info(t).in_flight, 0);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc2883_a_recovery_whose_retransmissions_all_came_twice_is_undone)
+{
+    struct tcp_test *t = begin(0);
+    uint32_t cwnd = tcp_info(t).cwnd;
+
+    SACK(t, 1, 2, 5);
+    SENT(t, 1);
+    assert_true(tcp_info(t).cwnd < cwnd);
+    ACKED(t, 5); /* the original was late */
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(11), .sacks = 1, .sack = {{AT(1), AT(2)}});
+    assert_true(tcp_info(t).cwnd >= cwnd);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 1);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc3522_a_timestamp_from_before_the_retransmission_undoes_a_timeout)
+{
+    for (int sack = 0; sack < 2; sack++) {
+        struct tcp_test *t = sack ? tcp_established_sack(4, true) : tcp_established_timestamps(4);
+        uint32_t value, cwnd = tcp_info(t).cwnd, rto;
+
+        tcp_write(t, 0, 5 * 1448);
+        for (uint32_t i = 0; i < 5; i++)
+            expect(t, .flags = ACK, .seq = 1 + 1448 * i, .ack = 1, .length = 1448);
+        value = t->last.ts_value;
+        rto = (uint32_t)tcp_info(t).rto_us;
+        while (tcp_info(t).timeouts == 0) {
+            pass(t, rto / 4);
+            t->out_first = t->out_count = 0;
+        }
+        assert_int_equal(tcp_info(t).cwnd, 1448);
+        t->peer_timestamps = false;
+        peer(t, .flags = ACK, .seq = 1, .ack = 1 + 2 * 1448, .timestamps = true,
+             .ts_value = t->peer_ts + (uint32_t)(t->now / MS), .ts_echo = value);
+        assert_int_equal(tcp_info(t).spurious_recoveries, 1);
+        assert_true(tcp_info(t).cwnd >= cwnd);
+        assert_int_equal(tcp_info(t).in_flight, 3 * 1448);
+        expect_nothing(t);
+        tcp_free(t);
+    }
+}
+
+TCP_TEST(rfc3522_the_timestamp_of_the_retransmission_undoes_nothing)
+{
+    struct tcp_test *t = tcp_established_sack(4, true);
+
+    tcp_write(t, 0, 5 * 1448);
+    while (tcp_info(t).timeouts == 0) {
+        t->out_first = t->out_count = 0;
+        pass(t, 100 * MS);
+    }
+    t->peer_timestamps = false;
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 1448, .timestamps = true,
+         .ts_value = t->peer_ts + (uint32_t)(t->now / MS),
+         .ts_echo = t->out[t->out_first + t->out_count - 1].ts_value);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 0);
+    tcp_free(t);
+}
+
+/* Until a timeout has sent segment 1 again, and its acknowledgment has come. */
+static struct tcp_test *after_timeout(void)
+{
+    struct tcp_test *t = begin(10);
+
+    while (tcp_info(t).timeouts == 0) {
+        t->out_first = t->out_count = 0;
+        pass(t, 50 * MS);
+    }
+    t->out_first = t->out_count = 0;
+    ACKED(t, 2);
+    return t;
+}
+
+TCP_TEST(rfc5682_3_1_originals_that_arrive_show_that_the_timeout_was_spurious)
+{
+    struct tcp_test *t = after_timeout();
+
+    SENT(t, 12); /* 11 was the probe */
+    SENT(t, 13);
+    expect_nothing(t);
+    ACKED(t, 3);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 1);
+    assert_true(tcp_info(t).cwnd >= 10 * MSS);
+    assert_int_equal(tcp_info(t).lost, 0);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc5682_3_1_otherwise_recovery_goes_on)
+{
+    struct tcp_test *t = after_timeout();
+
+    SENT(t, 12);
+    SENT(t, 13);
+    expect_nothing(t);
+    pass(t, RTT);
+    SACK(t, 2, 12, 13);
+    SENT(t, 2);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 0);
+    tcp_free(t);
+}
+
+TCP_TEST(a_fin_that_was_lost_is_found_and_sent_again)
+{
+    struct tcp_test *t = begin(0);
+
+    utcp_shutdown(t->conn, t->now);
+    expect(t, .flags = FIN | ACK, .seq = AT(11), .ack = 1);
+    pass(t, RTT);
+    t->out_first = t->out_count = 0;
+    ACKED(t, 11);
+    pass(t, 2 * SECOND);
+    assert_true(t->out_count > 0);
+    assert_int_equal(t->out[t->out_first].flags & FIN, FIN);
+    assert_int_equal(t->out[t->out_first].seq, AT(11));
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(11) + 1);
+    expect_state(t, UTCP_FIN_WAIT_2);
+    tcp_free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            rfc8985_6_2_what_was_sent_before_what_arrived_is_lost_after_the_reordering_window),
+        cmocka_unit_test(rfc8985_6_2_with_three_segments_sacked_it_is_lost_at_once),
+        cmocka_unit_test(rfc8985_6_2_what_comes_late_but_in_the_window_is_not_sent_again),
+        cmocka_unit_test(rfc8985_6_2_several_holes_are_repaired_in_one_round_trip),
+        cmocka_unit_test(rfc8985_6_2_a_lost_retransmission_is_found),
+        cmocka_unit_test(rfc8985_7_a_lost_tail_is_probed_for_after_two_round_trips),
+        cmocka_unit_test(rfc8985_7_3_new_data_are_a_better_probe),
+        cmocka_unit_test(rfc8985_7_4_a_loss_that_the_probe_repaired_reduces_the_window),
+        cmocka_unit_test(rfc8985_7_4_a_probe_that_came_twice_does_not),
+        cmocka_unit_test(rfc9937_6_2_the_window_follows_what_is_delivered),
+        cmocka_unit_test(rfc2018_blocks_that_make_no_sense_are_ignored),
+        cmocka_unit_test(rfc2018_blocks_without_negotiation_are_ignored),
+        cmocka_unit_test(rfc2018_8_a_peer_that_threw_data_away_gets_them_again_after_a_timeout),
+        cmocka_unit_test(cve_2019_11478_a_scoreboard_of_crumbs_is_bounded),
+        cmocka_unit_test(rfc2883_a_recovery_whose_retransmissions_all_came_twice_is_undone),
+        cmocka_unit_test(rfc3522_a_timestamp_from_before_the_retransmission_undoes_a_timeout),
+        cmocka_unit_test(rfc3522_the_timestamp_of_the_retransmission_undoes_nothing),
+        cmocka_unit_test(rfc5682_3_1_originals_that_arrive_show_that_the_timeout_was_spurious),
+        cmocka_unit_test(rfc5682_3_1_otherwise_recovery_goes_on),
+        cmocka_unit_test(a_fin_that_was_lost_is_found_and_sent_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
