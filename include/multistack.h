@@ -139,7 +139,8 @@ struct ms_bind_options {
 /* To succeed whoever of this user has the 3-tuple now: each of them gets MS_EVENT_HANDOVER and, when
  * all have drained (or after two seconds), the binding is this port's alone. Until then ms_bind_with()
  * waits. Where nobody has it, it is a binding like any other. Errors besides those of ms_bind():
- * -EACCES (another user's), -EBUSY (another successor is waiting), -ENOTCONN (the switch is away). */
+ * -EACCES (another user's), -EBUSY (another successor is waiting), -ENOTCONN (the switch is away, and does
+ * not come back within the open timeout). */
 #define MS_BIND_TAKEOVER 0x2
 /* Everything for the binding, and for what is connected to it, comes to `ring`, so that a thread that
  * serves one ring can have bindings of its own; otherwise a port's flows are spread over all of its rings

@@ -177,16 +177,23 @@ void binding__dispose(struct ms_port *port)
 
 /* Where somebody has the 3-tuple already and is to be succeeded, he has to let the placeholder in.
  * Where the kernel says that somebody has it and the switch knows nobody, it may be one who is about
- * to come back to a switch that was restarted. */
+ * to come back to a switch that was restarted. And who comes at the moment of a restart waits for
+ * the switch. */
 static int open_successor(struct ms_port *port, int protocol, const struct sockaddr *address,
                           socklen_t length, struct binding *wish)
 {
-    int64_t deadline = control_client__now_ms() + RETURN_WITHIN_MS;
+    int64_t now = control_client__now_ms();
+    int64_t deadline = now + RETURN_WITHIN_MS, back_by = now + port->timeout_ms;
     int error = placeholder__address(protocol, address, length, &wish->address);
 
     while (!error) {
         error = handover__let_in(port, &wish->address);
         wish->takeover = error == 0;
+        if (error == -ENOTCONN && control_client__now_ms() < back_by) {
+            error = 0;
+            session__linger(port, RETURN_LOOK_MS);
+            continue;
+        }
         if (error && error != -ENOENT)
             return error;
         error = placeholder__open(protocol, address, length, wish->takeover || wish->shared,

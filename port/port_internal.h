@@ -308,7 +308,7 @@ void session__await_binding(struct ms_port *port, unsigned index);
 int session__ask(struct ms_port *port, struct control_header *message);
 /* The same for all flows that are on the way. */
 void session__await_flows(struct ms_port *port);
-/* Hears what the switch has to say for so long. */
+/* Hears what the switch has to say for so long, and connects again where it is due. */
 void session__linger(struct ms_port *port, int for_ms);
 /* Says in last_error what is wrong with the bindings, if anything. */
 void session__report_bindings(struct ms_port *port);

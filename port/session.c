@@ -457,11 +457,6 @@ static bool is_answered(const struct ms_port *port)
     return !port->session.asked;
 }
 
-static bool is_away(const struct ms_port *port)
-{
-    return port->session.state == SESSION_AWAY;
-}
-
 void session__await_flows(struct ms_port *port)
 {
     session__present_bindings(port);
@@ -496,12 +491,22 @@ int session__ask(struct ms_port *port, struct control_header *message)
 
 void session__linger(struct ms_port *port, int for_ms)
 {
-    int64_t deadline = control_client__now_ms() + for_ms;
+    struct session *session = &port->session;
+    int64_t deadline = control_client__now_ms() + for_ms, left = for_ms;
 
-    if (is_away(port))
-        poll(NULL, 0, for_ms);
-    else
-        hear_until(port, is_away, deadline);
+    for (; left > 0; left = deadline - control_client__now_ms()) {
+        struct pollfd wanted[] = {
+            {.fd = session->fd, .events = session->wants_write ? POLLIN | POLLOUT : POLLIN},
+            {.fd = port->timer_fd, .events = POLLIN},
+        };
+
+        if (poll(wanted, 2, (int)left) < 0)
+            continue;
+        if (wanted[0].revents)
+            session__control_handler(port);
+        else if (wanted[1].revents)
+            session__timer_handler(port);
+    }
 }
 
 void session__end(struct ms_port *port)

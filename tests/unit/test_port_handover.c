@@ -165,12 +165,13 @@ static void flags_that_nobody_knows_are_refused(void **state)
     assert_int_equal(bind_udp(fixture->port, &number, 0x80), -EINVAL);
 }
 
-/* The fixture's port, anew, with four rings. */
-static void open_rings(struct fixture *fixture)
+/* The fixture's port, with other options. */
+static void open_anew(struct fixture *fixture, const struct ms_port_options *wanted)
 {
-    struct ms_port_options options = {
-        .size = sizeof(options), .control_path = fixture->fake->path, .rings = 4};
+    struct ms_port_options options = *wanted;
 
+    options.size = sizeof(options);
+    options.control_path = fixture->fake->path;
     ms_port_close(fixture->port);
     assert_int_equal(ms_port_open(&fixture->port, &options), 0);
 }
@@ -184,7 +185,7 @@ static void the_ring_of_a_binding_is_told_to_each_switch(void **state)
 
 #define BIND()                                                                                     \
     ms_bind_with(fixture->port, IPPROTO_UDP, (struct sockaddr *)&address, sizeof(address), &options)
-    open_rings(fixture);
+    open_anew(fixture, &(struct ms_port_options){.rings = 4});
     assert_int_equal(BIND(), -EINVAL);
     options.ring = 3;
     assert_true(BIND() >= 0);
@@ -480,10 +481,22 @@ static void a_successor_without_a_switch_is_told_so(void **state)
     struct fixture *fixture = *state;
     uint16_t number = 0;
 
+    open_anew(fixture, &(struct ms_port_options){.open_timeout_ms = 200});
     assert_true(bind_udp(fixture->port, &number, 0) >= 0);
     fake_switch_kill(fixture->fake);
     assert_int_equal(bind_udp(fixture->port, &number, MS_BIND_TAKEOVER), -ENOTCONN);
     fake_switch_start(fixture->fake);
+}
+
+static void a_successor_waits_for_a_switch_that_is_being_restarted(void **state)
+{
+    struct fixture *fixture = *state;
+    uint16_t number = 0;
+
+    fake_switch_kill(fixture->fake);
+    fake_switch_start(fixture->fake); /* of which the port has heard nothing yet */
+    assert_true(bind_udp(fixture->port, &number, MS_BIND_TAKEOVER) >= 0);
+    assert_int_equal(fixture->fake->bindings[0].flags, CONTROL_BIND_TAKEOVER);
 }
 
 int main(void)
@@ -508,6 +521,7 @@ int main(void)
         TEST(a_successor_asks_to_be_let_in),
         TEST(a_successor_that_is_not_let_in_hears_why),
         TEST(a_successor_without_a_switch_is_told_so),
+        TEST(a_successor_waits_for_a_switch_that_is_being_restarted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
