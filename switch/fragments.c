@@ -54,7 +54,7 @@ static bool key_equals(const struct datagram_key *a, const struct datagram_key *
 static void give_up(struct fragments *fragments, struct datagram *datagram, enum drop_reason reason)
 {
     if (reason != DROP_NONE)
-        datagram->drops->count[reason] += datagram->fragments;
+        stats_add(&datagram->drops->count[reason], datagram->fragments);
     datagram->fragments = 0;
     fragments->count--;
 }

@@ -134,9 +134,9 @@ static void take_record(struct worker *worker, const struct group_record *record
     enum drop_reason reason = deliver_copy(worker, record, queue);
 
     if (queue && reason != DROP_NONE)
-        queue->drops.count[reason]++;
+        stats_drop(&queue->drops, reason);
     if (queue && record->lost > groups->lost)
-        queue->drops.count[DROP_RX_GROUP_LOST] += record->lost - groups->lost;
+        stats_add(&queue->drops.count[DROP_RX_GROUP_LOST], record->lost - groups->lost);
     groups->lost = record->lost;
 }
 

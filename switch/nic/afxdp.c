@@ -167,7 +167,7 @@ static uint32_t afxdp_receive(struct nic_queue *queue, struct nic_frame *frames,
         if (!length || (piece + length > PIECES_PER_BATCH && count))
             break;
         if (length - 1 > NIC_FRAME_PIECES_MAX) {
-            afxdp->dropped++;
+            stats_add(&afxdp->dropped, 1);
         } else {
             fill_frame(afxdp, &frames[count], rx->ours + at, length, &afxdp->pieces[piece]);
             stats_add(&queue->counters.rx_packets, 1);
@@ -362,7 +362,7 @@ static uint32_t afxdp_extras(const struct nic_queue *queue, struct nic_extra *ex
 {
     const struct afxdp *afxdp = queue->driver;
 
-    extras[0] = (struct nic_extra){"tx_checksum_left", afxdp->checksums_left};
+    extras[0] = (struct nic_extra){"tx_checksum_left", stats_read(&afxdp->checksums_left)};
     return 1 + (afxdp->large ? large_send_extras(afxdp->large, extras + 1) : 0);
 }
 
@@ -387,7 +387,8 @@ static void afxdp_refresh(struct nic_queue *queue)
 
     if (getsockopt(afxdp->fd, SOL_XDP, XDP_STATISTICS, &statistics, &size))
         return;
-    queue->counters.rx_dropped = afxdp->dropped + statistics.rx_dropped + statistics.rx_ring_full;
+    queue->counters.rx_dropped =
+        stats_read(&afxdp->dropped) + statistics.rx_dropped + statistics.rx_ring_full;
 }
 
 static void unmap_ring(struct ring *ring)

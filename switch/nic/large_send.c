@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "nic/vnet_header.h"
+#include "stats.h"
 
 /* Few, so that the next frame lies where the last one was and the cache still holds it: they are
  * free again as soon as sendmmsg() returns. */
@@ -94,7 +95,7 @@ static void finish(struct large_send *large, uint32_t count)
 
 void large_send_drop(struct large_send *large)
 {
-    large->dropped += large->waiting;
+    stats_add(&large->dropped, large->waiting);
     large->stuck_since_ns = 0;
     finish(large, large->waiting);
 }
@@ -107,7 +108,7 @@ static bool be_patient(struct large_send *large)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    large->later++;
+    stats_add(&large->later, 1);
     if (!large->stuck_since_ns)
         large->stuck_since_ns = now_ns;
     return now_ns - large->stuck_since_ns < LARGE_PATIENCE_NS;
@@ -120,14 +121,14 @@ void large_send_flush(struct large_send *large)
 
         if (sent > 0) {
             large->stuck_since_ns = 0;
-            large->sent += (uint32_t)sent;
+            stats_add(&large->sent, (uint32_t)sent);
             finish(large, (uint32_t)sent);
         } else if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
             if (!be_patient(large))
                 large_send_drop(large);
             return;
         } else if (sent == 0 || errno != EINTR) {
-            large->dropped++;
+            stats_add(&large->dropped, 1);
             finish(large, 1);
         }
     }
@@ -135,8 +136,8 @@ void large_send_flush(struct large_send *large)
 
 uint32_t large_send_extras(const struct large_send *large, struct nic_extra *extras)
 {
-    extras[0] = (struct nic_extra){"tx_large", large->sent};
-    extras[1] = (struct nic_extra){"tx_large_later", large->later};
-    extras[2] = (struct nic_extra){"tx_large_dropped", large->dropped};
+    extras[0] = (struct nic_extra){"tx_large", stats_read(&large->sent)};
+    extras[1] = (struct nic_extra){"tx_large_later", stats_read(&large->later)};
+    extras[2] = (struct nic_extra){"tx_large_dropped", stats_read(&large->dropped)};
     return 3;
 }

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "nic/vnet_header.h"
+#include "stats.h"
 #include "wire.h"
 
 #define FRAME_MAX     (ETHER_HEADER_SIZE + 65535) /* the longest IP packet */
@@ -86,7 +87,8 @@ static uint32_t packet_receive(struct nic_queue *queue, struct nic_frame *frames
         max = BUFFER_COUNT;
     got = recvmmsg(packet->fd, packet->rx_messages, max, MSG_DONTWAIT, NULL);
     if (got < 0 && errno != EAGAIN && errno != EINTR)
-        packet->rx_bad++; /* that frame is gone: the kernel cannot describe how it was cut */
+        stats_add(&packet->rx_bad,
+                  1); /* that frame is gone: the kernel cannot describe how it was cut */
     queue->readable = got == (int)max; /* or epoll says so again */
     for (int i = 0; i < got; i++) {
         const struct mmsghdr *message = &packet->rx_messages[i];
@@ -94,11 +96,11 @@ static uint32_t packet_receive(struct nic_queue *queue, struct nic_frame *frames
 
         if ((message->msg_hdr.msg_flags & MSG_TRUNC) ||
             !packet_take_frame(bytes, message->msg_len, &frames[count])) {
-            packet->rx_bad++;
+            stats_add(&packet->rx_bad, 1);
             continue;
         }
-        queue->counters.rx_packets++;
-        queue->counters.rx_bytes += frames[count].length;
+        stats_add(&queue->counters.rx_packets, 1);
+        stats_add(&queue->counters.rx_bytes, frames[count].length);
         count++;
     }
     return count;
@@ -138,8 +140,8 @@ static void packet_commit(struct nic_queue *queue, uint32_t length,
 
     vnet_header_write(packet->tx_pieces[at].iov_base, offload);
     packet->tx_pieces[at].iov_len = PACKET_HEADER_SIZE + length;
-    queue->counters.tx_packets++;
-    queue->counters.tx_bytes += length;
+    stats_add(&queue->counters.tx_packets, 1);
+    stats_add(&queue->counters.tx_bytes, length);
 }
 
 /* What the kernel does not take now (its memory for us is full, the device's queue is) stays, in
@@ -162,7 +164,7 @@ static void packet_flush(struct nic_queue *queue)
         } else if (errno == EAGAIN || errno == ENOBUFS) {
             break;
         } else if (errno != EINTR) {
-            packet->tx_refused++;
+            stats_add(&packet->tx_refused, 1);
             packet->tx_head++;
         }
     }
@@ -204,8 +206,8 @@ static uint32_t packet_extras(const struct nic_queue *queue, struct nic_extra *e
 {
     const struct packet_socket *packet = queue->driver;
 
-    extras[0] = (struct nic_extra){"packet_rx_unusable", packet->rx_bad};
-    extras[1] = (struct nic_extra){"packet_tx_refused", packet->tx_refused};
+    extras[0] = (struct nic_extra){"packet_rx_unusable", stats_read(&packet->rx_bad)};
+    extras[1] = (struct nic_extra){"packet_tx_refused", stats_read(&packet->tx_refused)};
     return 2;
 }
 

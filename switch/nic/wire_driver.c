@@ -329,11 +329,11 @@ static uint32_t impaired_extras(const struct nic_queue *queue, struct nic_extra 
     const struct wire *wire = queue->driver;
     const struct impair_counters *counters = impair_counters(wire->impairer);
 
-    extras[0] = (struct nic_extra){"wire_lost", counters->lost};
-    extras[1] = (struct nic_extra){"wire_duplicated", counters->duplicated};
-    extras[2] = (struct nic_extra){"wire_reordered", counters->reordered};
-    extras[3] = (struct nic_extra){"wire_corrupted", counters->corrupted};
-    extras[4] = (struct nic_extra){"wire_overflowed", counters->overflowed};
+    extras[0] = (struct nic_extra){"wire_lost", stats_read(&counters->lost)};
+    extras[1] = (struct nic_extra){"wire_duplicated", stats_read(&counters->duplicated)};
+    extras[2] = (struct nic_extra){"wire_reordered", stats_read(&counters->reordered)};
+    extras[3] = (struct nic_extra){"wire_corrupted", stats_read(&counters->corrupted)};
+    extras[4] = (struct nic_extra){"wire_overflowed", stats_read(&counters->overflowed)};
     return 5;
 }
 

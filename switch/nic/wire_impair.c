@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* nic/wire_impair.h */
 #include "nic/wire_impair.h"
+#include "stats.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -123,7 +124,7 @@ static void put(struct impairer *impairer, const uint8_t *frame, uint32_t length
 
     if (begins_ns - now_ns > impairer->buffer_ns ||
         impairer->tail + needed - impairer->head > LINE_SIZE) {
-        impairer->counters.overflowed++;
+        stats_add(&impairer->counters.overflowed, 1);
         return;
     }
     if (to_end < stride) {
@@ -182,7 +183,7 @@ static void hold(struct impairer *impairer, const uint8_t *frame, uint32_t lengt
     held->copies = copies;
     held->length = length;
     memcpy(held->frame, frame, length);
-    impairer->counters.reordered++;
+    stats_add(&impairer->counters.reordered, 1);
 }
 
 static void corrupt(struct impairer *impairer, uint8_t *frame, uint32_t length)
@@ -193,7 +194,7 @@ static void corrupt(struct impairer *impairer, uint8_t *frame, uint32_t length)
         return;
     bit = draw(impairer, FOR_WHERE) % ((length - HEADER_SKIP) * 8ULL);
     frame[HEADER_SKIP + bit / 8] ^= (uint8_t)(1u << bit % 8);
-    impairer->counters.corrupted++;
+    stats_add(&impairer->counters.corrupted, 1);
 }
 
 void impair_commit(struct impairer *impairer, uint32_t length, uint64_t now_ns)
@@ -204,14 +205,14 @@ void impair_commit(struct impairer *impairer, uint32_t length, uint64_t now_ns)
 
     expire(impairer, now_ns);
     if (happens(impairer, FOR_LOSS, what->loss)) {
-        impairer->counters.lost++;
+        stats_add(&impairer->counters.lost, 1);
         impairer->number++;
         return;
     }
     if (happens(impairer, FOR_CORRUPT, what->corrupt))
         corrupt(impairer, frame, length);
     if (happens(impairer, FOR_DUPLICATE, what->duplicate)) {
-        impairer->counters.duplicated++;
+        stats_add(&impairer->counters.duplicated, 1);
         copies = 2;
     }
     if (happens(impairer, FOR_REORDER, what->reorder) && impairer->held_count < HELD_MAX) {
