@@ -70,7 +70,7 @@ static uint32_t send_to_wire(struct lane *lane, struct outlet *outlet, uint32_t 
 
         if (!place) {
             if (!ring_producer_refresh(tx)) {
-                lane->broken = true;
+                lane_break(lane);
                 return 0;
             }
             place = wire_reserve(tx, length);
@@ -191,7 +191,7 @@ static uint32_t receive_from_wire(struct lane *lane, struct inlet *inlet, uint64
         inlet->end.asleep = false;
     }
     if (!ring_consumer_refresh(rx)) {
-        lane->broken = true;
+        lane_break(lane);
         return 0;
     }
     while (received < RECEIVE_BATCH) {
@@ -203,7 +203,8 @@ static uint32_t receive_from_wire(struct lane *lane, struct inlet *inlet, uint64
             look_at_frame(lane, frame, length);
         received++;
     }
-    lane->broken |= next == RING_NEXT_BROKEN;
+    if (next == RING_NEXT_BROKEN)
+        lane_break(lane);
     if (ring_consumer_release(rx))
         eventfd_write(inlet->end.peer_wake, 0);
     return received;

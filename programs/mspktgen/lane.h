@@ -70,7 +70,7 @@ struct lane {
     /* of latency_run() alone */
     struct histogram *round_trips; /* the lane's, for free() */
     uint32_t first_sequence;       /* of a packet that is recorded */
-    bool broken;                   /* the other end of a wire broke the rules */
+    bool broken;                   /* the other end of a wire broke the rules; lane_break() */
 } __attribute__((aligned(128)));
 
 uint64_t lane_clock(void); /* CLOCK_MONOTONIC, ns */
@@ -79,6 +79,12 @@ uint64_t lane_clock(void); /* CLOCK_MONOTONIC, ns */
 static inline void lane_count(uint64_t *counter, uint64_t more)
 {
     __atomic_store_n(counter, *counter + more, __ATOMIC_RELAXED);
+}
+
+/* The main thread looks at it while the lane runs. */
+static inline void lane_break(struct lane *lane)
+{
+    __atomic_store_n(&lane->broken, true, __ATOMIC_RELAXED);
 }
 
 /* Asks the end to wake us. False: it has something to do already. */

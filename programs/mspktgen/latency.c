@@ -34,7 +34,8 @@ static void send_back(struct lane *lane, union reply *reply, uint32_t length)
     memcpy(ether->source, mac, sizeof(mac));
     packet_exchange_ends(reply->record.frame + ETHER_HEADER_SIZE);
     reply->record.header = length;
-    lane->broken |= !ring_producer_refresh(&end->half->tx);
+    if (!ring_producer_refresh(&end->half->tx))
+        lane_break(lane);
     if (!lane->broken && wire_put(&end->half->tx, &reply->record) &&
         ring_producer_publish(&end->half->tx))
         eventfd_write(end->peer_wake, 0);
@@ -53,10 +54,12 @@ static bool serve_wire(struct lane *lane)
     if (end->asleep)
         ring_consumer_wake(&end->half->rx);
     end->asleep = false;
-    lane->broken |= !ring_consumer_refresh(&end->half->rx);
+    if (!ring_consumer_refresh(&end->half->rx))
+        lane_break(lane);
     while (!lane->broken) {
         next = wire_next(&end->half->rx, &length, &frame);
-        lane->broken |= next == RING_NEXT_BROKEN;
+        if (next == RING_NEXT_BROKEN)
+            lane_break(lane);
         if (next != RING_NEXT_PACKET)
             break;
         worked = true;
