@@ -46,6 +46,8 @@ PATH=$LAB_BUILD/bin:$LAB_BUILD/tests/system:$PATH:/usr/sbin:/sbin
 # Sanitizers: a report ends the program, and cleaning up finds it in the log.
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:exitcode=99
+export TSAN_OPTIONS=halt_on_error=1:exitcode=99:second_deadlock_stack=1
+readonly LAB_REPORTS='ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:'
 export LC_ALL=C
 
 lab='' lab_dir='' lab_failures=0 lab_checks=0 lab_ending=''
@@ -433,9 +435,8 @@ lab_end() {
     lab_ending=yes
     trap '' INT TERM HUP
     if [ -n "$lab_dir" ]; then
-        if grep -Eqs 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$lab_dir"/logs/*; then
-            not_ok "no sanitizer reports anything: $(grep -El \
-                'ERROR: (Address|Leak|Thread)Sanitizer|runtime error:' "$lab_dir"/logs/* |
+        if grep -Eqs "$LAB_REPORTS" "$lab_dir"/logs/*; then
+            not_ok "no sanitizer reports anything: $(grep -El "$LAB_REPORTS" "$lab_dir"/logs/* |
                 xargs -n1 basename | tr '\n' ' ')"
         fi
         if [ $lab_failures != 0 ] || [ $status = 1 ]; then

@@ -18,10 +18,13 @@ switch=$(status_field switch_pid)
 threads() {
     awk -v name="$1:" '$1 == name { print $2 }' "/proc/$switch/task/"*/status | sort -u | paste -sd ' '
 }
-check_equal 'there is a thread for each worker, and one for memory' \
-    "$(find "/proc/$switch/task" -mindepth 1 -maxdepth 1 | wc -l)" 3
-check_equal 'none of them has a capability' "$(threads CapEff) $(threads CapPrm) $(threads CapBnd)" \
-    '0000000000000000 0000000000000000 0000000000000000'
+# ThreadSanitizer's runtime has threads of its own, which are older than the loss of power.
+if ! ldd "$LAB_BUILD/bin/multistackd" | grep -q libtsan; then
+    check_equal 'there is a thread for each worker, and one for memory' \
+        "$(find "/proc/$switch/task" -mindepth 1 -maxdepth 1 | wc -l)" 3
+    check_equal 'none of them has a capability' "$(threads CapEff) $(threads CapPrm) $(threads CapBnd)" \
+        '0000000000000000 0000000000000000 0000000000000000'
+fi
 check_equal 'nor may gain one' "$(threads NoNewPrivs)" 1
 if [ "$(threads Seccomp)" != 0 ] || [ -z "${ASAN_OPTIONS:-}" ]; then
     check_equal 'each has the filter on its system calls' "$(threads Seccomp)" 2
