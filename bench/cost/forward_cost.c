@@ -3,12 +3,14 @@
  * arrays and applications on another core. doc/performance.md says how to read it.
  *
  *   forward_cost rx|tx [ports] [idle ports] [IP bytes] [seconds | packets with "alone"]
- *                [alone|beside] [bytes of each ring] [ordinary]
+ *                [alone|beside] [bytes of each ring] [ordinary] [bindings] [bindings used]
  *
  * Two threads: the switch on the first processor that we may use, all applications on the second.
  * "alone": one thread does both in turns, and only the switch's turns are timed; for callgrind, with
- * --toggle-collect=forward_receive or forward_transmit. "ordinary": without huge pages. Prints one JSON
- * object. */
+ * --toggle-collect=forward_receive or forward_transmit. "ordinary" (else "huge"): without huge pages.
+ * "bindings": so many of the only port, instead of one; each packet is of one of the first so many of them
+ * that are used (64,512 at most), chosen at random; for rx the choice is made within the time that is
+ * taken. Prints one JSON object. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
@@ -33,6 +35,7 @@
 #define APP_BATCH 64
 #define HOST      0x0a000001 /* 10.0.0.1 */
 #define PEER      0x0a000002
+#define USED_MAX  (65536 - PORT_BASE) /* bindings of our address */
 
 struct app {
     struct ring_consumer rx;
@@ -41,11 +44,12 @@ struct app {
 };
 
 static struct {
-    bool sending, alone;
+    bool sending, alone, choose;
     uint32_t ports, idle, length, ring;
+    uint32_t bindings, used; /* of the first port; of which packets are, where they choose */
     double seconds;
     uint64_t packets;
-} wish = {.ports = 1, .length = 50, .ring = 256 * 1024, .seconds = 1};
+} wish = {.ports = 1, .length = 50, .ring = 256 * 1024, .seconds = 1, .bindings = 1, .used = 1};
 
 static struct switch_core *core;
 static struct nic_queue *nic_queue;
@@ -61,12 +65,30 @@ static void fail(const char *what, int status)
     exit(1);
 }
 
+/* ── many bindings ── */
+
+/* Makes the packet one of a binding chosen at random; `own`: where its port number stands that is ours. */
+static void choose_binding(uint8_t *packet, uint32_t own)
+{
+    static uint32_t random = 1;
+    be16 number;
+
+    random ^= random << 13;
+    random ^= random >> 17;
+    random ^= random << 5;
+    number = htons((uint16_t)(PORT_BASE + (uint32_t)((uint64_t)random * wish.used >> 32)));
+    memcpy(packet + IPV4_HEADER_MIN + own, &number, sizeof(number));
+}
+
 /* ── a NIC made of arrays ── */
 
 static uint32_t array_receive(struct nic_queue *queue, struct nic_frame *out, uint32_t max)
 {
     (void)queue;
     for (uint32_t i = 0; i < max; i++) {
+        if (wish.choose)
+            choose_binding(frames + (size_t)next_frame * frame_stride + ETHER_HEADER_SIZE,
+                           offsetof(struct wire_tcp, destination_port));
         out[i] = (struct nic_frame){.data = frames + (size_t)next_frame * frame_stride,
                                     .head_length = ETHER_HEADER_SIZE + wish.length,
                                     .length = ETHER_HEADER_SIZE + wish.length};
@@ -171,11 +193,12 @@ static void make_frames(void)
 
 /* ── the switch ── */
 
-static struct tuple local_tuple(uint16_t port)
+/* `host`: 0 is our address, others are 256 apart. */
+static struct tuple local_tuple(uint32_t host, uint32_t port)
 {
-    uint32_t address = htonl(HOST);
+    uint32_t address = htonl(HOST + (host << 8));
 
-    return tuple_make((const uint8_t *)&address, 4, IP_PROTOCOL_TCP, htons(port));
+    return tuple_make((const uint8_t *)&address, 4, IP_PROTOCOL_TCP, htons((uint16_t)port));
 }
 
 static void answer_resolve(int keeper)
@@ -197,22 +220,29 @@ static void answer_resolve(int keeper)
     core_hear_keeper(core);
 }
 
+static void bind_one(struct port *port, uint32_t host, uint32_t number)
+{
+    const struct binding_terms terms = {.request = 0};
+    struct tuple tuple = local_tuple(host, number);
+    uint32_t binding;
+    int status = binding_add(core, port, &tuple, -1, &terms, &binding);
+
+    if (status)
+        fail("a binding", status);
+}
+
 static void open_port(uint32_t index)
 {
     struct port_request request = {
         .name = "cost", .ring_count = 1, .rx_size = wish.ring, .tx_size = wish.ring};
-    const struct binding_terms terms = {.request = 0};
-    struct tuple tuple = local_tuple((uint16_t)(PORT_BASE + index));
     struct app *app = &apps[index];
     struct port *port;
-    uint32_t number;
     int status = port_open(core, &request, &port);
 
     if (status)
         fail("a port", status);
-    status = binding_add(core, port, &tuple, -1, &terms, &number);
-    if (status)
-        fail("a binding", status);
+    for (uint32_t i = 0; i < (index ? 1 : wish.bindings); i++)
+        bind_one(port, i / USED_MAX, PORT_BASE + index + i % USED_MAX);
     ring_consumer_init(&app->rx, (struct ring_control *)(port->region + port_layout_rx_control(0)),
                        port->region + port_layout_rx_data(1, wish.ring, wish.ring, 0), wish.ring);
     ring_producer_init(&app->tx, (struct ring_control *)(port->region + port_layout_tx_control(0)),
@@ -222,7 +252,7 @@ static void open_port(uint32_t index)
 
 static int make_switch(void)
 {
-    struct tuple host = local_tuple(0);
+    struct tuple host = local_tuple(0, 0);
     struct nic *nic;
     int ends[2];
 
@@ -280,6 +310,8 @@ static void app_send(struct app *app)
         uint8_t *place = ring_producer_reserve(&app->tx, wish.length);
 
         memcpy(place, app->packet, wish.length);
+        if (wish.choose)
+            choose_binding(place, offsetof(struct wire_tcp, source_port));
         ring_producer_commit(&app->tx, &record);
     }
     ring_producer_publish(&app->tx);
@@ -373,10 +405,10 @@ static uint64_t run_alone(struct worker *worker)
         if (wish.sending)
             app_round();
         activate_all(worker);
-        begin = core_clock();
+        begin = cpu_ns();
         for (uint32_t i = 0; i < (wish.sending ? 2 : 64); i++)
             switch_round(worker);
-        spent += core_clock() - begin;
+        spent += cpu_ns() - begin;
         if (!wish.sending)
             app_round();
     }
@@ -414,7 +446,7 @@ int main(int argc, char **argv)
     if (argc < 2 || (strcmp(argv[1], "rx") != 0 && strcmp(argv[1], "tx") != 0)) {
         fprintf(stderr, "usage: forward_cost rx|tx [ports] [idle ports] [IP bytes] "
                         "[seconds | packets, alone] [alone|beside] [bytes of each ring] "
-                        "[ordinary]\n");
+                        "[ordinary|huge] [bindings] [bindings used]\n");
         return 2;
     }
     wish.sending = argv[1][0] == 't';
@@ -426,8 +458,20 @@ int main(int argc, char **argv)
     wish.alone = argc > 6 && !strcmp(argv[6], "alone");
     if (argc > 7)
         wish.ring = (uint32_t)atoi(argv[7]);
-    if (argc > 8)
+    if (argc > 8 && !strcmp(argv[8], "ordinary"))
         prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    wish.choose = argc > 9;
+    if (wish.choose)
+        wish.bindings = (uint32_t)atoi(argv[9]);
+    wish.used = argc > 10 ? (uint32_t)atoi(argv[10]) : wish.bindings;
+    if (wish.used > USED_MAX)
+        wish.used = USED_MAX;
+    if (!wish.bindings || wish.used > wish.bindings || (wish.choose && wish.ports > 1) ||
+        wish.bindings > NAMESPACE_BINDINGS_MAX) {
+        fprintf(stderr, "forward_cost: up to %d bindings, of one port, of which some are used\n",
+                NAMESPACE_BINDINGS_MAX);
+        return 2;
+    }
     setrlimit(RLIMIT_NOFILE, &files);
     make_frames();
     keeper = make_switch();
@@ -443,13 +487,13 @@ int main(int argc, char **argv)
     count = done() - before;
     received(&full);
     printf("{\"direction\": \"%s\", \"ring_bytes\": %u, \"huge_bytes\": %llu, \"ports\": %u, "
-           "\"idle_ports\": %u, \"size\": %u, "
+           "\"idle_ports\": %u, \"bindings\": %u, \"bindings_used\": %u, \"size\": %u, "
            "\"packets\": %llu, \"port_full\": %llu, \"cpu_ns_per_packet\": %.1f, "
            "\"packets_per_second\": %.0f}\n",
            argv[1], wish.ring, (unsigned long long)core->ports.slots[0]->huge_bytes, wish.ports,
-           wish.idle, wish.length + ETHER_HEADER_SIZE + 4, (unsigned long long)count,
-           (unsigned long long)full, (double)spent / (double)(count + full),
-           (double)count * 1e9 / (double)spent);
+           wish.idle, wish.bindings, wish.used, wish.length + ETHER_HEADER_SIZE + 4,
+           (unsigned long long)count, (unsigned long long)full,
+           (double)spent / (double)(count + full), (double)count * 1e9 / (double)spent);
     core_dispose(core);
     return 0;
 }
