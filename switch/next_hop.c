@@ -122,7 +122,12 @@ static void take_answer(struct next_hop *hop, const struct channel_next_hop *ans
                         uint64_t now_ns)
 {
     hop->ask_at_ns = now_ns + NEXT_HOP_REFRESH_NS;
-    hop->nic = answer->nic;
+    if (answer->kind == CHANNEL_HOP_NIC || answer->kind == CHANNEL_HOP_RESOLVING) {
+        hop->nic = answer->nic;
+        hop->by_nic = true;
+    } else if (answer->kind != CHANNEL_HOP_UNREACHABLE) {
+        hop->by_nic = false;
+    }
     hop->mtu = answer->mtu;
     memcpy(hop->mac, answer->mac, sizeof(hop->mac));
     memcpy(hop->gateway, answer->gateway.bytes, sizeof(hop->gateway));

@@ -58,6 +58,7 @@ struct next_hop {
     uint64_t used_ns;   /* lately, to a tenth of a second */
     uint8_t gateway[16];
     uint32_t parked; /* packets that wait for it */
+    bool by_nic;     /* `nic` is where it leads, or led before it was UNREACHABLE */
 };
 
 struct next_hops {

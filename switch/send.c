@@ -239,15 +239,26 @@ static enum drop_reason park(struct worker *worker, struct next_hop *hop, struct
     return DROP_NONE;
 }
 
+/* A NIC that goes down takes its routes and neighbours with it. The operator is to hear of the cause,
+ * not that there is no route. */
+static bool nic_is_down(const struct worker *worker, const struct next_hop *hop)
+{
+    return hop->by_nic && hop->nic < worker->core->nic_count && !worker->core->nics[hop->nic].up;
+}
+
 enum drop_reason send_by_hop(struct worker *worker, struct next_hop *hop, struct outgoing *out)
 {
     switch ((enum next_hop_state)hop->state) {
     case NEXT_HOP_READY: return send_to_nic(worker, hop, out);
     case NEXT_HOP_LOCAL: return send_locally(worker, out);
-    case NEXT_HOP_UNREACHABLE: return DROP_TX_NO_ROUTE;
+    case NEXT_HOP_UNREACHABLE:
+        return nic_is_down(worker, hop) ? DROP_TX_NIC_DOWN : DROP_TX_NO_ROUTE;
+    case NEXT_HOP_RESOLVING:
+        if (nic_is_down(worker, hop))
+            return DROP_TX_NIC_DOWN;
+        break;
     case NEXT_HOP_FREE:
-    case NEXT_HOP_ASKED:
-    case NEXT_HOP_RESOLVING: break;
+    case NEXT_HOP_ASKED: break;
     }
     return park(worker, hop, out);
 }

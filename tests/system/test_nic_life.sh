@@ -66,6 +66,7 @@ check_soon 'a link that is down is told' 'says "nic0: link is down"'
 in_server ip link set nic0 up
 in_client ip link set eth0 down
 check_soon 'so is a carrier that is lost' '[ "$(nic_field up)" = false ]'
+check_soon 'what cannot be sent meanwhile is counted with the cause' '[ "$(counter tx_nic_down)" -ge 1 ]'
 in_client ip link set eth0 up
 in_client ip address replace $CLIENT6/64 dev eth0 nodad
 check_download 'a transfer outlives both' link big

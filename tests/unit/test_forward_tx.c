@@ -244,6 +244,33 @@ static void a_nic_that_is_down_drops(void **state)
     bench_app_close(bench, &app);
 }
 
+/* Of what the kernel says then: no route (the administrator), or no neighbour (the carrier). */
+static void a_nic_that_is_down_is_the_reason_why_there_is_no_route(void **state)
+{
+    static const enum channel_next_hop_kind kinds[] = {CHANNEL_HOP_UNREACHABLE,
+                                                       CHANNEL_HOP_RESOLVING};
+    struct bench *bench = *state;
+    struct bench_app app = bench_server(bench);
+    uint8_t bytes[2048];
+    struct ring_record record = {.length = bench_packet(bytes, &bench_to_peer)};
+
+    bench_resolve(bench);
+    for (uint32_t i = 0; i < 2; i++) {
+        bench->nic->up = false;
+        bench_answer(bench, BENCH_PEER4, BENCH_HOST4, kinds[i], BENCH_MTU);
+        bench_send(&app, &record, bytes);
+        worker_round(bench->worker);
+        assert_int_equal(bench_ring_drops(&app, DROP_TX_NIC_DOWN), i + 1);
+        bench->nic->up = true;
+        bench_answer(bench, BENCH_PEER4, BENCH_HOST4, CHANNEL_HOP_UNREACHABLE, 0);
+        bench_send(&app, &record, bytes);
+        worker_round(bench->worker);
+        assert_int_equal(bench_ring_drops(&app, DROP_TX_NO_ROUTE), i + 1);
+    }
+    assert_int_equal(bench->tx_count, 0);
+    bench_app_close(bench, &app);
+}
+
 static void few_packets_wait_and_not_for_long(void **state)
 {
     struct bench *bench = *state;
@@ -418,6 +445,7 @@ int main(void)
         BENCH_TEST(what_is_too_big_is_dropped_and_the_sender_told_as_a_router_would),
         BENCH_TEST(destinations_have_their_fates),
         BENCH_TEST(a_nic_that_is_down_drops),
+        BENCH_TEST(a_nic_that_is_down_is_the_reason_why_there_is_no_route),
         BENCH_TEST(few_packets_wait_and_not_for_long),
         BENCH_TEST(a_neighbour_that_is_found_releases_what_waits_for_it),
         BENCH_TEST(routes_that_changed_are_asked_for_again_and_used_until_the_answer),
