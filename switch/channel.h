@@ -15,6 +15,7 @@
  *   CHANNEL_ADDRESS         →            each address of the host, then as they come and go
  *   CHANNEL_GROUPS          →            + groups_ring, the filter that fills it; or it is left out
  *   CHANNEL_PROTOCOL        →            each line of [protocols] in the configuration
+ *   CHANNEL_PORT_RATE       →            --port-rate, and each line of [port-rates]
  *   CHANNEL_START           →
  *                           ←  CHANNEL_READY      serving; the keeper tells systemd
  *                           ←  CHANNEL_RESOLVE    where does this destination go?
@@ -61,6 +62,7 @@ enum channel_type {
     CHANNEL_PROTOCOL,
     CHANNEL_PACKET,
     CHANNEL_GROUPS,
+    CHANNEL_PORT_RATE,
 };
 
 struct channel_header {
@@ -173,6 +175,17 @@ struct channel_protocol {
     uint32_t who;       /* enum channel_who */
     uint32_t id;        /* of the user or group */
     uint32_t zero;
+};
+
+#define CHANNEL_PORT_RATES_MAX 256
+
+/* How much each port of a user, or of everybody for whom there is no line, may send. */
+struct channel_port_rate {
+    struct channel_header header;
+    uint64_t packets_s; /* 0: as many as it likes */
+    uint64_t bits_s;    /* as they take time on the wire; 0: as many as it likes */
+    uint32_t who;       /* enum channel_who: CHANNEL_WHO_ANYBODY or CHANNEL_WHO_USER */
+    uint32_t id;        /* of the user */
 };
 
 struct channel_next_hop {

@@ -33,6 +33,7 @@ union channel_message {
     struct channel_wire wire;
     struct channel_wire_link wire_link;
     struct channel_packet packet;
+    struct channel_port_rate port_rate;
     uint8_t bytes[CHANNEL_MESSAGE_MAX];
 };
 
@@ -64,6 +65,7 @@ static const struct {
     [CHANNEL_WIRE_LINK] = {sizeof(struct channel_wire_link), CHANNEL_WIRE_LINK_FDS,
                            CHANNEL_WIRE_LINK_FDS},
     [CHANNEL_PACKET] = {sizeof(struct channel_packet), 1, 1},
+    [CHANNEL_PORT_RATE] = {sizeof(struct channel_port_rate), 0, 0},
 };
 
 static const struct nic_ops *const drivers[] = {&afxdp_ops, &packet_ops, &wire_ops};
@@ -367,6 +369,9 @@ static int take_setup(struct switch_core *core, const struct received *received)
     case CHANNEL_GROUPS:
         return core->worker_count ? groups_open(core, received->fds[0], received->fds[1]) : -EINVAL;
     case CHANNEL_PROTOCOL: return take_protocol(core, &received->message.protocol);
+    case CHANNEL_PORT_RATE:
+        return core->worker_count ? port_rates_add(&core->port_rates, &received->message.port_rate)
+                                  : -EINVAL;
     case CHANNEL_START:
         if (!core->worker_count)
             return -EINVAL;

@@ -14,10 +14,12 @@
 #include "channel.h"
 #include "control_protocol.h"
 #include "port_layout.h"
+#include "rate_limit.h"
 #include "wire.h"
 
 #define INI_SECTION       "multistackd"
 #define PROTOCOLS_SECTION "protocols"
+#define RATES_SECTION     "port-rates"
 
 const struct config_option config_options[] = {
     {"nic", CONFIG_NIC, "SPEC",
@@ -36,6 +38,9 @@ const struct config_option config_options[] = {
     {"ports-per-user", CONFIG_PORTS_PER_USER, "N", "ports of one user at a time (256)"},
     {"ring-size", CONFIG_RING_SIZE, "BYTES", "size of a ring where a port names none (524288)"},
     {"local", CONFIG_LOCAL, "yes|no", "serve programs of this host itself, by lo (yes)"},
+    {"port-rate", CONFIG_PORT_RATE, "RATE",
+     "what a port may send in a second:\n"
+     "[packets=N][,bits=N], with k, M or G (none)"},
 };
 const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
 
@@ -259,6 +264,94 @@ static int set_local(struct config *config, const char *value, char error[CONFIG
     return word < 0 ? -1 : 0;
 }
 
+/* "100k" as a number; the unit is a power of 1,000. */
+static int parse_amount(const char *what, const char *text, uint64_t min, uint64_t max,
+                        uint64_t *amount, char error[CONFIG_ERROR_SIZE])
+{
+    static const char units[] = "kMG";
+    unsigned long long value;
+    uint64_t scale = 1;
+    char *end;
+
+    errno = 0;
+    value = strtoull(text, &end, 10);
+    if (*end && strchr(units, *end)) {
+        for (const char *at = units; at <= strchr(units, *end); at++)
+            scale *= 1000;
+        end++;
+    }
+    if (*text < '0' || *text > '9' || *end || errno || value > max / scale || value * scale < min)
+        return fail(error, "%s: '%.40s' is not a number from %llu to %llu, such as 500k or 2M",
+                    what, text, (unsigned long long)min, (unsigned long long)max);
+    *amount = value * scale;
+    return 0;
+}
+
+static int parse_port_rate(const char *text, struct config_port_rate *rate,
+                           char error[CONFIG_ERROR_SIZE])
+{
+    char words[128], *rest = words, *word;
+
+    if (copy_text("port-rate", text, words, sizeof(words), error))
+        return -1;
+    if (!strcmp(words, "none"))
+        return 0;
+    while ((word = strsep(&rest, ","))) {
+        char *value = strchr(word, '=');
+        bool packets = value && !strncmp(word, "packets=", 8);
+
+        if (!value || (!packets && strncmp(word, "bits=", 5) != 0))
+            return fail(error, "port-rate: '%.40s' is not packets=N, bits=N or none", word);
+        if (packets ? rate->packets_s : rate->bits_s)
+            return fail(error, "port-rate: %s is there twice", packets ? "packets" : "bits");
+        if (packets ? parse_amount("packets", value + 1, PORT_PACKETS_MIN, PORT_PACKETS_MAX,
+                                   &rate->packets_s, error)
+                    : parse_amount("bits", value + 1, PORT_BITS_MIN, PORT_BITS_MAX, &rate->bits_s,
+                                   error))
+            return -1;
+    }
+    return 0;
+}
+
+/* Each has one line; the command line's takes the place of the file's where `again`. */
+static int enter_port_rate(struct config *config, const struct config_port_rate *rate, bool again,
+                           char error[CONFIG_ERROR_SIZE])
+{
+    for (uint32_t i = 0; i < config->port_rate_count; i++) {
+        struct config_port_rate *other = &config->port_rates[i];
+
+        if (other->who != rate->who || other->id != rate->id)
+            continue;
+        if (!again)
+            return fail(error, "user %u has a rate already", rate->id);
+        *other = *rate;
+        return 0;
+    }
+    if (config->port_rate_count == CHANNEL_PORT_RATES_MAX)
+        return fail(error, "more than %d users with a rate", CHANNEL_PORT_RATES_MAX);
+    config->port_rates[config->port_rate_count++] = *rate;
+    return 0;
+}
+
+static int set_default_rate(struct config *config, const char *value, char error[CONFIG_ERROR_SIZE])
+{
+    struct config_port_rate rate = {.who = CHANNEL_WHO_ANYBODY};
+
+    return parse_port_rate(value, &rate, error) ? -1 : enter_port_rate(config, &rate, true, error);
+}
+
+int config_set_port_rate(struct config *config, const char *name, const char *value,
+                         char error[CONFIG_ERROR_SIZE])
+{
+    struct config_port_rate rate = {.who = CHANNEL_WHO_USER};
+    const struct passwd *user = getpwnam(name);
+
+    if (!user)
+        return fail(error, "there is no user '%.40s'", name);
+    rate.id = user->pw_uid;
+    return parse_port_rate(value, &rate, error) ? -1 : enter_port_rate(config, &rate, false, error);
+}
+
 int config_set(struct config *config, enum config_option_id id, const char *value,
                char error[CONFIG_ERROR_SIZE])
 {
@@ -285,6 +378,7 @@ int config_set(struct config *config, enum config_option_id id, const char *valu
         return parse_number("ports-per-user", value, 1, 65536, &config->ports_per_user_max, error);
     case CONFIG_LOCAL: return set_local(config, value, error);
     case CONFIG_RING_SIZE: return set_ring_size(config, value, error);
+    case CONFIG_PORT_RATE: return set_default_rate(config, value, error);
     }
     return fail(error, "no such option");
 }
@@ -392,9 +486,12 @@ static int read_setting(void *user, const char *section, const char *name, const
         return 0;
     if (!strcmp(section, PROTOCOLS_SECTION))
         return !config_set_protocol(reading->config, name, value, reading->why);
+    if (!strcmp(section, RATES_SECTION))
+        return !config_set_port_rate(reading->config, name, value, reading->why);
     if (strcmp(section, INI_SECTION)) {
         fail(reading->why,
-             "there is no section [%s], only [" INI_SECTION "] and [" PROTOCOLS_SECTION "]",
+             "there is no section [%s], only [" INI_SECTION "], [" PROTOCOLS_SECTION
+             "] and [" RATES_SECTION "]",
              section);
         return 0;
     }

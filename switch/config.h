@@ -45,6 +45,13 @@ struct config_protocol {
     uint32_t id;
 };
 
+/* How much each port of a user may send, or of everybody else. */
+struct config_port_rate {
+    uint64_t packets_s, bits_s; /* 0: no limit */
+    uint8_t who;                /* CHANNEL_WHO_USER or CHANNEL_WHO_ANYBODY */
+    uint32_t id;
+};
+
 struct config {
     struct nic_spec nics[CONFIG_NICS_MAX];
     uint32_t nic_count;
@@ -60,6 +67,8 @@ struct config {
     bool local;         /* serve lo as well: programs of this host reach stacks, and these them */
     struct config_protocol protocols[CONFIG_PROTOCOLS_MAX];
     uint32_t protocol_count;
+    struct config_port_rate port_rates[CHANNEL_PORT_RATES_MAX];
+    uint32_t port_rate_count;
     bool verbose;
 };
 
@@ -75,6 +84,7 @@ enum config_option_id {
     CONFIG_PORTS_PER_USER,
     CONFIG_RING_SIZE,
     CONFIG_LOCAL,
+    CONFIG_PORT_RATE,
 };
 
 struct config_option {
@@ -100,6 +110,9 @@ int config_read_file(struct config *config, const char *path, char error[CONFIG_
  * one of those two; then users, @groups or * for everybody, between blanks. Nobody: root alone. */
 int config_set_protocol(struct config *config, const char *name, const char *value,
                         char error[CONFIG_ERROR_SIZE]);
+/* One line of [port-rates]: a user, and "packets=N", "bits=N", both with a comma between, or "none". */
+int config_set_port_rate(struct config *config, const char *name, const char *value,
+                         char error[CONFIG_ERROR_SIZE]);
 /* Whatever can only be said of the whole. */
 int config_check(const struct config *config, char error[CONFIG_ERROR_SIZE]);
 

@@ -15,6 +15,7 @@
 #include "nic.h"
 #include "port.h"
 #include "protocols.h"
+#include "rate_limit.h"
 #include "worker.h"
 
 #define SWITCH_NICS_MAX    17 /* those that are configured, and lo */
@@ -32,6 +33,7 @@ struct switch_core {
     uint32_t nic_count;
     struct protocols protocols;
     struct groups groups;
+    struct port_rates port_rates;
     struct port_table ports;
     struct control control;
     struct worker workers[SWITCH_WORKERS_MAX];

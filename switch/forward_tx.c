@@ -21,6 +21,11 @@
  * the next round goes on with it. So all rings that always have something get equal shares, whatever
  * the length of their packets.
  *
+ * Rates. A port that the administrator has limited sends no more than that (rate_limit.h): what its
+ * ring may send of it is looked up once in a turn, and the turn ends there. The records stay in the
+ * ring, the ring leaves the round until it may send again, and a worker with nothing else to do
+ * sleeps till then.
+ *
  * A full NIC holds rings back: their records stay where they are, and the stacks feel it as rings
  * that fill up, as a socket does when the device's queue is full. After NIC_PATIENCE_NS without any
  * progress they are dropped, so that a device that is stuck does not hold the packets for others. */
@@ -153,6 +158,7 @@ static void count(struct port_ring *ring, enum drop_reason reason, const struct 
     }
     if (!out->frames)
         return; /* parked: counted when it goes on */
+    ring->limit.more_frames += out->frames - 1;
     stats_add(&ring->traffic.tx_packets, 1);
     stats_add(&ring->traffic.tx_bytes, out->view.length);
 }
@@ -209,6 +215,8 @@ struct turn {
     struct worker_queue *queue; /* that its packets most likely leave by; NULL: there is none */
     bool up;
     uint32_t longest; /* packet that may take the short way; 0: none may */
+    uint32_t most;    /* records that the ring's rate allows */
+    int32_t withheld; /* credit that its rate does not let it use */
 };
 
 /* Whether, and up to which length, packets may go the short way. */
@@ -299,12 +307,88 @@ static bool serve_record(struct worker *worker, struct turn *turn, const struct 
     return true;
 }
 
+/* A limited ring has something to send and may not. */
+static void hold_back(struct worker *worker, struct port_ring *ring)
+{
+    end_turn(ring);
+    ring->held = true; /* give_turns() takes it out of the round */
+    ring->held_until_ns = rate_limit_due(&ring->limit, worker->now_ns);
+    stats_add(&ring->tx_limited, 1);
+}
+
+/* What the ring's rate leaves of its turn. False: nothing. */
+static bool begin_limited(struct worker *worker, struct turn *turn)
+{
+    struct port_ring *ring = turn->ring;
+    uint64_t bytes;
+
+    rate_limit_fill(&ring->limit, worker->now_ns);
+    if (!rate_limit_allows(&ring->limit)) {
+        if (ring->tx.head != ring->tx.tail)
+            hold_back(worker, ring);
+        return false;
+    }
+    if (!begin_turn(ring))
+        return false;
+    turn->most = rate_limit_packets(&ring->limit);
+    bytes = rate_limit_bytes(&ring->limit);
+    if ((uint64_t)ring->credit > bytes) {
+        turn->withheld = ring->credit - (int32_t)bytes;
+        ring->credit = (int32_t)bytes;
+    }
+    return true;
+}
+
+/* Pays for the turn, `taken` records and `bytes` on the wire. */
+static void end_limited(struct worker *worker, const struct turn *turn, uint32_t taken,
+                        int32_t bytes)
+{
+    struct port_ring *ring = turn->ring;
+
+    rate_limit_take(&ring->limit, taken, bytes);
+    ring->credit += turn->withheld;
+    if (!rate_limit_allows(&ring->limit) && ring->tx.head != ring->tx.tail)
+        hold_back(worker, ring);
+}
+
+/* Takes records while there are some, the ring may send, and there is room. Returns how many; `*empty`:
+ * it took all. */
+static uint32_t take_records(struct worker *worker, struct turn *turn, bool *empty)
+{
+    struct port_ring *ring = turn->ring;
+    uint32_t taken = 0;
+
+    while (ring->credit > 0 && taken < turn->most) {
+        uint32_t before = ring->tx.head;
+        struct ring_record record;
+        const uint8_t *shared;
+        enum ring_next next = ring_consumer_next(&ring->tx, &record, &shared);
+
+        if (next == RING_NEXT_EMPTY) {
+            *empty = true;
+            break;
+        }
+        if (next == RING_NEXT_BROKEN) {
+            port_break(ring->port, DETACH_RING_RECORD);
+            break;
+        }
+        if (!serve_record(worker, turn, &record, shared)) {
+            ring->tx.head = before; /* it keeps its place until the NIC has room */
+            break;
+        }
+        taken++;
+    }
+    return taken;
+}
+
 /* One turn of one ring, or a part. Returns the records taken. */
 static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
 {
-    struct turn turn = {.ring = ring, .queue = send_likely_queue(worker, ring)};
+    struct turn turn = {.ring = ring, .queue = send_likely_queue(worker, ring), .most = UINT32_MAX};
     struct worker_queue *queue = turn.queue;
-    uint32_t taken = 0;
+    bool empty = false;
+    uint32_t taken;
+    int32_t credit;
 
     turn.up = queue && queue->queue->nic->up;
     ring->interrupted = false;
@@ -316,29 +400,15 @@ static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
      * whose packets are shorter. */
     if (queue && queue->interrupted)
         ring->interrupted = true;
-    if (ring->interrupted || !begin_turn(ring))
+    if (ring->interrupted || !(ring->limited ? begin_limited(worker, &turn) : begin_turn(ring)))
         return 0;
     find_short_way(worker, &turn);
-    while (ring->credit > 0) {
-        uint32_t before = ring->tx.head;
-        struct ring_record record;
-        const uint8_t *shared;
-        enum ring_next next = ring_consumer_next(&ring->tx, &record, &shared);
-
-        if (next == RING_NEXT_EMPTY) {
-            end_turn(ring);
-            break;
-        }
-        if (next == RING_NEXT_BROKEN) {
-            port_break(ring->port, DETACH_RING_RECORD);
-            break;
-        }
-        if (!serve_record(worker, &turn, &record, shared)) {
-            ring->tx.head = before; /* it keeps its place until the NIC has room */
-            break;
-        }
-        taken++;
-    }
+    credit = ring->credit;
+    taken = take_records(worker, &turn, &empty);
+    if (ring->limited)
+        end_limited(worker, &turn, taken, credit - ring->credit);
+    if (empty)
+        end_turn(ring);
     if (ring->credit <= 0)
         ring->in_turn = false;
     if (ring->tx.released != ring->tx.head) {
@@ -453,6 +523,13 @@ static uint32_t give_turns(struct worker *worker, bool *again)
             resumes = true;
             worker->active_first = at;
         }
+        if (ring->held) {
+            worker->active[at] = worker->active[--worker->active_count];
+            worker_hold(worker, ring, ring->held_until_ns);
+            if (at >= worker->active_count)
+                at = 0;
+            continue;
+        }
         *again |= !ring->interrupted && ring->tx.head != ring->tx.tail &&
                   ring->port->detach == DETACH_NONE;
         /* When it is out, another ring stands in its place. */
@@ -469,6 +546,8 @@ uint32_t forward_transmit(struct worker *worker)
     uint32_t total = 0, passes = 0;
     bool again;
 
+    if (worker->held_count && worker->now_ns >= worker->held_until_ns)
+        worker_unhold(worker);
     begin_round(worker);
     do {
         again = false;

@@ -114,6 +114,25 @@ static int send_groups(struct keeper *keeper)
     return fds[0] < 0 || fds[1] < 0 ? 0 : keeper__send_patiently(keeper, &groups, fds, 2);
 }
 
+static int send_port_rates(struct keeper *keeper)
+{
+    for (uint32_t i = 0; i < keeper->config->port_rate_count; i++) {
+        const struct config_port_rate *line = &keeper->config->port_rates[i];
+        struct channel_port_rate message = {
+            .header = {.type = CHANNEL_PORT_RATE, .size = sizeof(message)},
+            .packets_s = line->packets_s,
+            .bits_s = line->bits_s,
+            .who = line->who,
+            .id = line->id,
+        };
+        int status = keeper__send_patiently(keeper, &message, NULL, 0);
+
+        if (status)
+            return status;
+    }
+    return 0;
+}
+
 static int hand_over(struct keeper *keeper)
 {
     struct channel_plain start = {.header = {.type = CHANNEL_START, .size = sizeof(start)}};
@@ -124,7 +143,7 @@ static int hand_over(struct keeper *keeper)
         if (keeper__send_nic(keeper, &keeper->nics[i]))
             return -1;
     }
-    if (keeper__send_protocols(keeper))
+    if (keeper__send_protocols(keeper) || send_port_rates(keeper))
         return -1;
     keeper__forget_sync(keeper);
     keeper__sync(keeper);

@@ -157,6 +157,13 @@ static struct port *allocate_port(const struct port_request *request)
     return port;
 }
 
+static void limit_rings(const struct switch_core *core, struct port *port)
+{
+    for (uint32_t i = 0; i < port->ring_count; i++)
+        port->rings[i].limited =
+            port_rates_limit(&core->port_rates, port->uid, port->ring_count, &port->rings[i].limit);
+}
+
 static uint32_t free_slot(const struct port_table *table)
 {
     uint32_t slot = 0;
@@ -176,6 +183,7 @@ int port_begin(struct switch_core *core, const struct port_request *request, str
     port = allocate_port(request);
     if (!port)
         return -ENOMEM;
+    limit_rings(core, port);
     crew_retire(core); /* of ports closed lately, whose memory counts */
     if (port->region_size > PORT_MEMORY_MAX ||
         table->memory + port->region_size > SWITCH_MEMORY_MAX) {

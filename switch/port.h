@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include "control_protocol.h"
+#include "rate_limit.h"
 #include "ring.h"
 #include "stats.h"
 #include "tuple.h"
@@ -54,6 +55,8 @@ struct port_ring {
     bool served;      /* in the worker's list of them */
     bool in_turn;     /* its turn was interrupted, and goes on */
     bool interrupted; /* by a full NIC, in this round */
+    bool limited;     /* in the packets or bytes that it may send: `limit` */
+    bool held;        /* out of the round until held_until_ns, for having sent all of that */
     int32_t credit;   /* bytes that it may send in its turn; below 0: owed (forward_tx.c) */
     uint32_t idle_rounds;
     struct ring_consumer tx;
@@ -67,6 +70,9 @@ struct port_ring {
     int tx_fd;             /* woken by the application: packets */
     struct traffic_counters traffic;
     struct drop_counters drops;
+    struct rate_limit limit; /* its share of the port's */
+    uint64_t held_until_ns;
+    uint64_t tx_limited; /* times that it was held with something to send */
 } __attribute__((aligned(64)));
 
 struct binding {

@@ -249,6 +249,7 @@ static void put_ring_counters(struct page *page, const struct port *port, uint32
 
     put_traffic(&owner, stats_read(&ring->traffic.rx_packets), stats_read(&ring->traffic.rx_bytes),
                 stats_read(&ring->traffic.tx_packets), stats_read(&ring->traffic.tx_bytes));
+    put_counter(&owner, "", "tx_limited", stats_read(&ring->tx_limited));
     put_drops(&owner, &ring->drops);
 }
 

@@ -52,7 +52,7 @@ void worker_unwatch(struct worker *worker, int fd)
 
 void worker_activate(struct worker *worker, struct port_ring *ring)
 {
-    if (ring->active)
+    if (ring->active || ring->held)
         return;
     ring_consumer_wake(&ring->tx);
     ring->active = true;
@@ -60,6 +60,36 @@ void worker_activate(struct worker *worker, struct port_ring *ring)
     ring->credit = 0; /* who slept has paid */
     ring->in_turn = false;
     worker->active[worker->active_count++] = ring;
+}
+
+void worker_hold(struct worker *worker, struct port_ring *ring, uint64_t until_ns)
+{
+    ring->active = false;
+    ring->held = true;
+    ring->held_until_ns = until_ns;
+    if (!worker->held_count || until_ns < worker->held_until_ns)
+        worker->held_until_ns = until_ns;
+    worker->held[worker->held_count++] = ring;
+}
+
+void worker_unhold(struct worker *worker)
+{
+    uint64_t next = UINT64_MAX;
+    uint32_t i = 0;
+
+    while (i < worker->held_count) {
+        struct port_ring *ring = worker->held[i];
+
+        if (ring->held_until_ns > worker->now_ns) {
+            next = ring->held_until_ns < next ? ring->held_until_ns : next;
+            i++;
+            continue;
+        }
+        worker->held[i] = worker->held[--worker->held_count];
+        ring->held = false;
+        worker_activate(worker, ring);
+    }
+    worker->held_until_ns = next;
 }
 
 int worker_watch_ring(struct worker *worker, struct port_ring *ring)
@@ -93,6 +123,12 @@ static void leave(struct worker *worker, struct port_ring *ring)
         if (worker->active[i] == ring) {
             worker->active[i] = worker->active[--worker->active_count];
             ring->active = false;
+        }
+    }
+    for (uint32_t i = 0; ring->held && i < worker->held_count; i++) {
+        if (worker->held[i] == ring) {
+            worker->held[i] = worker->held[--worker->held_count];
+            ring->held = false;
         }
     }
     for (struct port_ring **at = &worker->touched; *at; at = &(*at)->touched_next) {
@@ -276,6 +312,18 @@ static bool prepare_sleep(struct worker *worker)
     return worker->core->worker_count == 1 || may_sleep(worker);
 }
 
+/* Until the first ring that is held may send again, but not longer than `longest`. */
+static int held_time(const struct worker *worker, int longest)
+{
+    uint64_t left_ms = 0;
+
+    if (!worker->held_count)
+        return longest;
+    if (worker->held_until_ns > worker->now_ns)
+        left_ms = (worker->held_until_ns - worker->now_ns + 999999) / 1000000;
+    return left_ms < (uint64_t)longest ? (int)left_ms : longest;
+}
+
 /* 0: do not sleep. */
 static int sleep_time(const struct worker *worker)
 {
@@ -283,9 +331,9 @@ static int sleep_time(const struct worker *worker)
         if (!worker->queues[i].watched && worker->queues[i].queue->nic->up)
             return PENDING_SLEEP_MS; /* a driver that can only be polled */
     }
-    return worker->tx_pending || worker->active_count || handover_is_stuck(worker)
-               ? PENDING_SLEEP_MS
-               : SLEEP_MS;
+    if (worker->tx_pending || worker->active_count || handover_is_stuck(worker))
+        return held_time(worker, PENDING_SLEEP_MS);
+    return held_time(worker, SLEEP_MS);
 }
 
 static void step(struct worker *worker)
@@ -344,9 +392,10 @@ int worker_init(struct worker *worker, struct switch_core *core, uint32_t index)
     }
     worker->ports = calloc(core->config.ports_max, sizeof(struct port *));
     worker->active = calloc((size_t)core->config.ports_max * PORT_RINGS_MAX, sizeof(void *));
+    worker->held = calloc((size_t)core->config.ports_max * PORT_RINGS_MAX, sizeof(void *));
     worker->scratch = calloc(2, WORKER_SCRATCH_SIZE);
-    if (!worker->ports || !worker->active || !worker->scratch || init_names(worker) ||
-        next_hops_init(&worker->hops, &core->key, core->channel_fd) ||
+    if (!worker->ports || !worker->active || !worker->held || !worker->scratch ||
+        init_names(worker) || next_hops_init(&worker->hops, &core->key, core->channel_fd) ||
         parking_init(&worker->parking) || fragments_init(&worker->fragments)) {
         worker_dispose(worker);
         return -ENOMEM;
@@ -364,6 +413,7 @@ void worker_dispose(struct worker *worker)
     next_hops_dispose(&worker->hops);
     namespace_dispose(&worker->names);
     free(worker->scratch);
+    free(worker->held);
     free(worker->active);
     free(worker->ports);
     if (worker->bell_fd >= 0)

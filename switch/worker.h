@@ -19,7 +19,8 @@
  * A ring is active or parked. Active: looked at each round. Parked: its consumer_sleeps flag is up
  * and its TX eventfd is in the epoll set, edge-triggered and never read; the scan does not see it,
  * so idle ports cost nothing. A ring without packets for RING_IDLE_ROUNDS rounds is parked even
- * while others are busy. */
+ * while others are busy. A ring that has sent all that its rate allows (rate_limit.h) is neither: it
+ * is held, and nobody looks at it or is woken for it until it may send again. */
 #ifndef MULTISTACK_SWITCH_WORKER_H
 #define MULTISTACK_SWITCH_WORKER_H
 
@@ -95,8 +96,11 @@ struct worker {
     struct port **ports; /* by slot: those that it knows of */
     struct port_ring **active;
     uint32_t active_count, active_capacity;
-    uint32_t active_first; /* whose turn comes first */
-    uint32_t ring_count;   /* of all ports of this worker */
+    uint32_t active_first;   /* whose turn comes first */
+    struct port_ring **held; /* by their rates, not active */
+    uint32_t held_count;
+    uint64_t held_until_ns; /* of the first of them */
+    uint32_t ring_count;    /* of all ports of this worker */
     struct packet_copy copies[WORKER_COPIES_MAX];
     uint32_t copy_count;
     struct port_ring *touched; /* received something in this batch */
@@ -167,6 +171,11 @@ void worker_unwatch(struct worker *worker, int fd);
 
 /* A parked ring joins the round. */
 void worker_activate(struct worker *worker, struct port_ring *ring);
+
+/* An active ring, which its caller takes out of the round, waits until `until_ns`; worker_unhold() lets
+ * those go on whose time has come. */
+void worker_hold(struct worker *worker, struct port_ring *ring, uint64_t until_ns);
+void worker_unhold(struct worker *worker);
 
 /* One round: true when it found work. */
 bool worker_round(struct worker *worker);

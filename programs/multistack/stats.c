@@ -31,6 +31,7 @@ static const struct meaning mux_verdicts[] = {MUX_VERDICTS(MEANING)};
 #undef MEANING
 static const struct meaning other_counters[] = {
     {"rx_nic_dropped", "dropped by the NIC or the kernel before the switch saw them"},
+    {"tx_limited", "times that a ring had sent all that its rate allows, and waited"},
     {"next_hops_asked", "questions to the kernel about routes and neighbours"},
     {"handed_over", "packets that one worker received for a ring of another"},
     {"handed_over_late", "of those, for a port that had closed meanwhile"},

@@ -250,7 +250,7 @@ void bench_app_close(struct bench *bench, struct bench_app *app)
     app->port = NULL;
 }
 
-void bench_send(struct bench_app *app, const struct ring_record *record, const void *packet)
+bool bench_send(struct bench_app *app, const struct ring_record *record, const void *packet)
 {
     uint8_t *place = NULL;
 
@@ -259,7 +259,7 @@ void bench_send(struct bench_app *app, const struct ring_record *record, const v
     assert_non_null(place);
     memcpy(place, packet, record->length);
     ring_producer_commit(&app->tx, record);
-    ring_producer_publish(&app->tx);
+    return ring_producer_publish(&app->tx);
 }
 
 const uint8_t *bench_receive(struct bench_app *app, struct ring_record *record)

@@ -75,8 +75,8 @@ void bench_bind(struct bench *bench, struct bench_app *app, uint8_t protocol, co
                 uint16_t port);
 void bench_app_close(struct bench *bench, struct bench_app *app);
 
-/* Puts a record into the TX ring and publishes it. */
-void bench_send(struct bench_app *app, const struct ring_record *record, const void *packet);
+/* Puts a record into the TX ring and publishes it. True: an application would now wake the switch. */
+bool bench_send(struct bench_app *app, const struct ring_record *record, const void *packet);
 /* The next record of the RX ring; NULL: none. */
 const uint8_t *bench_receive(struct bench_app *app, struct ring_record *record);
 

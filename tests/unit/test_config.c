@@ -234,6 +234,70 @@ static void a_file_has_the_names_of_the_command_line(void **state)
     assert_string_equal(config.control, "/run/x.sock");
 }
 
+static void port_rates_are_taken(void **state)
+{
+    struct config config;
+
+    (void)state;
+    assert_int_equal(read_text(&config, "[multistackd]\nnic = eth1\nport-rate = bits=10M\n"
+                                        "[port-rates]\nroot = none\n"
+                                        "nobody = packets=5k,bits=1G\n"),
+                     0);
+    assert_int_equal(config.port_rate_count, 3);
+    assert_int_equal(config.port_rates[0].who, CHANNEL_WHO_ANYBODY);
+    assert_int_equal(config.port_rates[0].bits_s, 10000000);
+    assert_int_equal(config.port_rates[0].packets_s, 0);
+    assert_int_equal(config.port_rates[1].who, CHANNEL_WHO_USER);
+    assert_int_equal(config.port_rates[1].id, 0);
+    assert_int_equal(config.port_rates[1].bits_s, 0);
+    assert_int_equal(config.port_rates[2].packets_s, 5000);
+    assert_int_equal(config.port_rates[2].bits_s, 1000000000);
+    /* the command line's takes the place of the file's */
+    assert_int_equal(config_set(&config, CONFIG_PORT_RATE, "packets=1M", error), 0);
+    assert_int_equal(config.port_rate_count, 3);
+    assert_int_equal(config.port_rates[0].packets_s, 1000000);
+    assert_int_equal(config.port_rates[0].bits_s, 0);
+}
+
+static void a_wrong_port_rate_is_refused_and_the_reason_says_why(void **state)
+{
+    static const struct {
+        const char *text, *reason;
+    } wrong[] = {
+        {"", "empty"},
+        {"10M", "packets=N, bits=N or none"},
+        {"packets=", "100 to 1000000000"},
+        {"packets=99", "100 to 1000000000"},
+        {"packets=2G", "100 to 1000000000"},
+        {"packets=-1", "100 to 1000000000"},
+        {"packets=1.5k", "100 to 1000000000"},
+        {"packets=1kk", "100 to 1000000000"},
+        {"bits=9999", "10000 to 1000000000000"},
+        {"bits=1001G", "10000 to 1000000000000"},
+        {"bits=99999999999999999999", "10000 to"},
+        {"bits=1M,bits=2M", "bits is there twice"},
+        {"bits=1M,", "''"},
+        {"none,bits=1M", "'none'"},
+        {"speed=1M", "'speed=1M'"},
+    };
+    struct config config;
+
+    (void)state;
+    config_init(&config);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        error[0] = '\0';
+        assert_int_equal(config_set(&config, CONFIG_PORT_RATE, wrong[i].text, error), -1);
+        if (!strstr(error, wrong[i].reason))
+            fail_msg("'%s': '%s' does not say '%s'", wrong[i].text, error, wrong[i].reason);
+    }
+    assert_int_equal(config.port_rate_count, 0);
+    assert_int_equal(config_set_port_rate(&config, "no-such-user", "none", error), -1);
+    assert_non_null(strstr(error, "no user 'no-such-user'"));
+    assert_int_equal(config_set_port_rate(&config, "root", "bits=1M", error), 0);
+    assert_int_equal(config_set_port_rate(&config, "root", "bits=1M", error), -1);
+    assert_non_null(strstr(error, "has a rate already"));
+}
+
 static void a_wrong_file_is_refused_with_the_line(void **state)
 {
     struct config config;
@@ -303,6 +367,8 @@ int main(void)
         cmocka_unit_test(a_file_has_the_names_of_the_command_line),
         cmocka_unit_test(protocols_say_who_may_bind_them),
         cmocka_unit_test(a_wrong_file_is_refused_with_the_line),
+        cmocka_unit_test(port_rates_are_taken),
+        cmocka_unit_test(a_wrong_port_rate_is_refused_and_the_reason_says_why),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
