@@ -72,7 +72,8 @@ struct ms_port_options {
  * -ETIMEDOUT. */
 MS_API int ms_port_open(struct ms_port **port, const struct ms_port_options *options);
 
-/* Closes the port and all of its bindings. NULL is allowed. */
+/* Closes the port and all of its bindings. What was sent is given to the switch before, as far as it
+ * takes it within 50 ms; what was committed since the last ms_flush(), too. NULL is allowed. */
 MS_API void ms_port_close(struct ms_port *port);
 
 /* Facts about a port. They change when the switch restarts or the NIC's MTU changes: `generation`

@@ -175,6 +175,8 @@ void ms_port_close(struct ms_port *port)
 {
     if (!port)
         return;
+    if (port->session.state == SESSION_READY)
+        ring__drain(port);
     session__end(port);
     binding__dispose(port);
     ring__dispose(port);

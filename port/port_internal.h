@@ -223,6 +223,8 @@ uint8_t *region__tx_data(const struct region *region, unsigned ring);
 
 int ring__init(struct ms_port *port);
 void ring__dispose(struct ms_port *port);
+/* Waits, not for long, until the switch has taken what was sent. */
+void ring__drain(struct ms_port *port);
 /* Makes `region` (counted already) the one that rings take over next; NULL: the switch is away. */
 void ring__switch_over(struct ms_port *port, struct region *region);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 static_assert(MS_TX_CHECKSUM == RECORD_CHECKSUM_PARTIAL && MS_TX_SEGMENT == RECORD_SEGMENT &&
@@ -20,6 +21,9 @@ static_assert(MS_TX_CHECKSUM == RECORD_CHECKSUM_PARTIAL && MS_TX_SEGMENT == RECO
               "the library's flags are those of the records");
 
 #define OFFLOAD_FLAGS (MS_TX_CHECKSUM | MS_TX_SEGMENT)
+
+#define DRAIN_LOOKS    1000 /* at what is left when a port is closed */
+#define DRAIN_PAUSE_NS 50000
 
 static void watch(int epoll_fd, int fd, uint32_t events, uint32_t kind)
 {
@@ -284,6 +288,20 @@ void ms_flush(struct ms_port *port, unsigned index)
     if (ring_producer_publish(&tx->ring)) {
         eventfd_write(tx->region->rings[index].tx_fd, 1);
         counter_add(&tx->wakeups, 1);
+    }
+}
+
+void ring__drain(struct ms_port *port)
+{
+    const struct timespec pause = {.tv_nsec = DRAIN_PAUSE_NS};
+
+    for (unsigned index = 0, looks = 0; index < port->ring_count; index++) {
+        struct ring_producer *ring = &port->rings[index].tx.ring;
+
+        ms_flush(port, index);
+        while (port->rings[index].tx.region && ring_producer_refresh(ring) &&
+               ring->head != ring->published && looks++ < DRAIN_LOOKS)
+            nanosleep(&pause, NULL);
     }
 }
 
