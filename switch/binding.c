@@ -27,9 +27,11 @@ static struct binding *take_slot(struct port_table *table)
     else
         table->free_binding = table->bindings[slot].next;
     binding = &table->bindings[slot];
-    if (binding->number == 0)
-        binding->number = slot;
-    binding->number += NAMESPACE_BINDINGS_MAX;
+    /* slot and generation; no generation is 0, so that no number is */
+    binding->number = (binding->number + NAMESPACE_BINDINGS_MAX) & TUPLE_NUMBER_MAX;
+    if (binding->number < NAMESPACE_BINDINGS_MAX)
+        binding->number = NAMESPACE_BINDINGS_MAX;
+    binding->number = (binding->number & ~(NAMESPACE_BINDINGS_MAX - 1)) | slot;
     return binding;
 }
 

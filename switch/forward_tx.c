@@ -7,7 +7,8 @@
  *                                                                     └─► dropped, with a reason
  *
  * The packet of a flow that has just sent one takes a shorter way (sent_flow.h): what was found out for
- * the one before is not found out again.
+ * the one before is not found out again. A ring whose packets come from ever other bindings of a large
+ * namespace has the slots of the next ones asked for while one is served.
  *
  * Copied to where it will be sent from, when that is clear: into a frame of the NIC that this ring
  * used last. Otherwise (another NIC, segments to be cut, a NIC that is full or down) into the
@@ -36,6 +37,7 @@
 #include "validate.h"
 
 #define NIC_PATIENCE_NS 100000000ULL
+#define SOURCES_AHEAD   8 /* records: 400 ns */
 
 #define WIRE_OVERHEAD 38 /* bytes: Ethernet's header, check sequence, preamble and gap */
 
@@ -105,6 +107,7 @@ static bool owns_source(const struct worker *worker, struct port_ring *ring,
         return namespace_may_send_connected(names, view, ring->port);
     ring->source = view->local;
     ring->source_version = names->version;
+    ring->source_varies = true;
     return true;
 }
 
@@ -285,6 +288,33 @@ static bool lost_patience(struct worker *worker, struct worker_queue *queue)
     return worker->now_ns - queue->stuck_since_ns > NIC_PATIENCE_NS;
 }
 
+/* Has the namespace's slot come for the next record of a ring that sends from many bindings: in a large
+ * table it would be waited for, which costs more than all the rest of a packet. What lies in shared
+ * memory is believed as far as this goes: it chooses a slot to ask for, and nothing else. */
+static void prefetch_source(const struct worker *worker, struct ring_consumer *ahead)
+{
+    const struct tuple_table *bindings = &worker->names.bindings;
+    struct ring_record record;
+    struct tuple source;
+    const uint8_t *ip;
+    uint32_t header;
+    be16 port;
+
+    if (ring_consumer_next(ahead, &record, &ip) != RING_NEXT_PACKET)
+        return;
+    header = ip[0] >> 4 == 6 ? IPV6_HEADER_SIZE : IPV4_HEADER_MIN;
+    if (record.length < header + sizeof(port))
+        return;
+    memcpy(&port, ip + header, sizeof(port));
+    if (header == IPV4_HEADER_MIN)
+        source = tuple_make(ip + offsetof(struct wire_ipv4, source), 4,
+                            ip[offsetof(struct wire_ipv4, protocol)], port);
+    else
+        source = tuple_make(ip + offsetof(struct wire_ipv6, source), 6,
+                            ip[offsetof(struct wire_ipv6, next_header)], port);
+    tuple_table_prefetch(bindings, tuple_hash(&bindings->key, &source));
+}
+
 /* Takes one record. False: it stays where it is, for want of room. */
 static bool serve_record(struct worker *worker, struct turn *turn, const struct ring_record *record,
                          const uint8_t *shared)
@@ -356,14 +386,26 @@ static void end_limited(struct worker *worker, const struct turn *turn, uint32_t
 static uint32_t take_records(struct worker *worker, struct turn *turn, bool *empty)
 {
     struct port_ring *ring = turn->ring;
+    bool looks_ahead = ring->source_varies && ring->tx.head != ring->tx.tail &&
+                       tuple_table_is_large(&worker->names.bindings);
+    struct ring_consumer ahead;
     uint32_t taken = 0;
 
+    if (looks_ahead) {
+        ring->source_varies = false; /* until it is seen again */
+        ahead = ring->tx;
+        for (uint32_t i = 0; i < SOURCES_AHEAD; i++)
+            prefetch_source(worker, &ahead);
+    }
     while (ring->credit > 0 && taken < turn->most) {
         uint32_t before = ring->tx.head;
         struct ring_record record;
         const uint8_t *shared;
-        enum ring_next next = ring_consumer_next(&ring->tx, &record, &shared);
+        enum ring_next next;
 
+        if (looks_ahead)
+            prefetch_source(worker, &ahead);
+        next = ring_consumer_next(&ring->tx, &record, &shared);
         if (next == RING_NEXT_EMPTY) {
             *empty = true;
             break;

@@ -8,6 +8,7 @@
 #include <linux/bpf.h>
 
 #include "mux_maps.h"
+#include "port_layout.h"
 
 static_assert(MUX_BOUND_EXACT == 1 << 0 && MUX_BOUND_WILDCARD == 1 << 1, "bits of bound_counts");
 
@@ -61,6 +62,8 @@ static void disclaim(struct namespace_table *table, const struct tuple *tuple)
 }
 
 /* Makes a group of a single port. NULL: out of memory. */
+static_assert(PORT_RINGS_MAX - 1 <= TUPLE_DETAIL_MAX, "a ring fits a slot");
+
 static struct owner_group *group_at(struct namespace_table *table, struct tuple_slot *slot)
 {
     struct owner_group *group = owner_group_of(slot->value);

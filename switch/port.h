@@ -64,6 +64,7 @@ struct port_ring {
     struct next_hop *hop;          /* of the last packet; matched before it is used */
     struct tuple source;           /* was this port's when the namespace had source_version */
     uint32_t source_version;
+    bool source_varies; /* it was another one's turn lately: look-ups are worth asking ahead for */
     struct sent_flow flow;
     struct worker *worker; /* who serves it: the only one to touch what stands above and below */
     int rx_fd;             /* woken by us: packets, or room in the TX ring */

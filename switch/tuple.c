@@ -6,22 +6,37 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "huge_map.h"
+
+static_assert(sizeof(struct tuple_slot) == 32, "two to a cache line");
+
 #define SLOTS_FIRST 64
 
+/* A large table is in huge pages where the kernel gives them: probes at random would miss the
+ * processor's table of pages as well. */
 static struct tuple_slot *allocate_slots(uint32_t count)
 {
-    void *slots = aligned_alloc(64, count * sizeof(struct tuple_slot));
+    size_t size = count * sizeof(struct tuple_slot);
+    bool huge = size >= HUGE_PAGE_SIZE;
+    void *slots = aligned_alloc(huge ? HUGE_PAGE_SIZE : 64, size);
 
+    if (slots && huge)
+        madvise(slots, size, MADV_HUGEPAGE);
     if (slots)
-        memset(slots, 0, count * sizeof(struct tuple_slot));
+        memset(slots, 0, size);
     return slots;
+}
+
+static struct tuple tuple_of(const struct tuple_slot *slot)
+{
+    return (struct tuple){slot->low, slot->high, slot->rest};
 }
 
 static uint32_t find_place(const struct tuple_table *table, const struct tuple *tuple)
 {
     uint32_t at = (uint32_t)tuple_hash(&table->key, tuple) & table->mask;
 
-    while (table->slots[at].value && !tuple_equal(&table->slots[at].tuple, tuple))
+    while (table->slots[at].value && !tuple_slot_has(&table->slots[at], tuple))
         at = (at + 1) & table->mask;
     return at;
 }
@@ -36,8 +51,10 @@ static int grow(struct tuple_table *table)
         return -ENOMEM;
     bigger.mask = count * 2 - 1;
     for (uint32_t i = 0; i < count; i++) {
+        struct tuple tuple = tuple_of(&table->slots[i]);
+
         if (table->slots[i].value)
-            bigger.slots[find_place(&bigger, &table->slots[i].tuple)] = table->slots[i];
+            bigger.slots[find_place(&bigger, &tuple)] = table->slots[i];
     }
     free(table->slots);
     *table = bigger;
@@ -50,12 +67,14 @@ static void shift_back(struct tuple_table *table, uint32_t hole)
     uint32_t at = hole;
 
     for (;;) {
+        struct tuple tuple;
         uint32_t home;
 
         at = (at + 1) & table->mask;
         if (!table->slots[at].value)
             break;
-        home = (uint32_t)tuple_hash(&table->key, &table->slots[at].tuple) & table->mask;
+        tuple = tuple_of(&table->slots[at]);
+        home = (uint32_t)tuple_hash(&table->key, &tuple) & table->mask;
         if (((at - home) & table->mask) < ((at - hole) & table->mask))
             continue; /* its home lies behind the hole */
         table->slots[hole] = table->slots[at];
@@ -82,7 +101,7 @@ int tuple_table_add(struct tuple_table *table, const struct tuple *tuple, void *
 {
     uint32_t place = find_place(table, tuple);
 
-    assert(value);
+    assert(value && number <= TUPLE_NUMBER_MAX);
     if (table->slots[place].value)
         return -EEXIST;
     if (table->used >= table->limit)
@@ -94,7 +113,11 @@ int tuple_table_add(struct tuple_table *table, const struct tuple *tuple, void *
             return status;
         place = find_place(table, tuple);
     }
-    table->slots[place] = (struct tuple_slot){.tuple = *tuple, .number = number, .value = value};
+    table->slots[place] = (struct tuple_slot){.low = tuple->low,
+                                              .high = tuple->high,
+                                              .rest = tuple->rest,
+                                              .number = number & TUPLE_NUMBER_MAX,
+                                              .value = value};
     table->used++;
     return 0;
 }

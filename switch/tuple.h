@@ -4,7 +4,9 @@
  * A tuple is `struct control_address` in three machine words, so that comparing is three
  * instructions and hashing two multiplications. The table is open addressing with linear probing
  * and deletion by shifting back: a look-up touches one cache line nearly always, and there are no
- * tombstones that would make it slower with time. It is at most half full. The hash is keyed:
+ * tombstones that would make it slower with time. It is at most half full. A table of 65,536 entries is
+ * 8 MiB, and nearly every look-up at random waits for memory, unless it was asked for in time
+ * (tuple_table_prefetch()); doc/performance.md says what is left of that. The hash is keyed:
  * applications choose what they bind, and nobody shall choose collisions. */
 #ifndef MULTISTACK_SWITCH_TUPLE_H
 #define MULTISTACK_SWITCH_TUPLE_H
@@ -137,12 +139,24 @@ static inline uint64_t tuple_hash(const struct hash_key *key, const struct tuple
     return hash_words(key, tuple->low, tuple->high, tuple->rest);
 }
 
+#define TUPLE_NUMBER_MAX 0xfffffff
+#define TUPLE_DETAIL_MAX 15
+
+/* Two to a cache line, so that a probe never touches two lines: that is why it holds the tuple's words
+ * and not the struct, which has a gap. */
 struct tuple_slot {
-    struct tuple tuple;
-    uint32_t number; /* the user's */
-    uint32_t detail; /* the user's as well; 0 to begin with */
-    void *value;     /* NULL: the slot is empty */
+    uint64_t low, high;
+    uint32_t rest;
+    uint32_t number : 28; /* the user's */
+    uint32_t detail : 4;  /* the user's as well; 0 to begin with */
+    void *value;          /* NULL: the slot is empty */
 };
+
+static inline bool tuple_slot_has(const struct tuple_slot *slot, const struct tuple *tuple)
+{
+    return ((slot->low ^ tuple->low) | (slot->high ^ tuple->high) | (slot->rest ^ tuple->rest)) ==
+           0;
+}
 
 struct tuple_table {
     struct tuple_slot *slots;
@@ -156,8 +170,8 @@ struct tuple_table {
 int tuple_table_init(struct tuple_table *table, const struct hash_key *key, uint32_t limit);
 void tuple_table_dispose(struct tuple_table *table);
 
-/* `value` is not NULL. 0, -EEXIST, -ENOSPC (the limit), -ENOMEM. Grows where needed: not for the
- * data path. */
+/* `value` is not NULL, `number` at most TUPLE_NUMBER_MAX. 0, -EEXIST, -ENOSPC (the limit), -ENOMEM.
+ * Grows where needed: not for the data path. */
 int tuple_table_add(struct tuple_table *table, const struct tuple *tuple, void *value,
                     uint32_t number);
 /* False: it was not there. */
@@ -174,7 +188,7 @@ tuple_table_find_hashed(const struct tuple_table *table, const struct tuple *tup
 
         if (!slot->value)
             return NULL;
-        if (tuple_equal(&slot->tuple, tuple))
+        if (tuple_slot_has(slot, tuple))
             return slot;
     }
 }
@@ -183,6 +197,12 @@ static inline const struct tuple_slot *tuple_table_find(const struct tuple_table
                                                         const struct tuple *tuple)
 {
     return tuple_table_find_hashed(table, tuple, tuple_hash(&table->key, tuple));
+}
+
+/* More than the caches next to a processor hold: slots are worth asking for in time. */
+static inline bool tuple_table_is_large(const struct tuple_table *table)
+{
+    return table->mask * sizeof(struct tuple_slot) > 256 * 1024;
 }
 
 static inline void tuple_table_prefetch(const struct tuple_table *table, uint64_t hash)

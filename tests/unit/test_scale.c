@@ -44,6 +44,55 @@ static void test_65536_bindings_fit_and_go(void **state)
     assert_int_equal(bench->worker->names.bindings.used, 0);
 }
 
+#define MANY 5000 /* bindings, of which a table is large */
+
+/* A ring that sends from many bindings has their slots asked for ahead, by what stands in shared memory:
+ * each packet is judged by itself all the same, whatever lies before and behind it. */
+static void test_each_of_many_sources_is_checked(void **state)
+{
+    static const struct {
+        uint16_t port; /* from which it is sent: bound from 1000 on */
+        uint16_t length;
+        uint8_t version;
+        bool goes;
+    } sent[] = {{1000, 0, 4, true},  {5999, 0, 4, true}, {6000, 0, 4, false}, {999, 0, 4, false},
+                {1234, 1, 4, false}, {4321, 0, 4, true}, {1000, 0, 6, false}, {2000, 22, 6, false},
+                {2000, 0, 4, true},  {3000, 0, 0, false}};
+    struct bench *bench = *state;
+    struct bench_app app = bench_app_open(bench, false, 0);
+    struct bench_packet packet = bench_to_peer;
+    uint32_t goes = 0;
+
+    bench_resolve(bench);
+    for (uint32_t i = 0; i < MANY; i++)
+        bench_bind(bench, &app, IP_PROTOCOL_TCP, BENCH_HOST4, (uint16_t)(1000 + i));
+    assert_true(tuple_table_is_large(&bench->worker->names.bindings));
+    bench->tx_count = 0;
+    for (uint32_t i = 0; i < 100; i++) {
+        uint32_t which = i % (sizeof(sent) / sizeof(sent[0]));
+        struct ring_record record = {0};
+        uint8_t bytes[2048];
+
+        packet.source_port = sent[which].port;
+        record.length = bench_packet(bytes, &packet);
+        if (sent[which].length)
+            record.length = sent[which].length;
+        bytes[0] = (uint8_t)(sent[which].version << 4 | 5);
+        goes += sent[which].goes;
+        bench_send(&app, &record, bytes);
+        if (i % 25 == 24) { /* several records to a turn */
+            worker_round(bench->worker);
+            worker_round(bench->worker);
+            assert_int_equal(bench->tx_count, goes);
+            bench->tx_count = 0;
+            goes = 0;
+        }
+    }
+    assert_int_equal(bench_ring_drops(&app, DROP_TX_NOT_BOUND), 20);
+    assert_true(app.port->rings[0].source_varies);
+    bench_app_close(bench, &app);
+}
+
 /* An application that never has nothing to send. */
 struct greedy {
     struct bench_app app;
@@ -151,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BENCH_TEST(test_65536_bindings_fit_and_go),
+        BENCH_TEST(test_each_of_many_sources_is_checked),
         BENCH_TEST(test_greedy_ports_get_equal_shares),
         BENCH_TEST(test_a_debt_does_not_put_the_worker_to_sleep),
     };
