@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Kinds of devices that the switch serves, beside the veth of all other tests: a bridge, a macvlan; and
+# what it says of one that it cannot. Each carries a page and 10 MB to a kernel peer, by XDP
+# and by a packet socket.
+. "$(dirname "$0")/lab.sh"
+lab_begin
+
+head -c 1024 /dev/urandom >"$lab_dir/www/1k"
+file 10m 10
+
+# kind NAME DEVICE: a switch on DEVICE, which has the server's addresses by now.
+kind() {
+    local name=$1 device=$2 driver
+    for driver in afxdp packet; do
+        LAB_NIC=$driver:$device start_switch
+        serve "web" 80 "$lab_dir/www"
+        check_soon "$name, $driver: a page" "fetched 1k http://$SERVER4/1k"
+        check "$name, $driver: 10 MB" fetched 10m "http://$SERVER4/10m"
+        check "$name, $driver: the host's stack answers by IPv6" in_client ping -6 -c 1 -W 5 "$SERVER6"
+        check "$name, $driver: the host's stack answers by IPv4" in_client ping -c 1 -W 5 "$SERVER4"
+        stop web
+        stop switch
+        check_equal "$name, $driver: multistackd ends in order" $? 0
+    done
+}
+
+move_addresses() {
+    in_server ip address flush dev nic0
+    in_server ip link set "$1" up
+    address server "$1" $SERVER4/24 $SERVER6/64
+}
+
+if in_server ip link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0 2>/dev/null; then
+    in_server ip link set nic0 master br0
+    move_addresses br0
+    kind bridge br0
+    in_server ip link set nic0 nomaster
+    in_server ip link del br0
+else
+    note 'this kernel has no bridge'
+fi
+
+if in_server ip link add link nic0 name mv0 type macvlan mode bridge 2>/dev/null; then
+    move_addresses mv0
+    in_client ip neigh flush dev eth0
+    kind macvlan mv0
+    in_server ip link del mv0
+else
+    note 'this kernel has no macvlan'
+fi
+
+# A tun has no Ethernet header.
+refused() {
+    in_server timeout 5 multistackd --control "$MULTISTACK_CONTROL" "$@" 2>&1
+}
+if in_server ip tuntap add tun0 mode tun 2>/dev/null; then
+    check_match 'a tun is refused, with the reason' "$(refused --nic tun0)" 'not an Ethernet device'
+    check_match 'by a packet socket, too' "$(refused --nic packet:tun0)" 'not an Ethernet device'
+    in_server ip link del tun0
+else
+    note 'this kernel has no tun'
+fi
