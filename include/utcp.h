@@ -349,6 +349,9 @@ struct utcp_info {
     uint64_t spurious_recoveries; /* undone: nothing had been lost */
     uint64_t tail_probes;         /* RFC 8985 section 7 */
     uint64_t duplicates_reported; /* by the peer (RFC 2883) */
+    bool recovering;              /* fast recovery goes on (RFC 5681 section 3.2, RFC 6675) */
+    bool after_timeout;           /* what was in flight at a timeout is not acknowledged yet */
+    uint16_t receive_mss; /* bytes of payload that the peer was told to send, options counted */
 };
 
 UTCP_API void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);

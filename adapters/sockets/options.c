@@ -200,6 +200,16 @@ static uint8_t kernel_state(enum utcp_state state)
     return states[state];
 }
 
+/* TCP_CA_* of linux/tcp.h. */
+static uint8_t congestion_state(const struct utcp_info *info)
+{
+    if (info->after_timeout)
+        return TCP_CA_Loss;
+    if (info->recovering)
+        return TCP_CA_Recovery;
+    return info->sacked ? TCP_CA_Disorder : TCP_CA_Open;
+}
+
 static void fill_tcp_info(const struct socket *socket, struct tcp_info *to)
 {
     struct utcp_info info = {.size = sizeof(info)};
@@ -214,12 +224,21 @@ static void fill_tcp_info(const struct socket *socket, struct tcp_info *to)
     *to = (struct tcp_info){
         .tcpi_state = kernel_state(info.state),
         .tcpi_options = (uint8_t)((info.timestamps ? TCPI_OPT_TIMESTAMPS : 0) |
-                                  (info.window_scale ? TCPI_OPT_WSCALE : 0)),
+                                  (info.window_scale ? TCPI_OPT_WSCALE : 0) |
+                                  (info.sack ? TCPI_OPT_SACK : 0) | (info.ecn ? TCPI_OPT_ECN : 0)),
         .tcpi_snd_wscale = info.send_scale & 15,
         .tcpi_rcv_wscale = info.receive_scale & 15,
         .tcpi_rto = (uint32_t)info.rto_us,
         .tcpi_snd_mss = info.mss,
         .tcpi_unacked = (info.in_flight + mss - 1) / mss,
+        .tcpi_ca_state = congestion_state(&info),
+        .tcpi_advmss = info.receive_mss,
+        .tcpi_sacked = (info.sacked + mss - 1) / mss,
+        .tcpi_lost = (info.lost + mss - 1) / mss,
+        .tcpi_min_rtt = (uint32_t)info.min_rtt_us,
+        .tcpi_dsack_dups = (uint32_t)info.duplicates_reported,
+        .tcpi_reord_seen = info.reordering,
+        .tcpi_pacing_rate = info.pacing_rate ? info.pacing_rate : UINT64_MAX,
         .tcpi_rtt = (uint32_t)info.srtt_us,
         .tcpi_rttvar = (uint32_t)info.rttvar_us,
         .tcpi_snd_ssthresh = info.ssthresh / mss,
