@@ -42,6 +42,8 @@ else
 fi
 
 if in_server ip link add link nic0 name mv0 type macvlan mode bridge 2>/dev/null; then
+    # nic0 would answer ARP for mv0's address too, with its own MAC: whichever answer comes last counts.
+    in_server sysctl -q net.ipv4.conf.nic0.arp_ignore=1
     move_addresses mv0
     in_client ip neigh flush dev eth0
     kind macvlan mv0
