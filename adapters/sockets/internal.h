@@ -75,6 +75,9 @@ struct socket *sockets__get(const struct sockets *sockets, int fd);
 /* A descriptor for a new socket, or a negative errno. */
 int sockets__new(struct sockets *sockets, enum socket_kind kind, struct socket **made);
 
+/* The connection that accept() would take, which stays there until it does; NULL: none waits. */
+struct utcp_conn *sockets__look_ahead(struct sockets *sockets, struct socket *socket);
+
 /* Waits within a call that began at `since`: 0, -EAGAIN when the socket must not wait or has waited
  * for `timeout_us` (0: no limit). */
 int sockets__wait(struct sockets *sockets, bool nonblocking, uint64_t since, uint64_t timeout_us);
@@ -88,8 +91,7 @@ void sockets__unwatch(struct sockets *sockets, const struct socket *socket);
 void sockets__dispose_watches(struct socket *socket);
 
 /* Tells the connection what the options say. */
-void sockets__apply_options(const struct sockets *sockets, const struct socket *socket,
-                            struct utcp_conn *conn);
+void sockets__apply_options(const struct socket *socket, struct utcp_conn *conn);
 void sockets__apply_listener_options(const struct socket *socket);
 
 #endif

@@ -70,15 +70,13 @@ static int or_default(int value, int initial)
     return value ? value : initial;
 }
 
-void sockets__apply_options(const struct sockets *sockets, const struct socket *socket,
-                            struct utcp_conn *conn)
+void sockets__apply_options(const struct socket *socket, struct utcp_conn *conn)
 {
     const struct socket_options *options = &socket->options;
     uint64_t idle = (uint64_t)or_default(options->keepalive_idle, KEEPALIVE_IDLE) * 1000000;
 
-    (void)sockets;
     utcp_set_option(conn, UTCP_OPTION_NODELAY, options->nodelay != 0);
-    utcp_set_option(conn, UTCP_OPTION_CORK, options->cork != 0);
+    utcp_set_option(conn, UTCP_OPTION_CORK, options->cork || socket->more);
     utcp_set_option(conn, UTCP_OPTION_KEEPALIVE_US, options->keepalive ? idle : 0);
     utcp_set_option(conn, UTCP_OPTION_KEEPALIVE_INTERVAL_US,
                     (uint64_t)or_default(options->keepalive_interval, KEEPALIVE_INTERVAL) *
@@ -158,7 +156,7 @@ static int set_int(const struct sockets *sockets, struct socket *socket,
     if (option->level == IPPROTO_TCP && option->name == TCP_NODELAY && number)
         push(sockets, socket);
     if (socket->conn)
-        sockets__apply_options(sockets, socket, socket->conn);
+        sockets__apply_options(socket, socket->conn);
     sockets__apply_listener_options(socket);
     sockets__kick(sockets);
     return 0;

@@ -44,11 +44,7 @@ unsigned sockets__readiness(struct sockets *sockets, struct socket *socket)
     case SOCKET_EPOLL: return 0;
     case SOCKET_LISTENS: break;
     }
-    for (int i = 0; i < 2 && !socket->ahead; i++) {
-        if (socket->listeners[i])
-            socket->ahead = utcp_accept(socket->listeners[i], sockets__now(sockets));
-    }
-    return socket->ahead ? POLLIN | POLLRDNORM : 0;
+    return sockets__look_ahead(sockets, socket) ? POLLIN | POLLRDNORM : 0;
 }
 
 /* Until `count_ready` says that there is something, or the time is over; `timeout_ms` as poll(2). */

@@ -288,8 +288,14 @@ int sockets_listen(struct sockets *sockets, int fd, int backlog)
         return 0;
     if (socket->kind != SOCKET_NEW)
         return -EINVAL;
-    if (!socket->local.family)
-        return -EADDRINUSE; /* a port that nobody chose is of no use here */
+    if (!socket->local.family) { /* ip(7): a port that is free, on any address */
+        socket->local.family = socket->family == AF_INET ? 4 : 6;
+        status = sockets->host.source(sockets->host.context,
+                                      &(struct utcp_endpoint){.family = socket->local.family},
+                                      &socket->local);
+        if (status)
+            return status;
+    }
     status = utcp_listen(sockets->stack, &socket->local, room, socket, &socket->listeners[0]);
     if (status)
         return status;
@@ -302,8 +308,7 @@ int sockets_listen(struct sockets *sockets, int fd, int backlog)
     return 0;
 }
 
-/* The connection that accept() would take, which stays there until it does. */
-static struct utcp_conn *look_ahead(struct sockets *sockets, struct socket *socket)
+struct utcp_conn *sockets__look_ahead(struct sockets *sockets, struct socket *socket)
 {
     for (int i = 0; i < 2 && !socket->ahead; i++) {
         if (socket->listeners[i])
@@ -312,8 +317,7 @@ static struct utcp_conn *look_ahead(struct sockets *sockets, struct socket *sock
     return socket->ahead;
 }
 
-static void take_over(struct sockets *sockets, const struct socket *from, struct socket *socket,
-                      struct utcp_conn *conn)
+static void take_over(const struct socket *from, struct socket *socket, struct utcp_conn *conn)
 {
     struct utcp_info info = {.size = sizeof(info)};
 
@@ -329,7 +333,7 @@ static void take_over(struct sockets *sockets, const struct socket *from, struct
                        info.state != UTCP_FIN_WAIT_2;
     socket->error = -utcp_error(conn);
     utcp_set_user(conn, socket);
-    sockets__apply_options(sockets, socket, conn);
+    sockets__apply_options(socket, conn);
     utcp_set_option(conn, UTCP_OPTION_QUICK_ACKS, QUICK_ACKS);
 }
 
@@ -344,7 +348,7 @@ int sockets_accept(struct sockets *sockets, int fd, struct sockaddr *address, so
         return -EBADF;
     if (socket->kind != SOCKET_LISTENS)
         return -EINVAL;
-    while (!look_ahead(sockets, socket)) {
+    while (!sockets__look_ahead(sockets, socket)) {
         int status =
             sockets__wait(sockets, socket->nonblocking, since, socket->options.receive_timeout);
 
@@ -356,7 +360,7 @@ int sockets_accept(struct sockets *sockets, int fd, struct sockaddr *address, so
     accepted_fd = sockets__new(sockets, SOCKET_CONNECTS, &accepted);
     if (accepted_fd < 0)
         return accepted_fd; /* the connection stays, for a better time */
-    take_over(sockets, socket, accepted, socket->ahead);
+    take_over(socket, accepted, socket->ahead);
     socket->ahead = NULL;
     accepted->nonblocking = flags & SOCK_NONBLOCK;
     accepted->close_on_exec = flags & SOCK_CLOEXEC;
@@ -396,7 +400,7 @@ static int begin_connecting(struct sockets *sockets, struct socket *socket,
     socket->kind = SOCKET_CONNECTS;
     socket->connecting = true;
     socket->told = false;
-    sockets__apply_options(sockets, socket, socket->conn);
+    sockets__apply_options(socket, socket->conn);
     utcp_set_option(socket->conn, UTCP_OPTION_QUICK_ACKS, QUICK_ACKS);
     sockets__kick(sockets);
     return 0;

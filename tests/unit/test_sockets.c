@@ -329,6 +329,21 @@ static void wrong_arguments_are_refused(void **state)
     assert_int_equal(sockets_listen(world->sockets, 99, 1), -EBADF);
 }
 
+static void a_listener_without_a_name_gets_a_port(void **state)
+{
+    struct world *world = *state;
+    int server = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+    int client = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in name;
+    socklen_t length = sizeof(name);
+
+    assert_int_equal(sockets_listen(world->sockets, server, 1), 0);
+    assert_int_equal(sockets_getsockname(world->sockets, server, (struct sockaddr *)&name, &length),
+                     0);
+    assert_int_not_equal(name.sin_port, 0);
+    assert_int_equal(connect_to(world, client, ntohs(name.sin_port)), 0);
+}
+
 static void a_blocking_write_waits_for_room(void **state)
 {
     struct world *world = *state;
@@ -382,6 +397,8 @@ static void more_holds_a_small_segment_back(void **state)
     send_text(world, pair.client, "body", 0);
     assert_int_equal(receive(world, pair.server, buffer, 16, MSG_DONTWAIT), 9);
     send_text(world, pair.client, "tail", MSG_MORE);
+    set_int(world, pair.client, SOL_SOCKET, SO_KEEPALIVE, 1); /* which has nothing to do with it */
+    assert_int_equal(receive(world, pair.server, buffer, 16, MSG_DONTWAIT), -EAGAIN);
     assert_int_equal(receive(world, pair.server, buffer, 16, 0), 4); /* by its time limit */
     assert_in_range(world->now - before, 100000, 1000000);
 }
@@ -473,6 +490,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(errors_are_told_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_arguments_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_listener_without_a_name_gets_a_port, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_blocking_write_waits_for_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_read_ends_by_its_time_limit_and_waits_for_all, set_up,
                                         tear_down),
