@@ -21,7 +21,7 @@
 #endif
 
 /* What may stand before a frame to be sent: Linux 6.11, linux/if_xdp.h; Debian 12's headers lack it. */
-#ifndef XDP_TX_METADATA
+#ifndef XDP_UMEM_TX_METADATA_LEN
 #define XDP_UMEM_TX_METADATA_LEN (1 << 2)
 #endif
 #define XSK_TX_METADATA_SIZE 24 /* bytes: struct xsk_tx_metadata, nic/tx_metadata.h */
