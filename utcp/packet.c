@@ -24,11 +24,6 @@ struct ip_view {
     uint32_t length; /* bytes of payload, without link-layer padding */
 };
 
-static uint32_t get_be32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
 static size_t address_size(uint8_t family)
 {
     return family == 4 ? 4 : 16;
@@ -264,7 +259,7 @@ static bool quoted_segment(uint8_t family, const uint8_t *data, uint32_t length,
     }
     error->local = endpoint(family, source, ((const struct wire_tcp *)tcp)->source_port);
     error->remote = endpoint(family, destination, ((const struct wire_tcp *)tcp)->destination_port);
-    error->seq = get_be32(tcp + 4);
+    error->seq = utcp__get_be32(tcp + 4);
     return true;
 }
 

@@ -14,6 +14,21 @@ struct utcp_sack_block {
     uint32_t start, end;
 };
 
+/* Words of a header, which may lie anywhere. What is put ends at what is returned. */
+static inline uint32_t utcp__get_be32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static inline uint8_t *utcp__put_be32(uint8_t *at, uint32_t value)
+{
+    *at++ = (uint8_t)(value >> 24);
+    *at++ = (uint8_t)(value >> 16);
+    *at++ = (uint8_t)(value >> 8);
+    *at++ = (uint8_t)value;
+    return at;
+}
+
 /* Options of a segment, as far as they were there and well formed (options/). */
 struct utcp_segment_options {
     bool has_mss, has_window_scale, has_timestamps, sack_permitted;

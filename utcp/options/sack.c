@@ -10,20 +10,6 @@
 
 #define BLOCK_SIZE 8
 
-static uint32_t get_be32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static uint8_t *put_be32(uint8_t *at, uint32_t value)
-{
-    *at++ = (uint8_t)(value >> 24);
-    *at++ = (uint8_t)(value >> 16);
-    *at++ = (uint8_t)(value >> 8);
-    *at++ = (uint8_t)value;
-    return at;
-}
-
 /* ── SACK-permitted ────────────────────────────────────────────────────────────────────────── */
 
 static void parse_permitted(const uint8_t *value, uint32_t size,
@@ -62,7 +48,8 @@ static void parse(const uint8_t *value, uint32_t size, struct utcp_segment_optio
         return;
     options->sacks = (uint8_t)(size / BLOCK_SIZE);
     for (uint8_t i = 0; i < options->sacks; i++, value += BLOCK_SIZE)
-        options->sack[i] = (struct utcp_sack_block){get_be32(value), get_be32(value + 4)};
+        options->sack[i] =
+            (struct utcp_sack_block){utcp__get_be32(value), utcp__get_be32(value + 4)};
 }
 
 static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer)
@@ -108,8 +95,8 @@ static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t 
     *at++ = TCP_OPTION_SACK;
     *at++ = (uint8_t)(2 + count * BLOCK_SIZE);
     for (uint8_t i = 0; i < count; i++) {
-        at = put_be32(at, blocks[i].start);
-        at = put_be32(at, blocks[i].end);
+        at = utcp__put_be32(at, blocks[i].start);
+        at = utcp__put_be32(at, blocks[i].end);
     }
     return at;
 }

@@ -9,26 +9,12 @@
 #include "options.h"
 #include "utcp_internal.h"
 
-static uint32_t get_be32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static uint8_t *put_be32(uint8_t *at, uint32_t value)
-{
-    *at++ = (uint8_t)(value >> 24);
-    *at++ = (uint8_t)(value >> 16);
-    *at++ = (uint8_t)(value >> 8);
-    *at++ = (uint8_t)value;
-    return at;
-}
-
 static void parse(const uint8_t *value, uint32_t size, struct utcp_segment_options *options)
 {
     (void)size;
     options->has_timestamps = true;
-    options->ts_value = get_be32(value);
-    options->ts_echo = get_be32(value + 4);
+    options->ts_value = utcp__get_be32(value);
+    options->ts_echo = utcp__get_be32(value + 4);
 }
 
 bool utcp__timestamps_alone(const uint8_t *at, uint32_t size, struct utcp_segment_options *options)
@@ -63,8 +49,8 @@ static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t 
     }
     *at++ = TCP_OPTION_TIMESTAMPS;
     *at++ = TCP_OPTION_TIMESTAMPS_LENGTH;
-    at = put_be32(at, utcp__timestamp_now(conn));
-    return put_be32(at, tcp_flags & TCP_ACK ? conn->ts_recent : 0);
+    at = utcp__put_be32(at, utcp__timestamp_now(conn));
+    return utcp__put_be32(at, tcp_flags & TCP_ACK ? conn->ts_recent : 0);
 }
 
 const struct utcp_option_module utcp__option_timestamps = {
