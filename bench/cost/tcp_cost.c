@@ -165,23 +165,31 @@ static void must(bool holds, const char *what)
     exit(1);
 }
 
-/* ── Operations: each returns how many were done ───────────────────────────────────────────── */
-
-/* A full segment in order, from the packet to the receive buffer; every second one makes an ACK due. */
-static uint32_t receive_data(void)
+/* All that the other end has sent reaches the stack under test. Returns how many packets. */
+static uint32_t take_measured(void)
 {
-    uint32_t done = 0;
+    uint32_t taken = 0;
 
-    must(utcp_write(other.conn, now, data, 10 * SEGMENT) == 10 * SEGMENT, "no room to send");
-    output(&other);
-    while (other.head != other.tail) {
+    for (; other.head != other.tail; taken++) {
         const struct packet *packet = &other.packets[other.head++ % PACKETS_MAX];
 
         begin();
         utcp_input(tested.stack, now, packet->bytes, packet->length, UTCP_INPUT_CHECKSUM_OK);
         end();
-        done++;
     }
+    return taken;
+}
+
+/* ── Operations: each returns how many were done ───────────────────────────────────────────── */
+
+/* A full segment in order, from the packet to the receive buffer; every second one makes an ACK due. */
+static uint32_t receive_data(void)
+{
+    uint32_t done;
+
+    must(utcp_write(other.conn, now, data, 10 * SEGMENT) == 10 * SEGMENT, "no room to send");
+    output(&other);
+    done = take_measured();
     forget_events(&tested);
     while (utcp_read(tested.conn, now, data, sizeof(data)) > 0)
         ;
@@ -193,21 +201,14 @@ static uint32_t receive_data(void)
 /* An ACK of two full segments. */
 static uint32_t receive_ack(void)
 {
-    uint32_t done = 0;
+    uint32_t done;
 
     must(utcp_write(tested.conn, now, data, 10 * SEGMENT) == 10 * SEGMENT, "no room to send");
     output(&tested);
     now += 100;
     while (pass(&tested, &other))
         output(&other);
-    while (other.head != other.tail) {
-        const struct packet *packet = &other.packets[other.head++ % PACKETS_MAX];
-
-        begin();
-        utcp_input(tested.stack, now, packet->bytes, packet->length, UTCP_INPUT_CHECKSUM_OK);
-        end();
-        done++;
-    }
+    done = take_measured();
     while (utcp_read(other.conn, now, data, sizeof(data)) > 0)
         ;
     settle();
@@ -229,17 +230,11 @@ static uint32_t send_segment(void)
     return 1;
 }
 
-/* Packets of the other end reach the stack under test. */
+/* What the other end has to say reaches the stack under test. */
 static void receive_measured(void)
 {
     output(&other);
-    while (other.head != other.tail) {
-        const struct packet *packet = &other.packets[other.head++ % PACKETS_MAX];
-
-        begin();
-        utcp_input(tested.stack, now, packet->bytes, packet->length, UTCP_INPUT_CHECKSUM_OK);
-        end();
-    }
+    take_measured();
 }
 
 static void answer_measured(void)

@@ -48,7 +48,12 @@ window_closed() {
     in_client ss -tn state established "dst $SERVER4" | awk '$1 > 0 { full = 1 } END { exit !full }'
 }
 check_soon 'the reader stops, its buffer fills' window_closed
-sleep 2 # a few probes long
+# Its window is closed, so what comes are probes; two of three may be of neighbours.
+arrived() {
+    in_client cat /sys/class/net/eth0/statistics/rx_packets
+}
+before=$(arrived)
+check_soon 'probes come' "[ \$(arrived) -ge $((before + 3)) ]" 20
 kill -CONT "$(pid_of pausing)"
 check_download 'and goes on: the download is whole' pausing big
 
