@@ -428,7 +428,7 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
         conn->segments_retransmitted++;
         conn->stack->stats.segments_retransmitted++;
         conn->rtt.timed_at = 0; /* Karn */
-        utcp__undo_resent(conn, end - plan->seq);
+        utcp__undo_resent(conn, plan->seq, end);
     } else if (conn->rtt.timed_at == 0) {
         conn->rtt.timed_at = now ? now : 1;
         conn->rtt.timed_seq = end;

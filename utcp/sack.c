@@ -283,9 +283,9 @@ void utcp__sack_received(struct utcp_conn *conn, const struct utcp_segment *segm
                 conn->stack->stats.sack_blocks_ignored++;
                 continue;
             }
-            delivery->duplicate = true;
             conn->duplicates_told++;
-            utcp__undo_duplicate(conn, block->start, block->end);
+            if (utcp__undo_duplicate(conn, block->start, block->end))
+                delivery->duplicate = true;
         } else if (sound && !seq_before(block->start, segment->ack)) {
             take_block(conn, block->start, block->end, delivery);
         } else {

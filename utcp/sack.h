@@ -59,11 +59,21 @@ struct utcp_prr {
     uint32_t delivered, out, flight; /* since recovery began; RecoverFS */
 };
 
+#define UTCP_RESENT_MAX 64 /* ranges, 8 bytes each */
+
+/* What was sent again and has not been told of as a duplicate, in the order in which it was sent: the
+ * same twice is here twice. */
+struct utcp_resent {
+    uint16_t count, capacity;
+    uint16_t earlier; /* so many belong to recoveries before this one */
+    bool incomplete;  /* some of this recovery found no room */
+    struct utcp_sack_block at[];
+};
+
 /* RFC 3522, 5682, 2883: was what was sent again lost at all? */
 struct utcp_undo {
-    uint32_t marker;    /* snd_una when the window was reduced */
-    uint32_t again;     /* bytes sent again that no D-SACK has told of */
-    uint32_t timestamp; /* of the first retransmission */
+    struct utcp_resent *resent; /* NULL: nothing was, or memory ran out */
+    uint32_t timestamp;         /* of the first retransmission */
     bool possible, sent, judged;
     uint8_t frto; /* enum frto */
 };
@@ -77,7 +87,7 @@ struct utcp_delivery {
     uint64_t rtt_us;
     bool advanced;  /* snd_una moved */
     bool reported;  /* SACK told something new */
-    bool duplicate; /* D-SACK */
+    bool duplicate; /* D-SACK of what was sent again */
     bool has_echo;
     bool original; /* sent once only, and before `recover` */
 };

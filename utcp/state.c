@@ -129,6 +129,7 @@ void utcp__conn_free(struct utcp_conn *conn)
     utcp__sendbuf_dispose(&conn->send, &conn->stack->pool);
     utcp__recvbuf_dispose(&conn->receive, &conn->stack->pool);
     utcp__sack_dispose(conn);
+    utcp__undo_dispose(conn);
     utcp__rate_free(conn->control.rate);
     free(conn);
 }
@@ -242,6 +243,7 @@ void utcp__conn_end(struct utcp_conn *conn, int error)
         utcp__conn_set_state(conn, UTCP_CLOSED);
     utcp__sendbuf_dispose(&conn->send, &stack->pool);
     utcp__sack_dispose(conn);
+    utcp__undo_dispose(conn);
     if (error || !conn->owned)
         utcp__recvbuf_dispose(&conn->receive, &stack->pool);
     conn->error = error;

@@ -3,30 +3,156 @@
  *
  *   Eifel, RFC 3522     the first acknowledgment after a retransmission echoes a timestamp from
  *                       before it: the original has arrived
- *   D-SACK, RFC 2883    the receiver tells of everything that was sent again that it had it already
+ *   D-SACK, RFC 2883    the receiver tells of everything that was sent again that it had it already.
+ *                       Networks double packets, too: what was not sent again does not count
  *   F-RTO, RFC 5682     after a timeout, while two new segments are sent instead of more old ones,
  *                       something arrives that was sent once only
  *
  * Whichever it is, cwnd and ssthresh are what they were before (RFC 4015 section 3.2, whose RTO is
  * taken over as well), and what was held for lost is in flight again. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "utcp_internal.h"
+
+#define RESENT_FIRST 8
+
+/* ── What was sent again ───────────────────────────────────────────────────────────────────── */
+
+static void forget_resent(struct utcp_resent *resent, uint16_t index)
+{
+    resent->count--;
+    if (index < resent->earlier)
+        resent->earlier--;
+    memmove(resent->at + index, resent->at + index + 1,
+            (resent->count - index) * sizeof(resent->at[0]));
+}
+
+/* Room for one more range; NULL: there is none. */
+static struct utcp_resent *resent_room(struct utcp_undo *undo)
+{
+    struct utcp_resent *resent = undo->resent;
+    uint16_t capacity = resent ? resent->capacity : 0;
+
+    if (resent && resent->count < capacity)
+        return resent;
+    if (capacity == UTCP_RESENT_MAX && resent->earlier) {
+        forget_resent(resent, 0);
+        return resent;
+    }
+    if (capacity == UTCP_RESENT_MAX)
+        return NULL;
+    capacity = capacity ? 2 * capacity : RESENT_FIRST;
+    resent = realloc(undo->resent, sizeof(*resent) + capacity * sizeof(resent->at[0]));
+    if (resent == NULL)
+        return NULL;
+    if (undo->resent == NULL)
+        *resent = (struct utcp_resent){0};
+    resent->capacity = capacity;
+    undo->resent = resent;
+    return resent;
+}
+
+static void add_resent(struct utcp_undo *undo, uint32_t start, uint32_t end)
+{
+    struct utcp_resent *resent = undo->resent;
+
+    if (resent && resent->count > resent->earlier && resent->at[resent->count - 1].end == start) {
+        resent->at[resent->count - 1].end = end;
+        return;
+    }
+    resent = resent_room(undo);
+    if (resent)
+        resent->at[resent->count++] = (struct utcp_sack_block){start, end};
+    else if (undo->resent)
+        undo->resent->incomplete = true;
+}
+
+/* [start, end), which lies within range `index`, is not in it any more. */
+static void cut_resent(struct utcp_undo *undo, uint16_t index, uint32_t start, uint32_t end)
+{
+    struct utcp_sack_block *at = undo->resent->at + index;
+    uint32_t behind = at->end;
+
+    if (start == at->start && end == at->end) {
+        forget_resent(undo->resent, index);
+    } else if (start == at->start) {
+        at->start = end;
+    } else {
+        at->end = start;
+        /* What is left behind goes to the end, where it counts for this recovery: at worst it is not
+         * undone. */
+        if (end != behind)
+            add_resent(undo, end, behind);
+    }
+}
+
+void utcp__undo_dispose(struct utcp_conn *conn)
+{
+    free(conn->undo.resent);
+    conn->undo.resent = NULL;
+}
 
 void utcp__undo_start(struct utcp_conn *conn)
 {
-    conn->undo = (struct utcp_undo){.marker = conn->snd_una, .possible = true};
+    struct utcp_resent *resent = conn->undo.resent;
+
+    /* D-SACKs of earlier retransmissions may still come. */
+    if (resent) {
+        resent->earlier = resent->count;
+        resent->incomplete = false;
+    }
+    conn->undo = (struct utcp_undo){.resent = resent, .possible = true};
 }
 
-void utcp__undo_resent(struct utcp_conn *conn, uint32_t bytes)
+void utcp__undo_resent(struct utcp_conn *conn, uint32_t start, uint32_t end)
 {
     struct utcp_undo *undo = &conn->undo;
 
+    if (conn->sack)
+        add_resent(undo, start, end);
     if (!undo->possible)
         return;
     if (!undo->sent)
         undo->timestamp = utcp__timestamp_now(conn);
     undo->sent = true;
-    undo->again += bytes;
 }
+
+bool utcp__undo_duplicate(struct utcp_conn *conn, uint32_t start, uint32_t end)
+{
+    struct utcp_undo *undo = &conn->undo;
+    /* Where memory ran out it may be, as far as one knows. */
+    bool found = undo->resent ? undo->resent->incomplete : conn->segments_retransmitted > 0;
+
+    for (uint16_t i = 0; undo->resent && i < undo->resent->count && seq_before(start, end);) {
+        const struct utcp_sack_block *at = undo->resent->at + i;
+        uint32_t from = seq_before(at->start, start) ? start : at->start;
+        uint32_t to = seq_before(end, at->end) ? end : at->end;
+
+        if (!seq_before(from, to)) {
+            i++;
+            continue;
+        }
+        /* Once for each byte, which was told of once. */
+        if (from == start)
+            start = to;
+        else
+            end = from;
+        cut_resent(undo, i, from, to);
+        found = true;
+    }
+    return found;
+}
+
+/* Everything that was sent again in this recovery had arrived before. */
+static bool all_came_twice(const struct utcp_undo *undo)
+{
+    const struct utcp_resent *resent = undo->resent;
+
+    return undo->sent && resent && !resent->incomplete && resent->count == resent->earlier;
+}
+
+/* ── Judging, and taking back ──────────────────────────────────────────────────────────────── */
 
 static void take_back(struct utcp_conn *conn, const struct utcp_delivery *delivery)
 {
@@ -45,15 +171,6 @@ static void take_back(struct utcp_conn *conn, const struct utcp_delivery *delive
     conn->undo.frto = FRTO_NONE;
     conn->spurious++;
     utcp__want_output(conn);
-}
-
-void utcp__undo_duplicate(struct utcp_conn *conn, uint32_t start, uint32_t end)
-{
-    struct utcp_undo *undo = &conn->undo;
-
-    if (!undo->possible || !undo->sent || seq_before(start, undo->marker))
-        return;
-    undo->again -= min_u32(undo->again, end - start);
 }
 
 /* RFC 3522 section 3.2: the first acknowledgment alone can tell. */
@@ -102,7 +219,7 @@ bool utcp__undo_acked(struct utcp_conn *conn, const struct utcp_delivery *delive
 
     if (!undo->possible)
         return false;
-    spurious = undo->sent && undo->again == 0;
+    spurious = all_came_twice(undo);
     if (recovering)
         spurious = eifel(conn, delivery) || frto(conn, delivery) || spurious;
     if (spurious)

@@ -546,8 +546,10 @@ void utcp__prr_acked(struct utcp_conn *conn, uint32_t delivered, bool advanced, 
 enum frto { FRTO_NONE, FRTO_FIRST, FRTO_SECOND };
 
 void utcp__undo_start(struct utcp_conn *conn);
-void utcp__undo_resent(struct utcp_conn *conn, uint32_t bytes);
-void utcp__undo_duplicate(struct utcp_conn *conn, uint32_t start, uint32_t end);
+void utcp__undo_dispose(struct utcp_conn *conn);
+void utcp__undo_resent(struct utcp_conn *conn, uint32_t start, uint32_t end);
+/* These came twice, says the peer. False: they were not sent again, so the network has doubled them. */
+bool utcp__undo_duplicate(struct utcp_conn *conn, uint32_t start, uint32_t end);
 /* True: what was held for lost had not been, and all is as it was before. */
 bool utcp__undo_acked(struct utcp_conn *conn, const struct utcp_delivery *delivery);
 

@@ -286,6 +286,66 @@ TCP_TEST(rfc2883_a_recovery_whose_retransmissions_all_came_twice_is_undone)
     tcp_free(t);
 }
 
+TCP_TEST(rfc2883_what_the_network_doubled_is_no_reason_to_undo)
+{
+    struct tcp_test *t = begin(0);
+    uint32_t cwnd;
+
+    SACK(t, 1, 2, 5);
+    SENT(t, 1);
+    ACKED(t, 5);
+    cwnd = tcp_info(t).cwnd;
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(11), .sacks = 1, .sack = {{AT(7), AT(8)}});
+    assert_int_equal(tcp_info(t).duplicates_reported, 1);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 0);
+    /* The same again with the one that was sent again. */
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(11), .sacks = 1, .sack = {{AT(1), AT(2)}});
+    assert_int_equal(tcp_info(t).spurious_recoveries, 1);
+    assert_true(tcp_info(t).cwnd > cwnd);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc2883_what_came_twice_twice_stands_for_itself_alone)
+{
+    struct tcp_test *t = begin(0);
+
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(1), .sacks = 2,
+         .sack = {{AT(6), AT(11)}, {AT(2), AT(5)}});
+    SENT(t, 1);
+    SENT(t, 5);
+    for (int i = 0; i < 2; i++) /* the retransmission, and its double */
+        peer(t, .flags = ACK, .seq = 1, .ack = AT(5), .sacks = 2,
+             .sack = {{AT(1), AT(2)}, {AT(6), AT(11)}});
+    assert_int_equal(tcp_info(t).duplicates_reported, 2);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 0);
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(11), .sacks = 1, .sack = {{AT(5), AT(6)}});
+    assert_int_equal(tcp_info(t).spurious_recoveries, 1);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc8985_6_2_what_the_network_doubled_is_no_reason_to_wait_longer)
+{
+    for (int doubled = 0; doubled < 2; doubled++) {
+        struct tcp_test *t = begin(10);
+        uint32_t told = doubled ? 7 : 3;
+
+        SACK(t, 1, 2, 3);
+        ACKED(t, 3); /* reordering */
+        SACK(t, 3, 4, 8);
+        pass(t, RTT / 4 + MS);
+        t->out_first = t->out_count = 0; /* among them segment 3 again */
+        assert_int_equal(tcp_info(t).segments_retransmitted, 1);
+        peer(t, .flags = ACK, .seq = 1, .ack = AT(11), .sacks = 1,
+             .sack = {{AT(told), AT(told + 1)}});
+        pass(t, RTT * 3 / 4 - MS);
+        t->out_first = t->out_count = 0;
+        SACK(t, 11, 12, 16);
+        pass(t, RTT * 3 / 8);
+        assert_int_equal(tcp_info(t).segments_retransmitted, doubled ? 2 : 1);
+        tcp_free(t);
+    }
+}
+
 TCP_TEST(rfc3522_a_timestamp_from_before_the_retransmission_undoes_a_timeout)
 {
     for (int sack = 0; sack < 2; sack++) {
@@ -409,6 +469,9 @@ int main(void)
         cmocka_unit_test(rfc2018_8_a_peer_that_threw_data_away_gets_them_again_after_a_timeout),
         cmocka_unit_test(cve_2019_11478_a_scoreboard_of_crumbs_is_bounded),
         cmocka_unit_test(rfc2883_a_recovery_whose_retransmissions_all_came_twice_is_undone),
+        cmocka_unit_test(rfc2883_what_the_network_doubled_is_no_reason_to_undo),
+        cmocka_unit_test(rfc2883_what_came_twice_twice_stands_for_itself_alone),
+        cmocka_unit_test(rfc8985_6_2_what_the_network_doubled_is_no_reason_to_wait_longer),
         cmocka_unit_test(rfc3522_a_timestamp_from_before_the_retransmission_undoes_a_timeout),
         cmocka_unit_test(rfc3522_the_timestamp_of_the_retransmission_undoes_nothing),
         cmocka_unit_test(rfc5682_3_1_originals_that_arrive_show_that_the_timeout_was_spurious),
