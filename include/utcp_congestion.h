@@ -28,7 +28,7 @@ struct utcp_cc {
     uint32_t mss;      /* payload of a full segment now */
     uint32_t prior_cwnd, prior_ssthresh; /* before the last reduction; the library's */
     uint64_t pacing_rate;                /* 0: segments leave as soon as cwnd lets them */
-    uint64_t priv[16];                   /* the module's own, zero at first */
+    uint64_t priv[12];                   /* the module's own, zero at first */
 };
 
 /* An acknowledgment of new data. */

@@ -50,7 +50,7 @@ static void disown(struct utcp_conn *conn)
 {
     conn->owned = false;
     conn->events = 0;
-    list_remove(&conn->event_link);
+    list_remove(&conn->link);
 }
 
 static bool valid_pair(const struct utcp_endpoint *local, const struct utcp_endpoint *remote)
@@ -79,8 +79,8 @@ struct utcp_conn *utcp_accept(struct utcp_listener *listener, uint64_t now)
     set_now(listener->stack, now);
     if (list_empty(&listener->ready))
         return NULL;
-    conn = list_member(listener->ready.next, struct utcp_conn, owner_link);
-    list_remove(&conn->owner_link);
+    conn = list_member(listener->ready.next, struct utcp_conn, link);
+    list_remove(&conn->link);
     listener->pending--;
     conn->listener = NULL;
     conn->owned = true;
@@ -177,7 +177,7 @@ ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, siz
         return error;
     if (size == 0)
         return 0;
-    space = conn->send.copied < limit ? limit - (size_t)conn->send.copied : 0;
+    space = conn->send.copied < limit ? limit - conn->send.copied : 0;
     done = utcp__sendbuf_copy(&conn->send, &conn->stack->pool, data, size < space ? size : space);
     if (done < size) {
         if (conn->send.una == conn->send.end)
@@ -254,7 +254,7 @@ void utcp_close(struct utcp_conn *conn, uint64_t now)
             utcp__conn_finish(conn);
         utcp__recvbuf_dispose(&conn->receive, &stack->pool);
         if (conn->state == UTCP_TIME_WAIT)
-            list_append(&stack->time_wait, &conn->owner_link);
+            list_append(&stack->time_wait, &conn->link);
         else
             utcp__timer_life(conn); /* FIN-WAIT-2 does not last for an orphan */
     }

@@ -36,9 +36,10 @@ static bool refuse(struct utcp_conn *conn, const struct utcp_segment *segment)
 
 void utcp__challenge_ack(struct utcp_conn *conn)
 {
-    uint64_t now = conn->stack->now;
+    uint32_t now = (uint32_t)(conn->stack->now / UTCP_MS);
 
-    if (now >= conn->challenge_until) {
+    /* Not in a period, whenever the last was: the difference is that of a clock that wraps. */
+    if (conn->challenge_until - now - 1 >= UTCP_CHALLENGE_PERIOD) {
         conn->challenge_until = now + UTCP_CHALLENGE_PERIOD;
         conn->challenges = 0;
     }

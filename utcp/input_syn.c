@@ -43,7 +43,7 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
     conn->passive = true;
     conn->listener = listener;
     listener->pending++;
-    list_append(&listener->half_open, &conn->owner_link);
+    list_append(&listener->half_open, &conn->link);
     utcp__conn_choose_iss(conn, iss_after);
     utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, listener->max_segment);
     utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, listener->receive_buffer);

@@ -13,21 +13,28 @@ static void set_timeout(struct utcp_rtt *rtt)
     uint64_t spread;
 
     /* The minimum is one of the spread: a steady path of 250 ms needs room above it, too. */
-    spread = 4 * rtt->rttvar > UTCP_RTO_MIN ? 4 * rtt->rttvar : UTCP_RTO_MIN;
-    rtt->rto = rtt->srtt + spread;
-    if (rtt->rto > UTCP_RTO_MAX)
-        rtt->rto = UTCP_RTO_MAX;
+    spread = UINT64_C(4) * rtt->rttvar;
+    spread = rtt->srtt + (spread > UTCP_RTO_MIN ? spread : UTCP_RTO_MIN);
+    rtt->rto = (uint32_t)(spread < UTCP_RTO_MAX ? spread : UTCP_RTO_MAX);
 }
 
-void utcp__rtt_sample(struct utcp_rtt *rtt, uint64_t sample)
+/* A round trip beyond the longest timeout says no more than that one. */
+static uint32_t bounded(uint64_t sample)
 {
     if (sample == 0)
-        sample = 1;
+        return 1;
+    return (uint32_t)(sample < UTCP_RTO_MAX ? sample : UTCP_RTO_MAX);
+}
+
+void utcp__rtt_sample(struct utcp_rtt *rtt, uint64_t sample_us)
+{
+    uint32_t sample = bounded(sample_us);
+
     if (rtt->srtt == 0) {
         rtt->srtt = sample;
         rtt->rttvar = sample / 2;
     } else {
-        uint64_t error = sample > rtt->srtt ? sample - rtt->srtt : rtt->srtt - sample;
+        uint32_t error = sample > rtt->srtt ? sample - rtt->srtt : rtt->srtt - sample;
 
         rtt->rttvar = (3 * rtt->rttvar + error) / 4;
         rtt->srtt = (7 * rtt->srtt + sample) / 8;
@@ -35,8 +42,10 @@ void utcp__rtt_sample(struct utcp_rtt *rtt, uint64_t sample)
     set_timeout(rtt);
 }
 
-void utcp__rtt_spurious(struct utcp_rtt *rtt, uint64_t sample)
+void utcp__rtt_spurious(struct utcp_rtt *rtt, uint64_t sample_us)
 {
+    uint32_t sample = bounded(sample_us);
+
     rtt->srtt = sample > rtt->srtt ? sample : rtt->srtt;
     rtt->rttvar = sample / 2 > rtt->rttvar ? sample / 2 : rtt->rttvar;
     rtt->backoff = 0;
@@ -45,7 +54,7 @@ void utcp__rtt_spurious(struct utcp_rtt *rtt, uint64_t sample)
 
 uint64_t utcp__rtt_timeout(const struct utcp_rtt *rtt)
 {
-    uint64_t timeout = rtt->rto << (rtt->backoff < 16 ? rtt->backoff : 16);
+    uint64_t timeout = (uint64_t)rtt->rto << (rtt->backoff < 16 ? rtt->backoff : 16);
 
     return timeout < UTCP_RTO_MAX ? timeout : UTCP_RTO_MAX;
 }

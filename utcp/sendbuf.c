@@ -27,7 +27,7 @@ static void drop_first(struct utcp_sendbuf *buffer, struct utcp_pool *pool)
     if (buffer->cursor == chunk)
         buffer->cursor = NULL;
     if (chunk->copied) {
-        buffer->copied -= chunk->size;
+        buffer->copied -= (uint32_t)chunk->size;
         utcp__pool_put(pool, chunk);
         return;
     }
@@ -81,7 +81,7 @@ size_t utcp__sendbuf_copy(struct utcp_sendbuf *buffer, struct utcp_pool *pool, c
         memcpy((uint8_t *)(chunk + 1) + chunk->size, data + done, part);
         chunk->size += part;
         buffer->end += part;
-        buffer->copied += part;
+        buffer->copied += (uint32_t)part;
         done += part;
     }
     return done;

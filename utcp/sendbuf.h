@@ -29,7 +29,7 @@ struct utcp_sendbuf {
     struct utcp_chunk *cursor; /* where the last bytes were taken from: the next ones are near */
     uint64_t una;              /* offset of the first byte that is not acknowledged */
     uint64_t end;              /* offset behind the last byte */
-    uint64_t copied;           /* bytes of chunks that are copies */
+    uint32_t copied;           /* bytes of chunks that are copies: below the limit of 2^29 */
     uint32_t references;       /* chunks that are not */
 };
 

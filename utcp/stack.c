@@ -127,7 +127,7 @@ void utcp__table_add(struct utcp_conn *conn)
 
     if (stack->connections >= stack->table_size)
         grow_table(stack);
-    conn->hash = table_hash(stack, &conn->local, &conn->remote);
+    conn->hash = (uint32_t)table_hash(stack, &conn->local, &conn->remote);
     head = bucket(stack, conn->hash);
     conn->chain = *head;
     *head = conn;
@@ -219,8 +219,8 @@ void utcp__want_output(struct utcp_conn *conn)
 void utcp__event(struct utcp_conn *conn, uint32_t events)
 {
     conn->events |= events;
-    if (conn->owned && list_empty(&conn->event_link))
-        list_append(&conn->stack->events, &conn->event_link);
+    if (conn->owned && list_empty(&conn->link))
+        list_append(&conn->stack->events, &conn->link);
 }
 
 void utcp__listener_event(struct utcp_listener *listener, uint32_t events)
@@ -362,7 +362,7 @@ void utcp_listener_set_mode(struct utcp_listener *listener, enum utcp_listen_mod
     if (mode == UTCP_LISTEN_HOLD)
         return;
     list_for_each_safe (link, after, &listener->half_open) {
-        struct utcp_conn *conn = list_member(link, struct utcp_conn, owner_link);
+        struct utcp_conn *conn = list_member(link, struct utcp_conn, link);
 
         if (!conn->held)
             continue;
@@ -375,7 +375,7 @@ void utcp_listener_set_mode(struct utcp_listener *listener, enum utcp_listen_mod
 static void reset_all(struct list *connections)
 {
     while (!list_empty(connections))
-        utcp__conn_reset(list_member(connections->next, struct utcp_conn, owner_link), 0);
+        utcp__conn_reset(list_member(connections->next, struct utcp_conn, link), 0);
 }
 
 void utcp_listener_close(struct utcp_listener *listener)
@@ -404,9 +404,9 @@ unsigned utcp_poll(struct utcp *stack, struct utcp_event *events, unsigned max)
         listener->events = 0;
     }
     while (count < max && !list_empty(&stack->events)) {
-        struct utcp_conn *conn = list_member(stack->events.next, struct utcp_conn, event_link);
+        struct utcp_conn *conn = list_member(stack->events.next, struct utcp_conn, link);
 
-        list_remove(&conn->event_link);
+        list_remove(&conn->link);
         events[count++] =
             (struct utcp_event){.conn = conn, .user = conn->user, .events = conn->events};
         conn->events = 0;

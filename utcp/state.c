@@ -36,7 +36,7 @@ static bool make_room(struct utcp *stack)
         return true;
     if (list_empty(&stack->time_wait))
         return false;
-    utcp__conn_end(list_member(stack->time_wait.next, struct utcp_conn, owner_link), 0);
+    utcp__conn_end(list_member(stack->time_wait.next, struct utcp_conn, link), 0);
     return true;
 }
 
@@ -45,7 +45,7 @@ static void leave_listener(struct utcp_conn *conn)
 {
     if (conn->listener == NULL)
         return;
-    list_remove(&conn->owner_link);
+    list_remove(&conn->link);
     conn->listener->pending--;
     conn->listener = NULL;
 }
@@ -91,8 +91,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     conn->local = *local;
     conn->remote = *remote;
     list_init(&conn->output_link);
-    list_init(&conn->event_link);
-    list_init(&conn->owner_link);
+    list_init(&conn->link);
     list_append(&stack->all, &conn->all_link);
     utcp__wheel_timer_init(&conn->wheel_timer);
     for (int timer = 0; timer < TIMERS; timer++)
@@ -124,8 +123,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
 void utcp__conn_free(struct utcp_conn *conn)
 {
     list_remove(&conn->all_link);
-    list_remove(&conn->event_link);
-    list_remove(&conn->owner_link);
+    list_remove(&conn->link);
     utcp__sendbuf_dispose(&conn->send, &conn->stack->pool);
     utcp__recvbuf_dispose(&conn->receive, &conn->stack->pool);
     utcp__sack_dispose(conn);
@@ -137,7 +135,7 @@ void utcp__conn_free(struct utcp_conn *conn)
 void utcp__reap(struct utcp *stack)
 {
     while (!list_empty(&stack->dead))
-        utcp__conn_free(list_member(stack->dead.next, struct utcp_conn, owner_link));
+        utcp__conn_free(list_member(stack->dead.next, struct utcp_conn, link));
 }
 
 /* RFC 6528: a clock that ticks every 4 µs, from an origin that is secret for each pair of
@@ -187,8 +185,8 @@ void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *s
     utcp__timers_update(conn, true);
     utcp__timer_life(conn);
     if (conn->listener) {
-        list_remove(&conn->owner_link);
-        list_append(&conn->listener->ready, &conn->owner_link);
+        list_remove(&conn->link);
+        list_append(&conn->listener->ready, &conn->link);
         utcp__listener_event(conn->listener, UTCP_ACCEPTABLE);
         stack->stats.connections_accepted++;
     } else {
@@ -220,7 +218,7 @@ void utcp__conn_time_wait(struct utcp_conn *conn)
     utcp__sendbuf_dispose(&conn->send, &conn->stack->pool);
     if (utcp__orphan(conn)) {
         utcp__recvbuf_dispose(&conn->receive, &conn->stack->pool);
-        list_append(&conn->stack->time_wait, &conn->owner_link);
+        list_append(&conn->stack->time_wait, &conn->link);
     }
 }
 
@@ -238,7 +236,8 @@ void utcp__conn_end(struct utcp_conn *conn, int error)
         conn->deadline[timer] = TIMER_IDLE;
     list_remove(&conn->output_link);
     leave_listener(conn);
-    list_remove(&conn->owner_link);
+    if (!conn->owned) /* else its events are still to be told of */
+        list_remove(&conn->link);
     if (conn->state != UTCP_CLOSED)
         utcp__conn_set_state(conn, UTCP_CLOSED);
     utcp__sendbuf_dispose(&conn->send, &stack->pool);
@@ -246,10 +245,9 @@ void utcp__conn_end(struct utcp_conn *conn, int error)
     utcp__undo_dispose(conn);
     if (error || !conn->owned)
         utcp__recvbuf_dispose(&conn->receive, &stack->pool);
-    conn->error = error;
+    conn->error = (int16_t)error;
     if (!conn->owned) {
-        list_remove(&conn->event_link);
-        list_append(&stack->dead, &conn->owner_link);
+        list_append(&stack->dead, &conn->link);
     } else if (error) {
         conn->events = 0; /* what it told of is void */
         utcp__event(conn, UTCP_ERROR);

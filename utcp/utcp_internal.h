@@ -110,7 +110,7 @@
 #define UTCP_TIME_WAIT_DEFAULT  (60 * UTCP_SECOND)
 #define UTCP_KEEPALIVE_INTERVAL (75 * UTCP_SECOND)
 #define UTCP_KEEPALIVE_PROBES   9
-#define UTCP_CHALLENGE_PERIOD   (5 * UTCP_SECOND) /* RFC 5961 section 10: 10 in 5 seconds */
+#define UTCP_CHALLENGE_PERIOD   5000 /* ms; RFC 5961 section 10: 10 in 5 seconds */
 #define UTCP_CHALLENGE_MAX      10
 #define UTCP_PAWS_IDLE          (24 * 24 * 3600 * UTCP_SECOND) /* RFC 7323 section 5.5 */
 
@@ -130,10 +130,10 @@ enum utcp_timer {
 #define TIMER_IDLE UINT64_MAX
 
 struct utcp_rtt {
-    uint64_t srtt, rttvar, rto; /* µs; srtt 0: no sample yet */
-    uint64_t timed_at;          /* when the segment being timed was sent; 0: none is */
-    uint32_t timed_seq;         /* its end */
-    uint8_t backoff;            /* doublings of rto */
+    uint32_t srtt, rttvar, rto; /* µs; srtt 0: no sample yet */
+    uint32_t timed_seq;         /* end of the segment being timed */
+    uint64_t timed_at : 56;     /* when it was sent; 0: none is */
+    uint64_t backoff : 8;       /* doublings of rto */
 };
 
 /* Loss recovery, RFC 5681 section 3.2, RFC 6582. */
@@ -171,98 +171,107 @@ struct utcp_control {
 
 /* What SACK tells the peer next: options/sack.c. */
 struct utcp_sack_report {
-    uint64_t recent[UTCP_SACK_BLOCKS]; /* one offset in each range, the newest first */
+    uint32_t recent[UTCP_SACK_BLOCKS]; /* a sequence number in each range, the newest first */
     uint8_t count;
     bool duplicate_due;
     struct utcp_sack_block duplicate; /* what came twice */
 };
 
+/* By use: first what each segment touches, in the order in which it does, then what loss and rare
+ * things need. Below 1 KiB with what the allocator and the table add: a server has a million. */
 struct utcp_conn {
-    struct utcp *stack;
-    struct utcp_listener *listener; /* until accepted */
-    void *user;
+    /* Whose segment is it? */
     struct utcp_conn *chain; /* in the table */
-    uint64_t hash;           /* where */
-    struct list all_link;    /* on the stack's list of all */
-    struct list output_link, event_link;
-    struct list owner_link; /* on the listener's list, or that of TIME-WAIT */
+    struct utcp *stack;
     struct utcp_endpoint local, remote;
-
+    uint32_t hash; /* where in the table */
     uint8_t state; /* enum utcp_state; moved by utcp__conn_set_state() alone */
-    bool passive;  /* came by a listener */
-    bool owned;    /* the application holds it */
-    bool in_table;
-    bool window_scale, timestamps, sack; /* offered, then negotiated */
+    bool timestamps, sack, window_scale; /* offered, then negotiated */
+
+    /* RFC 9293 section 3.3.1, RFC 7323 */
+    uint32_t snd_una, snd_nxt, snd_max, snd_wl1, snd_wl2;
+    uint32_t snd_wnd, snd_wnd_max; /* bytes, scaled */
+    uint32_t irs;
+    uint32_t rcv_adv;  /* right edge of the window that was told to the peer */
+    uint32_t last_ack; /* Last.ACK.sent, RFC 7323 section 4.3 */
+    uint32_t ts_recent, ts_offset;
+    uint64_t ts_recent_at;
     uint8_t send_scale, receive_scale;
-    bool nodelay, cork, pacing;
-    bool fin_queued; /* no more will be written */
-    bool fin_acked;
-    bool peer_fin_known; /* peer_fin holds */
-    bool peer_fin_taken; /* rcv_nxt counts it */
-    bool syn_due;        /* SYN or SYN-ACK is to be sent (again) */
-    bool held;           /* no SYN-ACK before the listener lets it go */
-    bool ack_now;        /* an ACK must go out with this output */
-    bool probe_due;      /* a window probe */
-    bool keepalive_due;  /* a keep-alive probe */
-    bool write_blocked;  /* a write was cut short: UTCP_WRITABLE is owed */
-    uint8_t retries;     /* timeouts since anything was acknowledged */
-    uint8_t probes;      /* keep-alive probes not answered */
-    uint8_t probes_max;
-    uint8_t challenges; /* challenge ACKs in this period */
-    uint8_t duplicate_acks_due;
+    bool ack_now;             /* an ACK must go out with this output */
+    bool peer_fin_taken;      /* rcv_nxt counts it */
     uint8_t quick_acks;       /* acknowledgments that are not delayed */
     uint8_t segments_unacked; /* full segments that came since the last ACK */
+    uint8_t duplicate_acks_due;
+    uint8_t retries;       /* timeouts since anything was acknowledged */
+    uint16_t segment_seen; /* largest payload of a segment that came, up to receive_mss */
+    uint16_t mss;          /* payload of a full segment: utcp__conn_update_mss() */
+    uint16_t receive_mss;  /* options not counted */
     uint16_t ip_id;
-    uint32_t events; /* UTCP_* that utcp_poll() has not delivered */
-    int error;
-    int soft_error; /* what ICMP said, for the day the connection times out */
 
-    /* RFC 9293 section 3.3.1 */
-    uint32_t iss, snd_una, snd_nxt, snd_max, snd_wl1, snd_wl2;
-    uint32_t snd_wnd, snd_wnd_max; /* bytes, scaled */
-    uint32_t small_end;            /* end of the last segment sent that was not full (Nagle) */
-    uint32_t irs;
-    uint32_t rcv_adv;       /* right edge of the window that was told to the peer */
-    uint32_t last_ack;      /* Last.ACK.sent, RFC 7323 section 4.3 */
+    struct utcp_recvbuf receive;
     uint32_t receive_limit; /* bytes of receive buffer */
     uint32_t receive_seen;  /* bytes taken since the limit grew last */
-    uint32_t receive_max;   /* what the limit may grow to */
-    uint32_t send_max;      /* bytes that the send buffer may hold; 0: as many as the path needs */
-    uint64_t peer_fin;      /* offset of the peer's FIN in its stream */
+    uint32_t events;        /* UTCP_* that utcp_poll() has not delivered */
+    bool probe_due;         /* a window probe */
+    bool fin_queued;        /* no more will be written */
+    bool fin_acked;
+    bool peer_fin_known; /* peer_fin holds */
+    struct list output_link;
+    /* Owned: on the stack's list of events. Else on the listener's list, that of TIME-WAIT, or that
+     * of the dead. */
+    struct list link;
+    void *user;
+    uint64_t heard_at; /* when the last acceptable segment came */
+    uint64_t segments_in, segments_out;
+
     struct utcp_sendbuf send;
-    struct utcp_recvbuf receive;
-    struct utcp_sack_report report;
-
-    uint16_t peer_mss, receive_mss; /* options not counted */
-    uint16_t segment_seen;          /* largest payload of a segment that came, up to receive_mss */
-    uint16_t path_mtu;
-    uint16_t mss_max; /* what the application allows, options counted; 0: what the path has */
-    uint16_t mss;     /* payload of a full segment: utcp__conn_update_mss() */
-    uint32_t ts_offset, ts_recent;
-    uint64_t ts_recent_at;
-
+    uint64_t deadline[TIMERS];
+    struct utcp_wheel_timer wheel_timer;
     struct utcp_rtt rtt;
+    uint64_t waiting_since; /* since when snd_una stands while something is to be acknowledged */
+    uint64_t sent_at;       /* when the last data went out */
+    uint64_t pace_at;       /* when the next segment may leave, in ns */
+    uint32_t small_end;     /* end of the last segment sent that was not full (Nagle) */
+    uint32_t send_max;      /* bytes that the send buffer may hold; 0: as many as the path needs */
+    struct utcp_listener *listener; /* until accepted */
+
+    struct utcp_control control;
+    struct utcp_cc cc;
+    struct utcp_scoreboard board; /* with SACK; else empty */
+    struct utcp_rack rack;
     struct utcp_recovery recovery;
     struct utcp_undo undo;
     struct utcp_prr prr;
-    struct utcp_rack rack;
-    struct utcp_scoreboard board; /* with SACK; else empty */
-    struct utcp_cc cc;
-    struct utcp_control control;
     struct utcp_ecn ecn;
+    struct utcp_sack_report report;
 
-    uint64_t deadline[TIMERS];
-    struct utcp_wheel_timer wheel_timer;
+    bool syn_due : 1; /* SYN or SYN-ACK is to be sent (again) */
+    bool held : 1;    /* no SYN-ACK before the listener lets it go */
+    bool passive : 1; /* came by a listener */
+    bool owned : 1;   /* the application holds it */
+    bool in_table : 1;
+    bool nodelay : 1, cork : 1, pacing : 1;
+    bool keepalive_due : 1; /* a keep-alive probe */
+    bool write_blocked : 1; /* a write was cut short: UTCP_WRITABLE is owed */
+    uint8_t probes;         /* keep-alive probes not answered */
+    uint8_t probes_max;
+    uint8_t challenges; /* challenge ACKs in this period */
+    uint16_t peer_mss;  /* options not counted */
+    uint16_t path_mtu;
+    uint16_t mss_max; /* what the application allows, options counted; 0: what the path has */
+    int16_t error;
+    int16_t soft_error; /* what ICMP said, for the day the connection times out */
+    uint32_t iss;
+    uint32_t receive_max;     /* what the limit may grow to */
+    uint32_t challenge_until; /* end of this period of challenge ACKs, in ms */
+    uint64_t peer_fin;        /* offset of the peer's FIN in its stream */
     uint64_t keepalive_us, keepalive_interval_us, user_timeout_us;
-    uint64_t heard_at;        /* when the last acceptable segment came */
-    uint64_t pace_at;         /* when the next segment may leave, in ns */
-    uint64_t sent_at;         /* when the last data went out */
-    uint64_t waiting_since;   /* since when snd_una stands while something is to be acknowledged */
-    uint64_t challenge_until; /* end of this period of challenge ACKs */
-
-    uint64_t segments_in, segments_out, segments_retransmitted, fast_retransmits, timeouts;
+    struct list all_link; /* on the stack's list of all */
+    uint32_t segments_retransmitted, fast_retransmits, timeouts;
     uint32_t spurious, probes_sent, duplicates_told;
 };
+
+static_assert(sizeof(struct utcp_conn) <= 984, "an idle connection costs less than 1 KiB");
 
 struct utcp_listener {
     struct utcp *stack;

@@ -72,11 +72,11 @@ static void assert_states(const struct utcp_conn *conn)
         assert(conn->wheel_timer.tick == WHEEL_IDLE);
     }
     if (conn->listener)
-        assert(!conn->owned && !list_empty(&conn->owner_link));
+        assert(!conn->owned && !list_empty(&conn->link));
     if (conn->state == UTCP_TIME_WAIT || (conn->state == UTCP_FIN_WAIT_2 && utcp__orphan(conn)))
         assert(utcp__timer_runs(conn, TIMER_LIFE));
     if (conn->events && conn->owned)
-        assert(!list_empty(&conn->event_link));
+        assert(!list_empty(&conn->link));
 }
 
 /* A connection that waits for something from the peer has a timer, or is about to send. */

@@ -58,6 +58,12 @@ static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options 
     (void)peer;
 }
 
+/* Of something that is pending, so it lies within a window of what comes next. */
+static uint64_t offset_of(const struct utcp_conn *conn, uint32_t sequence)
+{
+    return conn->receive.next + (sequence - (conn->irs + 1 + (uint32_t)conn->receive.next));
+}
+
 /* RFC 2018 section 4: first the range that changed last, then those that were told of before; RFC
  * 2883 section 4: before all of them what came twice. */
 static uint8_t choose(const struct utcp_conn *conn, struct utcp_sack_block *blocks, uint32_t max)
@@ -72,7 +78,7 @@ static uint8_t choose(const struct utcp_conn *conn, struct utcp_sack_block *bloc
     for (uint8_t i = 0; i < report->count && count < max; i++) {
         struct utcp_range range;
 
-        if (utcp__ranges_find(pending, report->recent[i], &range))
+        if (utcp__ranges_find(pending, offset_of(conn, report->recent[i]), &range))
             blocks[count++] = (struct utcp_sack_block){first + (uint32_t)range.start,
                                                        first + (uint32_t)range.end};
     }
@@ -106,14 +112,14 @@ static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t 
 void utcp__sack_arrived(struct utcp_conn *conn, uint64_t offset)
 {
     struct utcp_sack_report *report = &conn->report;
-    uint64_t recent[UTCP_SACK_BLOCKS] = {offset};
+    uint32_t first = conn->irs + 1, recent[UTCP_SACK_BLOCKS] = {first + (uint32_t)offset};
     struct utcp_range range;
     uint8_t count = 1;
 
     if (!conn->sack || !utcp__ranges_find(&conn->receive.pending, offset, &range))
         return;
     for (uint8_t i = 0; i < report->count && count < UTCP_SACK_BLOCKS; i++)
-        if (report->recent[i] < range.start || report->recent[i] >= range.end)
+        if (report->recent[i] - (first + (uint32_t)range.start) >= range.end - range.start)
             recent[count++] = report->recent[i];
     for (uint8_t i = 0; i < count; i++)
         report->recent[i] = recent[i];
@@ -126,7 +132,7 @@ void utcp__sack_advanced(struct utcp_conn *conn)
     uint8_t kept = 0;
 
     for (uint8_t i = 0; i < report->count; i++)
-        if (report->recent[i] >= conn->receive.next)
+        if (!seq_before(report->recent[i], conn->irs + 1 + (uint32_t)conn->receive.next))
             report->recent[kept++] = report->recent[i];
     report->count = kept;
 }
