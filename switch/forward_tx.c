@@ -18,9 +18,11 @@
  * take time on the wire: with headers, check sequences and gaps, however many packets that is. What it
  * sent beyond, because its last packet was longer, it owes to its next turns (deficit round robin,
  * Shreedhar and Varghese 1995, with debts, so that nobody has to know the length before). A ring that
- * is empty saves nothing up. A round has several turns for each where few use theirs. Where a full NIC (or the end of the budget of a round) interrupts a turn,
- * the next round goes on with it. So all rings that always have something get equal shares, whatever
- * the length of their packets.
+ * is empty saves nothing up. A round has several turns for each where few use theirs. Where a full NIC
+ * (or the end of the budget of a round) interrupts a turn, the next round goes on with it. So all rings
+ * that always have something get equal shares, whatever the length of their packets. While a NIC holds a
+ * turn up, a round looks at a few of the other rings only, for most of them wait for the same NIC: were a
+ * thousand asked, it would have run empty before it is filled again.
  *
  * Rates. A port that the administrator has limited sends no more than that (rate_limit.h): what its
  * ring may send of it is looked up once in a turn, and the turn ends there. The records stay in the
@@ -480,8 +482,8 @@ static void wake_served(struct worker *worker)
     }
 }
 
-/* What the turns to come will read: the struct of one ring, the index of another, the records of a
- * third. */
+/* What the turns to come will read: the struct of one ring, the index and the port of another, the
+ * records of a third. */
 static void prefetch_turns(const struct worker *worker, uint32_t at)
 {
     const struct port_ring *ring;
@@ -491,6 +493,7 @@ static void prefetch_turns(const struct worker *worker, uint32_t at)
     __builtin_prefetch(worker->active[at + 6]);
     __builtin_prefetch(&worker->active[at + 6]->tx);
     __builtin_prefetch(&worker->active[at + 4]->tx.control->tail);
+    __builtin_prefetch(&worker->active[at + 4]->port->detach);
     ring = worker->active[at + 2];
     __builtin_prefetch(ring->tx.data + (ring->tx.head & (ring->tx.size - 1)));
     __builtin_prefetch(ring->tx.data + (ring->tx.head & (ring->tx.size - 1)) + RING_ALIGN);
@@ -539,7 +542,7 @@ static uint32_t give_turns(struct worker *worker, bool *again)
     uint32_t total = 0;
     uint32_t turns = worker->active_count;
     uint32_t at = worker->active_first < turns ? worker->active_first : 0;
-    bool resumes = false;
+    bool resumes = false, stops;
 
     /* What is left of an interrupted turn belongs to the round before. */
     if (turns && worker->active[at]->in_turn)
@@ -561,7 +564,8 @@ static uint32_t give_turns(struct worker *worker, bool *again)
         total += taken;
         if (taken)
             ring->idle_rounds = 0;
-        if (ring->interrupted && !resumes && ring->in_turn) {
+        stops = ring->interrupted && !resumes && ring->in_turn;
+        if (stops) {
             resumes = true;
             worker->active_first = at;
         }
@@ -577,9 +581,15 @@ static uint32_t give_turns(struct worker *worker, bool *again)
         /* When it is out, another ring stands in its place. */
         if (taken || ring->tx.head != ring->tx.tail || !retire(worker, ring, at))
             at++;
+        if (stops && turns > RINGS_BESIDE) {
+            turns = RINGS_BESIDE + 1;
+            at = worker->beside_first;
+        }
         if (at >= worker->active_count)
             at = 0;
     }
+    if (resumes)
+        worker->beside_first = at;
     return total;
 }
 

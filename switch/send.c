@@ -21,10 +21,10 @@ struct worker_queue *send_likely_queue(struct worker *worker, const struct port_
 {
     struct worker_queue *queue = NULL;
 
+    if (ring->hop && ring->hop->state == NEXT_HOP_LOCAL)
+        return queue_of_loopback(worker); /* another NIC that is full is none of its business */
     if (ring->hop && ring->hop->state == NEXT_HOP_READY)
         queue = worker_queue_of(worker, ring->hop->nic);
-    else if (ring->hop && ring->hop->state == NEXT_HOP_LOCAL)
-        queue = queue_of_loopback(worker);
     if (!queue && worker->queue_count)
         queue = &worker->queues[0];
     return queue;

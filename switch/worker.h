@@ -40,6 +40,7 @@
 #define RING_QUANTUM        8192 /* bytes on the wire that a ring may send in a turn */
 #define ROUND_BUDGET        4096 /* packets sent before the NICs are looked at again */
 #define ROUND_ENOUGH        64   /* packets for which another turn for each is no more worth it */
+#define RINGS_BESIDE        16   /* rings looked at in a round while a NIC holds a turn up */
 #define ROUND_PASSES        32   /* turns of each ring before the NICs are looked at again */
 #define WORKER_HEAD_SIZE    112  /* the longest headers that a stack may send, and some */
 #define WORKER_SCRATCH_SIZE (66 * 1024) /* the longest IP packet, with an Ethernet header */
@@ -97,6 +98,7 @@ struct worker {
     struct port_ring **active;
     uint32_t active_count, active_capacity;
     uint32_t active_first;   /* whose turn comes first */
+    uint32_t beside_first;   /* … and of the others, while a full NIC holds that one up */
     struct port_ring **held; /* by their rates, not active */
     uint32_t held_count;
     uint64_t held_until_ns; /* of the first of them */

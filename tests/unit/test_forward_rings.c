@@ -78,6 +78,71 @@ static void a_slow_nic_is_not_a_stuck_one(void **state)
     bench_app_close(bench, &app);
 }
 
+/* One record into the application's ring, and on to the switch. */
+static void send_one(struct bench_app *app, const struct bench_packet *packet)
+{
+    uint8_t bytes[2048];
+    struct ring_record record = {.length = bench_packet(bytes, packet)};
+
+    bench_send(app, &record, bytes);
+}
+
+/* Many rings wait for a full NIC; a round is short all the same, and whoever needs no NIC is served. */
+static void who_waits_for_a_full_nic_is_in_nobodys_way(void **state)
+{
+    enum { WAITING = 40 }; /* more than a round looks at */
+    struct bench *bench = *state;
+    const struct bench_packet to_host = {.source = BENCH_HOST4,
+                                         .destination = BENCH_HOST4,
+                                         .source_port = 9999,
+                                         .destination_port = 80,
+                                         .protocol = IP_PROTOCOL_TCP};
+    struct bench_app server = bench_server(bench), client;
+    struct bench_app waiting[WAITING];
+    struct bench_packet packet = bench_to_peer;
+    struct ring_record record;
+    uint32_t rounds = 0;
+
+    bench_resolve(bench);
+    for (uint32_t i = 0; i < WAITING; i++) {
+        waiting[i] = bench_app_open(bench, false, 16384);
+        packet.source_port = (uint16_t)(1000 + i);
+        bench_bind(bench, &waiting[i], IP_PROTOCOL_TCP, BENCH_HOST4, packet.source_port);
+        send_one(&waiting[i], &packet); /* from now on the NIC is the one it uses */
+        send_one(&waiting[i], &packet);
+    }
+    worker_round(bench->worker);
+    assert_int_equal(bench->tx_count, 2 * WAITING);
+    client = bench_app_open(bench, false, 0);
+    bench_bind(bench, &client, IP_PROTOCOL_TCP, BENCH_HOST4, to_host.source_port);
+    send_one(&client, &to_host);
+    worker_round(bench->worker);
+    bench_answer(bench, BENCH_HOST4, BENCH_HOST4, CHANNEL_HOP_LOCAL, 65536);
+    assert_non_null(bench_receive(&server, &record));
+    bench->tx_room = 0;
+    for (uint32_t i = 0; i < WAITING; i++) {
+        packet.source_port = (uint16_t)(1000 + i);
+        send_one(&waiting[i], &packet);
+    }
+    for (uint32_t i = 0; i < 5; i++) { /* whatever ring the rounds have come to */
+        send_one(&client, &to_host);
+        for (rounds = 0; rounds < 8; rounds++) {
+            worker_round(bench->worker);
+            if (bench_receive(&server, &record))
+                break;
+        }
+        assert_in_range(rounds, 0, WAITING / RINGS_BESIDE + 1);
+    }
+    assert_int_equal(bench->tx_count, 2 * WAITING);
+    bench->tx_room = 1000;
+    worker_round(bench->worker);
+    assert_int_equal(bench->tx_count, 3 * WAITING);
+    for (uint32_t i = 0; i < WAITING; i++)
+        bench_app_close(bench, &waiting[i]);
+    bench_app_close(bench, &client);
+    bench_app_close(bench, &server);
+}
+
 /* ---- rings that lie */
 
 static void a_ring_that_lies_breaks_its_own_port_alone(void **state)
@@ -234,6 +299,7 @@ int main(void)
         BENCH_TEST(a_full_nic_holds_the_ring_back_and_loses_nothing),
         BENCH_TEST(a_stuck_nic_does_not_hold_it_for_ever),
         BENCH_TEST(a_slow_nic_is_not_a_stuck_one),
+        BENCH_TEST(who_waits_for_a_full_nic_is_in_nobodys_way),
         BENCH_TEST(a_ring_that_lies_breaks_its_own_port_alone),
         BENCH_TEST(a_record_beyond_what_was_published_breaks_the_port),
         BENCH_TEST(a_consumer_index_that_lies_breaks_the_port),
