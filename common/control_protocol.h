@@ -332,6 +332,7 @@ enum control_scope {
     CONTROL_SCOPE_NIC = 1, /* id: NIC index; ring: queue */
     CONTROL_SCOPE_PORT,    /* id: port number; ring: ring */
     CONTROL_SCOPE_SWITCH,  /* id, ring: 0 */
+    CONTROL_SCOPE_WORKER,  /* id: worker; ring: 0 */
 };
 
 struct control_counter_record {

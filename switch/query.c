@@ -5,8 +5,10 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core.h"
@@ -271,8 +273,33 @@ static void put_switch_counters(struct switch_core *core, struct page *page)
                     core->detached[reason]);
 }
 
-/* The counters' list: queues of NICs, then rings of ports, then the switch. Each of these has its
- * place, and a page holds whole ones. */
+/* Processor time of its thread; 0: it has none (any more). */
+static uint64_t worker_cpu_ns(const struct worker *worker)
+{
+    struct timespec used;
+    clockid_t clock = CLOCK_THREAD_CPUTIME_ID; /* the first one's thread answers */
+
+    if (worker->index &&
+        (!worker->has_thread || pthread_getcpuclockid(worker->thread, &clock) != 0))
+        return 0;
+    if (clock_gettime(clock, &used))
+        return 0;
+    return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+static void put_worker_counters(struct page *page, const struct worker *worker)
+{
+    struct counter_owner owner = {page, CONTROL_SCOPE_WORKER, worker->index, 0};
+
+    put_counter(&owner, "", "cpu_ns", worker_cpu_ns(worker));
+    put_counter(&owner, "", "sleeps", stats_read(&worker->sleeps));
+    put_counter(&owner, "", "next_hops_asked", stats_read(&worker->hops.asked));
+    put_counter(&owner, "", "handed_over", stats_read(&worker->handed_over));
+    put_counter(&owner, "", "handed_over_late", stats_read(&worker->handed_over_late));
+}
+
+/* The counters' list: queues of NICs, then rings of ports, then the switch, then its workers. Each of
+ * these has its place, and a page holds whole ones. */
 #define QUEUES_PER_NIC   1024ULL
 #define PLACE_OF_PORTS   (SWITCH_NICS_MAX * QUEUES_PER_NIC)
 #define COUNTERS_AT_ONCE 64
@@ -286,8 +313,9 @@ static_assert(COUNTERS_AT_ONCE * sizeof(struct control_counter_record) <=
 static void put_counters(struct switch_core *core, struct page *page, uint64_t from)
 {
     uint64_t place_of_switch = PLACE_OF_PORTS + (uint64_t)core->ports.capacity * PORT_RINGS_MAX;
+    uint64_t place_of_workers = place_of_switch + 1;
 
-    for (uint64_t place = from; place <= place_of_switch; place++) {
+    for (uint64_t place = from; place < place_of_workers + core->worker_count; place++) {
         struct nic_queue *queue = NULL;
         const struct port *port = NULL;
         uint32_t ring = (uint32_t)(place - PLACE_OF_PORTS) % PORT_RINGS_MAX;
@@ -311,8 +339,10 @@ static void put_counters(struct switch_core *core, struct page *page, uint64_t f
             put_queue_counters(core, page, queue);
         else if (port)
             put_ring_counters(page, port, ring);
-        else
+        else if (place == place_of_switch)
             put_switch_counters(core, page);
+        else
+            put_worker_counters(page, &core->workers[place - place_of_workers]);
     }
 }
 

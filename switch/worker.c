@@ -353,7 +353,11 @@ static void step(struct worker *worker)
         if (worker->now_ns - worker->polled_ns >= POLL_INTERVAL_NS)
             poll_descriptors(worker, 0);
     } else {
-        poll_descriptors(worker, prepare_sleep(worker) ? sleep_time(worker) : 0);
+        bool sleeps = prepare_sleep(worker);
+
+        if (sleeps)
+            stats_add(&worker->sleeps, 1);
+        poll_descriptors(worker, sleeps ? sleep_time(worker) : 0);
     }
 }
 

@@ -35,6 +35,8 @@ static const struct meaning other_counters[] = {
     {"next_hops_asked", "questions to the kernel about routes and neighbours"},
     {"handed_over", "packets that one worker received for a ring of another"},
     {"handed_over_late", "of those, for a port that had closed meanwhile"},
+    {"cpu_ns", "processor time of the worker's thread"},
+    {"sleeps", "times that the worker found nothing to do"},
 #define MEANING(symbol, name, text) {"ports_detached_" name, text},
     DETACH_REASONS(MEANING)
 #undef MEANING
@@ -254,6 +256,24 @@ static void json_rows(struct json *json, const struct snapshot *snapshot, uint32
     json_end(json);
 }
 
+static void json_workers(struct json *json, const struct snapshot *snapshot)
+{
+    struct row row;
+    size_t at = 0;
+
+    json_array(json, "workers");
+    while (next_row(&snapshot->counters, &at, &row)) {
+        if (row.counters->scope != CONTROL_SCOPE_WORKER)
+            continue;
+        json_object(json, NULL);
+        json_number(json, "worker", row.counters->id);
+        for (size_t i = 0; i < row.count; i++)
+            json_number(json, row.counters[i].name, row.counters[i].value);
+        json_end(json);
+    }
+    json_end(json);
+}
+
 static bool print_json(const struct snapshot *snapshot, bool spread)
 {
     const struct control_port_record *port = snapshot->ports.data;
@@ -288,6 +308,7 @@ static bool print_json(const struct snapshot *snapshot, bool spread)
         if (row.counters->scope == CONTROL_SCOPE_SWITCH)
             json_counters(&json, &row);
     json_end(&json);
+    json_workers(&json, snapshot);
     json_end(&json);
     return json_finish(&json);
 }
@@ -310,6 +331,8 @@ static const char *row_name(const struct snapshot *snapshot, const struct row *r
 
         snprintf(text, TABLE_CELL_SIZE, "port %u %s ring %u", first->id,
                  port ? text_name(port->name, name) : "-", first->ring);
+    } else if (first->scope == CONTROL_SCOPE_WORKER) {
+        snprintf(text, TABLE_CELL_SIZE, "worker %u", first->id);
     } else {
         snprintf(text, TABLE_CELL_SIZE, "switch");
     }
@@ -350,7 +373,7 @@ static uint64_t rate(uint64_t now, uint64_t before, double seconds)
 
 static bool has_traffic(const struct row *row)
 {
-    return row->counters->scope != CONTROL_SCOPE_SWITCH;
+    return row->counters->scope == CONTROL_SCOPE_NIC || row->counters->scope == CONTROL_SCOPE_PORT;
 }
 
 static void print_traffic(const struct snapshot *snapshot, const struct snapshot *before)

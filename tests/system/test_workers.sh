@@ -41,6 +41,14 @@ check_match 'UDP: 256 flows are spread over four rings, and each stays on its ow
     "$(in_client "${flows[@]}" 256 10 64)" '^rings=ABCD moved=0 lost=0 '
 check 'packets went from worker to worker' test "$(counter handed_over)" -gt 0
 check_equal 'none was lost on that way' "$(counter rx_handover_full)" 0
+check_equal 'stats tells what each worker did: time used, and its part of the sum' \
+    "$(in_server multistack stats -j | "$LAB_PYTHON" -c '
+import json, sys
+stats = json.load(sys.stdin)
+workers = stats["workers"]
+print(len(workers), all(worker["cpu_ns"] > 1000000 and worker["sleeps"] for worker in workers),
+      sum(worker["handed_over"] for worker in workers) == stats["switch"]["handed_over"])')" \
+    '2 True True'
 
 new_switch() {
     local now

@@ -76,6 +76,7 @@ static const struct control_counter_record counters[] = {
     {"of_a_later_switch", CONTROL_SCOPE_PORT, 1, 0, 0, 3},
     {"rx_port_full", CONTROL_SCOPE_PORT, 2, 1, 0, 8},
     {"next_hops_asked", CONTROL_SCOPE_SWITCH, 0, 0, 0, 6},
+    {"cpu_ns", CONTROL_SCOPE_WORKER, 1, 0, 0, 12345},
 };
 
 struct result {
@@ -221,6 +222,9 @@ static void test_stats_by_nic_port_ring_and_reason(void **state)
     assert_has(&json, "\"of_a_later_switch\": 3");
     assert_has(&json, "\"pass_unclaimed\": 77");
     assert_has(&json, "\"next_hops_asked\": 6");
+    assert_has(&text, "worker 1");
+    assert_has(&json, "\"worker\": 1");
+    assert_has(&json, "\"cpu_ns\": 12345");
 }
 
 static void test_pages_and_longer_records_make_no_difference(void **state)
