@@ -58,7 +58,8 @@ enum drop_reason {
     X(RING_RECORD, "ring_record", "a record reaches beyond what was published")                    \
     X(PLACEHOLDER, "placeholder", "a placeholder socket no longer reserves its binding")           \
     X(PROTOCOL, "protocol", "a message on the control socket broke the protocol")                  \
-    X(UNREAD, "unread", "the application does not read its control socket")
+    X(UNREAD, "unread", "the application does not read its control socket")                        \
+    X(REJECTED, "rejected", "it went on sending packets that no stack may send")
 
 enum detach_reason {
 #define DETACH_REASON_ENUM(symbol, name, text) DETACH_##symbol,

@@ -88,7 +88,7 @@ struct channel_config {
     uint32_t ports_max;
     uint32_t ports_per_uid_max;
     uint32_t ring_size_default;
-    uint32_t zero;
+    uint32_t rejected_max; /* misuse.h: in a second; 0: nobody is detached */
     uint64_t hash_key[4]; /* of the namespace and of flows: the same for each switch of this keeper,
                            * so that a restart moves no flow to another ring or port */
     uint32_t cpus[CHANNEL_WORKERS_MAX]; /* of each worker: its processor + 1; 0: any */

@@ -41,6 +41,9 @@ const struct config_option config_options[] = {
     {"port-rate", CONFIG_PORT_RATE, "RATE",
      "what a port may send in a second:\n"
      "[packets=N][,bits=N], with k, M or G (none)"},
+    {"rejected-max", CONFIG_REJECTED_MAX, "N",
+     "packets that no stack may send, in a second,\n"
+     "for which a port is cut off (10000); 0: never"},
 };
 const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
 
@@ -376,6 +379,8 @@ int config_set(struct config *config, enum config_option_id id, const char *valu
         return parse_number("ports-max", value, 1, 65536, &config->ports_max, error);
     case CONFIG_PORTS_PER_USER:
         return parse_number("ports-per-user", value, 1, 65536, &config->ports_per_user_max, error);
+    case CONFIG_REJECTED_MAX:
+        return parse_number("rejected-max", value, 0, UINT32_MAX, &config->rejected_max, error);
     case CONFIG_LOCAL: return set_local(config, value, error);
     case CONFIG_RING_SIZE: return set_ring_size(config, value, error);
     case CONFIG_PORT_RATE: return set_default_rate(config, value, error);
@@ -392,6 +397,7 @@ void config_init(struct config *config)
         .ports_max = 1024,
         .ports_per_user_max = 256,
         .ring_size = RING_SIZE_DEFAULT,
+        .rejected_max = REJECTED_MAX_DEFAULT,
         .local = true,
     };
     if (!control || !*control || strlen(control) >= sizeof(config->control))

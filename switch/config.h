@@ -45,6 +45,8 @@ struct config_protocol {
     uint32_t id;
 };
 
+#define REJECTED_MAX_DEFAULT 10000
+
 /* How much each port of a user may send, or of everybody else. */
 struct config_port_rate {
     uint64_t packets_s, bits_s; /* 0: no limit */
@@ -63,8 +65,9 @@ struct config {
     char group[CONFIG_NAME_SIZE]; /* "": multistack, if it exists */
     uint32_t ports_max;
     uint32_t ports_per_user_max;
-    uint32_t ring_size; /* bytes; default of a port's rings */
-    bool local;         /* serve lo as well: programs of this host reach stacks, and these them */
+    uint32_t ring_size;    /* bytes; default of a port's rings */
+    uint32_t rejected_max; /* packets a second that no stack may send; 0: any number */
+    bool local; /* serve lo as well: programs of this host reach stacks, and these them */
     struct config_protocol protocols[CONFIG_PROTOCOLS_MAX];
     uint32_t protocol_count;
     struct config_port_rate port_rates[CHANNEL_PORT_RATES_MAX];
@@ -84,6 +87,7 @@ enum config_option_id {
     CONFIG_PORTS_PER_USER,
     CONFIG_RING_SIZE,
     CONFIG_LOCAL,
+    CONFIG_REJECTED_MAX,
     CONFIG_PORT_RATE,
 };
 

@@ -710,6 +710,7 @@ void control_housekeep(struct switch_core *core)
             control_end(core, connection, DETACH_PROTOCOL);
     }
     audit_placeholders(core);
+    misuse_housekeep(core, now_ns);
     sharing_housekeep(core, now_ns);
     suspension_housekeep(core);
     sharing_tell(core);

@@ -23,6 +23,7 @@
 
 struct switch_core {
     struct channel_config config;
+    uint64_t misuse_due_ns; /* misuse_housekeep() looks again */
     int channel_fd;
     struct mux_shared *shared; /* where the heartbeat goes; never NULL */
     struct mux_shared own_shared;

@@ -96,6 +96,7 @@ static int send_config(struct keeper *keeper)
         .ports_max = keeper->config->ports_max,
         .ports_per_uid_max = keeper->config->ports_per_user_max,
         .ring_size_default = keeper->config->ring_size,
+        .rejected_max = keeper->config->rejected_max,
     };
 
     for (uint32_t i = 0; i < cpu_count; i++)

@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include "control_protocol.h"
+#include "misuse.h"
 #include "rate_limit.h"
 #include "ring.h"
 #include "stats.h"
@@ -111,6 +112,7 @@ struct port {
     uint32_t number;
     uint32_t slot;        /* in the table of ports */
     uint64_t icmp_due_ns; /* virtual time of the last ICMP error made for it */
+    struct misuse misuse;
     /* for people, and for taking it apart */
     char name[CONTROL_NAME_SIZE];
     pid_t pid;

@@ -433,20 +433,40 @@ static struct raw_outcome random_headers(struct raw_port *port)
     return outcome;
 }
 
+/* Spoofed packets as fast as they are taken, until the switch has had enough of it. */
+static struct raw_outcome spoof_flood(struct raw_port *port)
+{
+    int64_t end = control_client__now_ms() + 10000;
+    struct packet packet = good_packet(port);
+    const struct ring_record record = {.length = sizeof(packet)};
+    struct raw_outcome outcome = {.fate = RAW_ALIVE};
+
+    packet.udp.source_port = htons(53);
+    while (control_client__now_ms() < end && outcome.fate == RAW_ALIVE) {
+        uint32_t room = port->tx_size - (port->tail & (port->tx_size - 1));
+
+        if (room < sizeof(packet) + 2 * RING_ALIGN) {
+            const struct ring_record pad = {.length = room - sizeof(pad), .flags = RECORD_PAD};
+
+            raw_record(port, &pad, NULL, 0, 0);
+        }
+        for (int i = 0; i < 64 && (port->tail & (port->tx_size - 1)) + RING_ALIGN < port->tx_size;
+             i++)
+            raw_record(port, &record, &packet, sizeof(packet), 0);
+        raw_publish(port, port->tail);
+        raw_await_consumed(port);
+        outcome = raw_ask(port);
+    }
+    return outcome;
+}
+
 const struct mode packet_modes[] = {
-    MODE(bound, honest),
-    MODE(bound, zero_length),
-    MODE(bound, short_packet),
-    MODE(bound, long_total_length),
-    MODE(bound, bad_version),
-    MODE(bound, spoof_source),
-    MODE(bound, spoof_port),
-    MODE(bound, other_protocol),
-    MODE(bound, fragment),
-    MODE(bound, ip_options),
-    MODE(bound, bad_checksum),
-    MODE(bound, ttl_zero),
-    MODE(bound, bad_offload),
-    MODE(bound, random_headers),
-    {0},
+    MODE(bound, honest),       MODE(bound, zero_length),
+    MODE(bound, short_packet), MODE(bound, long_total_length),
+    MODE(bound, bad_version),  MODE(bound, spoof_source),
+    MODE(bound, spoof_port),   MODE(bound, other_protocol),
+    MODE(bound, fragment),     MODE(bound, ip_options),
+    MODE(bound, bad_checksum), MODE(bound, ttl_zero),
+    MODE(bound, bad_offload),  MODE(bound, random_headers),
+    MODE(bound, spoof_flood),  {0},
 };

@@ -226,8 +226,9 @@ static void a_file_has_the_names_of_the_command_line(void **state)
     (void)state;
     assert_int_equal(read_text(&config, "# comment\n[multistackd]\nnic = eth1,queues=2\n"
                                         "nic = eth2\nbusy-poll = 20 ; why not\n"
-                                        "control = /run/x.sock\n"),
+                                        "control = /run/x.sock\nrejected-max = 0\n"),
                      0);
+    assert_int_equal(config.rejected_max, 0);
     assert_int_equal(config.nic_count, 2);
     assert_string_equal(config.nics[1].device, "eth2");
     assert_int_equal(config.busy_poll_us, 20);
