@@ -352,6 +352,46 @@ struct utcp_info {
     bool recovering;              /* fast recovery goes on (RFC 5681 section 3.2, RFC 6675) */
     bool after_timeout;           /* what was in flight at a timeout is not acknowledged yet */
     uint16_t receive_mss; /* bytes of payload that the peer was told to send, options counted */
+
+    /* Sent. A large send counts as the segments that it is cut into. */
+    uint16_t path_mtu;          /* bytes of IP packet */
+    uint32_t outstanding;       /* bytes sent and not acknowledged, in whatever way; `in_flight` is
+                                    those that are believed to be in the network */
+    uint32_t outstanding_again; /* … of which were sent more than once, and are not lost again */
+    uint64_t unsent;            /* bytes written and never sent */
+    uint64_t bytes_sent;        /* of payload, what was sent again included */
+    uint64_t bytes_retransmitted;
+    uint64_t data_segments_out;      /* with payload, of segments_out */
+    uint64_t bytes_delivered;        /* acknowledged, in whatever way */
+    uint64_t bytes_delivered_marked; /* … with the peer's echo of congestion marks (ECN) */
+    uint64_t delivery_rate; /* bytes/s, by the last sample; 0: none. Of a congestion control that
+                                    wants rates, else that of the last whole round trip */
+    bool delivery_rate_limited;  /* … for which the application had written too little */
+    bool reduced;                /* the window was reduced within the last round trip */
+    uint8_t backoff;             /* doublings that rto_us has in it */
+    uint8_t retries;             /* timeouts in a row, of window probes too */
+    uint8_t keepalive_probes;    /* not answered */
+    uint32_t timeout_recoveries; /* times that one or more timeouts, SYNs' too, came in a row */
+    uint64_t timeout_time_us;    /* from the first of those until something was acknowledged */
+    uint32_t reordered;          /* ranges seen to arrive behind what was sent later */
+    uint32_t reordering_bytes;   /* most that lay between */
+    /* How long there was something to send or unacknowledged, and of that: how long the peer's window
+     * held it back; how long the send buffer was all sent while a writer waited for room in it. */
+    uint64_t busy_us, window_limited_us, buffer_limited_us;
+
+    /* Received. A packet that was merged on its way counts as one segment. */
+    uint64_t data_segments_in;   /* with payload, of segments_in */
+    uint64_t out_of_order_in;    /* … that came before what precedes them */
+    uint32_t receive_segment;    /* payload that is taken for a full segment of the peer's */
+    uint32_t receive_buffer;     /* bytes that the receive window may have now */
+    uint32_t receive_buffer_max; /* … and grow to */
+    uint64_t receive_round_us;   /* in which the last whole buffer of data came: no less than
+                                         the round-trip time; 0: not so many came */
+    uint64_t readable;           /* bytes */
+    uint64_t delayed_ack_us;     /* most that an acknowledgment is delayed */
+
+    /* Times ago, in µs; UINT64_MAX: never. */
+    uint64_t data_sent_ago_us, data_received_ago_us, heard_ago_us;
 };
 
 UTCP_API void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);

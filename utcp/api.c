@@ -184,8 +184,10 @@ ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, siz
             return -ENOMEM; /* not even the first block: nothing would wake the writer */
         conn->write_blocked = true;
     }
-    if (done == 0)
+    if (done == 0) {
+        utcp__busy_update(conn);
         return -EAGAIN;
+    }
     utcp__timers_update(conn, false);
     utcp__want_output(conn);
     return (ptrdiff_t)done;

@@ -59,16 +59,6 @@ static bool window_was_used(const struct utcp_conn *conn, uint32_t in_flight)
     return in_flight + 2 * conn->mss > conn->cc.cwnd;
 }
 
-/* Round trips are counted by sequence numbers: one is over when what was sent last in it is
- * acknowledged. */
-static bool round_is_over(struct utcp_conn *conn)
-{
-    if (seq_before(conn->snd_una, conn->control.round_end))
-        return false;
-    conn->control.round_end = conn->snd_max;
-    return true;
-}
-
 void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
                          uint64_t rtt_us, bool recovering)
 {
@@ -79,15 +69,25 @@ void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fli
         .in_flight = in_flight,
         .rtt_us = rtt_us,
         .srtt_us = conn->rtt.srtt,
-        .round = round_is_over(conn),
+        .round = !seq_before(conn->snd_una, conn->control.round_end),
         .recovering = recovering || seq_before(conn->snd_una, conn->recovery.recover),
-        .grow = !recovering && window_was_used(conn, in_flight),
     };
+    bool used = window_was_used(conn, in_flight);
 
-    if (conn->ecn.on && conn->ecn.echoed)
+    ack.grow = !recovering && used;
+
+    if (conn->ecn.on && conn->ecn.echoed) {
         ack.marked = acked;
+        UTCP_COUNT(conn, delivered_marked, acked);
+    }
     control->delivered += acked;
     ack.delivered = control->delivered;
+    /* Round trips are counted by sequence numbers: one is over when what was sent last in it is
+     * acknowledged. */
+    if (ack.round) {
+        control->round_end = conn->snd_max;
+        utcp__count_round(conn, used);
+    }
     if (control->rate)
         utcp__rate_acked(conn, &ack);
     conn->cc.ops->acked(&conn->cc, &ack);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a stack and a connection tell about themselves. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "utcp_internal.h"
@@ -38,51 +39,275 @@ void utcp_stats(const struct utcp *stack, struct utcp_stats *stats)
     give(stats, &now, sizeof(now), stats->size);
 }
 
-void utcp_info(const struct utcp_conn *conn, struct utcp_info *info)
+/* ── Counting ──────────────────────────────────────────────────────────────────────────────── */
+
+/* Who sends less is not looked at for how fast it could. */
+#define ROUNDS_FROM 10240 /* bytes */
+
+struct utcp_more *utcp__more(struct utcp_conn *conn)
+{
+    struct utcp_more *more = conn->more;
+
+    if (more)
+        return more;
+    conn->more = calloc(1, sizeof(*more));
+    return conn->more;
+}
+
+void utcp__count_reordered(struct utcp_conn *conn, uint32_t distance)
+{
+    struct utcp_more *more = utcp__more(conn);
+
+    if (more == NULL)
+        return;
+    more->reordered++;
+    more->reordering_distance = max_u32(more->reordering_distance, distance);
+}
+
+static uint32_t now_ms(const struct utcp_conn *conn)
+{
+    return (uint32_t)(conn->stack->now / UTCP_MS);
+}
+
+void utcp__count_timeout(struct utcp_conn *conn)
+{
+    struct utcp_more *more = utcp__more(conn);
+
+    if (more == NULL)
+        return;
+    more->timeouts++;
+    if (more->timeout_since)
+        return;
+    more->timeout_since = now_ms(conn) ? now_ms(conn) : 1;
+    more->timeout_recoveries++;
+}
+
+void utcp__count_timeouts_over(struct utcp_conn *conn)
+{
+    struct utcp_more *more = conn->more;
+
+    if (more == NULL || more->timeout_since == 0)
+        return;
+    more->timeout_ms += now_ms(conn) - more->timeout_since;
+    more->timeout_since = 0;
+}
+
+void utcp__count_flight(struct utcp_conn *conn)
+{
+    struct utcp_more *more = conn->more;
+
+    if (more == NULL)
+        return;
+    more->round_at = conn->stack->now ? conn->stack->now : 1;
+    more->round_from = conn->control.delivered;
+}
+
+void utcp__count_round(struct utcp_conn *conn, bool window_used)
+{
+    uint64_t delivered = conn->control.delivered, took, bytes;
+    struct utcp_more *more = conn->more;
+
+    if (more == NULL && delivered >= ROUNDS_FROM)
+        more = utcp__more(conn);
+    if (more == NULL)
+        return;
+    took = conn->stack->now - more->round_at;
+    bytes = delivered - more->round_from;
+    if (more->round_at && took >= conn->rack.min_rtt) {
+        more->last_round_us = took;
+        more->last_round_bytes = bytes;
+        more->last_round_limited = !window_used;
+    } else if (more->round_at && conn->snd_una == conn->snd_max) { /* the rest of the same flight */
+        more->last_round_us += took;
+        more->last_round_bytes += bytes;
+    } else if (more->round_at) {
+        return; /* acknowledgments that lie close together do not make a path fast */
+    }
+    utcp__count_flight(conn);
+}
+
+void utcp__count_receive_round(struct utcp_conn *conn)
+{
+    struct utcp_more *more = utcp__more(conn);
+
+    if (more == NULL)
+        return;
+    if (more->receive_seen_at)
+        more->receive_round_us = conn->stack->now - more->receive_seen_at;
+    more->receive_seen_at = conn->stack->now;
+}
+
+/* ── Connections ───────────────────────────────────────────────────────────────────────────── */
+
+/* Sent and not acknowledged; a SYN or FIN beside data does not count. */
+static uint32_t outstanding(const struct utcp_conn *conn)
+{
+    uint32_t bytes = conn->snd_max - conn->snd_una;
+    uint64_t data = conn->send.end - conn->send.una;
+
+    return utcp__synchronized(conn) && data && bytes > data ? (uint32_t)data : bytes;
+}
+
+/* The scoreboard is bounded, and nobody asks for each packet. */
+static uint32_t outstanding_again(const struct utcp_conn *conn)
+{
+    const struct utcp_scoreboard *board = &conn->board;
+    uint32_t sum = 0;
+
+    if (!conn->sack) {
+        if (seq_before(conn->snd_nxt, conn->snd_max))
+            return utcp__in_flight(conn);
+        return conn->recovery.active ? min_u32(conn->mss, outstanding(conn)) : 0;
+    }
+    for (uint32_t i = 0; i < board->count; i++) {
+        const struct utcp_sent *sent = (board->many ? board->many : board->few) + board->first + i;
+
+        if (sent->flags == SENT_AGAIN)
+            sum += sent->end - sent->start;
+    }
+    return sum;
+}
+
+/* Where snd_max stands in the stream. */
+static uint64_t sent_once(const struct utcp_conn *conn)
+{
+    uint64_t end = conn->send.una + (conn->snd_max - conn->snd_una);
+
+    if (conn->state <= UTCP_SYN_RECEIVED)
+        return conn->send.una;
+    return end < conn->send.end ? end : conn->send.end;
+}
+
+static uint64_t timeout_time(const struct utcp_conn *conn)
+{
+    uint32_t ms = conn->more->timeout_ms;
+
+    if (conn->more->timeout_since)
+        ms += now_ms(conn) - conn->more->timeout_since;
+    return ms * UTCP_MS;
+}
+
+static uint64_t ago(const struct utcp_conn *conn, bool ever, uint64_t when)
+{
+    return ever ? conn->stack->now - when : UINT64_MAX;
+}
+
+static uint64_t data_ago(const struct utcp_conn *conn)
+{
+    uint32_t ticks = (uint32_t)(conn->stack->now >> 10) - conn->data_at;
+
+    return conn->segments_in[1] ? (uint64_t)ticks << 10 : UINT64_MAX;
+}
+
+static void fill_more(const struct utcp_conn *conn, struct utcp_info *info)
+{
+    const struct utcp_more *more = conn->more;
+
+    info->bytes_retransmitted = more->bytes_retransmitted;
+    info->bytes_delivered_marked = more->delivered_marked;
+    info->fast_retransmits = more->fast_retransmits;
+    info->spurious_recoveries = more->spurious;
+    info->tail_probes = more->probes;
+    info->duplicates_reported = more->duplicates_told;
+    info->timeouts = more->timeouts;
+    info->timeout_recoveries = more->timeout_recoveries;
+    info->timeout_time_us = timeout_time(conn);
+    info->out_of_order_in = more->out_of_order;
+    info->reordered = more->reordered;
+    info->reordering_bytes = more->reordering_distance;
+    info->receive_round_us = more->receive_round_us;
+    if (more->last_round_us)
+        info->delivery_rate = more->last_round_bytes * UTCP_SECOND / more->last_round_us;
+    info->delivery_rate_limited = more->last_round_limited;
+}
+
+static void fill_sender(const struct utcp_conn *conn, struct utcp_info *info)
+{
+    info->path_mtu = conn->path_mtu;
+    info->outstanding = outstanding(conn);
+    info->outstanding_again = outstanding_again(conn);
+    info->unsent = conn->send.end - sent_once(conn);
+    info->bytes_sent = sent_once(conn) + info->bytes_retransmitted;
+    info->segments_out = conn->segments_out[0] + conn->segments_out[1];
+    info->segments_retransmitted = conn->segments_retransmitted;
+    info->data_segments_out = conn->segments_out[1];
+    info->reduced = seq_before(conn->snd_una, conn->ecn.recover);
+    info->backoff = conn->rtt.backoff;
+    info->retries = conn->retries;
+    info->keepalive_probes = conn->probes;
+    info->window_limited_us = utcp__busy_time(conn, LIMIT_WINDOW);
+    info->buffer_limited_us = utcp__busy_time(conn, LIMIT_BUFFER);
+    info->busy_us =
+        utcp__busy_time(conn, LIMIT_NETWORK) + info->window_limited_us + info->buffer_limited_us;
+    info->data_sent_ago_us = ago(conn, conn->segments_out[1], conn->sent_at);
+}
+
+static void fill_rates(const struct utcp_conn *conn, struct utcp_info *info)
+{
+    const struct utcp_control *control = &conn->control;
+
+    info->bytes_delivered = control->delivered;
+    info->pacing_rate = utcp__pacing_rate(conn);
+    if (control->rate)
+        info->delivery_rate = utcp__rate_last(control->rate, &info->delivery_rate_limited);
+    /* Without data that were acknowledged the handshake's is the only one. */
+    info->min_rtt_us = conn->rack.min_rtt ? conn->rack.min_rtt : conn->rtt.srtt;
+}
+
+static void fill_receiver(const struct utcp_conn *conn, struct utcp_info *info)
 {
     uint32_t next = utcp__rcv_nxt(conn);
+
+    info->receive_window = seq_before(next, conn->rcv_adv) ? conn->rcv_adv - next : 0;
+    info->segments_in = conn->segments_in[0] + conn->segments_in[1];
+    info->data_segments_in = conn->segments_in[1];
+    info->out_of_order_bytes = (uint32_t)conn->receive.pending.size;
+    info->receive_segment = conn->segment_seen;
+    info->receive_buffer = conn->receive_limit;
+    info->receive_buffer_max = conn->receive_max;
+    info->readable = conn->receive.next - conn->receive.read;
+    info->delayed_ack_us = UTCP_DELAYED_ACK;
+    info->data_received_ago_us = data_ago(conn);
+    info->heard_ago_us = ago(conn, conn->segments_in[0] + conn->segments_in[1], conn->heard_at);
+}
+
+void utcp_info(const struct utcp_conn *conn, struct utcp_info *info)
+{
     struct utcp_info now = {
         .state = (enum utcp_state)conn->state,
         .local = conn->local,
         .remote = conn->remote,
         .congestion = conn->cc.ops->name,
         .mss = conn->mss,
+        .receive_mss = conn->receive_mss,
         .send_window = conn->snd_wnd,
-        .receive_window = seq_before(next, conn->rcv_adv) ? conn->rcv_adv - next : 0,
         .send_scale = conn->send_scale,
         .receive_scale = conn->receive_scale,
         .timestamps = conn->timestamps,
         .window_scale = conn->window_scale,
+        .sack = conn->sack,
+        .ecn = conn->ecn.on,
+        .ecn_marked_in = conn->ecn.marked_in,
+        .ecn_reductions = conn->ecn.reductions,
         .cwnd = conn->cc.cwnd,
         .ssthresh = conn->cc.ssthresh,
         .in_flight = utcp__pipe(conn),
+        .sacked = conn->board.sacked,
+        .lost = conn->board.lost,
+        .recovering = conn->recovery.active,
+        .after_timeout = conn->recovery.after_timeout,
+        .reordering = conn->rack.reordering,
         .srtt_us = conn->rtt.srtt,
         .rttvar_us = conn->rtt.rttvar,
         .rto_us = utcp__rtt_timeout(&conn->rtt),
         .bytes_in = conn->receive.next,
         .bytes_out = conn->send.una,
-        .segments_in = conn->segments_in,
-        .segments_out = conn->segments_out,
-        .segments_retransmitted = conn->segments_retransmitted,
-        .fast_retransmits = conn->fast_retransmits,
-        .timeouts = conn->timeouts,
-        .pacing_rate = utcp__pacing_rate(conn),
-        .ecn = conn->ecn.on,
-        .ecn_marked_in = conn->ecn.marked_in,
-        .ecn_reductions = conn->ecn.reductions,
-        .sack = conn->sack,
-        .reordering = conn->rack.reordering,
-        .sacked = conn->board.sacked,
-        .lost = conn->board.lost,
-        .min_rtt_us = conn->rack.min_rtt,
-        .recovering = conn->recovery.active,
-        .after_timeout = conn->recovery.after_timeout,
-        .receive_mss = conn->receive_mss,
-        .spurious_recoveries = conn->spurious,
-        .tail_probes = conn->probes_sent,
-        .duplicates_reported = conn->duplicates_told,
-        .out_of_order_bytes = (uint32_t)conn->receive.pending.size,
     };
 
+    if (conn->more)
+        fill_more(conn, &now);
+    fill_sender(conn, &now);
+    fill_rates(conn, &now);
+    fill_receiver(conn, &now);
     give(info, &now, sizeof(now), info->size);
 }

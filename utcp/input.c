@@ -212,6 +212,7 @@ static bool establish(struct utcp_conn *conn, const struct utcp_segment *segment
     conn->rtt.timed_at = 0;
     conn->snd_una = conn->iss + 1;
     conn->syn_due = false;
+    utcp__count_timeouts_over(conn);
     utcp__conn_established(conn, segment);
     return true;
 }
@@ -240,6 +241,8 @@ static uint64_t take_rtt(struct utcp_conn *conn, const struct utcp_segment *segm
         sample = conn->stack->now - rtt->timed_at;
         sample = sample ? sample : 1;
         rtt->timed_at = 0;
+        if (!conn->sack) /* the scoreboard measures more often */
+            utcp__rack_measured(conn, sample);
     } else {
         sample = echoed_rtt(conn, segment);
         if (rtt->timed_at || sample == 0)
@@ -288,6 +291,8 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
         utcp__sack_acknowledged(conn, delivery);
     keep_timer = !utcp__recovery_acked(conn, bytes, delivery);
     utcp__ecn_acknowledged(conn, delivery->flight);
+    if (conn->more)
+        utcp__count_timeouts_over(conn);
     conn->retries = 0;
     if (rtt_us) /* Karn: until something was measured, the longer timeout stands */
         conn->rtt.backoff = 0;
@@ -425,6 +430,7 @@ static void widen_window(struct utcp_conn *conn, uint32_t bytes)
     if (conn->receive_seen < conn->receive_limit)
         return;
     conn->receive_seen = 0;
+    utcp__count_receive_round(conn);
     if (unread <= conn->receive_limit / 2)
         conn->receive_limit = min_u32(2 * conn->receive_limit, conn->receive_max);
 }
@@ -471,6 +477,7 @@ static void store(struct utcp_conn *conn, struct utcp_segment *segment)
     if (receive->next == before) { /* a hole is before it: RFC 5681 section 4.2 */
         if (conn->duplicate_acks_due < UINT8_MAX)
             conn->duplicate_acks_due++;
+        UTCP_COUNT(conn, out_of_order, 1);
         utcp__sack_arrived(conn, offset);
         utcp__want_output(conn);
         return;
@@ -499,6 +506,7 @@ static bool step_text(struct utcp_conn *conn, struct utcp_segment *segment)
         return false;
     }
     utcp__ecn_received(conn, segment);
+    conn->data_at = (uint32_t)(conn->stack->now >> 10);
     store(conn, segment);
     return true;
 }
@@ -585,7 +593,7 @@ static void input_segment(struct utcp *stack, struct utcp_segment *segment)
         conn = NULL;
     }
     if (conn) {
-        conn->segments_in++;
+        conn->segments_in[segment->length > 0]++;
         if (conn->state == UTCP_SYN_SENT)
             utcp__input_syn_sent(conn, segment);
         else

@@ -48,7 +48,7 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
     utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, listener->max_segment);
     utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, listener->receive_buffer);
     take_syn(conn, segment);
-    conn->segments_in++;
+    conn->segments_in[segment->length > 0]++;
     utcp__conn_set_state(conn, UTCP_SYN_RECEIVED);
     /* Data on a SYN are not taken; the peer sends them again when it is established. */
     conn->held = listener->mode == UTCP_LISTEN_HOLD;
@@ -86,6 +86,7 @@ static void syn_acknowledged(struct utcp_conn *conn, struct utcp_segment *segmen
         utcp__rtt_sample(&conn->rtt, now - conn->rtt.timed_at);
     conn->rtt.timed_at = 0;
     conn->syn_due = false;
+    utcp__count_timeouts_over(conn);
     utcp__conn_established(conn, segment);
     conn->ack_now = true;
 }

@@ -344,6 +344,12 @@ static uint32_t options_room(const struct utcp_conn *conn, uint32_t length)
     return min_u32(left + utcp__options_size(conn), UTCP_OPTIONS_MAX);
 }
 
+/* That a packet is, or is cut into. */
+static uint32_t segments_of(const struct utcp_conn *conn, uint32_t length)
+{
+    return length <= conn->mss ? 1 : (length + conn->mss - 1) / conn->mss;
+}
+
 /* Builds the planned segment in the sink and sends it. False: the sink is full. */
 static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
                  const struct utcp_sink *sink)
@@ -356,6 +362,7 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
     uint32_t headers = utcp__packet_headers(conn->local.family) + options_length;
     uint32_t ack = plan->kind == PLAN_FLIP ? conn->ecn.flip_at[0] : utcp__rcv_nxt(conn);
     struct utcp_outgoing outgoing;
+    uint32_t segments;
 
     packet = reserve(sink, headers + plan->length);
     if (packet == NULL && plan->length > conn->mss) { /* perhaps there is room for less */
@@ -378,7 +385,8 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
         .options_length = options_length,
         .length = plan->length,
     };
-    conn->ip_id += (uint16_t)(plan->length / conn->mss + 1);
+    segments = segments_of(conn, plan->length);
+    conn->ip_id += (uint16_t)segments;
     at = utcp__packet_build(packet, &outgoing);
     memcpy(at, options, options_length);
     if (plan->length)
@@ -392,7 +400,7 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
     sink->commit(sink->context, headers + plan->length, &offload);
     utcp__ecn_sent(conn, outgoing.flags);
     stack->stats.packets_out++;
-    conn->segments_out++;
+    conn->segments_out[plan->length > 0] += segments;
     return true;
 }
 
@@ -418,6 +426,8 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
     uint32_t end = plan->seq + plan->length + !!(plan->flags & TCP_SYN) + !!(plan->flags & TCP_FIN);
     bool first_in_flight = utcp__in_flight(conn) == 0;
 
+    if (conn->more && conn->snd_una == conn->snd_max)
+        utcp__count_flight(conn);
     utcp__pacing_sent(conn, plan->length);
     conn->prr.out += plan->length;
     if (conn->control.rate && plan->new_data)
@@ -425,7 +435,8 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
     if (seq_before(plan->seq, conn->snd_max)) {
         if (conn->control.rate)
             utcp__rate_resent(conn, plan->seq, end);
-        conn->segments_retransmitted++;
+        conn->segments_retransmitted += segments_of(conn, plan->length);
+        UTCP_COUNT(conn, bytes_retransmitted, plan->length);
         conn->stack->stats.segments_retransmitted++;
         conn->rtt.timed_at = 0; /* Karn */
         utcp__undo_resent(conn, plan->seq, end);
@@ -524,6 +535,7 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
             conn->probe_due = false;
             conn->recovery.retransmit_due = false;
             conn->rack.probe_due = false;
+            utcp__busy_update(conn);
             if (utcp__synchronized(conn) && (blocked_by_window(conn) || blocked_by_cork(conn)) &&
                 !utcp__timer_runs(conn, TIMER_RETRANSMIT))
                 utcp__timer_set(conn, TIMER_RETRANSMIT,

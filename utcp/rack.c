@@ -18,7 +18,7 @@ static bool sent_before(const struct utcp_sent *sent, const struct utcp_rack *ra
 
 /* ── Section 6.2, steps 1 to 3 ─────────────────────────────────────────────────────────────── */
 
-static void measured(struct utcp_conn *conn, uint64_t rtt_us)
+void utcp__rack_measured(struct utcp_conn *conn, uint64_t rtt_us)
 {
     struct utcp_rack *rack = &conn->rack;
     uint64_t now = conn->stack->now;
@@ -43,6 +43,12 @@ static bool of_earlier_copy(const struct utcp_conn *conn, const struct utcp_sent
     return conn->stack->now - sent->at < conn->rack.min_rtt;
 }
 
+static void reordered(struct utcp_conn *conn, uint32_t distance)
+{
+    conn->rack.reordering = true;
+    utcp__count_reordered(conn, distance);
+}
+
 void utcp__rack_delivered(struct utcp_conn *conn, const struct utcp_sent *sent, uint32_t end,
                           const struct utcp_delivery *delivery)
 {
@@ -51,9 +57,9 @@ void utcp__rack_delivered(struct utcp_conn *conn, const struct utcp_sent *sent, 
     if (seq_before(rack->fack, end))
         rack->fack = end;
     if (seq_before(end, delivery->fack) && !(sent->flags & SENT_AGAIN))
-        rack->reordering = true;
+        reordered(conn, delivery->fack - end);
     if (!(sent->flags & SENT_AGAIN))
-        measured(conn, conn->stack->now - sent->at);
+        utcp__rack_measured(conn, conn->stack->now - sent->at);
     else if (of_earlier_copy(conn, sent, delivery))
         return;
     if (sent->at < rack->sent_at || (sent->at == rack->sent_at && !seq_before(rack->end, end)))
@@ -190,7 +196,7 @@ void utcp__probe_sent(struct utcp_conn *conn, bool again)
     conn->rack.probe_out = true;
     conn->rack.probe_again = again;
     conn->rack.probe_end = conn->snd_max;
-    conn->probes_sent++;
+    UTCP_COUNT(conn, probes, 1);
 }
 
 /* Section 7.4.2. A probe that was a retransmission, and that alone repaired a loss, has hidden it:

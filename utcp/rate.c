@@ -27,6 +27,8 @@ struct utcp_rate {
     uint32_t first, count;
     uint64_t first_sent_at, delivered_at;
     uint64_t limited_until; /* until so much is delivered, the application had too little; 0: not */
+    uint64_t last;          /* rate that was measured last; 0: none was */
+    bool last_limited;
 };
 
 struct utcp_rate *utcp__rate_new(void)
@@ -104,6 +106,15 @@ void utcp__rate_acked(struct utcp_conn *conn, struct utcp_cc_ack *ack)
     interval = sending > arriving ? sending : arriving;
     ack->rtt_us = ack->now > last->sent_at ? ack->now - last->sent_at : 1;
     ack->rate_limited = last->limited;
-    if (interval)
-        ack->rate = (ack->delivered - last->delivered) * 1000000 / interval;
+    if (interval == 0)
+        return;
+    ack->rate = (ack->delivered - last->delivered) * 1000000 / interval;
+    rate->last = ack->rate;
+    rate->last_limited = last->limited;
+}
+
+uint64_t utcp__rate_last(const struct utcp_rate *rate, bool *limited)
+{
+    *limited = rate->last_limited;
+    return rate->last;
 }

@@ -38,7 +38,7 @@ static void enter(struct utcp_conn *conn)
     recovery->extra = 0;
     utcp__undo_start(conn);
     add_extra(conn, DUPLICATES_LOST * conn->mss);
-    conn->fast_retransmits++;
+    UTCP_COUNT(conn, fast_retransmits, 1);
     retransmit_first(conn);
 }
 
@@ -95,7 +95,7 @@ static void enter_with_sack(struct utcp_conn *conn, uint32_t delivered, uint32_t
     utcp__control_lost(conn, conn->snd_max - conn->snd_una + advanced);
     recovery->recover = conn->snd_max;
     recovery->active = true;
-    conn->fast_retransmits++;
+    UTCP_COUNT(conn, fast_retransmits, 1);
     utcp__undo_start(conn);
     utcp__prr_start(conn, delivered, advanced);
 }

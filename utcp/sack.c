@@ -283,7 +283,7 @@ void utcp__sack_received(struct utcp_conn *conn, const struct utcp_segment *segm
                 conn->stack->stats.sack_blocks_ignored++;
                 continue;
             }
-            conn->duplicates_told++;
+            UTCP_COUNT(conn, duplicates_told, 1);
             if (utcp__undo_duplicate(conn, block->start, block->end))
                 delivery->duplicate = true;
         } else if (sound && !seq_before(block->start, segment->ack)) {

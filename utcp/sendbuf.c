@@ -57,7 +57,7 @@ void utcp__sendbuf_dispose(struct utcp_sendbuf *buffer, struct utcp_pool *pool)
 {
     while (buffer->first)
         drop_first(buffer, pool);
-    buffer->una = buffer->end;
+    buffer->end = buffer->una;
 }
 
 size_t utcp__sendbuf_copy(struct utcp_sendbuf *buffer, struct utcp_pool *pool, const uint8_t *data,

@@ -31,7 +31,8 @@ static void retransmit_fires(struct utcp_conn *conn)
         return;
     }
     conn->retries++;
-    conn->timeouts += handshake || utcp__in_flight(conn) > 0;
+    if (handshake || utcp__in_flight(conn) > 0)
+        utcp__count_timeout(conn);
     if (handshake) {
         conn->syn_due = true;
         conn->rtt.timed_at = 0;

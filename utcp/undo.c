@@ -169,7 +169,7 @@ static void take_back(struct utcp_conn *conn, const struct utcp_delivery *delive
     conn->snd_nxt = conn->snd_max;
     conn->undo.possible = false;
     conn->undo.frto = FRTO_NONE;
-    conn->spurious++;
+    UTCP_COUNT(conn, spurious, 1);
     utcp__want_output(conn);
 }
 

@@ -23,7 +23,7 @@
  *   packet.c     headers: parse to a checked view, build          options/   one file an option
  *   input.c      segments for a connection, in the RFC's order    congestion/ one file a control
  *   input_syn.c  segments in LISTEN and SYN-SENT                  icmp.c     errors about segments
- *   pacing.c     when segments may leave; rate.c how fast they are delivered
+ *   pacing.c     when segments may leave; rate.c how fast they are delivered; busy.c what holds them
  *   recovery.c   what an acknowledgment or its lack says about loss; rtt.c measures
  *   sack.c       scoreboard of what was sent; rack.c finds losses by time, and probes; prr.c paces
  *   undo.c       what was sent again in vain is found out and undone
@@ -169,6 +169,41 @@ struct utcp_control {
     struct utcp_rate *rate; /* rate.c; NULL: the module wants none */
 };
 
+/* What keeps a connection from sending more: busy.c. */
+enum utcp_limit {
+    LIMIT_NOTHING_TO_SEND,
+    LIMIT_NETWORK, /* congestion control, loss recovery, pacing */
+    LIMIT_WINDOW,  /* the peer's */
+    LIMIT_BUFFER,  /* a writer waits for room, and all that is in the send buffer was sent */
+    LIMITS,
+};
+
+/* What is counted of things that do not happen to each connection: memory that an idle one goes
+ * without. Made when the first of them happens (utcp__more()). */
+struct utcp_more {
+    uint64_t bytes_retransmitted;
+    uint64_t delivered_marked; /* bytes acknowledged with ECN's echo */
+    uint64_t limited_us[2]; /* under LIMIT_WINDOW and LIMIT_BUFFER, but for the time since then */
+    uint32_t fast_retransmits, spurious, probes, duplicates_told;
+    uint32_t timeouts, timeout_recoveries;
+    uint32_t timeout_ms;          /* from a first timeout until something was acknowledged */
+    uint32_t timeout_since;       /* ms of the stack's clock; 0: nothing has timed out */
+    uint32_t out_of_order;        /* segments that came before what precedes them */
+    uint32_t reordered;           /* ranges that arrived behind what was sent later */
+    uint32_t reordering_distance; /* most bytes between those two */
+
+    /* Of a receiver: since when conn->receive_seen counts, and how long the window before took. */
+    uint64_t receive_seen_at;
+    uint64_t receive_round_us;
+
+    /* Of a sender: how much was delivered in a round trip. */
+    uint64_t round_at;         /* when this one began, 0: not known … */
+    uint64_t round_from;       /* … and what had been delivered by then */
+    uint64_t last_round_us;    /* how long the one before took; 0: there was none */
+    uint64_t last_round_bytes; /* what was delivered in it */
+    bool last_round_limited;   /* for which the application had written too little */
+};
+
 /* What SACK tells the peer next: options/sack.c. */
 struct utcp_sack_report {
     uint32_t recent[UTCP_SACK_BLOCKS]; /* a sequence number in each range, the newest first */
@@ -222,7 +257,8 @@ struct utcp_conn {
     struct list link;
     void *user;
     uint64_t heard_at; /* when the last acceptable segment came */
-    uint64_t segments_in, segments_out;
+    /* What came and went, without payload and with. */
+    uint64_t segments_in[2], segments_out[2];
 
     struct utcp_sendbuf send;
     uint64_t deadline[TIMERS];
@@ -253,6 +289,7 @@ struct utcp_conn {
     bool nodelay : 1, cork : 1, pacing : 1;
     bool keepalive_due : 1; /* a keep-alive probe */
     bool write_blocked : 1; /* a write was cut short: UTCP_WRITABLE is owed */
+    uint8_t limit : 2;      /* enum utcp_limit */
     uint8_t probes;         /* keep-alive probes not answered */
     uint8_t probes_max;
     uint8_t challenges; /* challenge ACKs in this period */
@@ -267,8 +304,13 @@ struct utcp_conn {
     uint64_t peer_fin;        /* offset of the peer's FIN in its stream */
     uint64_t keepalive_us, keepalive_interval_us, user_timeout_us;
     struct list all_link; /* on the stack's list of all */
-    uint32_t segments_retransmitted, fast_retransmits, timeouts;
-    uint32_t spurious, probes_sent, duplicates_told;
+
+    /* What is only told (info.c): times in µs of the stack's clock where nothing else is said. */
+    uint64_t busy_since;    /* since when `limit` is what it is */
+    uint64_t busy_us;       /* under LIMIT_NETWORK, before that */
+    struct utcp_more *more; /* NULL: nothing of that has happened, or there is no memory */
+    uint32_t data_at;       /* when the last data came, in 1024 µs */
+    uint32_t segments_retransmitted;
 };
 
 static_assert(sizeof(struct utcp_conn) <= 984, "an idle connection costs less than 1 KiB");
@@ -516,6 +558,38 @@ void utcp__rate_limited(struct utcp_conn *conn);
 /* Fills in what `ack` says of rates, and its rtt_us. */
 void utcp__rate_acked(struct utcp_conn *conn, struct utcp_cc_ack *ack);
 
+/* The last rate, bytes/s; 0: not known. */
+uint64_t utcp__rate_last(const struct utcp_rate *rate, bool *limited);
+
+/* ── info.c ────────────────────────────────────────────────────────────────────────────────── */
+
+/* Made if it is not there; NULL: no memory. */
+struct utcp_more *utcp__more(struct utcp_conn *conn);
+/* What is counted for lack of memory is not counted. */
+#define UTCP_COUNT(conn, field, amount)                                                            \
+    do {                                                                                           \
+        struct utcp_more *more_ = utcp__more(conn);                                                \
+        if (more_)                                                                                 \
+            more_->field += (amount);                                                              \
+    } while (0)
+void utcp__count_reordered(struct utcp_conn *conn, uint32_t distance);
+void utcp__count_timeout(struct utcp_conn *conn);
+/* Something was acknowledged: that ends what timeouts began. */
+void utcp__count_timeouts_over(struct utcp_conn *conn);
+/* Something is sent after a pause, which is no part of a round trip. */
+void utcp__count_flight(struct utcp_conn *conn);
+/* A round trip is over; what was in flight in it had used the window. */
+void utcp__count_round(struct utcp_conn *conn, bool window_used);
+/* As much came as the receive window was wide. */
+void utcp__count_receive_round(struct utcp_conn *conn);
+
+/* ── busy.c ────────────────────────────────────────────────────────────────────────────────── */
+
+/* All was sent that may be sent now. */
+void utcp__busy_update(struct utcp_conn *conn);
+/* Time under a limit, the present one included; µs. */
+uint64_t utcp__busy_time(const struct utcp_conn *conn, enum utcp_limit limit);
+
 /* ── sack.c, rack.c, prr.c, undo.c ─────────────────────────────────────────────────────────── */
 
 struct utcp_sent *utcp__sent(struct utcp_scoreboard *board, uint32_t index);
@@ -538,6 +612,8 @@ void utcp__sack_forget(struct utcp_conn *conn);
 /* A segment sent as `sent` says arrived, up to `end`. */
 void utcp__rack_delivered(struct utcp_conn *conn, const struct utcp_sent *sent, uint32_t end,
                           const struct utcp_delivery *delivery);
+/* A round-trip time, as exact as the clock. */
+void utcp__rack_measured(struct utcp_conn *conn, uint64_t rtt_us);
 /* D-SACK: the reordering window was too narrow. */
 void utcp__rack_duplicate(struct utcp_conn *conn);
 void utcp__rack_recovered(struct utcp_conn *conn);

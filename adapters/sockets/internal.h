@@ -5,6 +5,8 @@
 
 #include "sockets.h"
 
+#include <linux/tcp.h>
+
 #define SOCKETS_MAX 65536
 #define NEVER       UINT64_MAX
 
@@ -89,6 +91,23 @@ unsigned sockets__readiness(struct sockets *sockets, struct socket *socket);
 /* A socket goes; nobody watches it any more. An epoll goes with its watches. */
 void sockets__unwatch(struct sockets *sockets, const struct socket *socket);
 void sockets__dispose_watches(struct socket *socket);
+
+/* What TCP_INFO gives, tcp_info.c. Debian's header has no more than Linux 6.1 had. */
+struct tcp_info_now {
+    struct tcp_info before;
+    uint32_t rcv_wnd;                         /* 6.2 */
+    uint32_t rehash;                          /* 6.2: of the route's path; none here */
+    uint16_t total_rto, total_rto_recoveries; /* 6.7 */
+    uint32_t total_rto_time;                  /* 6.7: ms */
+};
+
+/* What kernels to come, and programs built for them, may have behind it is zero. */
+union sockets_tcp_info {
+    struct tcp_info_now now;
+    uint8_t room[512];
+};
+
+void sockets__tcp_info(const struct socket *socket, union sockets_tcp_info *info);
 
 /* Tells the connection what the options say. */
 void sockets__apply_options(const struct socket *socket, struct utcp_conn *conn);

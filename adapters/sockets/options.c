@@ -21,8 +21,6 @@
 #define KEEPALIVE_INTERVAL 75
 #define KEEPALIVE_COUNT    9
 
-#define TCP_INFO_ROOM 512 /* bytes */
-
 struct int_option {
     int level, name;
     size_t offset; /* in struct socket_options */
@@ -185,72 +183,6 @@ int sockets_setsockopt(struct sockets *sockets, int fd, int level, int name, con
 
 /* ── Getting ───────────────────────────────────────────────────────────────────────────────── */
 
-/* enum tcp states of the kernel (net/tcp_states.h), by enum utcp_state. */
-static uint8_t kernel_state(enum utcp_state state)
-{
-    static const uint8_t states[] = {
-        [UTCP_CLOSED] = 7,       [UTCP_LISTEN] = 10,     [UTCP_SYN_SENT] = 2,
-        [UTCP_SYN_RECEIVED] = 3, [UTCP_ESTABLISHED] = 1, [UTCP_FIN_WAIT_1] = 4,
-        [UTCP_FIN_WAIT_2] = 5,   [UTCP_CLOSE_WAIT] = 8,  [UTCP_CLOSING] = 11,
-        [UTCP_LAST_ACK] = 9,     [UTCP_TIME_WAIT] = 6,
-    };
-
-    return states[state];
-}
-
-/* TCP_CA_* of linux/tcp.h. */
-static uint8_t congestion_state(const struct utcp_info *info)
-{
-    if (info->after_timeout)
-        return TCP_CA_Loss;
-    if (info->recovering)
-        return TCP_CA_Recovery;
-    return info->sacked ? TCP_CA_Disorder : TCP_CA_Open;
-}
-
-static void fill_tcp_info(const struct socket *socket, struct tcp_info *to)
-{
-    struct utcp_info info = {.size = sizeof(info)};
-    uint32_t mss;
-
-    *to = (struct tcp_info){
-        .tcpi_state = kernel_state(socket->kind == SOCKET_LISTENS ? UTCP_LISTEN : UTCP_CLOSED)};
-    if (!socket->conn)
-        return;
-    utcp_info(socket->conn, &info);
-    mss = info.mss ? info.mss : 1;
-    *to = (struct tcp_info){
-        .tcpi_state = kernel_state(info.state),
-        .tcpi_options = (uint8_t)((info.timestamps ? TCPI_OPT_TIMESTAMPS : 0) |
-                                  (info.window_scale ? TCPI_OPT_WSCALE : 0) |
-                                  (info.sack ? TCPI_OPT_SACK : 0) | (info.ecn ? TCPI_OPT_ECN : 0)),
-        .tcpi_snd_wscale = info.send_scale & 15,
-        .tcpi_rcv_wscale = info.receive_scale & 15,
-        .tcpi_rto = (uint32_t)info.rto_us,
-        .tcpi_snd_mss = info.mss,
-        .tcpi_unacked = (info.in_flight + mss - 1) / mss,
-        .tcpi_ca_state = congestion_state(&info),
-        .tcpi_advmss = info.receive_mss,
-        .tcpi_sacked = (info.sacked + mss - 1) / mss,
-        .tcpi_lost = (info.lost + mss - 1) / mss,
-        .tcpi_min_rtt = (uint32_t)info.min_rtt_us,
-        .tcpi_dsack_dups = (uint32_t)info.duplicates_reported,
-        .tcpi_reord_seen = info.reordering,
-        .tcpi_pacing_rate = info.pacing_rate ? info.pacing_rate : UINT64_MAX,
-        .tcpi_rtt = (uint32_t)info.srtt_us,
-        .tcpi_rttvar = (uint32_t)info.rttvar_us,
-        .tcpi_snd_ssthresh = info.ssthresh / mss,
-        .tcpi_snd_cwnd = info.cwnd / mss,
-        .tcpi_total_retrans = (uint32_t)info.segments_retransmitted,
-        .tcpi_bytes_acked = info.bytes_out,
-        .tcpi_bytes_received = info.bytes_in,
-        .tcpi_segs_out = (uint32_t)info.segments_out,
-        .tcpi_segs_in = (uint32_t)info.segments_in,
-        .tcpi_notsent_bytes = (uint32_t)utcp_unacknowledged(socket->conn) - info.in_flight,
-        .tcpi_snd_wnd = info.send_window,
-    };
-}
-
 /* As much of it as the caller has room for. */
 static int give(void *value, socklen_t *length, const void *from, size_t size)
 {
@@ -313,17 +245,13 @@ static int get_socket_option(struct socket *socket, int name, void *value, sockl
 static int get_tcp_option(const struct socket *socket, int name, void *value, socklen_t *length)
 {
     struct utcp_info info = {.size = sizeof(info)};
-    /* newer kernels, and programs built for them, have fields that Debian's header has not: zero */
-    union {
-        struct tcp_info tcp_info;
-        uint8_t room[TCP_INFO_ROOM];
-    } filled = {.room = {0}};
+    union sockets_tcp_info filled;
 
     if (socket->conn)
         utcp_info(socket->conn, &info);
     switch (name) {
     case TCP_INFO:
-        fill_tcp_info(socket, &filled.tcp_info);
+        sockets__tcp_info(socket, &filled);
         return give(value, length, &filled, sizeof(filled));
     case TCP_CC_INFO: /* of what the controls know, the kernel's have nothing that ours have, too */
         *length = 0;
@@ -397,9 +325,7 @@ int sockets_ioctl(struct sockets *sockets, int fd, unsigned long request, void *
     switch (request) {
     case SIOCINQ: number = socket->conn ? (int)utcp_readable(socket->conn) : 0; break;
     case SIOCOUTQ: number = socket->conn ? (int)utcp_unacknowledged(socket->conn) : 0; break;
-    case SIOCOUTQNSD:
-        number = socket->conn ? (int)(utcp_unacknowledged(socket->conn) - info.in_flight) : 0;
-        break;
+    case SIOCOUTQNSD: number = (int)info.unsent; break;
     default: return -ENOTTY;
     }
     memcpy(argument, &number, sizeof(number));

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -462,8 +462,45 @@ static void options_and_what_is_known(void **state)
     assert_int_equal(waiting, 4);
     assert_int_equal(
         sockets_getsockopt(world->sockets, pair.client, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
-    assert_int_equal(info.tcpi_state, TCP_ESTABLISHED);
+    assert_int_equal(info.tcpi_state, 1 /* TCP_ESTABLISHED */);
     assert_true(info.tcpi_snd_cwnd > 0);
+    assert_int_equal(info.tcpi_ca_state, TCP_CA_Open);
+    assert_int_equal(info.tcpi_snd_ssthresh, 0x7fffffff);
+    assert_int_equal(info.tcpi_unacked, 0);
+    assert_int_equal(info.tcpi_bytes_sent, 4);
+    assert_int_equal(info.tcpi_bytes_retrans, 0);
+    assert_int_equal(info.tcpi_data_segs_out, 1);
+    assert_int_equal(info.tcpi_segs_out, 3);  /* SYN, ACK, data */
+    assert_int_equal(info.tcpi_delivered, 2); /* with the SYN */
+    assert_int_equal(info.tcpi_pmtu, 1500);
+    assert_int_equal(info.tcpi_reordering, 3);
+    length = sizeof(info);
+    assert_int_equal(
+        sockets_getsockopt(world->sockets, pair.server, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+    assert_int_equal(info.tcpi_bytes_received, 4);
+    assert_int_equal(info.tcpi_data_segs_in, 1);
+    assert_int_equal(info.tcpi_segs_in, 3);
+    assert_int_equal(info.tcpi_ato, 40000);
+    assert_int_equal(info.tcpi_busy_time, 0);
+}
+
+/* Programs built for a kernel with more than Debian's header has ask for more. */
+static void what_newer_kernels_know_too(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    uint8_t room[512];
+    socklen_t length = sizeof(room);
+    uint32_t rcv_wnd;
+
+    memset(room, 0xff, sizeof(room));
+    assert_int_equal(
+        sockets_getsockopt(world->sockets, pair.client, IPPROTO_TCP, TCP_INFO, room, &length), 0);
+    assert_int_equal(length, sizeof(room));
+    memcpy(&rcv_wnd, room + 232, sizeof(rcv_wnd)); /* tcpi_rcv_wnd */
+    assert_true(rcv_wnd >= 60000 && rcv_wnd < 1 << 30);
+    for (size_t i = 236; i < sizeof(room); i++) /* nothing timed out, nothing else is known */
+        assert_int_equal(room[i], 0);
 }
 
 static void a_keepalive_gives_a_dead_peer_up(void **state)
@@ -497,6 +534,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(more_holds_a_small_segment_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(epoll_tells_edges_and_levels, set_up, tear_down),
         cmocka_unit_test_setup_teardown(options_and_what_is_known, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_newer_kernels_know_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_keepalive_gives_a_dead_peer_up, set_up, tear_down),
     };
 
