@@ -26,10 +26,13 @@ struct socket_options {
     int receive_buffer, send_buffer; /* bytes as SO_RCVBUF tells them; 0: automatic */
     int max_segment;                 /* bytes; 0: what the path has */
     int type_of_service, v6_only, low_water;
-    uint64_t receive_timeout, send_timeout; /* µs; 0: none */
+    int zerocopy, tell_left;                           /* SO_ZEROCOPY, TCP_INQ */
+    int mark, priority, free_bind, path_mtu_discovery; /* kept: nothing here depends on them */
+    uint64_t receive_timeout, send_timeout;            /* µs; 0: none */
 };
 
 struct watch; /* readiness.c */
+struct note;  /* notes.c */
 
 struct socket {
     enum socket_kind kind;
@@ -53,6 +56,8 @@ struct socket {
         departures; /* what edge-triggered epoll counts: news to read, room to write */
     struct socket_options options;
     struct watch *watches; /* of an epoll */
+    struct note *notes;    /* the error queue: notes.c */
+    uint32_t zerocopy_sends;
 };
 
 struct sockets {
@@ -108,6 +113,10 @@ union sockets_tcp_info {
 };
 
 void sockets__tcp_info(const struct socket *socket, union sockets_tcp_info *info);
+
+/* A send with MSG_ZEROCOPY was taken. */
+void sockets__note_zerocopy(struct socket *socket);
+void sockets__dispose_notes(struct socket *socket);
 
 /* Tells the connection what the options say. */
 void sockets__apply_options(const struct socket *socket, struct utcp_conn *conn);

@@ -36,6 +36,10 @@ static const struct int_option int_options[] = {
     {SOL_SOCKET, SO_RCVLOWAT, OPTION(low_water), 0, INT32_MAX, 1},
     {SOL_SOCKET, SO_RCVBUF, OPTION(receive_buffer), 0, INT32_MAX, BUFFER_DEFAULT},
     {SOL_SOCKET, SO_SNDBUF, OPTION(send_buffer), 0, INT32_MAX, BUFFER_DEFAULT},
+    {SOL_SOCKET, SO_ZEROCOPY, OPTION(zerocopy), 0, 1, 0},
+    {SOL_SOCKET, SO_MARK, OPTION(mark), INT32_MIN, INT32_MAX, 0},
+    {SOL_SOCKET, SO_PRIORITY, OPTION(priority), 0, 6, 0},
+    {IPPROTO_TCP, TCP_INQ, OPTION(tell_left), 0, 1, 0},
     {IPPROTO_TCP, TCP_NODELAY, OPTION(nodelay), 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_CORK, OPTION(cork), 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_QUICKACK, OPTION(quickack), 0, INT32_MAX, 0},
@@ -45,6 +49,10 @@ static const struct int_option int_options[] = {
     {IPPROTO_TCP, TCP_KEEPCNT, OPTION(keepalive_count), 1, 127, KEEPALIVE_COUNT},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, OPTION(user_timeout), 0, INT32_MAX, 0},
     {IPPROTO_IP, IP_TOS, OPTION(type_of_service), 0, 255, 0},
+    {IPPROTO_IP, IP_FREEBIND, OPTION(free_bind), 0, INT32_MAX, 0},
+    /* whichever it is: UTCP's segments fit the path, and are never cut */
+    {IPPROTO_IP, IP_MTU_DISCOVER, OPTION(path_mtu_discovery), IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT,
+     IP_PMTUDISC_WANT},
     {IPPROTO_IPV6, IPV6_TCLASS, OPTION(type_of_service), 0, 255, 0},
     {IPPROTO_IPV6, IPV6_V6ONLY, OPTION(v6_only), 0, 1, 0},
 };
@@ -142,9 +150,13 @@ static int set_int(const struct sockets *sockets, struct socket *socket,
 {
     int number;
 
-    if (length < sizeof(number))
-        return -EINVAL;
-    memcpy(&number, value, sizeof(number));
+    if (length < sizeof(number)) { /* ip(7) takes a single byte as well */
+        if (option->level != IPPROTO_IP || length < 1)
+            return -EINVAL;
+        number = *(const uint8_t *)value;
+    } else {
+        memcpy(&number, value, sizeof(number));
+    }
     if (number < option->least || number > option->most)
         return -EINVAL;
     /* the kernel keeps books beside the data, and tells double of what it was told: socket(7) */

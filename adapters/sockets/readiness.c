@@ -18,7 +18,7 @@ struct watch {
 static unsigned connection_readiness(const struct socket *socket)
 {
     bool dead = !socket->conn || utcp_error(socket->conn) != 0;
-    unsigned ready = socket->error ? POLLERR : 0;
+    unsigned ready = socket->error || socket->notes ? POLLERR : 0;
 
     if (dead)
         return ready | POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLHUP | POLLRDHUP;

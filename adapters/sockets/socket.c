@@ -493,6 +493,7 @@ int sockets_close(struct sockets *sockets, int fd)
     sockets->host.give_number_back(sockets->host.context, fd);
     sockets__unwatch(sockets, socket);
     sockets__dispose_watches(socket);
+    sockets__dispose_notes(socket);
     if (socket->kind == SOCKET_LISTENS)
         stop_listening(sockets, socket);
     if (socket->conn && socket->options.linger_on && !socket->options.linger_seconds)

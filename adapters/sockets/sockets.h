@@ -11,6 +11,7 @@
  *   ┌──────────┴───────────────────────────────────────────────┐
  *   │ socket.c    descriptors, names, connect, accept, close   │
  *   │ transfer.c  read and write in all their forms            │
+ *   │ notes.c     control messages, the error queue            │
  *   │ options.c   getsockopt, setsockopt, ioctl, fcntl         │
  *   │ readiness.c poll, epoll                                  │
  *   └──────────┬───────────────────────────────▲───────────────┘
@@ -80,6 +81,8 @@ int sockets_getpeername(struct sockets *sockets, int fd, struct sockaddr *addres
 
 ssize_t sockets_receive(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
                         int flags);
+/* recvmsg(2): with MSG_ERRQUEUE also notes on what was sent. */
+ssize_t sockets_receive_message(struct sockets *sockets, int fd, struct msghdr *message, int flags);
 ssize_t sockets_send(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
                      int flags);
 /* As sockets_send(), to whom: for TCP a name is of use only with MSG_FASTOPEN. */

@@ -206,6 +206,9 @@ ssize_t sockets_send(struct sockets *sockets, int fd, const struct iovec *pieces
         return -EOPNOTSUPP;
     hold_back(socket, flags & MSG_MORE);
     done = send_all(sockets, fd, socket, pieces, count, flags);
+    if (done > 0 && flags & MSG_ZEROCOPY && sockets__get(sockets, fd) == socket &&
+        socket->options.zerocopy)
+        sockets__note_zerocopy(socket);
     sockets__kick(sockets);
     return done;
 }
