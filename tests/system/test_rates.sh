@@ -63,6 +63,24 @@ stop counter INT
 check_equal 'what was sent arrived, whole' "$(field counter received) $(field counter bad)" "$sent 0"
 stop switch
 
+# ---------------------------------------------------------------- rings of two workers share a rate
+
+wire_switch --workers 2 --config "$lab_dir/rates.conf"
+start counter server mspktgen rx --wire "$wire" --verify -j
+check_soon 'the link is up again' '[ "$(grep -c "link is up" "$(log_of switch)")" = 2 ]'
+began=$(now_ms)
+start limited server mspktgen tx --from $LEFT:1000-1001 --to $RIGHT:80 --rings 2 --port limited
+check_soon 'two rings send 1,000 packets' '[ "$(port_counter limited tx_packets)" -ge 1000 ]' 30
+took=$(($(now_ms) - began))
+check "which takes at least 0.9 s at 1,000 a second for both ($took ms)" test "$took" -ge 900
+check_equal 'each of them sends, and waits' "$(in_server multistack stats -j | "$LAB_PYTHON" -c '
+import json, sys
+rings = json.load(sys.stdin)["ports"][0]["rings"]
+print(len(rings), all(ring["tx_packets"] > 300 and ring["tx_limited"] for ring in rings))')" '2 True'
+stop limited INT
+stop counter INT
+stop switch
+
 # ---------------------------------------------------------------- a slow receiver
 
 wire_switch
