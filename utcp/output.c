@@ -177,13 +177,14 @@ static void plan_again(const struct utcp_conn *conn, uint32_t seq, uint32_t size
         plan->flags |= TCP_FIN;
 }
 
-/* RFC 8985 section 7.3: new data, or the last segment again; cwnd is not asked. */
+/* RFC 8985 section 7.3: new data, or the last segment again; cwnd is not asked. A window that shrank
+ * has no room for the last: the peer would not take it. */
 static bool plan_tail_probe(const struct utcp_conn *conn, struct plan *plan)
 {
     uint32_t window = room(conn->snd_wnd, utcp__in_flight(conn));
     uint32_t length = min_u32(conn->mss, window), flight = conn->snd_max - conn->snd_una, size;
 
-    if (!conn->rack.probe_due || flight == 0)
+    if (!conn->rack.probe_due || flight == 0 || conn->snd_wnd < flight)
         return false;
     if (length > unsent(conn))
         length = (uint32_t)unsent(conn);

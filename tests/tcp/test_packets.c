@@ -475,6 +475,39 @@ TCP_TEST(unreachable_ends_an_attempt_to_connect)
     }
 }
 
+/* RFC 9293 section 3.9.2.2; also in SYN-SENT. */
+TCP_TEST(must_56_exceeded_time_and_bad_parameters_end_nothing)
+{
+    static const uint8_t types[2][2] = {{11, 12}, {3, 4}};
+
+    for (unsigned i = 0; i < 4; i++) {
+        struct tcp_test *t = tcp_new((uint8_t)(4 + 2 * (i / 2)), NULL);
+
+        tcp_connect(t);
+        expect(t, .flags = SYN);
+        inject_icmp(t, types[i / 2][i % 2], 0, 0, 0);
+        expect_state(t, UTCP_SYN_SENT);
+        assert_int_equal(tcp_events(t), 0);
+        expect_nothing(t);
+        tcp_free(t);
+    }
+}
+
+/* RFC 6633: ICMP type 4 is history. */
+TCP_TEST(must_55_source_quench_is_nothing)
+{
+    struct tcp_test *t = tcp_established(4);
+    uint32_t cwnd = tcp_info(t).cwnd;
+
+    tcp_write(t, 0, 100);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = 100);
+    inject_icmp(t, 4, 0, 0, 1);
+    assert_int_equal(tcp_info(t).cwnd, cwnd);
+    assert_int_equal(tcp_events(t), 0);
+    expect_nothing(t);
+    tcp_free(t);
+}
+
 TCP_TEST(unreachable_with_a_wrong_sequence_number_does_not)
 {
     struct tcp_test *t = tcp_new(4, NULL);
@@ -582,6 +615,8 @@ int main(void)
         cmocka_unit_test(a_router_that_tells_no_mtu_gets_the_next_plateau),
         cmocka_unit_test(an_icmp_error_must_quote_what_is_in_flight),
         cmocka_unit_test(unreachable_ends_an_attempt_to_connect),
+        cmocka_unit_test(must_56_exceeded_time_and_bad_parameters_end_nothing),
+        cmocka_unit_test(must_55_source_quench_is_nothing),
         cmocka_unit_test(unreachable_with_a_wrong_sequence_number_does_not),
         cmocka_unit_test(unreachable_is_remembered_on_an_established_connection_and_no_more),
         cmocka_unit_test(icmp_errors_that_quote_too_little_are_ignored),

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Requirements of RFC 9293 appendix B that no other file has a test for, by their numbers
+ * (doc/rfc9293.md). */
+#include "tcp_test.h"
+
+/* ── Window, PUSH ──────────────────────────────────────────────────────────────────────────── */
+
+TCP_TEST(must_60_a_cork_does_not_hold_for_ever)
+{
+    struct tcp_test *t = tcp_established(4);
+
+    utcp_set_option(t->conn, UTCP_OPTION_CORK, 1);
+    tcp_write(t, 0, 10);
+    expect_after(t, tcp_info(t).rto_us, .flags = ACK, .seq = 1, .ack = 1, .length = 10);
+    tcp_free(t);
+}
+
+TCP_TEST(shld_16_in_a_window_that_shrank_old_data_are_sent_again)
+{
+    for (int sack = 0; sack < 2; sack++) {
+        struct tcp_test *t = sack ? tcp_established_sack(4, false) : tcp_established(4);
+
+        tcp_write(t, 0, 3 * 1460);
+        for (uint32_t i = 0; i < 3; i++)
+            expect(t, .flags = ACK, .seq = 1 + 1460 * i, .ack = 1, .length = 1460);
+        peer(t, .flags = ACK, .seq = 1, .ack = 1, .window = 1460);
+        while (t->out_count == 0)
+            pass(t, 10 * MS);
+        expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = 1460);
+        peer(t, .flags = ACK, .seq = 1, .ack = 1461, .window = 1460);
+        while (t->out_count == 0)
+            pass(t, 10 * MS);
+        expect(t, .flags = ACK, .seq = 1461, .ack = 1, .length = 1460);
+        tcp_free(t);
+    }
+}
+
+TCP_TEST(shld_17_a_window_that_closed_over_data_times_nothing_out)
+{
+    for (int sack = 0; sack < 2; sack++) {
+        struct tcp_test *t = sack ? tcp_established_sack(4, false) : tcp_established(4);
+
+        tcp_write(t, 0, 2 * 1460);
+        expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = 1460);
+        expect(t, .flags = ACK, .seq = 1461, .ack = 1, .length = 1460);
+        for (int i = 0; i < 120; i++) {
+            peer(t, .flags = ACK, .seq = 1, .ack = 1, .window = NO_WINDOW);
+            pass(t, MINUTE);
+            t->out_count = t->out_first = 0;
+        }
+        expect_state(t, UTCP_ESTABLISHED);
+        tcp_free(t);
+    }
+}
+
+/* ── Options ───────────────────────────────────────────────────────────────────────────────── */
+
+TCP_TEST(must_5_and_6_unknown_options_in_any_segment_are_stepped_over)
+{
+    static const uint8_t unknown[] = {253, 6, 0xde, 0xad, 0xbe, 0xef, 254, 2};
+    struct tcp_test *t = tcp_new(4, NULL);
+
+    tcp_listen(t, 1);
+    peer(t, .flags = SYN, .options = unknown, .options_length = sizeof(unknown));
+    expect(t, .flags = SYN | ACK, .ack = 1);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1, .options = unknown,
+         .options_length = sizeof(unknown));
+    expect_state(t, UTCP_ESTABLISHED);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1, .length = 100, .options = unknown,
+         .options_length = sizeof(unknown));
+    assert_int_equal(tcp_read(t, 0), 100);
+    peer(t, .flags = FIN | ACK, .seq = 101, .ack = 1, .options = unknown,
+         .options_length = sizeof(unknown));
+    expect_state(t, UTCP_CLOSE_WAIT);
+    peer(t, .flags = RST, .seq = 102, .options = unknown, .options_length = sizeof(unknown));
+    assert_int_equal(utcp_error(t->conn), -ECONNRESET);
+    tcp_free(t);
+}
+
+TCP_TEST(must_64_options_may_stand_at_any_byte)
+{
+    for (unsigned shift = 0; shift < 4; shift++) {
+        uint8_t options[20] = {0};
+        struct tcp_test *t = tcp_new(4, NULL);
+
+        memset(options, TCP_OPTION_NOP, sizeof(options));
+        memcpy(options + shift, (uint8_t[]){2, 4, 700 >> 8, 700 & 255}, 4);
+        memcpy(options + shift + 4, (uint8_t[]){8, 10, 0, 0, 0, 77, 0, 0, 0, 0}, 10);
+        tcp_listen(t, 1);
+        peer(t, .flags = SYN, .options = options, .options_length = sizeof(options));
+        expect(t, .flags = SYN | ACK, .ack = 1);
+        assert_int_equal(t->last.ts_echo, 77);
+        t->peer_timestamps = true;
+        t->peer_ts = 78;
+        peer(t, .flags = ACK, .seq = 1, .ack = 1);
+        assert_int_equal(tcp_info(t).mss, 700 - 12);
+        tcp_free(t);
+    }
+}
+
+TCP_TEST(must_65_and_67_mss_stands_in_syns_alone_and_fits_the_mtu)
+{
+    static const uint16_t headers[] = {40, 60};
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct utcp_config config = {.mtu = 1400};
+        struct tcp_test *t = tcp_new((uint8_t)(4 + 2 * i), &config);
+
+        tcp_listen(t, 1);
+        peer(t, .flags = SYN, .mss = 1300);
+        expect(t, .flags = SYN | ACK, .ack = 1);
+        assert_int_equal(t->last.mss, 1400 - headers[i]);
+        peer(t, .flags = ACK, .seq = 1, .ack = 1);
+        tcp_write(t, 0, 100);
+        expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = 100);
+        assert_int_equal(t->last.mss, 0);
+        utcp_shutdown(t->conn, t->now);
+        expect(t, .flags = FIN | ACK, .seq = 101, .ack = 1);
+        assert_int_equal(t->last.mss, 0);
+        tcp_free(t);
+    }
+}
+
+/* ── Opening and closing ───────────────────────────────────────────────────────────────────── */
+
+TCP_TEST(must_41_and_42_listening_and_connecting_share_a_port)
+{
+    struct tcp_test *t = tcp_new(4, NULL);
+    struct utcp_endpoint first = t->them;
+    struct utcp_conn *active;
+
+    tcp_connect(t); /* from the port on which it listens then */
+    expect(t, .flags = SYN);
+    active = t->conn;
+    t->conn = NULL;
+    tcp_listen(t, 2);
+    t->them.port++;
+    t->iss_known = false;
+    peer(t, .flags = SYN, .mss = 1460);
+    expect(t, .flags = SYN | ACK, .ack = 1);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1);
+    assert_non_null(t->conn);
+    assert_ptr_not_equal(t->conn, active);
+    expect_state(t, UTCP_ESTABLISHED);
+    utcp_close(t->conn, t->now);
+    expect(t, .flags = FIN | ACK, .seq = 1, .ack = 1);
+    t->conn = active;
+    utcp_listener_close(t->listener);
+    t->listener = NULL;
+    expect_state(t, UTCP_SYN_SENT);
+    assert_int_equal(utcp_state_between(t->stack, &t->us, &first), UTCP_SYN_SENT);
+    tcp_free(t);
+}
+
+TCP_TEST(shld_2_a_rst_may_carry_data)
+{
+    struct tcp_test *t = tcp_established(4);
+
+    peer(t, .flags = RST | ACK, .seq = 1, .ack = 1, .length = 50);
+    assert_int_equal(utcp_error(t->conn), -ECONNRESET);
+    assert_int_equal(utcp_readable(t->conn), 0);
+    expect_nothing(t);
+    tcp_free(t);
+}
+
+/* ── Congestion ────────────────────────────────────────────────────────────────────────────── */
+
+TCP_TEST(rfc6928_2_lost_syns_leave_a_small_window)
+{
+    for (unsigned lost = 0; lost < 3; lost++) {
+        struct tcp_test *t = tcp_new(4, NULL);
+
+        tcp_connect(t);
+        expect(t, .flags = SYN);
+        for (unsigned i = 0; i < lost; i++)
+            expect_after(t, SECOND << i, .flags = SYN);
+        peer(t, .flags = SYN | ACK, .ack = 1, .mss = 1460);
+        expect(t, .flags = ACK, .seq = 1, .ack = 1);
+        assert_int_equal(tcp_info(t).cwnd, lost < 2 ? 14600 : 1460);
+        tcp_free(t);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(must_60_a_cork_does_not_hold_for_ever),
+        cmocka_unit_test(shld_16_in_a_window_that_shrank_old_data_are_sent_again),
+        cmocka_unit_test(shld_17_a_window_that_closed_over_data_times_nothing_out),
+        cmocka_unit_test(must_5_and_6_unknown_options_in_any_segment_are_stepped_over),
+        cmocka_unit_test(must_64_options_may_stand_at_any_byte),
+        cmocka_unit_test(must_65_and_67_mss_stands_in_syns_alone_and_fits_the_mtu),
+        cmocka_unit_test(must_41_and_42_listening_and_connecting_share_a_port),
+        cmocka_unit_test(shld_2_a_rst_may_carry_data),
+        cmocka_unit_test(rfc6928_2_lost_syns_leave_a_small_window),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
