@@ -125,11 +125,13 @@ static_assert(sizeof(struct wire_tcp) == TCP_HEADER_MIN, "RFC 9293");
 /* TCP option kinds and their whole lengths in bytes */
 #define TCP_OPTION_END            0
 #define TCP_OPTION_NOP            1
-#define TCP_OPTION_MSS            2 /* RFC 9293 section 3.7.1 */
-#define TCP_OPTION_WINDOW_SCALE   3 /* RFC 7323 section 2.2 */
-#define TCP_OPTION_SACK_PERMITTED 4 /* RFC 2018 section 2 */
-#define TCP_OPTION_SACK           5 /* RFC 2018 section 3 */
-#define TCP_OPTION_TIMESTAMPS     8 /* RFC 7323 section 3.2 */
+#define TCP_OPTION_MSS            2   /* RFC 9293 section 3.7.1 */
+#define TCP_OPTION_WINDOW_SCALE   3   /* RFC 7323 section 2.2 */
+#define TCP_OPTION_SACK_PERMITTED 4   /* RFC 2018 section 2 */
+#define TCP_OPTION_SACK           5   /* RFC 2018 section 3 */
+#define TCP_OPTION_TIMESTAMPS     8   /* RFC 7323 section 3.2 */
+#define TCP_OPTION_FAST_OPEN      34  /* RFC 7413 section 4.1.1 */
+#define TCP_OPTION_EXPERIMENTAL   254 /* RFC 4727, with an identifier: RFC 6994 */
 
 #define TCP_OPTION_MSS_LENGTH            4
 #define TCP_OPTION_WINDOW_SCALE_LENGTH   3

@@ -119,6 +119,9 @@ struct utcp_stats {
     uint64_t time_wait;           /* in TIME-WAIT now */
     uint64_t dropped_ignored;     /* SYN to a listener that ignores them */
     uint64_t sack_blocks_ignored; /* outside of what was sent, reversed, or one too many to keep */
+    uint64_t fast_opens_in, fast_opens_out; /* with data in the SYN, taken by us, or by the peer */
+    uint64_t fast_open_bad_cookies;         /* SYN to a listener with a cookie that is not ours */
+    uint64_t fast_open_overflows; /* SYN to a listener with as many open early as it allows */
 };
 
 UTCP_API void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);
@@ -224,7 +227,7 @@ UTCP_API void utcp_set_user(struct utcp_conn *conn, void *user);
 UTCP_API void *utcp_user(const struct utcp_conn *conn);
 
 /* Copies up to `size` bytes out of the receive buffer. 0: the peer has finished. -EAGAIN: nothing
- * there. Other errors: those of utcp_error(). */
+ * there. Other errors: those of utcp_error(), after all that had come before. */
 UTCP_API ptrdiff_t utcp_read(struct utcp_conn *conn, uint64_t now, void *buffer, size_t size);
 
 /* The same without a copy: the bytes that are next, in place, valid until the next call on this
@@ -286,6 +289,12 @@ enum utcp_option {
                                 the path has. Options count as payload, as in RFC 6691 */
     UTCP_OPTION_PACING,      /* 1: the window is spread over the round trip; 0: only where the
                                     congestion control says so */
+    UTCP_OPTION_FAST_OPEN,   /* RFC 7413. Of a connection, right after utcp_connect(): 1: what is
+                                    written before the next utcp_output() goes with the SYN as far as
+                                    utcp_syn_room() says; 0: not. Of a listener: so many connections
+                                    may be open early, before their handshakes are done; 0: none */
+    UTCP_OPTION_FAST_OPEN_NO_COOKIE, /* 1: the same, but cookies are neither asked for nor wanted: for
+                                    networks where nobody forges addresses */
 };
 
 /* Errors: -EINVAL. */
@@ -299,9 +308,46 @@ UTCP_API const char *utcp_congestion_name(unsigned index);
 UTCP_API int utcp_set_congestion(struct utcp_conn *conn, const char *name);
 
 /* For the connections that it will have, before their SYN is answered: UTCP_OPTION_MAX_SEGMENT,
- * UTCP_OPTION_RECEIVE_BUFFER. Others are set on the connection. -EINVAL. */
+ * UTCP_OPTION_RECEIVE_BUFFER, UTCP_OPTION_FAST_OPEN, UTCP_OPTION_FAST_OPEN_NO_COOKIE. Others are set
+ * on the connection. -EINVAL, -ENOMEM. */
 UTCP_API int utcp_listener_set_option(struct utcp_listener *listener, enum utcp_option option,
                                       uint64_t value);
+
+/* ── Fast open (RFC 7413) ────────────────────────────────────────────────────────────────────────
+ *
+ * Saves a round trip: a client's first data go with its SYN, and the server answers them before the
+ * handshake is done. Both have to ask for it, by UTCP_OPTION_FAST_OPEN. The client needs a cookie from
+ * an earlier connection to that address, which the stack remembers (of 256 servers or paths); without
+ * one its SYN asks for one, and data go out as ever. A SYN may arrive twice, so what it carries must do
+ * no harm when it is done twice.
+ *
+ * The server's connection is accepted when its SYN comes, in SYN-RECEIVED, and may be written to. Where
+ * the limit is reached, or the cookie is wrong, all goes on without. Where a path has lost such SYNs
+ * twice in a row, it is not tried there for four minutes, and twice as long with each further time. */
+
+#define UTCP_FAST_OPEN_KEY_SIZE 16
+
+/* Bytes that are written now and will go with the SYN, which has not been sent yet. 0: none, for lack
+ * of a cookie, or because fast open was not asked for. */
+UTCP_API size_t utcp_syn_room(const struct utcp_conn *conn);
+
+/* The keys, of UTCP_FAST_OPEN_KEY_SIZE random bytes, of the cookies that listeners give: `key` for all
+ * that are given from now on, `previous`, or NULL, for those that were given before and still are to
+ * be accepted. Without, the stack makes one from its secret. Servers that share an address share keys;
+ * a cookie is what Linux makes with the same key (TCP_FASTOPEN_KEY). -EINVAL. */
+UTCP_API int utcp_set_fast_open_keys(struct utcp *stack, const uint8_t *key,
+                                     const uint8_t *previous);
+/* The same for one listener, instead of its stack's. -EINVAL, -ENOMEM. */
+UTCP_API int utcp_listener_set_fast_open_keys(struct utcp_listener *listener, const uint8_t *key,
+                                              const uint8_t *previous);
+
+/* Why a client's data did not go with its SYN. */
+enum utcp_fast_open_failure {
+    UTCP_FAST_OPEN_FINE, /* they did, or nobody asked for it */
+    UTCP_FAST_OPEN_NO_COOKIE,
+    UTCP_FAST_OPEN_DATA_NOT_ACKED,
+    UTCP_FAST_OPEN_SYN_LOST,
+};
 
 /* The states of RFC 9293 section 3.3.2. */
 enum utcp_state {
@@ -392,6 +438,10 @@ struct utcp_info {
 
     /* Times ago, in µs; UINT64_MAX: never. */
     uint64_t data_sent_ago_us, data_received_ago_us, heard_ago_us;
+
+    /* Fast open */
+    bool syn_data; /* data went with the SYN, and were taken: ours by the peer, or its by us */
+    enum utcp_fast_open_failure fast_open_failure;
 };
 
 UTCP_API void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);

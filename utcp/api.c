@@ -234,7 +234,7 @@ static bool unread_matters(const struct utcp_conn *conn)
 {
     return readable(conn) > 0 &&
            (conn->state == UTCP_ESTABLISHED || conn->state == UTCP_FIN_WAIT_1 ||
-            conn->state == UTCP_FIN_WAIT_2 || conn->state == UTCP_CLOSE_WAIT);
+            conn->state == UTCP_FIN_WAIT_2 || conn->state == UTCP_CLOSE_WAIT || conn->fast_queue);
 }
 
 void utcp_close(struct utcp_conn *conn, uint64_t now)
@@ -329,6 +329,12 @@ static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t 
     case UTCP_OPTION_QUICK_ACKS:
         conn->quick_acks = value < UINT8_MAX ? (uint8_t)value : UINT8_MAX;
         return 0;
+    case UTCP_OPTION_FAST_OPEN:
+        if (value)
+            return utcp__fast_open_ask(conn, false);
+        utcp__fast_open_forgo(conn);
+        return 0;
+    case UTCP_OPTION_FAST_OPEN_NO_COOKIE: return utcp__fast_open_ask(conn, value != 0);
     case UTCP_OPTION_RECEIVE_BUFFER: return set_receive_buffer(conn, value);
     case UTCP_OPTION_MAX_SEGMENT: return set_max_segment(conn, value);
     default: return -EINVAL;
@@ -380,6 +386,9 @@ int utcp_listener_set_option(struct utcp_listener *listener, enum utcp_option op
         listener->max_segment = value;
         return 0;
     case UTCP_OPTION_RECEIVE_BUFFER: listener->receive_buffer = value; return 0;
+    case UTCP_OPTION_FAST_OPEN:
+    case UTCP_OPTION_FAST_OPEN_NO_COOKIE:
+        return utcp__fast_open_set_listener(listener, option, value);
     default: return -EINVAL;
     }
 }

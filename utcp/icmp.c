@@ -28,8 +28,12 @@ static void lower_path_mtu(struct utcp_conn *conn, uint32_t mtu)
         return;
     conn->path_mtu = (uint16_t)mtu;
     utcp__conn_update_mss(conn);
-    if (utcp__synchronized(conn))
+    if (utcp__synchronized(conn)) {
         utcp__recovery_resend(conn);
+    } else if (conn->fast.sent) { /* the SYN was too long for its data: again, without */
+        conn->syn_due = true;
+        utcp__want_output(conn);
+    }
 }
 
 void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error)
@@ -40,13 +44,14 @@ void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error)
         stack->stats.dropped_no_connection++;
         return;
     }
-    if (seq_before(error->seq, conn->snd_una) || !seq_before(error->seq, conn->snd_max)) {
+    if (seq_before(error->seq, conn->fast_queue ? conn->iss : conn->snd_una) ||
+        !seq_before(error->seq, conn->snd_max)) {
         stack->stats.dropped_unacceptable++;
         return;
     }
     if (error->too_big)
         lower_path_mtu(conn, error->mtu);
-    else if (error->error && conn->state == UTCP_SYN_SENT)
+    else if (error->error && (conn->state == UTCP_SYN_SENT || conn->state == UTCP_SYN_RECEIVED))
         utcp__conn_end(conn, error->error);
     else if (error->error) /* RFC 5461: it may pass; if not, this is why */
         conn->soft_error = error->error;

@@ -145,7 +145,7 @@ static uint32_t outstanding(const struct utcp_conn *conn)
     uint32_t bytes = conn->snd_max - conn->snd_una;
     uint64_t data = conn->send.end - conn->send.una;
 
-    return utcp__synchronized(conn) && data && bytes > data ? (uint32_t)data : bytes;
+    return utcp__transfers(conn) && data && bytes > data ? (uint32_t)data : bytes;
 }
 
 /* The scoreboard is bounded, and nobody asks for each packet. */
@@ -173,7 +173,7 @@ static uint64_t sent_once(const struct utcp_conn *conn)
 {
     uint64_t end = conn->send.una + (conn->snd_max - conn->snd_una);
 
-    if (conn->state <= UTCP_SYN_RECEIVED)
+    if (!utcp__transfers(conn))
         return conn->send.una;
     return end < conn->send.end ? end : conn->send.end;
 }
@@ -280,6 +280,8 @@ void utcp_info(const struct utcp_conn *conn, struct utcp_info *info)
         .congestion = conn->cc.ops->name,
         .mss = conn->mss,
         .receive_mss = conn->receive_mss,
+        .syn_data = conn->fast.data_taken,
+        .fast_open_failure = (enum utcp_fast_open_failure)conn->fast.failure,
         .send_window = conn->snd_wnd,
         .send_scale = conn->send_scale,
         .receive_scale = conn->receive_scale,

@@ -161,7 +161,12 @@ static bool step_reset(struct utcp_conn *conn, const struct utcp_segment *segmen
     }
     conn->stack->stats.resets_in++;
     switch (conn->state) {
-    case UTCP_SYN_RECEIVED: utcp__conn_end(conn, conn->passive ? 0 : -ECONNREFUSED); break;
+    case UTCP_SYN_RECEIVED:
+        if (conn->fast_queue)
+            utcp__conn_end(conn, -ECONNRESET);
+        else
+            utcp__conn_end(conn, conn->passive ? 0 : -ECONNREFUSED);
+        break;
     case UTCP_CLOSING:
     case UTCP_LAST_ACK:
         utcp__conn_end(conn, conn->send.una == conn->send.end ? 0 : -ECONNRESET);
@@ -211,6 +216,8 @@ static bool establish(struct utcp_conn *conn, const struct utcp_segment *segment
         utcp__rtt_sample(&conn->rtt, conn->stack->now - conn->rtt.timed_at);
     conn->rtt.timed_at = 0;
     conn->snd_una = conn->iss + 1;
+    if (!conn->passive)
+        utcp__fast_open_settle(conn, segment->ack);
     conn->syn_due = false;
     utcp__count_timeouts_over(conn);
     utcp__conn_established(conn, segment);
@@ -497,7 +504,7 @@ static void store(struct utcp_conn *conn, struct utcp_segment *segment)
 static bool step_text(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     bool receiving = conn->state == UTCP_ESTABLISHED || conn->state == UTCP_FIN_WAIT_1 ||
-                     conn->state == UTCP_FIN_WAIT_2;
+                     conn->state == UTCP_FIN_WAIT_2 || conn->fast_queue;
 
     if (!receiving || segment->length == 0)
         return true;

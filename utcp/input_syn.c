@@ -25,6 +25,7 @@ static void take_syn(struct utcp_conn *conn, const struct utcp_segment *segment)
 static void open_passively(struct utcp *stack, struct utcp_listener *listener,
                            const struct utcp_segment *segment, uint32_t iss_after)
 {
+    enum utcp_fast_verdict verdict;
     struct utcp_conn *conn;
 
     if (listener->mode == UTCP_LISTEN_IGNORE) {
@@ -50,7 +51,11 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
     take_syn(conn, segment);
     conn->segments_in[segment->length > 0]++;
     utcp__conn_set_state(conn, UTCP_SYN_RECEIVED);
-    /* Data on a SYN are not taken; the peer sends them again when it is established. */
+    /* Without fast open, data on a SYN are not taken; the peer sends them again when it is
+     * established. */
+    verdict = utcp__fast_open_judge(listener, segment);
+    if (verdict != FAST_PLAIN)
+        utcp__fast_open_child(conn, segment, verdict);
     conn->held = listener->mode == UTCP_LISTEN_HOLD;
     conn->syn_due = !conn->held;
     utcp__want_output(conn);
@@ -81,7 +86,9 @@ static void syn_acknowledged(struct utcp_conn *conn, struct utcp_segment *segmen
 {
     uint64_t now = conn->stack->now;
 
-    conn->snd_una = segment->ack;
+    conn->snd_una = conn->iss + 1;
+    utcp__fast_open_answered(conn, segment);
+    utcp__fast_open_settle(conn, segment->ack);
     if (conn->retries == 0 && conn->rtt.timed_at)
         utcp__rtt_sample(&conn->rtt, now - conn->rtt.timed_at);
     conn->rtt.timed_at = 0;

@@ -161,6 +161,11 @@ static bool plan_syn(const struct utcp_conn *conn, struct plan *plan)
         return false;
     *plan = (struct plan){PLAN_SYN, conn->iss, 0,
                           conn->state == UTCP_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK};
+    if (conn->state == UTCP_SYN_SENT && conn->fast.data_allowed) {
+        uint32_t room = utcp__fast_open_room(conn);
+
+        plan->length = buffered(conn) < room ? (uint32_t)buffered(conn) : room;
+    }
     return true;
 }
 
@@ -297,9 +302,13 @@ static void plan(struct utcp_conn *conn, struct plan *plan)
 {
     *plan = (struct plan){0};
     if (!utcp__synchronized(conn)) {
-        if (!plan_syn(conn, plan) && conn->ack_now && conn->state == UTCP_SYN_RECEIVED)
-            *plan = (struct plan){PLAN_ACK, conn->snd_max, 0, TCP_ACK};
-        return;
+        if (plan_syn(conn, plan))
+            return;
+        if (!utcp__transfers(conn)) {
+            if (conn->ack_now && conn->state == UTCP_SYN_RECEIVED)
+                *plan = (struct plan){PLAN_ACK, conn->snd_max, 0, TCP_ACK};
+            return;
+        }
     }
     if (conn->ecn.flips) {
         *plan = (struct plan){PLAN_FLIP, utcp__ack_sequence(conn), 0, TCP_ACK};
@@ -480,6 +489,39 @@ static void account_probe(struct utcp_conn *conn, bool again)
         utcp__probe_schedule(conn);
 }
 
+/* A child's SYN counts as acknowledged (fastopen.c): it takes no part in what else is in flight. */
+static void account_child_syn(struct utcp_conn *conn)
+{
+    uint64_t now = conn->stack->now;
+
+    if (conn->fast.answered) {
+        conn->segments_retransmitted++;
+        conn->stack->stats.segments_retransmitted++;
+        conn->rtt.timed_at = 0;
+    } else {
+        conn->rtt.timed_at = now ? now : 1;
+        conn->rtt.timed_seq = conn->iss + 1;
+    }
+    conn->fast.answered = true;
+    conn->sent_at = now;
+    conn->ack_now = false; /* it acknowledges the SYN's data */
+    conn->segments_unacked = 0;
+    conn->last_ack = utcp__rcv_nxt(conn);
+    utcp__timer_stop(conn, TIMER_ACK);
+}
+
+static void account_syn(struct utcp_conn *conn, const struct plan *plan)
+{
+    conn->syn_due = false;
+    if (conn->fast_queue)
+        account_child_syn(conn);
+    else
+        account_sequence(conn, plan);
+    conn->fast.sent += (uint16_t)plan->length;
+    utcp__timer_set(conn, TIMER_RETRANSMIT, conn->stack->now + utcp__rtt_timeout(&conn->rtt));
+    utcp__timers_update(conn, false);
+}
+
 static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t window)
 {
     if (plan->kind == PLAN_FLIP) {
@@ -487,12 +529,7 @@ static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t wi
         return;
     }
     switch (plan->kind) {
-    case PLAN_SYN:
-        conn->syn_due = false;
-        account_sequence(conn, plan);
-        utcp__timer_set(conn, TIMER_RETRANSMIT, conn->stack->now + utcp__rtt_timeout(&conn->rtt));
-        utcp__timers_update(conn, false);
-        break;
+    case PLAN_SYN: account_syn(conn, plan); break;
     case PLAN_RESEND:
         conn->recovery.retransmit_due = false;
         account_sequence(conn, plan);

@@ -14,6 +14,11 @@ struct utcp_sack_block {
     uint32_t start, end;
 };
 
+/* RFC 7413 section 4.1.1, bytes. */
+#define UTCP_COOKIE_MIN  4
+#define UTCP_COOKIE_MAX  16
+#define UTCP_COOKIE_STEP 2
+
 /* Words of a header, which may lie anywhere. What is put ends at what is returned. */
 static inline uint32_t utcp__get_be32(const uint8_t *at)
 {
@@ -36,6 +41,9 @@ struct utcp_segment_options {
     uint8_t window_scale;
     uint16_t mss;
     uint32_t ts_value, ts_echo;
+    bool has_fast_open, fast_open_experimental;
+    uint8_t cookie_size;   /* 0: asks for one */
+    const uint8_t *cookie; /* in the segment */
     struct utcp_sack_block sack[UTCP_SACK_BLOCKS];
 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fastopen.h"
 #include "utcp_internal.h"
 
 #define TABLE_FIRST 64
@@ -251,6 +252,7 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
     }
     stack->now = now;
     stack->key = siphash_key(config.secret);
+    utcp__fast_open_init(stack);
     stack->mtu = mtu_clamped(config.mtu);
     stack->offloads = config.offloads;
     stack->flags = config.flags;
@@ -280,8 +282,13 @@ void utcp_free(struct utcp *stack)
     stack->gone = NULL;
     list_for_each_safe (link, after, &stack->all)
         utcp__conn_free(list_member(link, struct utcp_conn, all_link));
-    list_for_each_safe (listener_link, after_it, &stack->listeners)
-        free(list_member(listener_link, struct utcp_listener, link));
+    list_for_each_safe (listener_link, after_it, &stack->listeners) {
+        struct utcp_listener *listener = list_member(listener_link, struct utcp_listener, link);
+
+        utcp__fast_open_close(listener);
+        free(listener);
+    }
+    utcp__fast_cache_free(stack);
     utcp__pool_dispose(&stack->pool);
     free(stack->table);
     free(stack);
@@ -374,8 +381,14 @@ void utcp_listener_set_mode(struct utcp_listener *listener, enum utcp_listen_mod
 
 static void reset_all(struct list *connections)
 {
-    while (!list_empty(connections))
-        utcp__conn_reset(list_member(connections->next, struct utcp_conn, link), 0);
+    while (!list_empty(connections)) {
+        struct utcp_conn *conn = list_member(connections->next, struct utcp_conn, link);
+
+        if (conn->state == UTCP_CLOSED)
+            utcp__conn_free(conn); /* it ended before it was accepted */
+        else
+            utcp__conn_reset(conn, 0);
+    }
 }
 
 void utcp_listener_close(struct utcp_listener *listener)
@@ -386,6 +399,7 @@ void utcp_listener_close(struct utcp_listener *listener)
     reset_all(&listener->ready);
     list_remove(&listener->link);
     list_remove(&listener->event_link);
+    utcp__fast_open_close(listener);
     utcp__reap(listener->stack);
     free(listener);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How a connection begins, changes its state and ends. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,6 +123,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
 
 void utcp__conn_free(struct utcp_conn *conn)
 {
+    utcp__fast_open_leave(conn, false);
     list_remove(&conn->all_link);
     list_remove(&conn->link);
     utcp__sendbuf_dispose(&conn->send, &conn->stack->pool);
@@ -165,10 +167,19 @@ void utcp__conn_update_mss(struct utcp_conn *conn)
     conn->cc.mss = conn->mss;
 }
 
+void utcp__conn_acceptable(struct utcp_conn *conn)
+{
+    list_remove(&conn->link);
+    list_append(&conn->listener->ready, &conn->link);
+    utcp__listener_event(conn->listener, UTCP_ACCEPTABLE);
+    conn->stack->stats.connections_accepted++;
+}
+
 void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     struct utcp *stack = conn->stack;
     uint64_t now = stack->now;
+    bool open_early = conn->fast_queue;
 
     utcp__conn_set_state(conn, UTCP_ESTABLISHED);
     /* A SYN's window is never scaled, RFC 7323 section 2.2. */
@@ -177,7 +188,9 @@ void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *s
     conn->snd_wl1 = segment->seq;
     conn->snd_wl2 = segment->ack;
     utcp__conn_update_mss(conn);
-    utcp__recovery_start(conn);
+    utcp__fast_open_leave(conn, false);
+    if (!open_early)
+        utcp__recovery_start(conn);
     if (conn->retries && conn->rtt.srtt == 0)
         conn->rtt.rto = UTCP_RTO_AFTER_SYN;
     conn->retries = 0;
@@ -185,12 +198,9 @@ void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *s
     conn->sent_at = now;
     utcp__timers_update(conn, true);
     utcp__timer_life(conn);
-    if (conn->listener) {
-        list_remove(&conn->link);
-        list_append(&conn->listener->ready, &conn->link);
-        utcp__listener_event(conn->listener, UTCP_ACCEPTABLE);
-        stack->stats.connections_accepted++;
-    } else {
+    if (conn->listener && !open_early) {
+        utcp__conn_acceptable(conn);
+    } else if (!conn->passive) {
         utcp__event(conn, UTCP_CONNECTED);
         stack->stats.connections_opened++;
     }
@@ -223,12 +233,21 @@ void utcp__conn_time_wait(struct utcp_conn *conn)
     }
 }
 
+/* It could have been accepted, and what the peer sent before is worth reading: it waits for that. */
+static bool stays_acceptable(const struct utcp_conn *conn, int error)
+{
+    return error && conn->listener && utcp__transfers(conn) &&
+           conn->receive.next > conn->receive.read;
+}
+
 void utcp__conn_end(struct utcp_conn *conn, int error)
 {
     struct utcp *stack = conn->stack;
+    bool stays = stays_acceptable(conn, error);
 
     if (conn->state == UTCP_CLOSED && !conn->in_table)
         return;
+    utcp__fast_open_ended(conn, error);
     if (error && !conn->passive && conn->state <= UTCP_SYN_RECEIVED)
         stack->stats.connections_failed++;
     utcp__table_remove(conn);
@@ -236,18 +255,20 @@ void utcp__conn_end(struct utcp_conn *conn, int error)
     for (int timer = 0; timer < TIMERS; timer++)
         conn->deadline[timer] = TIMER_IDLE;
     list_remove(&conn->output_link);
-    leave_listener(conn);
-    if (!conn->owned) /* else its events are still to be told of */
+    utcp__fast_open_leave(conn, error == -ECONNRESET);
+    if (!stays)
+        leave_listener(conn);
+    if (!conn->owned && !stays) /* else its events are still to be told of, or it of itself */
         list_remove(&conn->link);
     if (conn->state != UTCP_CLOSED)
         utcp__conn_set_state(conn, UTCP_CLOSED);
     utcp__sendbuf_dispose(&conn->send, &stack->pool);
     utcp__sack_dispose(conn);
     utcp__undo_dispose(conn);
-    if (error || !conn->owned)
+    if (!conn->owned && !stays)
         utcp__recvbuf_dispose(&conn->receive, &stack->pool);
     conn->error = (int16_t)error;
-    if (!conn->owned) {
+    if (!conn->owned && !stays) {
         list_append(&stack->dead, &conn->link);
     } else if (error) {
         conn->events = 0; /* what it told of is void */

@@ -31,6 +31,7 @@ static void retransmit_fires(struct utcp_conn *conn)
         return;
     }
     conn->retries++;
+    utcp__fast_open_timed_out(conn);
     if (handshake || utcp__in_flight(conn) > 0)
         utcp__count_timeout(conn);
     if (handshake) {

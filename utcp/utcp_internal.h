@@ -28,6 +28,7 @@
  *   sack.c       scoreboard of what was sent; rack.c finds losses by time, and probes; prr.c paces
  *   undo.c       what was sent again in vain is found out and undone
  *   control.c    between a connection and its congestion control; ecn.c marks and their echo
+ *   fastopen.c   data with the SYN; fastopen_cache.c: what a client remembers for it
  *   output.c     what is to be sent, and when not                 timers.c   the five timers
  *   state.c      the one function that moves a state; how connections begin and end
  *   api.c        read, write, close …                             info.c     what is known
@@ -212,6 +213,46 @@ struct utcp_sack_report {
     struct utcp_sack_block duplicate; /* what came twice */
 };
 
+/* ── Fast open: fastopen.c ─────────────────────────────────────────────────────────────────── */
+
+#define UTCP_FAST_TIMEOUTS 3 /* in a row behind a SYN with data, and the path does not take them */
+
+struct utcp_fast_keys {
+    struct siphash_key key[2]; /* the first makes cookies, both are accepted */
+    uint8_t count;
+};
+
+/* Children of a listener whose data were taken before the handshake was done. */
+struct utcp_fast_queue {
+    uint32_t users; /* the listener, and each such child */
+    uint32_t limit, pending;
+    uint32_t resets[2]; /* of children, in this period and the one before */
+    uint64_t period;
+    bool no_cookie;             /* data are taken from everybody */
+    struct utcp_fast_keys keys; /* count 0: those of the stack */
+};
+
+/* What to do about a SYN. */
+enum utcp_fast_verdict {
+    FAST_PLAIN,  /* as without fast open */
+    FAST_COOKIE, /* the same, and give it a cookie */
+    FAST_TAKE,   /* its data, at once */
+    FAST_TAKE_AND_COOKIE,
+};
+
+enum utcp_fast_option { FAST_OPTION_NONE, FAST_OPTION_REQUEST, FAST_OPTION_COOKIE };
+
+struct utcp_fast {
+    uint16_t sent;         /* bytes of data that went with our SYN */
+    uint8_t option : 2;    /* of our first SYN, or SYN-ACK: enum utcp_fast_option */
+    uint8_t failure : 2;   /* enum utcp_fast_open_failure */
+    bool experimental : 1; /* the number of that option */
+    bool wanted : 1;       /* the client asked for it … */
+    bool data_allowed : 1; /* … and has what it needs */
+    bool answered : 1;     /* the child's SYN-ACK has been sent */
+    bool data_taken : 1;   /* of our SYN, or from the peer's */
+};
+
 /* By use: first what each segment touches, in the order in which it does, then what loss and rare
  * things need. Below 1 KiB with what the allocator and the table add: a server has a million. */
 struct utcp_conn {
@@ -280,6 +321,7 @@ struct utcp_conn {
     struct utcp_prr prr;
     struct utcp_ecn ecn;
     struct utcp_sack_report report;
+    struct utcp_fast fast;
 
     bool syn_due : 1; /* SYN or SYN-ACK is to be sent (again) */
     bool held : 1;    /* no SYN-ACK before the listener lets it go */
@@ -299,9 +341,10 @@ struct utcp_conn {
     int16_t error;
     int16_t soft_error; /* what ICMP said, for the day the connection times out */
     uint32_t iss;
-    uint32_t receive_max;     /* what the limit may grow to */
-    uint32_t challenge_until; /* end of this period of challenge ACKs, in ms */
-    uint64_t peer_fin;        /* offset of the peer's FIN in its stream */
+    uint32_t receive_max;               /* what the limit may grow to */
+    uint32_t challenge_until;           /* end of this period of challenge ACKs, in ms */
+    struct utcp_fast_queue *fast_queue; /* a child counts there until its handshake is done */
+    uint64_t peer_fin;                  /* offset of the peer's FIN in its stream */
     uint64_t keepalive_us, keepalive_interval_us, user_timeout_us;
     struct list all_link; /* on the stack's list of all */
 
@@ -325,6 +368,7 @@ struct utcp_listener {
     uint8_t mode;                         /* enum utcp_listen_mode */
     unsigned backlog, pending;            /* limit, and length of both lists */
     uint64_t max_segment, receive_buffer; /* UTCP_OPTION_* for its connections; 0: not set */
+    struct utcp_fast_queue *fast;         /* NULL: no fast open */
     void *user;
     uint32_t events;
 };
@@ -360,6 +404,8 @@ struct utcp {
     void (*gone)(void *gone_context, const struct utcp_endpoint *local,
                  const struct utcp_endpoint *remote); /* or NULL */
     void *gone_context;
+    struct utcp_fast_keys fast_keys;
+    struct utcp_fast_cache *fast_cache; /* NULL until a connection asks for fast open */
     struct utcp_reply replies[UTCP_REPLIES_MAX];
     uint32_t reply_first, reply_count;
     struct utcp_stats stats;
@@ -418,6 +464,12 @@ static inline bool utcp__synchronized(const struct utcp_conn *conn)
     return conn->state >= UTCP_ESTABLISHED;
 }
 
+/* May send data and take them: that, or a child whose data came with its SYN. */
+static inline bool utcp__transfers(const struct utcp_conn *conn)
+{
+    return conn->state >= UTCP_ESTABLISHED || conn->fast_queue;
+}
+
 /* Nobody will hear of it any more. */
 static inline bool utcp__orphan(const struct utcp_conn *conn)
 {
@@ -462,6 +514,37 @@ void utcp__input_text(struct utcp_conn *conn, struct utcp_segment *segment);
 /* RFC 5961: an ACK that makes an honest peer repeat itself exactly; limited. */
 void utcp__challenge_ack(struct utcp_conn *conn);
 void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error);
+
+/* ── fastopen.c ────────────────────────────────────────────────────────────────────────────── */
+
+void utcp__fast_open_init(struct utcp *stack);
+/* UTCP_OPTION_FAST_OPEN, UTCP_OPTION_FAST_OPEN_NO_COOKIE; 0 or a negative errno. */
+int utcp__fast_open_set_listener(struct utcp_listener *listener, enum utcp_option option,
+                                 uint64_t value);
+int utcp__fast_open_ask(struct utcp_conn *conn, bool no_cookie);
+void utcp__fast_open_forgo(struct utcp_conn *conn);
+void utcp__fast_open_close(struct utcp_listener *listener);
+
+/* What to do about a listener's SYN; then, when it has made a connection, do it. */
+enum utcp_fast_verdict utcp__fast_open_judge(const struct utcp_listener *listener,
+                                             const struct utcp_segment *segment);
+void utcp__fast_open_child(struct utcp_conn *conn, const struct utcp_segment *syn,
+                           enum utcp_fast_verdict verdict);
+/* The child's handshake is done, or will never be. */
+void utcp__fast_open_leave(struct utcp_conn *conn, bool reset);
+
+/* Bytes of the buffer that the SYN may carry. */
+uint32_t utcp__fast_open_room(const struct utcp_conn *conn);
+/* The client's SYN is acknowledged up to `ack`: its data are, too, or will be sent again. */
+void utcp__fast_open_settle(struct utcp_conn *conn, uint32_t ack);
+/* The client's SYN-ACK came; `retries` are from before. */
+void utcp__fast_open_answered(struct utcp_conn *conn, const struct utcp_segment *segment);
+/* The connection ends; its retransmission timer has fired again. */
+void utcp__fast_open_ended(struct utcp_conn *conn, int error);
+void utcp__fast_open_timed_out(struct utcp_conn *conn);
+/* Whether our SYN or SYN-ACK carries the option; the cookie's size 0: a request. */
+bool utcp__fast_open_option(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *cookie,
+                            uint8_t *size);
 
 /* ── api.c ─────────────────────────────────────────────────────────────────────────────────── */
 
@@ -669,6 +752,8 @@ void utcp__conn_free(struct utcp_conn *conn);
 void utcp__reap(struct utcp *stack);
 void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state);
 /* The peer's SYN and our own are done: `window` is the first that may be sent into. */
+/* Its listener may give it away. */
+void utcp__conn_acceptable(struct utcp_conn *conn);
 void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *segment);
 /* Ends the connection: out of the table, buffers released, the owner told. `error` is 0 for an
  * orderly end, after which the application may still read. */

@@ -63,7 +63,8 @@ static void assert_states(const struct utcp_conn *conn)
                      conn->state == UTCP_CLOSING || conn->state == UTCP_TIME_WAIT;
 
     assert(conn->in_table == (conn->state != UTCP_CLOSED));
-    assert(conn->owned || conn->in_table); /* nobody would free it */
+    assert(conn->owned || conn->in_table || conn->listener); /* else nobody would free it */
+    assert(!conn->fast_queue || conn->state == UTCP_SYN_RECEIVED);
     if (conn->state != UTCP_CLOSED) {
         assert(conn->peer_fin_taken == peer_done);
         assert(!closing || (conn->fin_queued && !conn->fin_acked));
@@ -104,6 +105,15 @@ static uint64_t blocks_of(const struct utcp_conn *conn)
     return blocks;
 }
 
+static uint32_t open_early(const struct utcp *stack, const struct utcp_fast_queue *queue)
+{
+    uint32_t count = 0;
+
+    for (struct list *link = stack->all.next; link != &stack->all; link = link->next)
+        count += list_member(link, struct utcp_conn, all_link)->fast_queue == queue;
+    return count;
+}
+
 void assert_consistent(const struct utcp *stack)
 {
     uint64_t blocks = 0, time_wait = 0;
@@ -128,6 +138,7 @@ void assert_consistent(const struct utcp *stack)
         assert(listener->pending ==
                list_length(&listener->half_open) + list_length(&listener->ready));
         assert(listener->pending <= listener->backlog);
+        assert(!listener->fast || listener->fast->pending == open_early(stack, listener->fast));
     }
     assert(stack->pool.used == blocks * POOL_BLOCK_SIZE);
     assert(stack->stats.time_wait == time_wait);

@@ -86,6 +86,18 @@ static unsigned put_options(const struct tcp_test *t, const struct seg *segment,
         *at++ = TCP_OPTION_SACK_PERMITTED;
         *at++ = 2;
     }
+    if (segment->fast_open) {
+        uint8_t size = (uint8_t)(segment->fast_open - 1);
+
+        *at++ = segment->experimental ? TCP_OPTION_EXPERIMENTAL : TCP_OPTION_FAST_OPEN;
+        *at++ = (uint8_t)(2 + 2 * segment->experimental + size);
+        if (segment->experimental) {
+            *at++ = 0xf9;
+            *at++ = 0x89;
+        }
+        memcpy(at, segment->cookie, size);
+        at += size;
+    }
     if (segment->sacks) {
         *at++ = TCP_OPTION_SACK;
         *at++ = (uint8_t)(2 + 8 * segment->sacks);
@@ -155,6 +167,24 @@ void tcp_inject(struct tcp_test *t, const void *packet, size_t length, unsigned 
         t->conn = utcp_accept(t->listener, t->now);
 }
 
+void tcp_unreachable(struct tcp_test *t, uint8_t code, uint16_t mtu)
+{
+    uint8_t packet[IPV4_HEADER_MIN + ICMP_HEADER_SIZE + 40];
+    struct wire_ipv4 *ip = (struct wire_ipv4 *)packet;
+    struct wire_icmp *icmp = (struct wire_icmp *)(packet + IPV4_HEADER_MIN);
+
+    *ip = (struct wire_ipv4){.version_ihl = 0x45, .ttl = 64, .protocol = IP_PROTOCOL_ICMP};
+    ip->total_length = htons(sizeof(packet));
+    memcpy(ip->source, t->them.address, 4);
+    memcpy(ip->destination, t->us.address, 4);
+    ip->checksum = checksum_finish(checksum_add(0, ip, sizeof(*ip)));
+    *icmp =
+        (struct wire_icmp){.type = ICMP_DESTINATION_UNREACHABLE, .code = code, .rest = htonl(mtu)};
+    memcpy(icmp + 1, t->packet, 40);
+    icmp->checksum = checksum_finish(checksum_add(0, icmp, ICMP_HEADER_SIZE + 40));
+    tcp_inject(t, packet, sizeof(packet), 0);
+}
+
 void tcp_peer(struct tcp_test *t, struct seg segment)
 {
     static uint8_t packet[65536];
@@ -174,6 +204,18 @@ static void take_sack(struct seg *segment, uint32_t isn, const uint8_t *at)
     }
 }
 
+static void take_fast_open(struct seg *segment, const uint8_t *at)
+{
+    uint32_t before = *at == TCP_OPTION_EXPERIMENTAL ? 4 : 2;
+
+    assert_in_range(at[1], before, before + sizeof(segment->cookie));
+    segment->experimental = *at == TCP_OPTION_EXPERIMENTAL;
+    if (segment->experimental)
+        assert_int_equal(at[2] << 8 | at[3], 0xf989);
+    segment->fast_open = (uint8_t)(1 + at[1] - before);
+    memcpy(segment->cookie, at + before, at[1] - before);
+}
+
 static void take_options(struct seg *segment, uint32_t isn, const uint8_t *at, const uint8_t *end)
 {
     while (at < end && *at != TCP_OPTION_END) {
@@ -187,6 +229,8 @@ static void take_options(struct seg *segment, uint32_t isn, const uint8_t *at, c
             segment->sack_permitted = true;
         if (*at == TCP_OPTION_SACK)
             take_sack(segment, isn, at);
+        if (*at == TCP_OPTION_FAST_OPEN || *at == TCP_OPTION_EXPERIMENTAL)
+            take_fast_open(segment, at);
         if (*at == TCP_OPTION_WINDOW_SCALE)
             segment->scale = (uint8_t)(at[2] + 1);
         if (*at == TCP_OPTION_TIMESTAMPS) {
@@ -252,7 +296,7 @@ static void sink_commit(void *context, uint32_t length, const struct utcp_offloa
     };
     take_options(segment, t->isn, t->packet + header + TCP_HEADER_MIN, t->packet + data);
     for (uint32_t i = 0; i < segment->length; i++)
-        assert_int_equal(t->packet[data + i], pattern(segment->seq + i));
+        assert_int_equal(t->packet[data + i], pattern(segment->seq + !!(segment->flags & SYN) + i));
     t->out_count++;
 }
 

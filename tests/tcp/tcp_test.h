@@ -60,6 +60,9 @@ struct seg {
     struct {
         uint32_t start, end; /* counted as `ack` is */
     } sack[4];
+    uint8_t fast_open; /* option: 0: none, else 1 + the cookie's bytes */
+    bool experimental; /* its old number */
+    uint8_t cookie[16];
     const uint8_t *options; /* raw, instead of those above; in only */
     unsigned options_length;
     uint8_t fill;     /* in: added to the pattern, so that the payload differs */
@@ -122,6 +125,8 @@ void tcp_peer(struct tcp_test *t, struct seg segment);
 /* The segment as a packet, for those that want to spoil it; returns its length. */
 size_t tcp_build(struct tcp_test *t, struct seg segment, uint8_t *packet);
 void tcp_inject(struct tcp_test *t, const void *packet, size_t length, unsigned flags);
+/* ICMP says (by IPv4) that the packet that was sent last is unreachable, with this code and MTU. */
+void tcp_unreachable(struct tcp_test *t, uint8_t code, uint16_t mtu);
 /* Recomputes both checksums of a packet that tcp_build() made. */
 void tcp_fix_checksums(uint8_t *packet, size_t length);
 

@@ -191,13 +191,14 @@ TCP_TEST(a_rst_in_a_simultaneous_open_refuses)
     tcp_free(t);
 }
 
-TCP_TEST(after_a_reset_calls_say_why)
+TCP_TEST(after_a_reset_what_had_come_is_read_and_then_calls_say_why)
 {
     struct tcp_test *t = tcp_established(4);
     char byte;
 
     peer(t, .flags = ACK, .seq = 1, .ack = 1, .length = 10);
     peer(t, .flags = RST, .seq = 11);
+    assert_int_equal(tcp_read(t, 0), 10);
     assert_int_equal(utcp_read(t->conn, t->now, &byte, 1), -ECONNRESET);
     assert_int_equal(utcp_write(t->conn, t->now, &byte, 1), -ECONNRESET);
     assert_int_equal(utcp_write_ref(t->conn, t->now, &byte, 1, NULL, NULL), -ECONNRESET);
@@ -279,7 +280,7 @@ int main(void)
         cmocka_unit_test(data_outside_of_the_window_are_always_answered),
         cmocka_unit_test(a_rst_to_a_half_open_connection_that_came_in_is_forgotten),
         cmocka_unit_test(a_rst_in_a_simultaneous_open_refuses),
-        cmocka_unit_test(after_a_reset_calls_say_why),
+        cmocka_unit_test(after_a_reset_what_had_come_is_read_and_then_calls_say_why),
         cmocka_unit_test(every_combination_of_flags_does_in_every_state_what_the_rfc_says),
         cmocka_unit_test(rubbish_with_every_flag_far_out_of_the_window_changes_no_state),
     };

@@ -8,7 +8,8 @@
 /* In the order in which they are written, which is that of Linux: a middlebox has seen it before. */
 static const struct utcp_option_module *const modules[] = {
     &utcp__option_mss,          &utcp__option_sack_permitted, &utcp__option_timestamps,
-    &utcp__option_window_scale, &utcp__option_sack, /* the last: it takes what room there is */
+    &utcp__option_window_scale, &utcp__option_fast_open,      &utcp__option_fast_open_experimental,
+    &utcp__option_sack, /* the last: it takes what room there is */
 };
 
 #define MODULES (sizeof(modules) / sizeof(modules[0]))

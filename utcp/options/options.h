@@ -35,7 +35,8 @@ struct utcp_option_module {
 };
 
 extern const struct utcp_option_module utcp__option_mss, utcp__option_window_scale,
-    utcp__option_timestamps, utcp__option_sack_permitted, utcp__option_sack;
+    utcp__option_timestamps, utcp__option_sack_permitted, utcp__option_sack, utcp__option_fast_open,
+    utcp__option_fast_open_experimental;
 
 /* Options that are two NOPs and a timestamp, as RFC 7323 appendix A has them, are taken at once; false:
  * these are others. */
