@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct stream {
@@ -121,6 +123,21 @@ static int utcp_stream_write(struct stream *stream, const uint8_t *data, size_t 
     return 0;
 }
 
+static void utcp_stream_info(const struct stream *stream, struct stream_info *info)
+{
+    struct utcp_info all = {.size = sizeof(all)};
+
+    utcp_info(stream->conn, &all);
+    *info = (struct stream_info){.timestamps = all.timestamps,
+                                 .window_scale = all.window_scale,
+                                 .sack = all.sack,
+                                 .ecn = all.ecn,
+                                 .retransmitted = all.segments_retransmitted,
+                                 .timeouts = all.timeouts,
+                                 .spurious = all.spurious_recoveries,
+                                 .rtt_us = all.srtt_us};
+}
+
 /* Until the stack has nothing left but connections in TIME-WAIT. */
 static void utcp_stream_close(struct stream *stream)
 {
@@ -159,6 +176,16 @@ static int await_fd(const struct stream *stream, int fd, short events)
     return found < 0 ? -errno : found == 0 ? -ETIMEDOUT : 0;
 }
 
+/* Of a listener as well: its connections have the same. */
+static int kernel_stream_choose(const struct stream *stream, int fd)
+{
+    const char *name = stream->options.congestion;
+
+    if (name && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) != 0)
+        return -errno;
+    return 0;
+}
+
 static int kernel_stream_connect(struct stream *stream, const struct sockaddr *address,
                                  socklen_t length)
 {
@@ -168,6 +195,9 @@ static int kernel_stream_connect(struct stream *stream, const struct sockaddr *a
     stream->fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (stream->fd < 0)
         return -errno;
+    error = kernel_stream_choose(stream, stream->fd);
+    if (error)
+        return error;
     if (connect(stream->fd, address, length) == 0)
         return 0;
     if (errno != EINPROGRESS)
@@ -192,6 +222,8 @@ static int kernel_stream_accept(struct stream *stream, const struct sockaddr *ad
          setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) != 0) ||
         bind(listener, address, length) != 0 || listen(listener, 8) != 0)
         error = -errno;
+    if (!error)
+        error = kernel_stream_choose(stream, listener);
     if (!error) {
         ready();
         do
@@ -240,6 +272,20 @@ static int kernel_stream_write(struct stream *stream, const uint8_t *data, size_
     return 0;
 }
 
+static void kernel_stream_info(const struct stream *stream, struct stream_info *info)
+{
+    struct tcp_info all = {0};
+    socklen_t size = sizeof(all);
+
+    getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &all, &size);
+    *info = (struct stream_info){.timestamps = all.tcpi_options & TCPI_OPT_TIMESTAMPS,
+                                 .window_scale = all.tcpi_options & TCPI_OPT_WSCALE,
+                                 .sack = all.tcpi_options & TCPI_OPT_SACK,
+                                 .ecn = all.tcpi_options & TCPI_OPT_ECN,
+                                 .retransmitted = all.tcpi_total_retrans,
+                                 .rtt_us = all.tcpi_rtt};
+}
+
 /* ── Entry points ─────────────────────────────────────────────────────────────────────────────── */
 
 int stream_open(struct stream **opened, const struct stream_options *options)
@@ -247,6 +293,8 @@ int stream_open(struct stream **opened, const struct stream_options *options)
     struct stream *stream = calloc(1, sizeof(*stream));
     struct ms_runtime_options runtime = {.control_path = options->control,
                                          .name = options->name,
+                                         .congestion = options->congestion,
+                                         .stack_flags = options->stack_flags,
                                          .events = on_events,
                                          .context = stream};
     int error = 0;
@@ -307,6 +355,15 @@ int stream_finish(struct stream *stream)
     utcp_shutdown(stream->conn, runtime_now(stream->runtime));
     runtime_step(stream->runtime);
     return 0;
+}
+
+void stream_info(const struct stream *stream, struct stream_info *info)
+{
+    *info = (struct stream_info){0};
+    if (!stream->options.kernel && stream->conn)
+        utcp_stream_info(stream, info);
+    else if (stream->fd >= 0)
+        kernel_stream_info(stream, info);
 }
 
 void stream_close(struct stream *stream)

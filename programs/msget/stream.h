@@ -17,6 +17,17 @@ struct stream_options {
     const char *control; /* of the switch; NULL: the default */
     const char *name;    /* of the port */
     int timeout_ms;
+    const char *congestion; /* by the stack's own name; NULL: its default */
+    uint32_t stack_flags;   /* UTCP_NO_*, UTCP_ASK_*; the kernel's are for all, by sysctl(8) */
+};
+
+/* What was agreed on, and what became of what was sent. */
+struct stream_info {
+    bool timestamps, window_scale, sack, ecn;
+    uint64_t retransmitted; /* segments */
+    uint64_t timeouts;      /* UTCP alone */
+    uint64_t spurious;      /* recoveries that were undone, UTCP alone */
+    uint64_t rtt_us;        /* smoothed; 0: not known */
 };
 
 /* Opens the stack. When there is no switch, standard error says so. */
@@ -33,6 +44,9 @@ ptrdiff_t stream_read(struct stream *stream, void *to, size_t size);
 int stream_write(struct stream *stream, const void *data, size_t size);
 /* The peer shall see the end of what was written. */
 int stream_finish(struct stream *stream);
+
+/* Of the connection that there is. */
+void stream_info(const struct stream *stream, struct stream_info *info);
 
 /* Ends the connection in order and waits until all is delivered (or the timeout); after an error just
  * ends it. Then frees. */

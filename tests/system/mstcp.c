@@ -4,13 +4,16 @@
  * knows the seed, too, and compares byte for byte: what is wrong is seen, and where.
  *
  *   usage: mstcp send|receive --listen|--connect ADDR:PORT [--stack utcp|kernel] [--bytes N]
- *                [--seed N] [--control PATH]
+ *                [--seed N] [--cc NAME] [--without FEATURE] [--ask-ecn] [--control PATH]
  *
- * The last line is JSON: {"bytes": …, "seconds": …, "ok": true}. A listener first prints
- * "listening". Exit status 0: all N bytes, right, and the end of the stream after them. */
+ * The last line is JSON: {"bytes": …, "seconds": …, "ok": true, what was agreed on: "timestamps",
+ * "window_scale", "sack", "ecn", and of what was sent "retransmitted", "timeouts", "spurious"}. A
+ * listener first prints "listening". Exit status 0: all N bytes, right, and the end of the stream after
+ * them. */
 #include "cli.h"
 #include "json.h"
 #include "stream.h"
+#include "utcp.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,6 +27,7 @@
 static struct sockaddr_storage address;
 static socklen_t address_length;
 static bool listening;
+static uint32_t stack_flags;
 
 /* splitmix64 (Vigna): every position of the stream has its own value, so that bytes that were lost,
  * doubled or exchanged do not fit. */
@@ -112,11 +116,51 @@ static const char *take_connect(const char *text)
     return cli_endpoint(text, &address, &address_length);
 }
 
+/* --without may come several times. */
+static const char *take_without(const char *text)
+{
+    static const struct {
+        const char *name;
+        uint32_t flag;
+    } features[] = {{"timestamps", UTCP_NO_TIMESTAMPS},
+                    {"window_scaling", UTCP_NO_WINDOW_SCALE},
+                    {"sack", UTCP_NO_SACK},
+                    {"ecn", UTCP_NO_ECN}};
+
+    for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+        if (strcmp(text, features[i].name) == 0) {
+            stack_flags |= features[i].flag;
+            return NULL;
+        }
+    }
+    return "timestamps, window_scaling, sack or ecn";
+}
+
+static void report(const struct stream_info *info, uint64_t bytes, double seconds, bool ok)
+{
+    struct json json = json_begin(stdout, false);
+
+    json_object(&json, NULL);
+    json_number(&json, "bytes", bytes);
+    json_real(&json, "seconds", seconds);
+    json_bool(&json, "ok", ok);
+    json_bool(&json, "timestamps", info->timestamps);
+    json_bool(&json, "window_scale", info->window_scale);
+    json_bool(&json, "sack", info->sack);
+    json_bool(&json, "ecn", info->ecn);
+    json_number(&json, "retransmitted", info->retransmitted);
+    json_number(&json, "timeouts", info->timeouts);
+    json_number(&json, "spurious", info->spurious);
+    json_number(&json, "rtt_us", info->rtt_us);
+    json_end(&json);
+    json_finish(&json);
+}
+
 static int transfer(const struct stream_options *options, bool sends, uint64_t seed, uint64_t bytes)
 {
     struct stream *stream;
+    struct stream_info info;
     struct timespec began, ended;
-    struct json json;
     uint64_t done = 0;
     int error;
 
@@ -133,53 +177,60 @@ static int transfer(const struct stream_options *options, bool sends, uint64_t s
     clock_gettime(CLOCK_MONOTONIC, &ended);
     if (error)
         cli_error("after %ju bytes: %s", (uintmax_t)done, strerror(-error));
+    stream_info(stream, &info);
     stream_close(stream);
-
-    json = json_begin(stdout, false);
-    json_object(&json, NULL);
-    json_number(&json, "bytes", done);
-    json_real(&json, "seconds",
-              (double)(ended.tv_sec - began.tv_sec) +
-                  (double)(ended.tv_nsec - began.tv_nsec) / 1e9);
-    json_bool(&json, "ok", !error);
-    json_end(&json);
-    json_finish(&json);
+    report(&info, done,
+           (double)(ended.tv_sec - began.tv_sec) + (double)(ended.tv_nsec - began.tv_nsec) / 1e9,
+           !error);
     return error ? CLI_FAILURE : CLI_OK;
 }
 
 int main(int argc, char **argv)
 {
     static const char *const stacks[] = {"utcp", "kernel", NULL};
-    const char *stack = "utcp", *control = NULL;
+    const char *stack = "utcp", *control = NULL, *congestion = NULL;
+    bool ask_ecn = false;
     uint64_t bytes = 1000000, seed = 1;
-    const struct cli_option table[] = {{.name = "listen",
-                                        .argument = "ADDR:PORT",
-                                        .help = "wait for the peer there",
-                                        .kind = CLI_CALL,
-                                        .call = take_listen},
-                                       {.name = "connect",
-                                        .argument = "ADDR:PORT",
-                                        .help = "the peer is there",
-                                        .kind = CLI_CALL,
-                                        .call = take_connect},
-                                       {.name = "stack",
-                                        .argument = "utcp|kernel",
-                                        .help = "whose TCP (utcp)",
-                                        .kind = CLI_CHOICE,
-                                        .value = &stack,
-                                        .choices = stacks},
-                                       {.name = "bytes",
-                                        .argument = "N",
-                                        .help = "how many (1000000)",
-                                        .kind = CLI_NUMBER,
-                                        .value = &bytes},
-                                       {.name = "seed",
-                                        .argument = "N",
-                                        .help = "which stream (1)",
-                                        .kind = CLI_NUMBER,
-                                        .value = &seed},
-                                       CLI_CONTROL_OPTION(&control),
-                                       {0}};
+    const struct cli_option table[] = {
+        {.name = "listen",
+         .argument = "ADDR:PORT",
+         .help = "wait for the peer there",
+         .kind = CLI_CALL,
+         .call = take_listen},
+        {.name = "connect",
+         .argument = "ADDR:PORT",
+         .help = "the peer is there",
+         .kind = CLI_CALL,
+         .call = take_connect},
+        {.name = "stack",
+         .argument = "utcp|kernel",
+         .help = "whose TCP (utcp)",
+         .kind = CLI_CHOICE,
+         .value = &stack,
+         .choices = stacks},
+        {.name = "bytes",
+         .argument = "N",
+         .help = "how many (1000000)",
+         .kind = CLI_NUMBER,
+         .value = &bytes},
+        {.name = "seed",
+         .argument = "N",
+         .help = "which stream (1)",
+         .kind = CLI_NUMBER,
+         .value = &seed},
+        {.name = "cc",
+         .argument = "NAME",
+         .help = "congestion control, by the stack's own name",
+         .kind = CLI_STRING,
+         .value = &congestion},
+        {.name = "without",
+         .argument = "FEATURE",
+         .help = "UTCP shall not have: timestamps, sack …",
+         .kind = CLI_CALL,
+         .call = take_without},
+        {.name = "ask-ecn", .help = "UTCP shall ask for ECN", .kind = CLI_FLAG, .value = &ask_ecn},
+        CLI_CONTROL_OPTION(&control),
+        {0}};
     const struct cli_program program = {
         .name = "mstcp",
         .arguments = "send|receive --listen|--connect ADDR:PORT [OPTIONS]",
@@ -195,5 +246,7 @@ int main(int argc, char **argv)
         cli_wrong_usage("--listen or --connect is missing");
     options.kernel = strcmp(stack, "kernel") == 0;
     options.control = control;
+    options.congestion = congestion;
+    options.stack_flags = stack_flags | (ask_ecn ? UTCP_ASK_ECN : 0);
     return transfer(&options, strcmp(argv[first], "send") == 0, seed, bytes);
 }
