@@ -2,10 +2,11 @@
 /* bulk_stream: one TCP connection as fast as it goes, on UTCP or on the kernel's stack (bench/bulk).
  *
  *   usage: bulk_stream send|receive --listen|--connect ADDR:PORT [--stack utcp|kernel]
- *                      [--seconds N] [--control PATH]
+ *                      [--cc NAME] [--seconds N] [--control PATH]
  *
  * The sender stops after N seconds, the receiver when the sender does. The last line is JSON:
- * {"bytes": …, "seconds": …, "cpu_seconds": …}. A listener first prints "listening". */
+ * {"bytes": …, "seconds": …, "cpu_seconds": …} and, of what was sent, "retransmitted" (segments),
+ * "timeouts" and "spurious" (UTCP alone). A listener first prints "listening". */
 #include "cli.h"
 #include "json.h"
 #include "stream.h"
@@ -49,7 +50,10 @@ static int send_for(struct stream *stream, double seconds, uint64_t *bytes)
         error = stream_write(stream, chunk, CHUNK);
         *bytes += CHUNK;
     }
-    return error ? error : stream_finish(stream);
+    if (!error)
+        error = stream_finish(stream);
+    /* The receiver ends the connection when it has all. */
+    return error ? error : (int)stream_read(stream, chunk, 1);
 }
 
 static int receive_all(struct stream *stream, uint64_t *bytes)
@@ -80,14 +84,19 @@ static const char *take_connect(const char *text)
     return cli_endpoint(text, &address, &address_length);
 }
 
-static void report(uint64_t bytes, double seconds, double cpu_seconds)
+static void report(const struct stream *stream, uint64_t bytes, double seconds, double cpu_seconds)
 {
+    struct stream_info info;
     struct json json = json_begin(stdout, false);
 
     json_object(&json, NULL);
     json_number(&json, "bytes", bytes);
     json_real(&json, "seconds", seconds);
     json_real(&json, "cpu_seconds", cpu_seconds);
+    stream_info(stream, &info);
+    json_number(&json, "retransmitted", info.retransmitted);
+    json_number(&json, "timeouts", info.timeouts);
+    json_number(&json, "spurious", info.spurious);
     json_end(&json);
     json_finish(&json);
 }
@@ -112,7 +121,7 @@ static int run(const struct stream_options *options, bool sends, uint64_t second
     if (error)
         cli_error("after %ju bytes: %s", (uintmax_t)bytes, strerror(-error));
     else
-        report(bytes, now() - began, cpu_time() - used);
+        report(stream, bytes, now() - began, cpu_time() - used);
     stream_close(stream);
     return error ? CLI_FAILURE : CLI_OK;
 }
@@ -120,7 +129,7 @@ static int run(const struct stream_options *options, bool sends, uint64_t second
 int main(int argc, char **argv)
 {
     static const char *const stacks[] = {"utcp", "kernel", NULL};
-    const char *stack = "utcp", *control = NULL;
+    const char *stack = "utcp", *control = NULL, *congestion = NULL;
     uint64_t seconds = 5;
     const struct cli_option table[] = {{.name = "listen",
                                         .argument = "ADDR:PORT",
@@ -145,6 +154,11 @@ int main(int argc, char **argv)
                                         .value = &seconds,
                                         .least = 1,
                                         .most = 3600},
+                                       {.name = "cc",
+                                        .argument = "NAME",
+                                        .help = "congestion control, by the stack's own name",
+                                        .kind = CLI_STRING,
+                                        .value = &congestion},
                                        CLI_CONTROL_OPTION(&control),
                                        {0}};
     const struct cli_program program = {.name = "bulk_stream",
@@ -162,5 +176,6 @@ int main(int argc, char **argv)
         cli_wrong_usage("--listen or --connect is missing");
     options.kernel = strcmp(stack, "kernel") == 0;
     options.control = control;
+    options.congestion = congestion;
     return run(&options, strcmp(argv[first], "send") == 0, seconds);
 }

@@ -397,6 +397,18 @@ lossy() {
         fail "the lossy wire: $(tail -n 3 "$(log_of lossy)")"
 }
 
+# longwire [--delay MS] [--rate MBIT] [--queue BYTES] [--loss PERCENT] [--seed N]: from now on the wire is
+# a path with a bottleneck (longwire.c) instead; what lossy did, it does no more.
+longwire() {
+    [ ! -e "$lab_dir/processes/longwire" ] || stop longwire
+    in_wire ip link set c0 nomaster
+    in_wire ip link set s0 nomaster
+    rm -f "$(log_of longwire)"
+    start longwire wire longwire "$@" s0 c0
+    wait_for "grep -q ready '$(log_of longwire)' || ! running longwire" 10 && running longwire ||
+        fail "the long wire: $(tail -n 3 "$(log_of longwire)")"
+}
+
 # Removes one lab: DIRECTORY, which bears its name. Only what the lab itself made is touched.
 lab_remove() {
     local directory=$1 name file pid began ns
