@@ -45,6 +45,13 @@ uint32_t device_count_queues(const char *name)
     return ethtool(name, &channels) ? 0 : channels.rx_count + channels.combined_count;
 }
 
+bool device_strips_vlan_tags(const char *name)
+{
+    struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
+
+    return !ethtool(name, &flags) && (flags.data & ETH_FLAG_RXVLAN);
+}
+
 int device_probe(struct netlink *netlink, const char *name, struct device *device)
 {
     int status;

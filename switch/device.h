@@ -20,6 +20,10 @@ struct device {
 /* Returns 0, or -1 after it has logged why. */
 int device_probe(struct netlink *netlink, const char *name, struct device *device);
 
+/* Whether it takes VLAN tags off what it receives (`ethtool -k`, rx-vlan-offload): an XDP program then
+ * sees packets of every VLAN as untagged ones. */
+bool device_strips_vlan_tags(const char *name);
+
 /* How many receive queues it has now, as `ethtool -l` says; 0: it does not tell. */
 uint32_t device_count_queues(const char *name);
 

@@ -338,6 +338,15 @@ int keeper_run(const struct config *config)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* Whether there are VLANs on the wire nobody here can know: so it is said only to whoever asks. */
+static void warn_of_vlans(const struct nic_spec *spec)
+{
+    if (spec->driver != NIC_DRIVER_PACKET && device_strips_vlan_tags(spec->device))
+        log_warning("%s: takes VLAN tags off, so that packets of every VLAN look untagged to the "
+                    "switch; where VLANs are in use: ethtool -K %s rxvlan off",
+                    spec->device, spec->device);
+}
+
 int keeper_check(const struct config *config)
 {
     struct netlink netlink;
@@ -358,6 +367,8 @@ int keeper_check(const struct config *config)
         if (device_probe(&netlink, config->nics[i].device, &device) ||
             keeper__check_nic(&config->nics[i], &device))
             status = -1;
+        else
+            warn_of_vlans(&config->nics[i]);
     }
     netlink_close(&netlink);
     return status ? EXIT_FAILURE : EXIT_SUCCESS;

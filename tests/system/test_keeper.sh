@@ -148,6 +148,9 @@ for spec in nic0,queues=3 nic0,mode=zerocopy none0 lo; do
 done
 said=$(in_server keeper_stub --nic nic0,queues=42 --check-config 2>&1)
 check_match '--check-config finds absurd queues' "$said" 'receives with 2 queues, not 42'
+check_match '--check-config warns of a NIC that takes VLAN tags off' \
+    "$(in_server keeper_stub --nic nic0 --check-config 2>&1)" 'nic0: takes VLAN tags off.* rxvlan off'
+in_server ethtool -K nic0 rxvlan off
 check_equal '--check-config takes what is good' \
     "$(in_server keeper_stub --nic nic0 --check-config 2>&1)" 'multistackd: the configuration is good'
 said=$(in_server "${AS_STRANGER[@]}" "$(command -v keeper_stub)" --nic nic0 \
