@@ -156,6 +156,9 @@ check_equal '--check-config takes what is good' \
 said=$(in_server "${AS_STRANGER[@]}" "$(command -v keeper_stub)" --nic nic0 \
     --control "$lab_dir/run/x.sock" 2>&1)
 check_match 'without privileges it names those that lack' "$said" 'CAP_NET_ADMIN.*CAP_BPF.*missing'
+said=$(in_server prlimit --memlock=65536:65536 setpriv --bounding-set -ipc_lock \
+    "$(command -v keeper_stub)" --nic nic0 --control "$lab_dir/run/x.sock" 2>&1)
+check_match 'where memory may not be locked, it says what lacks' "$said" ': CAP_IPC_LOCK missing'
 
 # Not every kernel lets libxdp's dispatcher work; then sharing is refused, and nothing stays behind.
 said=$(in_server unshare --mount bash -c 'mount -t bpf bpf /sys/fs/bpf && exec "$@"' - timeout -s TERM 3 \
