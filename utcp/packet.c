@@ -152,7 +152,10 @@ static struct utcp_endpoint endpoint(uint8_t family, const uint8_t *address, be1
 {
     struct utcp_endpoint end = {.family = family, .port = ntohs(port)};
 
-    memcpy(end.address, address, address_size(family));
+    if (family == 4) /* sizes that the compiler knows */
+        memcpy(end.address, address, 4);
+    else
+        memcpy(end.address, address, 16);
     return end;
 }
 
