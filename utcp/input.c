@@ -60,6 +60,16 @@ static bool too_old(const struct utcp_conn *conn, const struct utcp_segment *seg
            conn->stack->now - conn->ts_recent_at < UTCP_PAWS_IDLE;
 }
 
+/* RFC 7323 section 4.3: only what covers the last ACK moves TS.Recent, so that segments out of
+ * order cannot poison it. */
+static void note_timestamp(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    if (!seq_up_to(segment->seq, conn->last_ack))
+        return;
+    conn->ts_recent = segment->options.ts_value;
+    conn->ts_recent_at = conn->stack->now;
+}
+
 static bool check_timestamp(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     if (!conn->timestamps || segment->flags & TCP_RST)
@@ -133,13 +143,8 @@ static bool step_sequence(struct utcp_conn *conn, struct utcp_segment *segment)
         time_wait_again(conn, segment);
         return refuse(conn, segment);
     }
-    /* RFC 7323 section 4.3: only what covers the last ACK moves TS.Recent, so that segments out of
-     * order cannot poison it. */
-    if (conn->timestamps && segment->options.has_timestamps && !(segment->flags & TCP_RST) &&
-        seq_up_to(segment->seq, conn->last_ack)) {
-        conn->ts_recent = segment->options.ts_value;
-        conn->ts_recent_at = conn->stack->now;
-    }
+    if (conn->timestamps && segment->options.has_timestamps && !(segment->flags & TCP_RST))
+        note_timestamp(conn, segment);
     trim(conn, segment);
     return true;
 }
@@ -362,6 +367,18 @@ static void heard(struct utcp_conn *conn)
         conn->retries = 0;
 }
 
+/* What is known before the acknowledgment is looked at. */
+static struct utcp_delivery delivery_of(const struct utcp_conn *conn,
+                                        const struct utcp_segment *segment)
+{
+    return (struct utcp_delivery){
+        .flight = utcp__pipe(conn),
+        .fack = conn->rack.fack,
+        .ts_echo = segment->options.ts_echo,
+        .has_echo = conn->timestamps && segment->options.ts_echo,
+    };
+}
+
 static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     struct utcp_delivery delivery;
@@ -379,12 +396,7 @@ static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
         utcp__challenge_ack(conn);
         return false;
     }
-    delivery = (struct utcp_delivery){
-        .flight = utcp__pipe(conn),
-        .fack = conn->rack.fack,
-        .ts_echo = segment->options.ts_echo,
-        .has_echo = conn->timestamps && segment->options.ts_echo,
-    };
+    delivery = delivery_of(conn, segment);
     heard(conn);
     conn->ecn.echoed = segment->flags & TCP_ECE;
     if (seq_before(segment->ack, conn->snd_una))
@@ -500,21 +512,30 @@ static void store(struct utcp_conn *conn, struct utcp_segment *segment)
     utcp__event(conn, UTCP_READABLE);
 }
 
+/* The peer may have more to say. */
+static bool receives(const struct utcp_conn *conn)
+{
+    return conn->state == UTCP_ESTABLISHED || conn->state == UTCP_FIN_WAIT_1 ||
+           conn->state == UTCP_FIN_WAIT_2;
+}
+
+static void take_text(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    utcp__ecn_received(conn, segment);
+    conn->data_at = (uint32_t)(conn->stack->now >> 10);
+    store(conn, segment);
+}
+
 /* False: the connection has been reset. */
 static bool step_text(struct utcp_conn *conn, struct utcp_segment *segment)
 {
-    bool receiving = conn->state == UTCP_ESTABLISHED || conn->state == UTCP_FIN_WAIT_1 ||
-                     conn->state == UTCP_FIN_WAIT_2 || conn->fast_queue;
-
-    if (!receiving || segment->length == 0)
+    if (!(receives(conn) || conn->fast_queue) || segment->length == 0)
         return true;
     if (utcp__orphan(conn)) { /* nobody will read it: RFC 2525 section 2.17 */
         utcp__conn_reset(conn, -ECONNRESET);
         return false;
     }
-    utcp__ecn_received(conn, segment);
-    conn->data_at = (uint32_t)(conn->stack->now >> 10);
-    store(conn, segment);
+    take_text(conn, segment);
     return true;
 }
 
@@ -574,6 +595,81 @@ void utcp__input_synchronized(struct utcp_conn *conn, struct utcp_segment *segme
         step_fin(conn, segment);
 }
 
+/* ── Header prediction ─────────────────────────────────────────────────────────────────────── */
+
+/* Of a connection that has nothing to repair, nearly every segment is the next one in order, or
+ * acknowledges more, and has nothing else to say (Van Jacobson, 1990). For such a segment most
+ * questions of the steps above have one answer, which a few comparisons give at once; what is left of
+ * the steps is done by the same functions in the same order. So this is a short cut, and no second
+ * TCP: whatever is not as predicted goes the long way, which has then seen nothing of it, and
+ * test_prediction compares the two, byte by byte of their state. When usual() says yes, it is known
+ *
+ *   first     that the sequence number is the next, what is there fits the window, and the timestamp is
+ *             not too old; so nothing is trimmed and nothing answered
+ *   second …  that it is neither RST nor SYN: packet.c takes no such segment for usual
+ *   fifth     that the acknowledgment is one of what was sent, but not of our FIN, and that there are
+ *             data or it is new, so that the segment is no duplicate acknowledgment; where nothing is
+ *             new, that nobody waits for what that says (a probe that is out, a timeout)
+ *   seventh   that data are still taken, by somebody; that there is no mark of congestion, and none of
+ *             before to be taken back
+ *   eighth    that there is no FIN, neither here nor known from before */
+static bool usual(const struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    uint32_t next = utcp__rcv_nxt(conn), acked = segment->ack - conn->snd_una;
+
+    if (conn->state < UTCP_ESTABLISHED || conn->state == UTCP_TIME_WAIT || segment->seq != next ||
+        segment->options.has_timestamps != conn->timestamps || conn->ecn.ce)
+        return false;
+    if (conn->timestamps && (int32_t)(segment->options.ts_value - conn->ts_recent) < 0)
+        return false;
+    if (segment->length &&
+        (!receives(conn) || conn->peer_fin_known || utcp__orphan(conn) ||
+         seq_before(conn->rcv_adv, next) || segment->length > conn->rcv_adv - next))
+        return false;
+    if (acked == 0)
+        return segment->length && !conn->rack.probe_out && !conn->recovery.after_timeout;
+    return acked <= conn->snd_max - conn->snd_una &&
+           !(conn->fin_queued && acked > conn->send.end - conn->send.una);
+}
+
+static void take_usual(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    conn->segments_in[segment->length > 0]++;
+    if (conn->timestamps)
+        note_timestamp(conn, segment);
+    heard(conn);
+    conn->ecn.echoed = false;
+    if (segment->ack != conn->snd_una) {
+        struct utcp_delivery delivery = delivery_of(conn, segment);
+
+        acknowledged(conn, segment, &delivery);
+    }
+    update_window(conn, segment);
+    if (segment->length)
+        take_text(conn, segment);
+}
+
+/* False: not usual, and nothing was done. */
+static bool input_usual(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags,
+                        struct utcp_segment *segment)
+{
+    struct utcp_conn *conn = stack->recent;
+
+    if (stack->long_way || !utcp__packet_usual(data, length, flags, segment))
+        return false;
+    if (conn == NULL || !utcp__packet_is_between(data, &conn->local, &conn->remote)) {
+        utcp__packet_endpoints(data, segment);
+        conn = utcp__find(stack, &segment->local, &segment->remote);
+    }
+    if (conn == NULL || !usual(conn, segment))
+        return false;
+    stack->usual_in++;
+    take_usual(conn, segment);
+    return true;
+}
+
+/* ── Any segment ───────────────────────────────────────────────────────────────────────────── */
+
 /* RFC 6191: a SYN that is newer than the connection in TIME-WAIT may take its place. */
 static bool newer_than_time_wait(const struct utcp_conn *conn, const struct utcp_segment *segment)
 {
@@ -620,6 +716,8 @@ void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t lengt
     if (now > stack->now)
         stack->now = now;
     stack->stats.packets_in++;
+    if (input_usual(stack, data, length, flags, &packet.segment))
+        return;
     utcp__packet_parse(data, length, flags, &packet);
     switch (packet.kind) {
     case PACKET_TCP: input_segment(stack, &packet.segment); break;

@@ -391,6 +391,8 @@ struct utcp {
     struct utcp_conn **table;
     uint32_t table_size;      /* a power of two */
     struct utcp_conn *recent; /* that a segment came for; NULL: none */
+    bool long_way;            /* no header prediction: for tests that compare */
+    uint64_t usual_in;        /* segments that it took */
     uint32_t connections;
     struct list all;    /* every struct utcp_conn */
     struct list output; /* connections that may have something to send */

@@ -379,6 +379,8 @@ static void deliver(struct sim *sim, int from)
         side->flying = packet->next;
         utcp_input(sim->side[!from].stack, sim->now, packet->data, packet->length, packet->flags);
         free(packet);
+        if (sim->config.watch)
+            sim->config.watch(sim->config.watch_context, sim->side[!from].stack);
     }
 }
 
