@@ -96,6 +96,9 @@ UTCP_API void utcp_free(struct utcp *stack);
 UTCP_API void utcp_set_mtu(struct utcp *stack, uint32_t mtu);
 UTCP_API void utcp_set_offloads(struct utcp *stack, uint32_t offloads);
 
+/* UTCP_NO_*, UTCP_ASK_*, UTCP_PACE for connections from now on. */
+UTCP_API void utcp_set_flags(struct utcp *stack, uint32_t flags);
+
 /* How long connections that enter TIME-WAIT from now on stay there; 0: the default. */
 UTCP_API void utcp_set_time_wait(struct utcp *stack, uint64_t time_wait_us);
 
@@ -289,6 +292,7 @@ enum utcp_option {
                                 the path has. Options count as payload, as in RFC 6691 */
     UTCP_OPTION_PACING,      /* 1: the window is spread over the round trip; 0: only where the
                                     congestion control says so */
+    UTCP_OPTION_SYN_RETRIES, /* times that a SYN is sent again before connecting fails; 0: 6 */
     UTCP_OPTION_FAST_OPEN,   /* RFC 7413. Of a connection, right after utcp_connect(): 1: what is
                                     written before the next utcp_output() goes with the SYN as far as
                                     utcp_syn_room() says; 0: not. Of a listener: so many connections
@@ -340,6 +344,9 @@ UTCP_API int utcp_set_fast_open_keys(struct utcp *stack, const uint8_t *key,
 /* The same for one listener, instead of its stack's. -EINVAL, -ENOMEM. */
 UTCP_API int utcp_listener_set_fast_open_keys(struct utcp_listener *listener, const uint8_t *key,
                                               const uint8_t *previous);
+
+/* Forgets all cookies, and which paths failed: for who is on another network now. */
+UTCP_API void utcp_forget_fast_open(struct utcp *stack);
 
 /* Why a client's data did not go with its SYN. */
 enum utcp_fast_open_failure {

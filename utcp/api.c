@@ -335,6 +335,11 @@ static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t 
         utcp__fast_open_forgo(conn);
         return 0;
     case UTCP_OPTION_FAST_OPEN_NO_COOKIE: return utcp__fast_open_ask(conn, value != 0);
+    case UTCP_OPTION_SYN_RETRIES:
+        if (value > UINT8_MAX)
+            return -EINVAL;
+        conn->syn_retries = (uint8_t)value;
+        return 0;
     case UTCP_OPTION_RECEIVE_BUFFER: return set_receive_buffer(conn, value);
     case UTCP_OPTION_MAX_SEGMENT: return set_max_segment(conn, value);
     default: return -EINVAL;

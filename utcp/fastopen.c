@@ -382,6 +382,11 @@ bool utcp__fast_open_option(const struct utcp_conn *conn, uint8_t tcp_flags, uin
     return true;
 }
 
+void utcp_forget_fast_open(struct utcp *stack)
+{
+    utcp__fast_cache_free(stack);
+}
+
 int utcp_set_fast_open_keys(struct utcp *stack, const uint8_t *key, const uint8_t *previous)
 {
     if (key == NULL)

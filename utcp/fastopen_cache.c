@@ -103,13 +103,16 @@ static void touch(struct utcp_fast_cache *cache, struct entry *entry)
     list_append(&cache->used, &entry->used);
 }
 
-/* Finds it, or makes it in the place of the oldest. */
+/* Finds it, or makes it in the place of the oldest. NULL: all was forgotten, and there is no memory. */
 static struct entry *obtain(struct utcp_conn *conn, uint16_t port)
 {
-    struct utcp_fast_cache *cache = conn->stack->fast_cache;
     struct entry *entry = find(conn, port), **head;
+    struct utcp_fast_cache *cache;
     struct key key;
 
+    if (!utcp__fast_cache_prepare(conn->stack))
+        return NULL;
+    cache = conn->stack->fast_cache;
     if (entry == NULL) {
         entry = list_member(cache->used.next, struct entry, used);
         unlink_entry(cache, entry);
@@ -134,8 +137,12 @@ const struct fast_path *utcp__fast_cache_find(const struct utcp_conn *conn)
 
 void utcp__fast_cache_learn(struct utcp_conn *conn, const struct utcp_segment_options *cookie)
 {
-    struct fast_path *path = &obtain(conn, 0)->path;
+    struct entry *entry = obtain(conn, 0);
+    struct fast_path *path;
 
+    if (entry == NULL)
+        return;
+    path = &entry->path;
     path->mss = conn->peer_mss;
     if (cookie) {
         memcpy(path->cookie, cookie->cookie, cookie->cookie_size);
@@ -158,6 +165,8 @@ void utcp__fast_cache_failed(struct utcp_conn *conn, bool surely)
 {
     struct entry *entry = obtain(conn, conn->remote.port);
 
+    if (entry == NULL)
+        return;
     if (entry->failures < FAILURES_MAX)
         entry->failures++;
     if (surely && entry->failures < 2)

@@ -32,6 +32,7 @@ static void lower_path_mtu(struct utcp_conn *conn, uint32_t mtu)
         utcp__recovery_resend(conn);
     } else if (conn->fast.sent) { /* the SYN was too long for its data: again, without */
         conn->syn_due = true;
+        conn->receive_mss = (uint16_t)min_u32(conn->receive_mss, utcp__mss_for_mtu(conn, mtu));
         utcp__want_output(conn);
     }
 }

@@ -98,6 +98,17 @@ static void syn_acknowledged(struct utcp_conn *conn, struct utcp_segment *segmen
     conn->ack_now = true;
 }
 
+/* A SYN-ACK that echoes a time when no SYN of this connection was sent answers an older one. */
+static bool echoes_another(const struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    const struct utcp_segment_options *options = &segment->options;
+    uint32_t age = utcp__timestamp_now(conn) - options->ts_echo; /* ms */
+    uint64_t since = conn->stack->now - conn->waiting_since;
+
+    return conn->timestamps && options->has_timestamps && options->ts_echo &&
+           age > since / UTCP_MS + 1;
+}
+
 void utcp__input_syn_sent(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     struct utcp *stack = conn->stack;
@@ -120,9 +131,15 @@ void utcp__input_syn_sent(struct utcp_conn *conn, struct utcp_segment *segment)
         utcp__conn_end(conn, -ECONNREFUSED);
         return;
     }
-    /* Fourth, the SYN. Fifth, neither SYN nor RST: dropped. */
-    if ((segment->flags & (TCP_SYN | TCP_FIN)) != TCP_SYN) {
+    /* Fourth, the SYN. Fifth, neither SYN nor RST: dropped. A server that answers data of the SYN
+     * may be done with that, so a SYN-ACK may have a FIN; a SYN not. */
+    if (!(segment->flags & TCP_SYN) || (segment->flags & TCP_FIN && !acknowledges)) {
         stack->stats.dropped_unacceptable++;
+        return;
+    }
+    if (acknowledges && echoes_another(conn, segment)) {
+        stack->stats.dropped_unacceptable++;
+        utcp__reply_reset(stack, segment);
         return;
     }
     take_syn(conn, segment);

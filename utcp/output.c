@@ -429,6 +429,13 @@ static void account_ack(struct utcp_conn *conn, uint16_t window)
         conn->rcv_adv = edge;
 }
 
+/* What the SYN took of the data, and now goes again, is no drip of the program's (Nagle). */
+static bool of_the_syn(const struct utcp_conn *conn, uint32_t end)
+{
+    return conn->fast.sent && conn->send.una < conn->fast.sent &&
+           end == conn->iss + 1 + conn->fast.sent;
+}
+
 /* Sequence numbers went out. */
 static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
 {
@@ -460,7 +467,7 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
         conn->snd_nxt = end;
     if (seq_before(conn->snd_max, end))
         conn->snd_max = end;
-    if (plan->length % conn->mss)
+    if (plan->length % conn->mss && !of_the_syn(conn, end))
         conn->small_end = end;
     conn->sent_at = now;
     if (first_in_flight || !utcp__timer_runs(conn, TIMER_RETRANSMIT))

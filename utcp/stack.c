@@ -312,6 +312,11 @@ void utcp_set_offloads(struct utcp *stack, uint32_t offloads)
     stack->offloads = offloads;
 }
 
+void utcp_set_flags(struct utcp *stack, uint32_t flags)
+{
+    stack->flags = flags;
+}
+
 int utcp_listen(struct utcp *stack, const struct utcp_endpoint *local, unsigned backlog, void *user,
                 struct utcp_listener **listener)
 {

@@ -25,7 +25,7 @@ static const uint16_t successors[] = {
     [UTCP_TIME_WAIT] = BIT(UTCP_CLOSED),
 };
 
-static uint32_t mss_for_mtu(const struct utcp_conn *conn, uint32_t mtu)
+uint32_t utcp__mss_for_mtu(const struct utcp_conn *conn, uint32_t mtu)
 {
     return mtu - utcp__packet_headers(conn->local.family);
 }
@@ -112,7 +112,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     conn->receive_max = stack->receive_max;
     conn->receive_limit = min_u32(UTCP_WINDOW_INITIAL, stack->receive_max);
     conn->path_mtu = (uint16_t)stack->mtu;
-    conn->receive_mss = (uint16_t)mss_for_mtu(conn, stack->mtu);
+    conn->receive_mss = (uint16_t)utcp__mss_for_mtu(conn, stack->mtu);
     conn->peer_mss = local->family == 4 ? UTCP_MSS_DEFAULT_IPV4 : UTCP_MSS_DEFAULT_IPV6;
     conn->segment_seen = UTCP_MSS_DEFAULT_IPV4;
     conn->heard_at = stack->now;
@@ -159,7 +159,7 @@ void utcp__conn_choose_iss(struct utcp_conn *conn, uint32_t after)
 /* What fits a packet and suits the peer, less the options of every segment (RFC 6691). */
 void utcp__conn_update_mss(struct utcp_conn *conn)
 {
-    uint32_t mss = min_u32(conn->peer_mss, mss_for_mtu(conn, conn->path_mtu));
+    uint32_t mss = min_u32(conn->peer_mss, utcp__mss_for_mtu(conn, conn->path_mtu));
 
     if (conn->mss_max)
         mss = min_u32(mss, conn->mss_max);

@@ -9,7 +9,7 @@
 static unsigned retries_max(const struct utcp_conn *conn)
 {
     switch (conn->state) {
-    case UTCP_SYN_SENT: return UTCP_RETRIES_SYN;
+    case UTCP_SYN_SENT: return conn->syn_retries ? conn->syn_retries : UTCP_RETRIES_SYN;
     case UTCP_SYN_RECEIVED: return UTCP_RETRIES_SYN_ACK;
     default: return utcp__orphan(conn) ? UTCP_RETRIES_ORPHAN : UTCP_RETRIES_DATA;
     }

@@ -334,8 +334,9 @@ struct utcp_conn {
     uint8_t limit : 2;      /* enum utcp_limit */
     uint8_t probes;         /* keep-alive probes not answered */
     uint8_t probes_max;
-    uint8_t challenges; /* challenge ACKs in this period */
-    uint16_t peer_mss;  /* options not counted */
+    uint8_t syn_retries; /* at most; 0: UTCP_RETRIES_SYN */
+    uint8_t challenges;  /* challenge ACKs in this period */
+    uint16_t peer_mss;   /* options not counted */
     uint16_t path_mtu;
     uint16_t mss_max; /* what the application allows, options counted; 0: what the path has */
     int16_t error;
@@ -766,6 +767,8 @@ void utcp__conn_reset(struct utcp_conn *conn, int error);
 void utcp__conn_finish(struct utcp_conn *conn);
 void utcp__conn_time_wait(struct utcp_conn *conn);
 void utcp__conn_update_mss(struct utcp_conn *conn);
+/* Payload of a packet of that size, options counted. */
+uint32_t utcp__mss_for_mtu(const struct utcp_conn *conn, uint32_t mtu);
 void utcp__conn_choose_iss(struct utcp_conn *conn, uint32_t after);
 
 #endif

@@ -35,6 +35,7 @@
 #define LOOK_US         1                         /* what a look at the clock costs */
 #define PATIENCE_US     (UINT64_C(600) * 1000000) /* how long netdev_receive() waits for a packet */
 #define RETURN_WAIT_MS  1000 /* real time that a thread has to come back from a call */
+#define NAP_NS          1000000
 #define START_US        (UINT64_C(1000) * 1000000)
 #define PORT_FIRST      32768 /* of those that we choose */
 
@@ -59,8 +60,10 @@ struct drill {
     uint64_t now;
     uint64_t happened; /* counts all that a waiter may wait for */
     struct waiter *waiters;
+    _Atomic bool came_back; /* one of them has, since the main thread slept last */
     uint32_t returning; /* threads that have waited, and have not come back from their call yet */
-    struct utcp *stack; /* made at the first socket: after the script's settings */
+    struct utcp_config config; /* as the script's settings have it by now */
+    struct utcp *stack;        /* made at the first socket: after the script's settings */
     struct sockets *sockets;
     char congestion[32]; /* what --so_flags said; "": what the script's settings say */
     struct queued_packet *first, **end;
@@ -218,6 +221,7 @@ static void is_back(struct drill *drill)
     if (!has_waited)
         return;
     has_waited = false;
+    drill->came_back = true;
     drill->returning--;
     pthread_cond_broadcast(&drill->changed);
 }
@@ -306,7 +310,11 @@ static bool make_stack(struct drill *drill)
     }
     if (drill->stack)
         drill->sockets = sockets_new(drill->stack, &host);
-    return drill->sockets != NULL;
+    if (!drill->sockets)
+        return false;
+    settings_read_keys(drill->stack);
+    drill->config = config;
+    return true;
 }
 
 /* Each call is between these two: under the lock, with all its consequences, and with errno. */
@@ -319,6 +327,7 @@ static struct drill *enter(void *userdata)
         fprintf(stderr, "packetdrill: no memory for UTCP\n");
         abort();
     }
+    settings_follow(drill->stack, drill->sockets, &drill->config);
     return drill;
 }
 
@@ -585,9 +594,14 @@ static int drill_netdev_receive(void *userdata, void *buffer, size_t *size, long
 
 static int drill_usleep(void *userdata, useconds_t time)
 {
+    static const struct timespec nap = {.tv_nsec = NAP_NS};
     struct drill *drill = userdata;
 
+    if (drill
+            ->came_back) /* a thread, which wants packetdrill's own lock while the main one sleeps */
+        nanosleep(&nap, NULL);
     pthread_mutex_lock(&drill->lock);
+    drill->came_back = false;
     move_time_to(drill, drill->now + time);
     pthread_mutex_unlock(&drill->lock);
     return 0;
@@ -641,6 +655,20 @@ __attribute__((visibility("default"))) int getsockopt(int fd, int level, int nam
         return drill_getsockopt(preloaded, fd, level, name, value, length);
     *(void **)&next = dlsym(RTLD_NEXT, "getsockopt");
     return next(fd, level, name, value, length);
+}
+
+/* Scripts that begin anew let the kernel forget its cookies; so do we. */
+__attribute__((visibility("default"))) int system(const char *command)
+{
+    int (*next)(const char *);
+
+    *(void **)&next = dlsym(RTLD_NEXT, "system");
+    if (preloaded && preloaded->stack && command && strstr(command, "tcp_metrics flush")) {
+        pthread_mutex_lock(&preloaded->lock);
+        utcp_forget_fast_open(preloaded->stack);
+        pthread_mutex_unlock(&preloaded->lock);
+    }
+    return next(command);
 }
 
 /* sendfile(2), too, is not among what packetdrill asks a shared object for. Its header is not included:

@@ -2,6 +2,7 @@
 /* settings.h */
 #include "settings.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,9 +53,8 @@ static void read_flag(struct utcp_config *config, const char *name, uint32_t fla
     config->flags = number ? config->flags & ~flag : config->flags | flag;
 }
 
-void settings_read(struct utcp_config *config)
+static void read_flags(struct utcp_config *config)
 {
-    static char congestion[LINE_MAX_LENGTH];
     unsigned long number;
 
     read_flag(config, "tcp_timestamps", UTCP_NO_TIMESTAMPS);
@@ -64,10 +64,49 @@ void settings_read(struct utcp_config *config)
         config->flags &= ~(uint32_t)(UTCP_NO_ECN | UTCP_ASK_ECN);
         config->flags |= number == 0 ? UTCP_NO_ECN : number == 1 ? UTCP_ASK_ECN : 0;
     }
+}
+
+void settings_read(struct utcp_config *config)
+{
+    static char congestion[LINE_MAX_LENGTH];
+    unsigned long number;
+
+    read_flags(config);
     if (read_number("tcp_rmem", 2, &number) && number)
         config->receive_buffer_max = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
     if (read_number("tcp_wmem", 2, &number) && number)
         config->send_buffer_max = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
     if (read_setting("tcp_congestion_control", congestion))
         config->congestion = !strcmp(congestion, "reno") ? "newreno" : congestion;
+}
+
+/* Up to two keys of four words in hexadecimal, the first of which is in use: ip-sysctl. */
+void settings_read_keys(struct utcp *stack)
+{
+    uint32_t word[2][4];
+    uint8_t key[2][UTCP_FAST_OPEN_KEY_SIZE];
+    char line[LINE_MAX_LENGTH];
+    int count;
+
+    if (!read_setting("tcp_fastopen_key", line))
+        return;
+    count = sscanf(line, "%x-%x-%x-%x,%x-%x-%x-%x", &word[0][0], &word[0][1], &word[0][2],
+                   &word[0][3], &word[1][0], &word[1][1], &word[1][2], &word[1][3]);
+    for (int i = 0; i < count; i++) {
+        uint32_t little = htole32(word[i / 4][i % 4]);
+
+        memcpy(key[i / 4] + i % 4 * sizeof(little), &little, sizeof(little));
+    }
+    if (count >= 4)
+        utcp_set_fast_open_keys(stack, key[0], count == 8 ? key[1] : NULL);
+}
+
+void settings_follow(struct utcp *stack, struct sockets *sockets, struct utcp_config *config)
+{
+    unsigned long number;
+
+    if (read_number("tcp_fastopen", 0, &number))
+        sockets_set_fast_open(sockets, (unsigned)number);
+    read_flags(config);
+    utcp_set_flags(stack, config->flags);
 }

@@ -3,10 +3,17 @@
 #ifndef MS_PACKETDRILL_SETTINGS_H
 #define MS_PACKETDRILL_SETTINGS_H
 
+#include "sockets.h"
 #include "utcp.h"
 
 /* Fills in what /proc/sys/net/ipv4/tcp_* of this network namespace say; what cannot be read stays as
  * it was. */
 void settings_read(struct utcp_config *config);
+
+/* tcp_fastopen_key, where it is set, for all listeners of the stack. */
+void settings_read_keys(struct utcp *stack);
+
+/* What scripts change on their way: tcp_fastopen, and what of `config` utcp_set_flags() sets. */
+void settings_follow(struct utcp *stack, struct sockets *sockets, struct utcp_config *config);
 
 #endif

@@ -22,13 +22,15 @@ enum socket_kind {
 struct socket_options {
     int reuse_address, reuse_port, keepalive, nodelay, cork, quickack, linger_on, linger_seconds;
     int keepalive_idle, keepalive_interval, keepalive_count; /* s, s, probes */
+    int syn_count;                                           /* TCP_SYNCNT */
     int user_timeout;                                        /* ms */
     int receive_buffer, send_buffer; /* bytes as SO_RCVBUF tells them; 0: automatic */
     int max_segment;                 /* bytes; 0: what the path has */
     int type_of_service, v6_only, low_water;
-    int zerocopy, tell_left;                           /* SO_ZEROCOPY, TCP_INQ */
-    int mark, priority, free_bind, path_mtu_discovery; /* kept: nothing here depends on them */
-    uint64_t receive_timeout, send_timeout;            /* µs; 0: none */
+    int fast_open, fast_open_connect, fast_open_no_cookie; /* TCP_FASTOPEN…; the first: a limit */
+    int zerocopy, tell_left;                               /* SO_ZEROCOPY, TCP_INQ */
+    int mark, priority, free_bind, path_mtu_discovery;     /* kept: nothing here depends on them */
+    uint64_t receive_timeout, send_timeout;                /* µs; 0: none */
 };
 
 struct watch; /* readiness.c */
@@ -42,6 +44,12 @@ struct socket {
 
     struct utcp_listener *listeners[2]; /* the second: IPv4 beside an IPv6 wildcard */
     struct utcp_conn *ahead;            /* taken from the stack, not accepted yet: it can be seen */
+
+    int backlog; /* of a listener, as listen() was told */
+
+    bool deferred; /* connected, says TCP_FASTOPEN_CONNECT; the first write does it */
+    uint8_t fast_keys;
+    uint8_t fast_key[2][UTCP_FAST_OPEN_KEY_SIZE];
 
     struct utcp_conn *conn; /* NULL when it has failed */
     bool connecting;        /* in the handshake */
@@ -65,6 +73,7 @@ struct sockets {
     struct sockets_host host;
     struct socket **table; /* by descriptor */
     uint32_t size;
+    unsigned fast_open; /* SOCKETS_FAST_OPEN_* */
 };
 
 static inline uint64_t sockets__now(const struct sockets *sockets)
@@ -120,6 +129,41 @@ void sockets__dispose_notes(struct socket *socket);
 
 /* Tells the connection what the options say. */
 void sockets__apply_options(const struct socket *socket, struct utcp_conn *conn);
-void sockets__apply_listener_options(const struct socket *socket);
+void sockets__apply_listener_options(const struct sockets *sockets, const struct socket *socket);
+
+/* ── socket.c, transfer.c, for fastopen.c ──────────────────────────────────────────────────── */
+
+/* 0 or a negative errno. */
+int sockets__endpoint_of(const struct socket *socket, const struct sockaddr *address,
+                         socklen_t length, struct utcp_endpoint *endpoint);
+/* The SYN goes out with the next sockets__kick(). 0 or a negative errno. */
+int sockets__begin_connecting(struct sockets *sockets, struct socket *socket,
+                              const struct utcp_endpoint *remote);
+/* Writes what the send buffer takes of `wanted` bytes, from `done` on. Returns how much, or an error. */
+ssize_t sockets__put(struct sockets *sockets, struct socket *socket, const struct iovec *pieces,
+                     size_t count, size_t done, size_t wanted);
+/* Sends all, of which `done` bytes are sent already; returns how much of all. */
+ssize_t sockets__send_rest(struct sockets *sockets, int fd, struct socket *socket,
+                           const struct iovec *pieces, size_t count, int flags, size_t done);
+
+/* ── fastopen.c ────────────────────────────────────────────────────────────────────────────── */
+
+#define SOCKETS_DEFERRED 1
+
+void sockets__fast_open_listener(const struct sockets *sockets, const struct socket *socket,
+                                 struct utcp_listener *listener);
+/* For TCP_FASTOPEN_CONNECT: SOCKETS_DEFERRED, or 0: it is connecting, or a negative errno. */
+int sockets__connect_fast(struct sockets *sockets, struct socket *socket,
+                          const struct utcp_endpoint *remote);
+/* Whether this write connects; then it is this one that does it. */
+bool sockets__sends_fast(const struct socket *socket, int flags);
+ssize_t sockets__send_fast(struct sockets *sockets, int fd, struct socket *socket,
+                           const struct iovec *pieces, size_t count, int flags,
+                           const struct sockaddr *address, socklen_t length);
+/* 0 or a negative errno. */
+int sockets__may_set_fast_open(const struct sockets *sockets, const struct socket *socket,
+                               int name);
+int sockets__set_fast_open_key(struct sockets *sockets, struct socket *socket, const void *value,
+                               socklen_t length);
 
 #endif

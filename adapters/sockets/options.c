@@ -20,6 +20,7 @@
 #define KEEPALIVE_IDLE     7200
 #define KEEPALIVE_INTERVAL 75
 #define KEEPALIVE_COUNT    9
+#define SYN_COUNT          6
 
 struct int_option {
     int level, name;
@@ -40,6 +41,9 @@ static const struct int_option int_options[] = {
     {SOL_SOCKET, SO_MARK, OPTION(mark), INT32_MIN, INT32_MAX, 0},
     {SOL_SOCKET, SO_PRIORITY, OPTION(priority), 0, 6, 0},
     {IPPROTO_TCP, TCP_INQ, OPTION(tell_left), 0, 1, 0},
+    {IPPROTO_TCP, TCP_FASTOPEN, OPTION(fast_open), 0, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_FASTOPEN_CONNECT, OPTION(fast_open_connect), 0, 1, 0},
+    {IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, OPTION(fast_open_no_cookie), 0, 1, 0},
     {IPPROTO_TCP, TCP_NODELAY, OPTION(nodelay), 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_CORK, OPTION(cork), 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_QUICKACK, OPTION(quickack), 0, INT32_MAX, 0},
@@ -47,6 +51,7 @@ static const struct int_option int_options[] = {
     {IPPROTO_TCP, TCP_KEEPIDLE, OPTION(keepalive_idle), 1, 32767, KEEPALIVE_IDLE},
     {IPPROTO_TCP, TCP_KEEPINTVL, OPTION(keepalive_interval), 1, 32767, KEEPALIVE_INTERVAL},
     {IPPROTO_TCP, TCP_KEEPCNT, OPTION(keepalive_count), 1, 127, KEEPALIVE_COUNT},
+    {IPPROTO_TCP, TCP_SYNCNT, OPTION(syn_count), 1, 127, SYN_COUNT},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, OPTION(user_timeout), 0, INT32_MAX, 0},
     {IPPROTO_IP, IP_TOS, OPTION(type_of_service), 0, 255, 0},
     {IPPROTO_IP, IP_FREEBIND, OPTION(free_bind), 0, INT32_MAX, 0},
@@ -89,6 +94,7 @@ void sockets__apply_options(const struct socket *socket, struct utcp_conn *conn)
                         1000000);
     utcp_set_option(conn, UTCP_OPTION_KEEPALIVE_PROBES,
                     (uint64_t)or_default(options->keepalive_count, KEEPALIVE_COUNT));
+    utcp_set_option(conn, UTCP_OPTION_SYN_RETRIES, (uint64_t)options->syn_count);
     utcp_set_option(conn, UTCP_OPTION_USER_TIMEOUT_US, (uint64_t)options->user_timeout * 1000);
     utcp_set_option(conn, UTCP_OPTION_SEND_BUFFER, (uint64_t)options->send_buffer);
     utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, (uint64_t)options->receive_buffer);
@@ -96,7 +102,7 @@ void sockets__apply_options(const struct socket *socket, struct utcp_conn *conn)
         utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, (uint64_t)options->max_segment);
 }
 
-void sockets__apply_listener_options(const struct socket *socket)
+void sockets__apply_listener_options(const struct sockets *sockets, const struct socket *socket)
 {
     for (int i = 0; i < 2; i++) {
         if (!socket->listeners[i])
@@ -105,6 +111,7 @@ void sockets__apply_listener_options(const struct socket *socket)
                                  (uint64_t)socket->options.max_segment);
         utcp_listener_set_option(socket->listeners[i], UTCP_OPTION_RECEIVE_BUFFER,
                                  (uint64_t)socket->options.receive_buffer);
+        sockets__fast_open_listener(sockets, socket, socket->listeners[i]);
     }
 }
 
@@ -167,7 +174,7 @@ static int set_int(const struct sockets *sockets, struct socket *socket,
         push(sockets, socket);
     if (socket->conn)
         sockets__apply_options(socket, socket->conn);
-    sockets__apply_listener_options(socket);
+    sockets__apply_listener_options(sockets, socket);
     sockets__kick(sockets);
     return 0;
 }
@@ -182,6 +189,15 @@ int sockets_setsockopt(struct sockets *sockets, int fd, int level, int name, con
         return -EBADF;
     if (!value)
         return -EFAULT;
+    if (level == IPPROTO_TCP &&
+        (name == TCP_FASTOPEN || name == TCP_FASTOPEN_CONNECT || name == TCP_FASTOPEN_NO_COOKIE)) {
+        int status = sockets__may_set_fast_open(sockets, socket, name);
+
+        if (status)
+            return status;
+    }
+    if (level == IPPROTO_TCP && name == TCP_FASTOPEN_KEY)
+        return sockets__set_fast_open_key(sockets, socket, value, length);
     if (option)
         return set_int(sockets, socket, option, value, length);
     if (level == SOL_SOCKET && name == SO_LINGER)
@@ -262,6 +278,9 @@ static int get_tcp_option(const struct socket *socket, int name, void *value, so
     if (socket->conn)
         utcp_info(socket->conn, &info);
     switch (name) {
+    case TCP_FASTOPEN_KEY:
+        return give(value, length, socket->fast_key,
+                    (size_t)socket->fast_keys * UTCP_FAST_OPEN_KEY_SIZE);
     case TCP_INFO:
         sockets__tcp_info(socket, &filled);
         return give(value, length, &filled, sizeof(filled));

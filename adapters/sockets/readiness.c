@@ -39,7 +39,7 @@ static unsigned connection_readiness(const struct socket *socket)
 unsigned sockets__readiness(struct sockets *sockets, struct socket *socket)
 {
     switch (socket->kind) {
-    case SOCKET_NEW: return POLLOUT | POLLWRNORM | POLLHUP;
+    case SOCKET_NEW: return POLLOUT | POLLWRNORM | (socket->deferred ? 0 : POLLHUP);
     case SOCKET_CONNECTS: return connection_readiness(socket);
     case SOCKET_EPOLL: return 0;
     case SOCKET_LISTENS: break;

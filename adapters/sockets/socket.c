@@ -17,7 +17,8 @@ struct sockets *sockets_new(struct utcp *stack, const struct sockets_host *host)
     struct sockets *sockets = calloc(1, sizeof(*sockets));
 
     if (sockets)
-        *sockets = (struct sockets){.stack = stack, .host = *host};
+        *sockets =
+            (struct sockets){.stack = stack, .host = *host, .fast_open = SOCKETS_FAST_OPEN_CLIENT};
     return sockets;
 }
 
@@ -147,8 +148,8 @@ int sockets__take_error(struct socket *socket)
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-static int endpoint_of(const struct socket *socket, const struct sockaddr *address,
-                       socklen_t length, struct utcp_endpoint *endpoint)
+int sockets__endpoint_of(const struct socket *socket, const struct sockaddr *address,
+                         socklen_t length, struct utcp_endpoint *endpoint)
 {
     const struct sockaddr_in *in = (const struct sockaddr_in *)address;
     const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
@@ -253,7 +254,7 @@ int sockets_bind(struct sockets *sockets, int fd, const struct sockaddr *address
 
     if (!socket)
         return -EBADF;
-    status = endpoint_of(socket, address, length, &local);
+    status = sockets__endpoint_of(socket, address, length, &local);
     if (status)
         return status;
     if (socket->local.family || socket->kind != SOCKET_NEW)
@@ -304,7 +305,8 @@ int sockets_listen(struct sockets *sockets, int fd, int backlog)
         utcp_listen(sockets->stack, &local4, room, socket, &socket->listeners[1]))
         socket->listeners[1] = NULL; /* somebody has it for IPv4 alone */
     socket->kind = SOCKET_LISTENS;
-    sockets__apply_listener_options(socket);
+    socket->backlog = backlog < 0 ? SOMAXCONN : backlog;
+    sockets__apply_listener_options(sockets, socket);
     return 0;
 }
 
@@ -329,8 +331,8 @@ static void take_over(const struct socket *from, struct socket *socket, struct u
     socket->told = true;
     socket->options = from->options;
     /* what has happened already is no news to the stack */
-    socket->finished = info.state != UTCP_ESTABLISHED && info.state != UTCP_FIN_WAIT_1 &&
-                       info.state != UTCP_FIN_WAIT_2;
+    socket->finished = info.state != UTCP_SYN_RECEIVED && info.state != UTCP_ESTABLISHED &&
+                       info.state != UTCP_FIN_WAIT_1 && info.state != UTCP_FIN_WAIT_2;
     socket->error = -utcp_error(conn);
     utcp_set_user(conn, socket);
     sockets__apply_options(socket, conn);
@@ -382,8 +384,8 @@ static int outcome(struct sockets *sockets, struct socket *socket)
     return sockets__take_error(socket);
 }
 
-static int begin_connecting(struct sockets *sockets, struct socket *socket,
-                            const struct utcp_endpoint *remote)
+int sockets__begin_connecting(struct sockets *sockets, struct socket *socket,
+                              const struct utcp_endpoint *remote)
 {
     struct utcp_endpoint local = socket->local;
     int status = 0;
@@ -402,7 +404,6 @@ static int begin_connecting(struct sockets *sockets, struct socket *socket,
     socket->told = false;
     sockets__apply_options(socket, socket->conn);
     utcp_set_option(socket->conn, UTCP_OPTION_QUICK_ACKS, QUICK_ACKS);
-    sockets__kick(sockets);
     return 0;
 }
 
@@ -416,18 +417,21 @@ int sockets_connect(struct sockets *sockets, int fd, const struct sockaddr *addr
 
     if (!socket)
         return -EBADF;
-    if (socket->kind == SOCKET_LISTENS || socket->kind == SOCKET_EPOLL)
+    if (socket->kind == SOCKET_LISTENS || socket->kind == SOCKET_EPOLL || socket->deferred)
         return -EISCONN;
     if (socket->kind == SOCKET_CONNECTS && !socket->connecting)
         return outcome(sockets, socket);
     if (socket->kind == SOCKET_CONNECTS && socket->nonblocking)
         return -EALREADY;
     if (socket->kind == SOCKET_NEW) {
-        status = endpoint_of(socket, address, length, &remote);
+        status = sockets__endpoint_of(socket, address, length, &remote);
         if (!status)
-            status = begin_connecting(sockets, socket, &remote);
+            status = socket->options.fast_open_connect
+                         ? sockets__connect_fast(sockets, socket, &remote)
+                         : sockets__begin_connecting(sockets, socket, &remote);
         if (status)
-            return status;
+            return status == SOCKETS_DEFERRED ? 0 : status;
+        sockets__kick(sockets);
         if (socket->nonblocking)
             return -EINPROGRESS;
     }

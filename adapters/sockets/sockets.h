@@ -13,6 +13,7 @@
  *   │ transfer.c  read and write in all their forms            │
  *   │ notes.c     control messages, the error queue            │
  *   │ options.c   getsockopt, setsockopt, ioctl, fcntl         │
+ *   │ fastopen.c  data with the SYN                            │
  *   │ readiness.c poll, epoll                                  │
  *   └──────────┬───────────────────────────────▲───────────────┘
  *         utcp_…()                      sockets_happened()  what utcp_poll() gave
@@ -58,6 +59,15 @@ struct sockets_host {
 struct sockets *sockets_new(struct utcp *stack, const struct sockets_host *host);
 /* Closes all that is open, at once. */
 void sockets_free(struct sockets *sockets);
+
+/* Fast open (RFC 7413): what the sysctl net.ipv4.tcp_fastopen is to Linux, and as it begins there: the
+ * client may, the server may not. For listeners from now on. */
+#define SOCKETS_FAST_OPEN_CLIENT           0x1
+#define SOCKETS_FAST_OPEN_SERVER           0x2
+#define SOCKETS_FAST_OPEN_CLIENT_NO_COOKIE 0x4
+#define SOCKETS_FAST_OPEN_SERVER_NO_COOKIE 0x200
+#define SOCKETS_FAST_OPEN_EVERY_LISTENER   0x400 /* not only those with TCP_FASTOPEN */
+void sockets_set_fast_open(struct sockets *sockets, unsigned settings);
 
 /* What utcp_poll() gave: call before anybody who waits goes on. */
 void sockets_happened(struct sockets *sockets, const struct utcp_event *events, unsigned count);

@@ -37,7 +37,7 @@ static uint8_t options_in_use(const struct utcp_info *info)
 {
     return (uint8_t)((info->timestamps ? TCPI_OPT_TIMESTAMPS : 0) |
                      (info->window_scale ? TCPI_OPT_WSCALE : 0) | (info->sack ? TCPI_OPT_SACK : 0) |
-                     (info->ecn ? TCPI_OPT_ECN : 0) |
+                     (info->ecn ? TCPI_OPT_ECN : 0) | (info->syn_data ? TCPI_OPT_SYN_DATA : 0) |
                      (info->ecn_marked_in ? TCPI_OPT_ECN_SEEN : 0));
 }
 
@@ -72,6 +72,7 @@ static void fill_state(const struct utcp_info *info, struct tcp_info *to)
     to->tcpi_snd_wscale = info->send_scale & 15;
     to->tcpi_rcv_wscale = info->receive_scale & 15;
     to->tcpi_delivery_rate_app_limited = info->delivery_rate_limited;
+    to->tcpi_fastopen_client_fail = info->fast_open_failure & 3;
     to->tcpi_last_data_sent = ms_ago(info->data_sent_ago_us);
     to->tcpi_last_data_recv = ms_ago(info->data_received_ago_us);
     to->tcpi_last_ack_recv = ms_ago(info->heard_ago_us);

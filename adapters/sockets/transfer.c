@@ -91,6 +91,8 @@ ssize_t sockets_receive(struct sockets *sockets, int fd, const struct iovec *pie
         return -EAGAIN;
     if (flags & ~RECEIVE_FLAGS)
         return -EINVAL;
+    if (socket->deferred) /* nobody answers what was not said */
+        return -EAGAIN;
     if (socket->kind != SOCKET_CONNECTS || !socket->conn)
         return -ENOTCONN;
     if (any_null(pieces, count) && !(flags & MSG_TRUNC))
@@ -132,16 +134,19 @@ static int may_send(struct socket *socket)
 }
 
 /* Writes what the send buffer takes. Returns how much, or an error. */
-static ssize_t put(struct sockets *sockets, struct socket *socket, const struct iovec *pieces,
-                   size_t count, size_t done, size_t wanted)
+ssize_t sockets__put(struct sockets *sockets, struct socket *socket, const struct iovec *pieces,
+                     size_t count, size_t done, size_t wanted)
 {
     size_t put = 0;
 
     while (done + put < wanted) {
         size_t together;
         const uint8_t *from = place(pieces, count, done + put, &together);
-        ptrdiff_t part = utcp_write(socket->conn, sockets__now(sockets), from, together);
+        ptrdiff_t part;
 
+        if (together > wanted - done - put)
+            together = wanted - done - put;
+        part = utcp_write(socket->conn, sockets__now(sockets), from, together);
         if (part == -EAGAIN)
             break;
         if (part < 0)
@@ -154,20 +159,20 @@ static ssize_t put(struct sockets *sockets, struct socket *socket, const struct 
     return (ssize_t)put;
 }
 
-static ssize_t send_all(struct sockets *sockets, int fd, struct socket *socket,
-                        const struct iovec *pieces, size_t count, int flags)
+ssize_t sockets__send_rest(struct sockets *sockets, int fd, struct socket *socket,
+                           const struct iovec *pieces, size_t count, int flags, size_t done)
 {
     bool nonblocking = socket->nonblocking || flags & MSG_DONTWAIT;
     uint64_t since = sockets__now(sockets);
-    size_t done = 0, wanted = total(pieces, count);
+    size_t wanted = total(pieces, count);
 
     for (;;) {
         ssize_t status = may_send(socket);
 
-        if (!status && !wanted)
-            return 0;
+        if (!status && done == wanted)
+            return (ssize_t)done;
         if (!status)
-            status = put(sockets, socket, pieces, count, done, wanted);
+            status = sockets__put(sockets, socket, pieces, count, done, wanted);
         if (status > 0)
             done += (size_t)status;
         if (done == wanted)
@@ -192,20 +197,38 @@ static void hold_back(struct socket *socket, bool more)
     utcp_set_option(socket->conn, UTCP_OPTION_CORK, more || socket->options.cork);
 }
 
-ssize_t sockets_send(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
-                     int flags)
+/* What a name, or MSG_FASTOPEN, is good for: 0 or a negative errno. */
+static int may_connect(const struct sockets *sockets, const struct socket *socket, int flags,
+                       const struct sockaddr *address, socklen_t length)
+{
+    if (!(flags & MSG_FASTOPEN))
+        return address && socket->kind != SOCKET_CONNECTS && !socket->deferred ? -ENOTCONN : 0;
+    if (!(sockets->fast_open & SOCKETS_FAST_OPEN_CLIENT) ||
+        (address && length >= sizeof(address->sa_family) && address->sa_family == AF_UNSPEC))
+        return -EOPNOTSUPP;
+    return socket->connecting && socket->nonblocking ? -EALREADY : 0;
+}
+
+ssize_t sockets_send_to(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
+                        int flags, const struct sockaddr *address, socklen_t length)
 {
     struct socket *socket = sockets__get(sockets, fd);
     ssize_t done;
 
     if (!socket)
         return -EBADF;
+    done = may_connect(sockets, socket, flags, address, length);
+    if (done)
+        return done;
     if (any_null(pieces, count))
         return -EFAULT;
-    if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR | MSG_ZEROCOPY))
+    if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR | MSG_ZEROCOPY | MSG_FASTOPEN))
         return -EOPNOTSUPP;
     hold_back(socket, flags & MSG_MORE);
-    done = send_all(sockets, fd, socket, pieces, count, flags);
+    if (sockets__sends_fast(socket, flags))
+        done = sockets__send_fast(sockets, fd, socket, pieces, count, flags, address, length);
+    else
+        done = sockets__send_rest(sockets, fd, socket, pieces, count, flags, 0);
     if (done > 0 && flags & MSG_ZEROCOPY && sockets__get(sockets, fd) == socket &&
         socket->options.zerocopy)
         sockets__note_zerocopy(socket);
@@ -213,15 +236,8 @@ ssize_t sockets_send(struct sockets *sockets, int fd, const struct iovec *pieces
     return done;
 }
 
-ssize_t sockets_send_to(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
-                        int flags, const struct sockaddr *address, socklen_t length)
+ssize_t sockets_send(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
+                     int flags)
 {
-    const struct socket *socket = sockets__get(sockets, fd);
-
-    (void)length;
-    if (!socket)
-        return -EBADF;
-    if (address && socket->kind != SOCKET_CONNECTS && !(flags & MSG_FASTOPEN))
-        return -ENOTCONN;
-    return sockets_send(sockets, fd, pieces, count, flags);
+    return sockets_send_to(sockets, fd, pieces, count, flags, NULL, 0);
 }

@@ -149,14 +149,14 @@ TCP_TEST(the_first_syn_may_have_arrived_after_all)
 TCP_TEST(an_answer_that_comes_with_the_syn_ack_is_read)
 {
     struct tcp_test *t = client(COOKIE, 1460);
+    char byte;
 
     send_syn(t, 100);
     peer(t, .flags = SYN | ACK | FIN, .ack = 101, .mss = 1460, .length = 300);
-    /* RFC 9293 section 3.10.7.3 step 5: a SYN with FIN is dropped here, as it always was */
-    expect_nothing(t);
-    peer(t, .flags = SYN | ACK, .ack = 101, .mss = 1460, .length = 300);
-    expect(t, .flags = ACK, .seq = 101, .ack = 301);
+    expect(t, .flags = ACK, .seq = 101, .ack = 302);
+    expect_state(t, UTCP_CLOSE_WAIT);
     assert_int_equal(tcp_read(t, 0), 300);
+    assert_int_equal(utcp_read(t->conn, t->now, &byte, 1), 0);
     tcp_free(t);
 }
 

@@ -614,6 +614,139 @@ static void a_keepalive_gives_a_dead_peer_up(void **state)
     assert_in_range(world->now - before, 7900000, 8200000);
 }
 
+static int fast_listener(struct world *world)
+{
+    int fd = listener(world);
+
+    sockets_set_fast_open(world->sockets, SOCKETS_FAST_OPEN_CLIENT | SOCKETS_FAST_OPEN_SERVER);
+    assert_int_equal(set_int(world, fd, IPPROTO_TCP, TCP_FASTOPEN, 8), 0);
+    return fd;
+}
+
+static ssize_t send_fast(struct world *world, int fd, const char *text, int flags)
+{
+    const struct iovec piece = {(void *)(uintptr_t)text, strlen(text)};
+    struct sockaddr_in address = server_address(PORT);
+
+    return sockets_send_to(world->sockets, fd, &piece, 1, MSG_FASTOPEN | flags,
+                           (struct sockaddr *)&address, sizeof(address));
+}
+
+/* Whether the SYN's data were taken. */
+static bool went_with_the_syn(struct world *world, int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+
+    assert_int_equal(sockets_getsockopt(world->sockets, fd, IPPROTO_TCP, TCP_INFO, &info, &length),
+                     0);
+    return info.tcpi_options & 32; /* TCPI_OPT_SYN_DATA */
+}
+
+static void data_go_with_the_syn_when_there_is_a_cookie(void **state)
+{
+    struct world *world = *state;
+    int listening = fast_listener(world);
+    char buffer[16];
+
+    for (unsigned i = 0; i < 3; i++) {
+        int client = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0), server;
+        int flags = i == 2 ? 0 : MSG_DONTWAIT;
+
+        assert_int_equal(send_fast(world, client, "hello", flags), i == 0 ? -EINPROGRESS : 5);
+        server = sockets_accept(world->sockets, listening, NULL, NULL, 0);
+        assert_true(server >= 0);
+        if (i == 0)
+            assert_int_equal(send_text(world, client, "hello", 0), 5);
+        assert_int_equal(receive(world, server, buffer, sizeof(buffer), 0), 5);
+        assert_int_equal(went_with_the_syn(world, client), i > 0);
+        assert_int_equal(went_with_the_syn(world, server), i > 0);
+        assert_int_equal(send_fast(world, client, "again", flags), 5); /* as without the flag */
+        sockets_close(world->sockets, client);
+        sockets_close(world->sockets, server);
+    }
+}
+
+static void a_connect_is_put_off_to_the_first_write(void **state)
+{
+    struct world *world = *state;
+    int listening = fast_listener(world);
+    char buffer[16];
+
+    for (unsigned i = 0; i < 2; i++) {
+        int client = sockets_socket(world->sockets, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        int server;
+
+        assert_int_equal(set_int(world, client, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), 0);
+        assert_int_equal(connect_to(world, client, PORT), i ? 0 : -EINPROGRESS);
+        if (i) {
+            assert_int_equal(connect_to(world, client, PORT), -EISCONN);
+            assert_int_equal(poll_one(world, client, POLLIN | POLLOUT), POLLOUT);
+            assert_int_equal(receive(world, client, buffer, 4, 0), -EAGAIN);
+            assert_int_equal(set_int(world, client, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), -EINVAL);
+        }
+        assert_int_equal(send_text(world, client, "hello", 0), 5);
+        server = sockets_accept(world->sockets, listening, NULL, NULL, 0);
+        assert_int_equal(receive(world, server, buffer, sizeof(buffer), 0), 5);
+        assert_int_equal(went_with_the_syn(world, server), i);
+    }
+}
+
+static void an_accepted_socket_may_be_in_its_handshake_and_be_reset(void **state)
+{
+    struct world *world = *state;
+    int listening = fast_listener(world), client, server;
+    const struct linger at_once = {.l_onoff = 1};
+    char buffer[16];
+
+    for (unsigned i = 0; i < 2; i++) {
+        client = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+        send_fast(world, client, "hello", MSG_DONTWAIT);
+    }
+    server = sockets_accept(world->sockets, listening, NULL, NULL, 0);
+    sockets_close(world->sockets, server);
+    assert_int_equal(sockets_setsockopt(world->sockets, client, SOL_SOCKET, SO_LINGER, &at_once,
+                                        sizeof(at_once)),
+                     0);
+    sockets_close(world->sockets, client);
+    server = sockets_accept(world->sockets, listening, NULL, NULL, 0);
+    assert_true(server >= 0);
+    assert_int_equal(receive(world, server, buffer, sizeof(buffer), 0), 5);
+    assert_int_equal(receive(world, server, buffer, sizeof(buffer), 0), -ECONNRESET);
+    assert_int_equal(receive(world, server, buffer, sizeof(buffer), 0), 0);
+}
+
+static void fast_open_is_for_whom_it_was_allowed(void **state)
+{
+    struct world *world = *state;
+    int client = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+    uint8_t key[32] = {1, 2, 3}, got[32];
+    socklen_t length = sizeof(got);
+    struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
+    struct pair pair = connected(world);
+
+    sockets_set_fast_open(world->sockets, 0);
+    assert_int_equal(set_int(world, client, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), -EOPNOTSUPP);
+    assert_int_equal(send_fast(world, client, "x", 0), -EOPNOTSUPP);
+    sockets_set_fast_open(world->sockets, SOCKETS_FAST_OPEN_CLIENT);
+    assert_int_equal(sockets_send_to(world->sockets, client, NULL, 0, MSG_FASTOPEN, &unspecified,
+                                     sizeof(unspecified)),
+                     -EOPNOTSUPP);
+    assert_int_equal(set_int(world, client, IPPROTO_TCP, TCP_FASTOPEN, -1), -EINVAL);
+    assert_int_equal(set_int(world, pair.client, IPPROTO_TCP, TCP_FASTOPEN, 1), -EINVAL);
+    assert_int_equal(set_int(world, pair.listener, IPPROTO_TCP, TCP_FASTOPEN, 7), 0);
+    assert_int_equal(get_int(world, pair.listener, IPPROTO_TCP, TCP_FASTOPEN), 7);
+    for (socklen_t size = 0; size <= sizeof(key); size++)
+        assert_int_equal(sockets_setsockopt(world->sockets, pair.listener, IPPROTO_TCP,
+                                            TCP_FASTOPEN_KEY, key, size),
+                         size == 16 || size == 32 ? 0 : -EINVAL);
+    assert_int_equal(sockets_getsockopt(world->sockets, pair.listener, IPPROTO_TCP,
+                                        TCP_FASTOPEN_KEY, got, &length),
+                     0);
+    assert_int_equal(length, 32);
+    assert_memory_equal(got, key, 32);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -633,6 +766,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(options_and_what_is_known, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_newer_kernels_know_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_keepalive_gives_a_dead_peer_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(data_go_with_the_syn_when_there_is_a_cookie, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_connect_is_put_off_to_the_first_write, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_accepted_socket_may_be_in_its_handshake_and_be_reset,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(fast_open_is_for_whom_it_was_allowed, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
