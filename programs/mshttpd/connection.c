@@ -80,7 +80,7 @@ static void log_response(struct connection *connection, const struct response *r
         size = (size_t)(request->target.at + request->target.size - request->method_name.at) + 9;
     }
     access_log_add(server->log, &peer, line, size, response->status,
-                   response->file ? response->file->size : response->body, server->transport->now);
+                   response->file ? response->length : response->body, server->transport->now);
 }
 
 static void send_response(struct connection *connection, const struct response *response,
@@ -95,8 +95,8 @@ static void send_response(struct connection *connection, const struct response *
     connection->head = server->response;
     connection->head_size = response->size;
     connection->file = response->file;
-    connection->offset = 0;
-    connection->length = response->file ? response->file->size : 0;
+    connection->offset = response->offset;
+    connection->length = response->length;
     if (server->log)
         log_response(connection, response, request);
 }

@@ -169,12 +169,13 @@ static void add(struct file_cache *cache, struct file *file)
         drop(cache, cache->oldest); /* NOLINT(clang-analyzer-unix.Malloc): `oldest` moves on */
 }
 
-static struct file *find(struct file_cache *cache, uint32_t hash, const char *path, size_t size)
+static struct file *find(struct file_cache *cache, uint32_t hash, const char *path, size_t size,
+                         bool is_gzip)
 {
     struct file *file = cache->table[hash % TABLE_SIZE];
 
-    while (file &&
-           (file->hash != hash || file->path_size != size || memcmp(file->path, path, size) != 0))
+    while (file && (file->hash != hash || file->is_gzip != is_gzip || file->path_size != size ||
+                    memcmp(file->path, path, size) != 0))
         file = file->chain;
     return file;
 }
@@ -202,20 +203,24 @@ static void describe(struct file *file, const struct stat *status)
     file->mtime = status->st_mtim;
     file->ctime = status->st_ctim;
     file->modified = status->st_mtime;
-    size = snprintf(file->etag, sizeof(file->etag), "\"%jx-%jx\"",
+    size = snprintf(file->etag, sizeof(file->etag), "\"%jx-%jx%s\"",
                     (uintmax_t)status->st_mtim.tv_sec * 1000000000 +
                         (uintmax_t)status->st_mtim.tv_nsec,
-                    (uintmax_t)status->st_size);
+                    (uintmax_t)status->st_size, file->is_gzip ? "-gz" : "");
     assert(size > 0 && (size_t)size < sizeof(file->etag));
     file->etag_size = (uint8_t)size;
     http_date_format(file->modified, modified);
-    size = snprintf(file->head, sizeof(file->head), "Last-Modified: %.*s\r\nETag: %s\r\n",
-                    HTTP_DATE_SIZE, modified, file->etag);
+    size = snprintf(file->head, sizeof(file->head), "Last-Modified: %.*s\r\nETag: %s\r\n%s",
+                    HTTP_DATE_SIZE, modified, file->etag,
+                    file->is_gzip || file->has_gzip ? "Vary: Accept-Encoding\r\n" : "");
     assert(size > 0 && (size_t)size < sizeof(file->head));
     file->validators_size = (uint16_t)size;
+    size += snprintf(file->head + size, sizeof(file->head) - (size_t)size, "%sContent-Type: %s\r\n",
+                     file->is_gzip ? "Content-Encoding: gzip\r\n" : "", media_type(file->path));
+    assert((size_t)size < sizeof(file->head));
+    file->type_size = (uint16_t)size;
     size += snprintf(file->head + size, sizeof(file->head) - (size_t)size,
-                     "Content-Type: %s\r\nContent-Length: %ju\r\n", media_type(file->path),
-                     (uintmax_t)file->size);
+                     "Accept-Ranges: bytes\r\nContent-Length: %ju\r\n", (uintmax_t)file->size);
     assert((size_t)size < sizeof(file->head));
     file->head_size = (uint16_t)size;
 }
@@ -250,7 +255,33 @@ static int read_whole(int fd, struct file *file)
     return 0;
 }
 
-static int read_file(int fd, struct file *file)
+#define GZIP_SUFFIX   ".gz"
+#define GZIP_PATH_MAX (HTTP_PATH_MAX + 16)
+
+static void gzip_path(const char *path, char to[GZIP_PATH_MAX])
+{
+    int size = snprintf(to, GZIP_PATH_MAX, "%s" GZIP_SUFFIX, path);
+
+    assert(size > 0 && size < GZIP_PATH_MAX);
+    (void)size;
+}
+
+/* Whether a compressed one lies beside `path`, which was modified at `modified`. It may turn out to be
+ * one that cannot be opened. */
+static bool gzip_is_there(const struct file_cache *cache, const char *path,
+                          const struct timespec *modified)
+{
+    char compressed[GZIP_PATH_MAX];
+    struct stat status;
+
+    gzip_path(path, compressed);
+    return fstatat(cache->root, compressed, &status, 0) == 0 && S_ISREG(status.st_mode) &&
+           (status.st_mtim.tv_sec > modified->tv_sec ||
+            (status.st_mtim.tv_sec == modified->tv_sec &&
+             status.st_mtim.tv_nsec >= modified->tv_nsec));
+}
+
+static int read_file(const struct file_cache *cache, int fd, struct file *file)
 {
     struct stat status;
     int error = -EAGAIN;
@@ -262,6 +293,7 @@ static int read_file(int fd, struct file *file)
             return -EISDIR;
         if (!S_ISREG(status.st_mode))
             return -EACCES;
+        file->has_gzip = !file->is_gzip && gzip_is_there(cache, file->path, &status.st_mtim);
         describe(file, &status);
         if (file->size > FILE_MEMORY_MAX) {
             file->fd = fd;
@@ -274,11 +306,16 @@ static int read_file(int fd, struct file *file)
 }
 
 /* Not in the cache yet. `path` names a file, not a folder. */
-static int load(struct file_cache *cache, const char *path, size_t size, struct file **loaded)
+static int load(struct file_cache *cache, const char *path, size_t size, bool is_gzip,
+                struct file **loaded)
 {
-    int fd = open_beneath(cache, path), error;
+    char compressed[GZIP_PATH_MAX];
     struct file *file;
+    int fd, error;
 
+    if (is_gzip)
+        gzip_path(path, compressed);
+    fd = open_beneath(cache, is_gzip ? compressed : path);
     if (fd < 0)
         return public_error(errno);
     file = calloc(1, sizeof(*file) + size + 1);
@@ -290,7 +327,8 @@ static int load(struct file_cache *cache, const char *path, size_t size, struct 
     file->references = 1;
     file->path_size = (uint16_t)size;
     memcpy(file->path, path, size + 1);
-    error = read_file(fd, file);
+    file->is_gzip = is_gzip;
+    error = read_file(cache, fd, file);
     if (file->fd < 0)
         close(fd);
     if (error) {
@@ -330,29 +368,30 @@ void file_cache_close(struct file_cache *cache)
     free(cache);
 }
 
-int file_cache_get(struct file_cache *cache, const char *path, size_t size, uint64_t now,
-                   struct file **file)
+/* Whether what lies there is still what the entry has. That the same file lies there is all that is
+ * asked: whether it lies beneath the root was seen when it was opened. */
+static bool is_current(const struct file_cache *cache, const struct file *file)
 {
-    static const char index[] = "index.html";
-    char indexed[HTTP_PATH_MAX + sizeof(index)];
-    struct file *found;
+    char compressed[GZIP_PATH_MAX];
     struct stat status;
-    uint32_t hash;
+
+    if (file->is_gzip) {
+        gzip_path(file->path, compressed);
+        return fstatat(cache->root, compressed, &status, 0) == 0 && same_file(file, &status);
+    }
+    return fstatat(cache->root, file->path, &status, 0) == 0 && same_file(file, &status) &&
+           gzip_is_there(cache, file->path, &file->mtime) == file->has_gzip;
+}
+
+static int get(struct file_cache *cache, const char *path, size_t size, bool is_gzip, uint64_t now,
+               struct file **file)
+{
+    uint32_t hash = hash_of(path, size);
+    struct file *found = find(cache, hash, path, size, is_gzip);
     int error;
 
-    assert(size < HTTP_PATH_MAX);
-    if (size == 0 || path[size - 1] == '/') {
-        memcpy(indexed, path, size);
-        memcpy(indexed + size, index, sizeof(index));
-        path = indexed;
-        size += sizeof(index) - 1;
-    }
-    hash = hash_of(path, size);
-    found = find(cache, hash, path, size);
     if (found && now - found->checked >= CHECK_EVERY) {
-        /* That the same file lies there is all that is asked: whether it lies beneath the root was
-         * seen when it was opened. */
-        if (fstatat(cache->root, path, &status, 0) == 0 && same_file(found, &status)) {
+        if (is_current(cache, found)) {
             found->checked = now;
         } else {
             drop(cache, found);
@@ -368,11 +407,36 @@ int file_cache_get(struct file_cache *cache, const char *path, size_t size, uint
         *file = found;
         return 0;
     }
-    error = load(cache, path, size, file);
+    error = load(cache, path, size, is_gzip, file);
     if (error)
-        return error == -EISDIR && path == indexed ? -ENOENT : error;
+        return error;
     (*file)->hash = hash;
     (*file)->checked = now;
     add(cache, *file);
+    return 0;
+}
+
+int file_cache_get(struct file_cache *cache, const char *path, size_t size, bool gzip, uint64_t now,
+                   struct file **file)
+{
+    static const char index[] = "index.html";
+    char indexed[HTTP_PATH_MAX + sizeof(index)];
+    struct file *compressed;
+    int error;
+
+    assert(size < HTTP_PATH_MAX);
+    if (size == 0 || path[size - 1] == '/') {
+        memcpy(indexed, path, size);
+        memcpy(indexed + size, index, sizeof(index));
+        path = indexed;
+        size += sizeof(index) - 1;
+    }
+    error = get(cache, path, size, false, now, file);
+    if (error)
+        return error == -EISDIR && path == indexed ? -ENOENT : error;
+    if (gzip && (*file)->has_gzip && get(cache, path, size, true, now, &compressed) == 0) {
+        file_release(*file);
+        *file = compressed;
+    }
     return 0;
 }

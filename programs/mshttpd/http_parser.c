@@ -185,9 +185,19 @@ static enum http_result take_field(struct http_parser *parser, const char *data,
         if (same_word(name, 4, "Host"))
             return take_host(parser, value, size);
         break;
+    case 5:
+        if (same_word(name, 5, "Range"))
+            parser->request.range = slice;
+        break;
     case 6:
         if (same_word(name, 6, "Expect"))
             return take_expect(parser, value, size);
+        break;
+    case 8:
+        if (same_word(name, 8, "If-Match"))
+            parser->request.if_match = slice;
+        else if (same_word(name, 8, "If-Range"))
+            parser->request.if_range = slice;
         break;
     case 10:
         if (same_word(name, 10, "Connection"))
@@ -201,11 +211,19 @@ static enum http_result take_field(struct http_parser *parser, const char *data,
         if (same_word(name, 14, "Content-Length"))
             return take_content_length(parser, value, size);
         break;
+    case 15:
+        if (same_word(name, 15, "Accept-Encoding"))
+            parser->request.accept_encoding = slice;
+        break;
     case 17:
         if (same_word(name, 17, "Transfer-Encoding"))
             return take_transfer_encoding(parser, value, size);
         if (same_word(name, 17, "If-Modified-Since"))
             parser->request.if_modified_since = slice;
+        break;
+    case 19:
+        if (same_word(name, 19, "If-Unmodified-Since"))
+            parser->request.if_unmodified_since = slice;
         break;
     }
     return HTTP_MORE;

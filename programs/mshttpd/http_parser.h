@@ -50,7 +50,10 @@ struct http_request {
     bool expects_continue; /* RFC 9110 section 10.1.1 */
     bool expects_other;    /* an expectation that nobody knows */
     uint64_t content_length;
-    struct http_slice method_name, target, if_modified_since, if_none_match;
+    struct http_slice method_name, target;
+    /* Fields as they came; at = 0: not there. */
+    struct http_slice if_modified_since, if_unmodified_since, if_none_match, if_match, if_range,
+        range, accept_encoding;
     uint32_t size; /* bytes of the head, that is where the body begins */
 };
 

@@ -4,6 +4,7 @@
  * two copies remain. */
 #include "http_date.h"
 #include "http_target.h"
+#include "http_values.h"
 #include "server.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@ static const char *reason_of(uint16_t status)
 {
     switch (status) {
     case 200: return "OK";
+    case 206: return "Partial Content";
     case 301: return "Moved Permanently";
     case 304: return "Not Modified";
     case 400: return "Bad Request";
@@ -22,8 +24,10 @@ static const char *reason_of(uint16_t status)
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
     case 408: return "Request Timeout";
+    case 412: return "Precondition Failed";
     case 413: return "Content Too Large";
     case 414: return "URI Too Long";
+    case 416: return "Range Not Satisfiable";
     case 417: return "Expectation Failed";
     case 431: return "Request Header Fields Too Large";
     case 501: return "Not Implemented";
@@ -114,24 +118,47 @@ static void build_short(struct server *server, const struct http_request *reques
 
 /* ── Conditions, RFC 9110 section 13 ─────────────────────────────────────────────────────────── */
 
-/* If-None-Match: a list of entity tags, or "*"; weak ones match, too (section 13.1.2). */
-static bool lists_tag(const char *list, size_t size, const struct file *file)
+static bool lists_tag(const char *data, struct http_slice list, const struct file *file, bool weak)
 {
-    if (size == 1 && *list == '*')
-        return true;
-    return memmem(list, size, file->etag, file->etag_size) != NULL;
+    return http_tags_match(data + list.at, list.size, file->etag, file->etag_size, weak);
 }
 
-static bool not_modified(const struct http_request *request, const char *data,
-                         const struct file *file)
+/* Whether the field is a date, and the file has not changed since. What is no date is as no field. */
+static bool is_since(const char *data, struct http_slice date, const struct file *file,
+                     bool otherwise)
 {
-    const struct http_slice *match = &request->if_none_match, *since = &request->if_modified_since;
     time_t when;
 
-    if (match->at)
-        return lists_tag(data + match->at, match->size, file);
-    return since->at && http_date_parse(data + since->at, since->size, &when) &&
-           file->modified <= when;
+    if (!date.at || !http_date_parse(data + date.at, date.size, &when))
+        return otherwise;
+    return file->modified <= when;
+}
+
+/* In the order of section 13.2.2. 0: the request is to be done. */
+static uint16_t judge(const struct http_request *request, const char *data, const struct file *file)
+{
+    if (request->if_match.at ? !lists_tag(data, request->if_match, file, false)
+                             : !is_since(data, request->if_unmodified_since, file, true))
+        return 412;
+    if (request->if_none_match.at ? lists_tag(data, request->if_none_match, file, true)
+                                  : is_since(data, request->if_modified_since, file, false))
+        return 304;
+    return 0;
+}
+
+/* Which part is wanted. If-Range with a date is as if the date were another: a second in which a
+ * file changed twice could not be told apart (section 13.1.5), and a whole file is never wrong. */
+static enum http_range wanted_range(const struct http_request *request, const char *data,
+                                    const struct file *file, struct response *response)
+{
+    const struct http_slice *condition = &request->if_range, *range = &request->range;
+
+    if (request->method != HTTP_GET || !range->at ||
+        (condition->at && (condition->size != file->etag_size ||
+                           memcmp(data + condition->at, file->etag, file->etag_size) != 0)))
+        return HTTP_RANGE_WHOLE;
+    return http_range_parse(data + range->at, range->size, file->size, &response->offset,
+                            &response->length);
 }
 
 /* ── Files ───────────────────────────────────────────────────────────────────────────────────── */
@@ -140,17 +167,41 @@ static void build_file(struct server *server, const struct http_request *request
                        struct file *file, bool keep_alive, struct response *response)
 {
     struct writer writer = begin_writing(server);
-    bool unchanged = not_modified(request, data, file);
+    uint16_t status = judge(request, data, file);
+    enum http_range range = HTTP_RANGE_WHOLE;
+    char line[128];
 
-    response->status = unchanged ? 304 : 200;
+    if (status == 0) {
+        response->length = file->size;
+        range = wanted_range(request, data, file, response);
+    }
+    if (status == 412 || range == HTTP_RANGE_UNSATISFIABLE) {
+        snprintf(line, sizeof(line), "Content-Range: bytes */%ju\r\n", (uintmax_t)file->size);
+        file_release(file);
+        response->length = 0;
+        build_short(server, request, status ? status : 416, status ? NULL : line, keep_alive,
+                    response);
+        return;
+    }
+    response->status = status ? status : range == HTTP_RANGE_PART ? 206 : 200;
     put_begin(server, &writer, response->status);
-    put(&writer, file->head, unchanged ? file->validators_size : file->head_size);
+    if (range == HTTP_RANGE_PART) {
+        put(&writer, file->head, file->type_size);
+        snprintf(line, sizeof(line), "Content-Range: bytes %ju-%ju/%ju\r\nContent-Length: %ju\r\n",
+                 (uintmax_t)response->offset, (uintmax_t)(response->offset + response->length - 1),
+                 (uintmax_t)file->size, (uintmax_t)response->length);
+        put_text(&writer, line);
+    } else {
+        put(&writer, file->head, status ? file->validators_size : file->head_size);
+    }
     put_end(&writer, request, keep_alive);
     response->size = written(server, &writer);
-    if (unchanged || request->method == HTTP_HEAD || file->size == 0)
+    if (status || request->method == HTTP_HEAD || file->size == 0) {
         file_release(file);
-    else
+        response->length = 0;
+    } else {
         response->file = file;
+    }
 }
 
 /* To the folder's own name, with its slash, and with the query if there was one. The path is the
@@ -216,6 +267,7 @@ void response_build_status(struct server *server, const struct http_request *req
 void response_build(struct server *server, const struct http_request *request, const char *data,
                     bool keep_alive, struct response *response)
 {
+    const struct http_slice codings = request->accept_encoding;
     char path[HTTP_PATH_MAX];
     struct file *file;
     size_t size;
@@ -227,7 +279,9 @@ void response_build(struct server *server, const struct http_request *request, c
         build_short(server, request, (uint16_t)error, NULL, keep_alive, response);
         return;
     }
-    error = file_cache_get(server->files, path, size, server->transport->now, &file);
+    error = file_cache_get(server->files, path, size,
+                           codings.at && http_accepts_gzip(data + codings.at, codings.size),
+                           server->transport->now, &file);
     if (error == -EISDIR)
         build_redirect(server, request, data, path, size, keep_alive, response);
     else if (error)

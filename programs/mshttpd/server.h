@@ -165,9 +165,10 @@ void server_start_timer(struct server *server, struct connection *connection, en
 
 struct response {
     uint16_t status;
-    uint32_t size;     /* bytes in server->response: the head, and the body of an error */
-    uint32_t body;     /* how many of these are the body */
-    struct file *file; /* the body, a reference that is the caller's; or NULL */
+    uint32_t size;           /* bytes in server->response: the head, and the body of an error */
+    uint32_t body;           /* how many of these are the body */
+    struct file *file;       /* the body, a reference that is the caller's; or NULL */
+    uint64_t offset, length; /* … and which part of it */
 };
 
 /* Answers a request whose head lies at `data`. `keep_alive`: the connection goes on afterwards. */

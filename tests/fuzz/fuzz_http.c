@@ -8,6 +8,7 @@
 #include "http_date.h"
 #include "http_parser.h"
 #include "http_target.h"
+#include "http_values.h"
 
 #include <assert.h>
 #include <string.h>
@@ -24,12 +25,32 @@ const struct fuzz_example fuzz_examples[] = {
     FUZZ_TEXT(
         "GET /a HTTP/1.1\r\nHost: a\r\nIf-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT\r\n\r\n"),
     FUZZ_TEXT("GET /a HTTP/1.1\r\nHost: a\r\nIf-Modified-Since: Sun Nov  6 08:49:37 1994\r\n\r\n"),
+    FUZZ_TEXT("GET /a HTTP/1.1\r\nHost: a\r\nRange: bytes=5-9\r\nIf-Range: \"1-2\"\r\n"
+              "If-Match: W/\"3\", *\r\nAccept-Encoding: br;q=1, gzip;q=0.5, *;q=0\r\n\r\n"),
     {NULL, 0},
 };
 
 static void check_slice(const struct http_request *request, struct http_slice slice)
 {
     assert((uint32_t)slice.at + slice.size <= request->size);
+}
+
+/* A range lies within the file, whatever was asked for. */
+static void check_values(const struct http_request *request, const char *data)
+{
+    static const uint64_t sizes[] = {0, 1, 10, 1ULL << 40};
+    struct http_slice range = request->range, tags = request->if_match,
+                      codings = request->accept_encoding;
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        uint64_t first, length;
+
+        if (http_range_parse(data + range.at, range.size, sizes[i], &first, &length) ==
+            HTTP_RANGE_PART)
+            assert(length > 0 && first < sizes[i] && length <= sizes[i] - first);
+    }
+    http_tags_match(data + tags.at, tags.size, "\"1-2\"", 5, false);
+    http_accepts_gzip(data + codings.at, codings.size);
 }
 
 static void check_target(const char *target, size_t size)
@@ -76,6 +97,12 @@ static void check_head(const struct http_request *request, const char *data, siz
     check_slice(request, request->target);
     check_slice(request, request->if_none_match);
     check_slice(request, request->if_modified_since);
+    check_slice(request, request->if_unmodified_since);
+    check_slice(request, request->if_match);
+    check_slice(request, request->if_range);
+    check_slice(request, request->range);
+    check_slice(request, request->accept_encoding);
+    check_values(request, data);
     http_date_parse(data + request->if_modified_since.at, request->if_modified_since.size, &when);
     check_target(data + request->target.at, request->target.size);
 }

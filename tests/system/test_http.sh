@@ -10,6 +10,8 @@ echo 'front page' >"$lab_dir/www/index.html"
 echo 'below' >"$lab_dir/www/sub/page.html"
 echo 'secret' >"$lab_dir/secret"
 : >"$lab_dir/www/empty"
+seq 100000 >"$lab_dir/www/text.txt"
+gzip -k "$lab_dir/www/text.txt"
 file 1k 0 && head -c 1024 /dev/urandom >"$lab_dir/www/1k"
 file 3m 3
 
@@ -50,6 +52,27 @@ for server in 80:UTCP 8000:kernel; do
         "$(get --path-as-is -o /dev/null -w '%{http_code}' "$url/../secret" | head -c 1)" 4
     check_equal "$on: an encoded .. does not leave the root" \
         "$(get --path-as-is -o /dev/null -w '%{http_code}' "$url/%2e%2e/secret" | head -c 1)" 4
+    get -r 1000000-2999999 "$url/3m" >"$lab_dir/part"
+    check "$on: a part of a file" cmp "$lab_dir/part" <(head -c 3000000 "$lab_dir/www/3m" | tail -c 2000000)
+    head -c 1000 "$lab_dir/www/3m" >"$lab_dir/resumed"
+    get -C - -o "$lab_dir/resumed" "$url/3m"
+    check "$on: a download is resumed where it ended" cmp "$lab_dir/resumed" "$lab_dir/www/3m"
+    check_equal "$on: the last byte of a file of 1 KB is 206, with its place" \
+        "$(get -r -1 -o /dev/null -w '%{http_code} %{size_download} %header{content-range}' "$url/1k")" \
+        '206 1 bytes 1023-1023/1024'
+    check_equal "$on: what lies behind the end is 416" "$(status_of -r 1024- "$url/1k")" 416
+    tag=$(get -I "$url/1k" | sed -n 's/^ETag: //Ip' | tr -d '\r')
+    check_equal "$on: a known tag: unchanged" "$(status_of -H "If-None-Match: $tag" "$url/1k")" 304
+    check_equal "$on: a known tag, and a part" \
+        "$(status_of -r 0-9 -H "If-Range: $tag" "$url/1k")" 206
+    check_equal "$on: another tag, and a part: the whole" \
+        "$(status_of -r 0-9 -H 'If-Range: "other"' "$url/1k")" 200
+    check_equal "$on: another tag that must be there: 412" \
+        "$(status_of -H 'If-Match: "other"' "$url/1k")" 412
+    check "$on: who takes gzip gets the compressed file" cmp "$lab_dir/www/text.txt.gz" \
+        <(get -H 'Accept-Encoding: gzip' "$url/text.txt")
+    check "$on: which a client unpacks" cmp "$lab_dir/www/text.txt" <(get --compressed "$url/text.txt")
+    check "$on: and others the plain one" fetched text.txt "$url/text.txt"
     check_match "$on: a method it does not know is refused" "$(status_of -X BREW "$url/")" '^(405|501)$'
     check_equal "$on: two requests on one connection" \
         "$(get -o /dev/null -o /dev/null -w '%{num_connects} ' "$url/1k" "$url/3m")" '1 0 '

@@ -183,7 +183,7 @@ static int tear_down(void **state)
 
 static int get(struct folder *folder, const char *path, struct file **file)
 {
-    return file_cache_get(folder->cache, path, strlen(path), folder->now, file);
+    return file_cache_get(folder->cache, path, strlen(path), false, folder->now, file);
 }
 
 /* The text of a small file. */
@@ -342,6 +342,67 @@ static void describes_a_file(void **state)
     file_release(file);
 }
 
+static int get_gzip(struct folder *folder, const char *path, struct file **file)
+{
+    return file_cache_get(folder->cache, path, strlen(path), true, folder->now, file);
+}
+
+static bool head_has(const struct file *file, const char *field)
+{
+    return memmem(file->head, file->head_size, field, strlen(field)) != NULL;
+}
+
+static void a_compressed_file_goes_to_who_takes_it(void **state)
+{
+    struct folder *folder = *state;
+    struct file *plain, *compressed;
+
+    assert_int_equal(get_gzip(folder, "a.html", &plain), 0);
+    assert_false(head_has(plain, "Vary"));
+    file_release(plain);
+    write_file(folder, "a.html.gz", "gz");
+    folder->now += 1000000; /* now it is noticed */
+    assert_int_equal(get(folder, "a.html", &plain), 0);
+    assert_int_equal(get_gzip(folder, "a.html", &compressed), 0);
+    assert_memory_equal(plain->data, "one", 3);
+    assert_true(head_has(plain, "Vary: Accept-Encoding\r\n"));
+    assert_false(head_has(plain, "Content-Encoding"));
+    assert_memory_equal(compressed->data, "gz", 2);
+    assert_true(head_has(compressed, "Content-Encoding: gzip\r\n"));
+    assert_true(head_has(compressed, "Content-Type: text/html"));
+    assert_true(head_has(compressed, "Content-Length: 2\r\n"));
+    assert_true(memmem(compressed->head, compressed->validators_size, "Vary", 4) != NULL);
+    assert_string_not_equal(plain->etag, compressed->etag);
+    file_release(plain);
+    file_release(compressed);
+}
+
+static void a_compressed_file_that_is_older_or_gone_is_not_used(void **state)
+{
+    struct folder *folder = *state;
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    char path[128];
+    struct file *file;
+
+    write_file(folder, "a.html.gz", "gz");
+    snprintf(path, sizeof(path), "%s/a.html.gz", folder->path);
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    assert_int_equal(get_gzip(folder, "a.html", &file), 0);
+    assert_memory_equal(file->data, "one", 3);
+    file_release(file);
+    write_file(folder, "a.html.gz", "gz");
+    folder->now += 1000000;
+    assert_int_equal(get_gzip(folder, "a.html", &file), 0);
+    assert_memory_equal(file->data, "gz", 2);
+    file_release(file);
+    unlink(path);
+    link_to(folder, "a.html.gz", "../outside"); /* out of the root: as if it were not there */
+    folder->now += 1000000;
+    assert_int_equal(get_gzip(folder, "a.html", &file), 0);
+    assert_memory_equal(file->data, "one", 3);
+    file_release(file);
+}
+
 static void refuses_a_root_that_is_none(void **state)
 {
     (void)state;
@@ -369,6 +430,8 @@ int main(void)
         CACHE_TEST(serves_plain_files_only),
         CACHE_TEST(lets_go_of_files_that_nobody_asks_for),
         CACHE_TEST(describes_a_file),
+        CACHE_TEST(a_compressed_file_goes_to_who_takes_it),
+        CACHE_TEST(a_compressed_file_that_is_older_or_gone_is_not_used),
         cmocka_unit_test(refuses_a_root_that_is_none),
     };
 

@@ -334,8 +334,24 @@ static void finds_conditions_and_expectations(void **state)
     assert_int_equal(parser.request.if_none_match.size, 3);
     assert_memory_equal(text + parser.request.if_modified_since.at, "y", 1);
     assert_true(parser.request.expects_continue);
+    assert_int_equal(parser.request.range.at, 0);
     assert_int_equal(parse(LINE HOST "Expect: more\r\n\r\n"), 0);
     assert_true(parser.request.expects_other);
+}
+
+static void finds_ranges_and_codings(void **state)
+{
+    static const char text[] = LINE HOST "range: r\r\nIf-Range: i\r\nIf-Match: m\r\n"
+                                         "If-Unmodified-Since: u\r\naccept-encoding: a\r\n\r\n";
+    const struct http_request *request = &parser.request;
+
+    (void)state;
+    assert_int_equal(parse(text), 0);
+    assert_int_equal(text[request->range.at], 'r');
+    assert_int_equal(text[request->if_range.at], 'i');
+    assert_int_equal(text[request->if_match.at], 'm');
+    assert_int_equal(text[request->if_unmodified_since.at], 'u');
+    assert_int_equal(text[request->accept_encoding.at], 'a');
 }
 
 /* Skips a chunked body in pieces of `step` bytes; -1: refused, -2: not complete, else bytes used. */
@@ -427,6 +443,7 @@ int main(void)
         cmocka_unit_test(bounds_the_request_line),
         cmocka_unit_test(bounds_the_fields),
         cmocka_unit_test(finds_conditions_and_expectations),
+        cmocka_unit_test(finds_ranges_and_codings),
         cmocka_unit_test(skips_chunks_strictly),
         cmocka_unit_test(bounds_what_surrounds_chunks),
     };
