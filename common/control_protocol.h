@@ -24,6 +24,8 @@
  *                       ←  CONTROL_DRAINED
  *   CONTROL_QUERY       →                         any client; a page at a time
  *                       ←  CONTROL_RECORDS
+ *   CONTROL_INSPECT     →                         + a socket, which goes on to a port's process
+ *                       ←  CONTROL_INSPECTED
  *                       ←  CONTROL_EVENT          at any time after PORT_OPENED
  *
  * A client sends one request and waits for its answer before the next, but for BIND, UNBIND, SHARE,
@@ -45,8 +47,9 @@
 #define CONTROL_FDS_MAX      33 /* memfd and two eventfds for each of 16 rings */
 #define CONTROL_NAME_SIZE    32 /* bytes, NUL-terminated */
 
-/* Feature bits of HELLO and WELCOME: the set in use is what both have. None is defined yet. */
-#define CONTROL_FEATURES 0ULL
+/* Feature bits of HELLO and WELCOME: the set in use is what both have. */
+#define CONTROL_FEATURE_INSPECT 0x1ULL /* CONTROL_INSPECT, CONTROL_PORT_INSPECTED */
+#define CONTROL_FEATURES        CONTROL_FEATURE_INSPECT
 
 enum control_type {
     CONTROL_HELLO = 1,
@@ -66,6 +69,8 @@ enum control_type {
     CONTROL_CONNECTED,
     CONTROL_DRAIN,
     CONTROL_DRAINED,
+    CONTROL_INSPECT,
+    CONTROL_INSPECTED,
 };
 
 struct control_header {
@@ -102,6 +107,7 @@ struct control_port_open {
 };
 
 #define CONTROL_PORT_MERGED_RX 0x1 /* may receive records above the MTU, RECORD_SEGMENT */
+#define CONTROL_PORT_INSPECTED 0x2 /* takes CONTROL_EVENT_INSPECT */
 
 struct control_port_opened {
     struct control_header header;
@@ -219,6 +225,21 @@ struct control_drained {
     struct control_header header;
 };
 
+/* Somebody asks a port's process what its stack is doing: one end of a socket pair rides along, which the
+ * switch hands on as it is and keeps no copy of. The process answers there (connection_list.h), or does
+ * not. For root and for the port's own user. Errors: -ENOENT (no such port), -EACCES, -EOPNOTSUPP (its
+ * program does not tell), -EINVAL (no Unix socket), -EAGAIN (its program does not read, or was asked too
+ * often lately). */
+struct control_inspect {
+    struct control_header header;
+    uint32_t port;
+    uint32_t zero;
+};
+
+struct control_inspected {
+    struct control_header header;
+};
+
 enum control_event_kind {
     CONTROL_EVENT_DETACHED = 1, /* value: enum detach_reason; the connection closes behind it */
     CONTROL_EVENT_MTU,          /* value: the new smallest MTU */
@@ -230,6 +251,8 @@ enum control_event_kind {
     /* the address of the binding, and with it of all that the port has bound there */
     CONTROL_EVENT_SUSPENDED, /* is not this host's any more: nothing comes, nothing may be sent */
     CONTROL_EVENT_RESTORED,  /* is this host's again */
+    /* + a socket: CONTROL_INSPECT; only to ports that said CONTROL_PORT_INSPECTED */
+    CONTROL_EVENT_INSPECT,
 };
 
 struct control_event {

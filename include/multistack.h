@@ -64,6 +64,8 @@ struct ms_port_options {
 
 /* May receive packets above the MTU, merged from several segments. */
 #define MS_PORT_MERGED_RX 0x1
+/* The program takes ms_next_inspection(). */
+#define MS_PORT_INSPECTED 0x2
 
 /* Opens a port. `options` may be NULL and is not kept. On success *port is the caller's until
  * ms_port_close(). Errors: -ENOENT or -ECONNREFUSED (no switch there), -EACCES (not allowed to open
@@ -201,6 +203,11 @@ struct ms_event {
 
 /* What ms_dispatch() heard about bindings; false: that was all. */
 MS_API bool ms_next_event(struct ms_port *port, struct ms_event *event);
+
+/* For ports with MS_PORT_INSPECTED: somebody who may (root, or this user) asks what the stack is doing, as
+ * `multistack connections` does, and ms_dispatch() heard of it. Gives a connected Unix socket, which is
+ * the caller's to answer on and to close; -EAGAIN: nobody asks. A few wait, others are turned away. */
+MS_API int ms_next_inspection(struct ms_port *port);
 
 /* Joins a multicast group, or leaves it, for a binding of UDP or UDP-Lite at the wildcard address, as
  * MCAST_JOIN_GROUP of ip(7) does for a socket. `interface`: index of the device, or 0 for what the

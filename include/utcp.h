@@ -466,6 +466,14 @@ UTCP_API void utcp_for_each(const struct utcp *stack,
                                           enum utcp_state state),
                             void *context);
 
+/* The same a few at a time, for those who must not be away for long: visits the connections of one of
+ * the stack's table's places, few or none, and returns where to go on, or 0 when that was the last. Begin
+ * with a cursor of 0. Between the calls connections may come and go: one that lives all the while is
+ * visited once. `visit` may call utcp_info(), and nothing else of the stack. */
+UTCP_API uint64_t utcp_scan(const struct utcp *stack, uint64_t cursor,
+                            void (*visit)(void *context, const struct utcp_conn *conn),
+                            void *context);
+
 #ifdef __cplusplus
 }
 #endif

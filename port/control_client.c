@@ -125,11 +125,20 @@ static bool size_fits(const struct control_message *message)
     case CONTROL_SHARED: return size == sizeof(struct control_shared);
     case CONTROL_CONNECTED: return size == sizeof(struct control_connected);
     case CONTROL_DRAINED: return size == sizeof(struct control_drained);
+    case CONTROL_INSPECTED: return size == sizeof(struct control_inspected);
     case CONTROL_RECORDS:
         return size >= sizeof(*records) &&
                (uint64_t)records->count * records->record_size == size - sizeof(*records);
     default: return false;
     }
+}
+
+/* Whether a message of this kind may bring descriptors. */
+static bool fds_fit(const struct control_message *message)
+{
+    return message->header.type == CONTROL_PORT_OPENED ||
+           (message->header.type == CONTROL_EVENT && message->event.kind == CONTROL_EVENT_INSPECT &&
+            message->fd_count == 1);
 }
 
 int control_client__receive(int socket_fd, struct control_message *message)
@@ -166,8 +175,7 @@ int control_client__receive(int socket_fd, struct control_message *message)
         error = -EMFILE;
     else if ((whole.msg_flags & MSG_TRUNC) || (size_t)size < sizeof(message->header) ||
              message->header.size != (size_t)size || !size_fits(message) ||
-             message->header.error < 0 ||
-             (message->fd_count && message->header.type != CONTROL_PORT_OPENED))
+             message->header.error < 0 || (message->fd_count && !fds_fit(message)))
         error = -EPROTO;
     if (error)
         control_client__close_fds(message);

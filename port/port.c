@@ -57,7 +57,8 @@ static int take_options(struct ms_port *port, const struct ms_port_options *give
         error = round_ring_size(options.tx_bytes, &port->tx_bytes);
     if (error)
         return error;
-    if (options.rings > PORT_RINGS_MAX || (options.flags & ~(unsigned)MS_PORT_MERGED_RX) ||
+    if (options.rings > PORT_RINGS_MAX ||
+        (options.flags & ~(unsigned)(MS_PORT_MERGED_RX | MS_PORT_INSPECTED)) ||
         options.open_timeout_ms < 0 || (options.name && strlen(options.name) >= sizeof(port->name)))
         return -EINVAL;
     strncpy(port->name, options.name ? options.name : program_invocation_short_name,
@@ -180,6 +181,8 @@ void ms_port_close(struct ms_port *port)
     session__end(port);
     binding__dispose(port);
     ring__dispose(port);
+    for (int fd; (fd = ms_next_inspection(port)) >= 0;)
+        close(fd);
     if (port->epoll_fd >= 0)
         close(port->epoll_fd);
     if (port->timer_fd >= 0)
@@ -211,6 +214,19 @@ void ms_port_info(const struct ms_port *port, struct ms_port_info *info)
     };
 
     memcpy(info, &now, info->size < sizeof(now) ? info->size : sizeof(now));
+}
+
+int ms_next_inspection(struct ms_port *port)
+{
+    int fd;
+
+    if (!port->inspection_count)
+        return -EAGAIN;
+    fd = port->inspections[0];
+    port->inspection_count--;
+    memmove(port->inspections, port->inspections + 1,
+            port->inspection_count * sizeof(port->inspections[0]));
+    return fd;
 }
 
 int ms_port_fd(const struct ms_port *port)

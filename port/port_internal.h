@@ -169,6 +169,8 @@ struct session {
     struct region *region; /* OPENING is over, not yet READY */
 };
 
+#define INSPECTIONS_MAX 4
+
 struct ms_port {
     /* options */
     char *control_path;
@@ -198,6 +200,9 @@ struct ms_port {
     unsigned binding_count;
     unsigned events; /* bindings' events and changes of `suspended` that nobody has taken */
     struct flow_table flows;
+
+    int inspections[INSPECTIONS_MAX]; /* sockets for ms_next_inspection() */
+    unsigned inspection_count;
 
     pthread_mutex_t lock;  /* of `region` and each ring's `own_fd` */
     struct region *region; /* NULL: away */

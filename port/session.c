@@ -225,6 +225,8 @@ void session__present_bindings(struct ms_port *port)
 
 static int welcome_handler(struct ms_port *port, const struct control_message *message)
 {
+    bool inspected =
+        port->flags & MS_PORT_INSPECTED && message->welcome.features & CONTROL_FEATURE_INSPECT;
     struct control_port_open open = {
         .header = {.type = CONTROL_PORT_OPEN,
                    .size = sizeof(open),
@@ -232,7 +234,8 @@ static int welcome_handler(struct ms_port *port, const struct control_message *m
         .ring_count = port->ring_count,
         .rx_size = port->rx_bytes,
         .tx_size = port->tx_bytes,
-        .flags = port->flags & MS_PORT_MERGED_RX ? CONTROL_PORT_MERGED_RX : 0,
+        .flags = (port->flags & MS_PORT_MERGED_RX ? CONTROL_PORT_MERGED_RX : 0U) |
+                 (inspected ? CONTROL_PORT_INSPECTED : 0U),
     };
     int error = control_client__check_welcome(message);
 
@@ -286,13 +289,27 @@ static int answer_handler(struct ms_port *port, const struct control_message *me
     return 0;
 }
 
-/* Kinds that a later switch may add are not for us. */
-static int event_handler(struct ms_port *port, const struct control_event *event)
+/* The descriptor is the port's from now on. Who does not take them gets no more. */
+static void inspection_event(struct ms_port *port, struct control_message *message)
 {
+    if (message->fd_count != 1 || !(port->flags & MS_PORT_INSPECTED) ||
+        port->inspection_count == INSPECTIONS_MAX)
+        return;
+    port->inspections[port->inspection_count++] = message->fds[0];
+    message->fd_count = 0;
+}
+
+/* Kinds that a later switch may add are not for us. */
+static int event_handler(struct ms_port *port, struct control_message *message)
+{
+    const struct control_event *event = &message->event;
+
     if (event->kind == CONTROL_EVENT_MTU)
         port->mtu = event->value;
     else if (event->kind == CONTROL_EVENT_DETACHED)
         detached(port, event->value);
+    else if (event->kind == CONTROL_EVENT_INSPECT)
+        inspection_event(port, message);
     else
         handover__event(port, event);
     return 0;
@@ -323,7 +340,7 @@ static int message_handler(struct ms_port *port, struct control_message *message
         break;
     case CONTROL_EVENT:
         if (state != SESSION_HELLO)
-            return event_handler(port, &message->event);
+            return event_handler(port, message);
         break;
     }
     return -EPROTO;

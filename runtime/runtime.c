@@ -22,9 +22,6 @@
  * megabytes, and what finds no room is lost. */
 #define RX_BYTES (2 * 1024 * 1024)
 
-/* What epoll tells of. */
-enum source { SOURCE_PORT, SOURCE_TIMER, SOURCE_WAKE };
-
 static uint64_t clock_us(void)
 {
     struct timespec now;
@@ -75,6 +72,7 @@ static void dispatch(struct ms_runtime *runtime)
 {
     runtime->dispatch_at = runtime->now + DISPATCH_EVERY;
     ms_dispatch(runtime->port);
+    runtime__take_askers(runtime);
     take_port_info(runtime);
     runtime__binding_events(runtime);
 }
@@ -181,6 +179,8 @@ static int collect(struct ms_runtime *runtime, int timeout_ms)
             runtime->dispatch_at = 0;
         else if (events[i].data.u32 == SOURCE_TIMER)
             runtime->armed = UINT64_MAX;
+        else if (events[i].data.u32 == SOURCE_ASKER)
+            runtime__askers_ready(runtime);
     }
     return 0;
 }
@@ -233,7 +233,7 @@ static int open_port(struct ms_runtime *runtime, const struct ms_runtime_options
                                            .rings = 1,
                                            .rx_bytes = rx_bytes(options),
                                            .tx_bytes = options->tx_bytes,
-                                           .flags = MS_PORT_MERGED_RX};
+                                           .flags = MS_PORT_MERGED_RX | MS_PORT_INSPECTED};
     int error = ms_port_open(&runtime->port, &port_options);
 
     if (error)
@@ -292,6 +292,7 @@ void runtime_close(struct ms_runtime *runtime)
     if (runtime->stack)
         utcp_free(runtime->stack);
     runtime__free_endpoints(runtime);
+    runtime__forget_askers(runtime);
     ms_port_close(runtime->port);
     if (runtime->wake >= 0)
         close(runtime->wake);
@@ -332,6 +333,8 @@ bool runtime_step(struct ms_runtime *runtime)
         more |= deliver_events(runtime);
         send_packets(runtime);
     }
+    if (runtime->asking)
+        more |= runtime__serve_askers(runtime);
     runtime__unbind_gone(runtime);
     if (runtime->away_count)
         runtime__disconnect_gone(runtime);

@@ -30,6 +30,9 @@ struct ms_runtime_listener {
     struct flow_list gone;      /* to be given back */
 };
 
+/* What epoll tells of. */
+enum source { SOURCE_PORT, SOURCE_TIMER, SOURCE_WAKE, SOURCE_ASKER };
+
 struct ms_runtime {
     struct utcp *stack;
     struct ms_port *port;
@@ -48,7 +51,9 @@ struct ms_runtime {
     uint64_t time_wait_us; /* as asked for */
     unsigned away_count;   /* listeners handed over */
     struct ms_runtime_listener *listeners;
-    struct outgoing *gone; /* bindings to be given back */
+    struct outgoing *gone;         /* bindings to be given back */
+    struct inspection *inspection; /* inspection.c; NULL: nobody has asked yet */
+    unsigned asking;               /* who ask now */
     unsigned outgoing_count;
     struct outgoing *outgoing[OUTGOING_BUCKETS]; /* by local port */
 };
@@ -71,6 +76,16 @@ void runtime__flow_gone(struct ms_runtime *runtime, const struct utcp_endpoint *
 void runtime__disconnect_gone(struct ms_runtime *runtime);
 /* Before a listener goes. */
 void runtime__forget_handover(struct ms_runtime_listener *listener);
+
+/* ── inspection.c ────────────────────────────────────────────────────────────────────────────── */
+
+/* Those that the port was asked by. */
+void runtime__take_askers(struct ms_runtime *runtime);
+/* Some of them may have read. */
+void runtime__askers_ready(struct ms_runtime *runtime);
+/* A page for each; true: there is more to tell at once. Only while runtime->asking. */
+bool runtime__serve_askers(struct ms_runtime *runtime);
+void runtime__forget_askers(struct ms_runtime *runtime);
 
 /* ── endpoints.c ─────────────────────────────────────────────────────────────────────────────── */
 

@@ -14,6 +14,7 @@
 #include "control_open.h"
 #include "control_protocol.h"
 #include "core.h"
+#include "inspect.h"
 #include "placeholder.h"
 #include "query.h"
 #include "sharing.h"
@@ -33,6 +34,7 @@ struct request {
         struct control_share share;
         struct control_connect connect;
         struct control_drain drain;
+        struct control_inspect inspect;
         uint8_t bytes[CONTROL_MESSAGE_MAX];
     };
     uint32_t size;
@@ -245,7 +247,7 @@ static void end_for_protocol(struct switch_core *core, struct connection *connec
     control_end(core, connection, DETACH_PROTOCOL);
 }
 
-/* All but HELLO, PORT_OPEN and QUERY are about a port. */
+/* All but HELLO, PORT_OPEN, QUERY and INSPECT are about a port of the client's. */
 static bool has_port(struct switch_core *core, struct connection *connection,
                      struct request *request)
 {
@@ -348,6 +350,17 @@ static bool handle_query(struct switch_core *core, struct connection *connection
     return control_reply(core, connection, page, NULL, 0);
 }
 
+static bool handle_inspect(struct switch_core *core, struct connection *connection,
+                           struct request *request)
+{
+    struct control_inspected inspected = {0};
+    int status = inspect_forward(core, connection, request->inspect.port, request->fds[0]);
+
+    close_fds(request);
+    inspected.header = answer_header(request, CONTROL_INSPECTED, sizeof(inspected), status);
+    return control_reply(core, connection, &inspected, NULL, 0);
+}
+
 /* What each request must look like; one that says how long it is is checked by its handler. */
 static const struct {
     uint32_t size;
@@ -363,6 +376,7 @@ static const struct {
     [CONTROL_SHARE] = {sizeof(struct control_share), 0},
     [CONTROL_CONNECT] = {sizeof(struct control_connect), 0, true},
     [CONTROL_DRAIN] = {sizeof(struct control_drain), 0},
+    [CONTROL_INSPECT] = {sizeof(struct control_inspect), 1},
 };
 
 static bool request_fits(const struct connection *connection, struct request *request)
@@ -371,6 +385,8 @@ static bool request_fits(const struct connection *connection, struct request *re
 
     if (request->size < sizeof(*header) || header->size != request->size ||
         header->type >= sizeof(request_shapes) / sizeof(request_shapes[0]) || header->error != 0)
+        return false;
+    if (!request_shapes[header->type].size) /* what only the switch says */
         return false;
     if (request_shapes[header->type].is_least ? request_shapes[header->type].size > request->size
                                               : request_shapes[header->type].size != request->size)
@@ -396,6 +412,7 @@ static bool handle_request(struct switch_core *core, struct connection *connecti
     case CONTROL_SHARE: return handle_share(core, connection, request);
     case CONTROL_CONNECT: return handle_connect(core, connection, request);
     case CONTROL_DRAIN: return handle_drain(core, connection, request);
+    case CONTROL_INSPECT: return handle_inspect(core, connection, request);
     default: return handle_query(core, connection, request);
     }
 }
@@ -605,7 +622,7 @@ static void send_event(struct switch_core *core, struct connection *connection, 
     control_reply(core, connection, &event, NULL, 0);
 }
 
-static struct connection *connection_of(const struct switch_core *core, const struct port *port)
+struct connection *control_connection_of(const struct switch_core *core, const struct port *port)
 {
     for (uint32_t i = 0; i < core->control.capacity; i++) {
         struct connection *connection = &core->control.connections[i];
@@ -618,7 +635,7 @@ static struct connection *connection_of(const struct switch_core *core, const st
 
 void control_send_bound(struct switch_core *core, const struct binding *binding)
 {
-    struct connection *connection = connection_of(core, binding->port);
+    struct connection *connection = control_connection_of(core, binding->port);
     struct control_bound bound = {
         .header = {.type = CONTROL_BOUND, .size = sizeof(bound), .request = binding->request},
         .address = tuple_to_address(&binding->tuple),
@@ -632,7 +649,7 @@ void control_send_bound(struct switch_core *core, const struct binding *binding)
 void control_send_binding_event(struct switch_core *core, const struct binding *binding,
                                 uint32_t kind, uint32_t detail)
 {
-    struct connection *connection = connection_of(core, binding->port);
+    struct connection *connection = control_connection_of(core, binding->port);
     struct control_event event = {
         .header = {.type = CONTROL_EVENT, .size = sizeof(event)},
         .kind = kind,

@@ -7,11 +7,13 @@
  *
  *   state          taken                       also
  *   AWAIT_HELLO    HELLO                       closed after CONTROL_HELLO_NS
- *   READY          PORT_OPEN once, QUERY
+ *   READY          PORT_OPEN once, QUERY,
+ *                  INSPECT
  *   OPENING        nothing                     until the memory is there (memory_thread.h); what
  *                                              comes stays in the socket
  *   with a port    BIND, UNBIND, QUERY,        events may be sent at any time
- *                  SHARE, CONNECT, DRAIN
+ *                  SHARE, CONNECT, DRAIN,
+ *                  INSPECT
  *
  * Whatever does not fit closes the connection, and every descriptor that came with it. Nothing here
  * waits: a reply that the socket cannot take closes the connection too, so there is no queue of
@@ -81,6 +83,9 @@ bool control_reply(struct switch_core *core, struct connection *connection, cons
                    const int *fds, uint32_t fd_count);
 void control_end(struct switch_core *core, struct connection *connection,
                  enum detach_reason reason);
+
+/* Whose port it is. */
+struct connection *control_connection_of(const struct switch_core *core, const struct port *port);
 
 /* Closes the ports that the data path found broken. */
 void control_reap(struct switch_core *core);

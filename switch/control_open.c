@@ -49,11 +49,13 @@ static int begin(struct switch_core *core, const struct connection *connection,
     };
 
     if (wish->ring_count < 1 || wish->ring_count > PORT_RINGS_MAX || !size_fits(request.rx_size) ||
-        !size_fits(request.tx_size) || (wish->flags & ~(uint32_t)CONTROL_PORT_MERGED_RX))
+        !size_fits(request.tx_size) ||
+        (wish->flags & ~(uint32_t)(CONTROL_PORT_MERGED_RX | CONTROL_PORT_INSPECTED)))
         return -EINVAL;
     if (ports_of_uid(core, connection->uid) >= core->config.ports_per_uid_max)
         return -ENOSPC;
     copy_name(request.name, wish->name);
+    request.inspected = wish->flags & CONTROL_PORT_INSPECTED;
     return port_begin(core, &request, port);
 }
 

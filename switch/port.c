@@ -141,6 +141,7 @@ static struct port *allocate_port(const struct port_request *request)
     memcpy(port->name, request->name, sizeof(port->name));
     port->ring_count = request->ring_count;
     port->merged_rx = request->merged_rx;
+    port->inspected = request->inspected;
     port->pid = request->pid;
     port->uid = request->uid;
     port->rx_size = request->rx_size;

@@ -108,11 +108,14 @@ struct binding {
 struct port {
     uint32_t ring_count;
     bool merged_rx;
+    bool inspected; /* its process takes CONTROL_EVENT_INSPECT */
     uint8_t detach; /* enum detach_reason: set on the data path, the control half acts on it */
     uint32_t number;
     uint32_t slot;        /* in the table of ports */
     uint64_t icmp_due_ns; /* virtual time of the last ICMP error made for it */
     struct misuse misuse;
+    uint64_t inspections_until_ns; /* end of the time in which they are counted */
+    uint32_t inspections;
     /* for people, and for taking it apart */
     char name[CONTROL_NAME_SIZE];
     pid_t pid;
@@ -160,6 +163,7 @@ struct port_request {
     char name[CONTROL_NAME_SIZE];
     uint32_t ring_count;
     uint32_t rx_size, tx_size; /* powers of two within the limits of port_layout.h */
+    bool inspected;
     bool merged_rx;
     pid_t pid;
     uid_t uid;

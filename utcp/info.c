@@ -313,3 +313,26 @@ void utcp_info(const struct utcp_conn *conn, struct utcp_info *info)
     fill_receiver(conn, &now);
     give(info, &now, sizeof(now), info->size);
 }
+
+/* The cursor counts with its bits in reverse order: when the table doubles, the connections of a place
+ * are at that place and at the one with one more high bit, and both come, or came, together. */
+static uint64_t next_place(uint64_t place, uint64_t mask)
+{
+    uint64_t bit = (mask >> 1) + 1;
+
+    while (place & bit) {
+        place &= ~bit;
+        bit >>= 1;
+    }
+    return place | bit;
+}
+
+uint64_t utcp_scan(const struct utcp *stack, uint64_t cursor,
+                   void (*visit)(void *context, const struct utcp_conn *conn), void *context)
+{
+    uint64_t mask = stack->table_size - 1, place = cursor & mask;
+
+    for (const struct utcp_conn *conn = stack->table[place]; conn; conn = conn->chain)
+        visit(context, conn);
+    return next_place(place, mask);
+}

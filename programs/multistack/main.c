@@ -13,9 +13,8 @@ struct command {
 
 static const struct command commands[] = {
     {"status", status_command, false}, /* the first one is the default */
-    {"ports", ports_command, false},
-    {"bindings", bindings_command, false},
-    {"stats", stats_command, true},
+    {"ports", ports_command, false},   {"bindings", bindings_command, false},
+    {"stats", stats_command, true},    {"connections", connections_command, false},
 };
 
 static struct request request = {.interval_s = 1};
@@ -34,7 +33,8 @@ static const struct cli_program program = {
     "  status      the switch, its NICs and their modes (without a command: this)\n"
     "  ports       open ports: which programs bring their own stack\n"
     "  bindings    protocols, addresses and ports that go to those stacks and not to the kernel's\n"
-    "  stats       packets, bytes and drops by reason, of each NIC and port"};
+    "  stats       packets, bytes and drops by reason, of each NIC and port\n"
+    "  connections TCP connections of those stacks, with what their processes know of each"};
 
 int main(int argc, char **argv)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The operator's command: main.c finds the subcommand in a table, query.c asks the switch,
- * status.c, tables.c and stats.c print, table.c lays columns out. */
+ * status.c, tables.c and stats.c print, inspect.c asks the stacks' processes for connections.c to print, table.c lays columns out. */
 #ifndef MULTISTACK_COMMAND_H
 #define MULTISTACK_COMMAND_H
 
@@ -23,6 +23,7 @@ int status_command(const struct request *request);
 int ports_command(const struct request *request);
 int bindings_command(const struct request *request);
 int stats_command(const struct request *request);
+int connections_command(const struct request *request);
 
 /* ── query.c ── */
 
@@ -43,6 +44,26 @@ bool query(const struct request *request, int socket_fd, uint32_t subject, size_
 /* Connects, asks, closes. */
 bool query_once(const struct request *request, uint32_t subject, size_t size,
                 struct records *records);
+
+/* ── inspect.c ── */
+
+struct connection_record;
+
+/* What is done with what comes. `port` is the port's record of the switch. */
+struct inspector {
+    /* A connection, checked as far as a reader must not trip over it. */
+    void (*connection)(void *context, const struct control_port_record *port,
+                       const struct connection_record *record);
+    /* The port's process did not tell all, or nothing. */
+    void (*silent)(void *context, const struct control_port_record *port, const char *why);
+    void *context;
+};
+
+/* Asks the processes of all ports, many at once. False: the switch did not answer, and it has said why. */
+bool inspect_all(const struct request *request, const struct inspector *inspector);
+/* One message of `size` bytes: gives its connections on. NULL, or what is wrong with it. */
+const char *inspect_page(const void *bytes, size_t size, const struct control_port_record *port,
+                         const struct inspector *inspector, bool *last);
 
 /* ── table.c ── */
 

@@ -399,9 +399,57 @@ TCP_TEST(the_time_in_which_a_buffer_of_data_came)
     tcp_free(t);
 }
 
+/* ── All of them ───────────────────────────────────────────────────────────────────────────── */
+
+struct seen {
+    unsigned times[4096];
+};
+
+static void see(void *context, const struct utcp_conn *conn)
+{
+    struct utcp_info info = {.size = sizeof(info)};
+
+    utcp_info(conn, &info);
+    ((struct seen *)context)->times[info.remote.port]++;
+}
+
+static void open_more(struct tcp_test *t, uint16_t *next, unsigned count)
+{
+    while (count--) {
+        struct utcp_endpoint to = t->them;
+        struct utcp_conn *conn;
+
+        to.port = (*next)++;
+        assert_int_equal(utcp_connect(t->stack, t->now, &t->us, &to, NULL, &conn), 0);
+    }
+}
+
+TCP_TEST(a_scan_visits_each_connection_once_also_while_the_table_grows)
+{
+    struct tcp_test *t = tcp_new(4, NULL);
+    struct seen seen = {{0}};
+    uint64_t cursor = 0;
+    uint16_t next = 1;
+    unsigned steps = 0;
+
+    open_more(t, &next, 50);
+    do {
+        cursor = utcp_scan(t->stack, cursor, see, &seen);
+        if (steps == 5 || steps == 40 || steps == 41)
+            open_more(t, &next, 300);
+    } while (cursor && ++steps < 10000);
+    assert_int_equal(cursor, 0);
+    for (unsigned i = 1; i <= 50; i++)
+        assert_int_equal(seen.times[i], 1);
+    for (unsigned i = 51; i < next; i++)
+        assert_true(seen.times[i] <= 1);
+    tcp_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_scan_visits_each_connection_once_also_while_the_table_grows),
         cmocka_unit_test(bytes_and_segments_are_counted_by_kind),
         cmocka_unit_test(a_large_send_counts_as_what_it_is_cut_into),
         cmocka_unit_test(neither_syn_nor_fin_are_bytes),

@@ -101,7 +101,7 @@ static void random_bytes_close_the_connection_and_leak_nothing(void **state)
         for (size_t w = 0; w < 64; w++)
             words[w] = random = random * 1664525 + 1013904223;
         size = (random >> 16) % sizeof(words) + 1;
-        header->type = (random >> 8) % (CONTROL_DRAINED + 3);
+        header->type = (random >> 8) % (CONTROL_INSPECTED + 3);
         header->size = (uint32_t)size;
         header->error = 0;
         send_with_fds(client, words, size, &fd, random >> 30 & 1);
