@@ -427,7 +427,7 @@ struct utcp_info {
     uint32_t timeout_recoveries; /* times that one or more timeouts, SYNs' too, came in a row */
     uint64_t timeout_time_us;    /* from the first of those until something was acknowledged */
     uint32_t reordered;          /* ranges seen to arrive behind what was sent later */
-    uint32_t reordering_bytes;   /* most that lay between */
+    uint32_t reordering_bytes;   /* most from the beginning of one to the end of what had come */
     /* How long there was something to send or unacknowledged, and of that: how long the peer's window
      * held it back; how long the send buffer was all sent while a writer waited for room in it. */
     uint64_t busy_us, window_limited_us, buffer_limited_us;
@@ -443,7 +443,7 @@ struct utcp_info {
     uint64_t readable;           /* bytes */
     uint64_t delayed_ack_us;     /* most that an acknowledgment is delayed */
 
-    /* Times ago, in µs; UINT64_MAX: never. */
+    /* Times ago, in µs; UINT64_MAX: never. Without data the connection's beginning counts. */
     uint64_t data_sent_ago_us, data_received_ago_us, heard_ago_us;
 
     /* Fast open */

@@ -51,11 +51,13 @@ void utcp__control_choose(struct utcp_conn *conn, const struct utcp_cc_ops *ops)
         init(conn);
 }
 
-/* Whether the sender had used the window, so that there is a reason to open it (RFC 7661). */
+/* Whether the sender had used the window, so that there is a reason to open it (RFC 7661). In slow
+ * start a flight may double it: what counts is the largest within the round trip, for while one is
+ * acknowledged step by step less and less of it is out. */
 static bool window_was_used(const struct utcp_conn *conn, uint32_t in_flight)
 {
     if (conn->cc.cwnd < conn->cc.ssthresh)
-        return in_flight >= conn->cc.cwnd / 2;
+        return conn->cc.cwnd / 2 < max_u32(conn->control.flight_max, in_flight);
     return in_flight + 2 * conn->mss > conn->cc.cwnd;
 }
 
@@ -84,6 +86,7 @@ void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fli
     ack.delivered = control->delivered;
     /* Round trips are counted by sequence numbers: one is over when what was sent last in it is
      * acknowledged. */
+    control->flight_max = ack.round ? in_flight : max_u32(control->flight_max, in_flight);
     if (ack.round) {
         control->round_end = conn->snd_max;
         utcp__count_round(conn, used);

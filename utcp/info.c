@@ -196,7 +196,7 @@ static uint64_t data_ago(const struct utcp_conn *conn)
 {
     uint32_t ticks = (uint32_t)(conn->stack->now >> 10) - conn->data_at;
 
-    return conn->segments_in[1] ? (uint64_t)ticks << 10 : UINT64_MAX;
+    return utcp__synchronized(conn) ? (uint64_t)ticks << 10 : UINT64_MAX;
 }
 
 static void fill_more(const struct utcp_conn *conn, struct utcp_info *info)
@@ -239,7 +239,7 @@ static void fill_sender(const struct utcp_conn *conn, struct utcp_info *info)
     info->buffer_limited_us = utcp__busy_time(conn, LIMIT_BUFFER);
     info->busy_us =
         utcp__busy_time(conn, LIMIT_NETWORK) + info->window_limited_us + info->buffer_limited_us;
-    info->data_sent_ago_us = ago(conn, conn->segments_out[1], conn->sent_at);
+    info->data_sent_ago_us = ago(conn, utcp__synchronized(conn), conn->sent_at);
 }
 
 static void fill_rates(const struct utcp_conn *conn, struct utcp_info *info)

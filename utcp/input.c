@@ -60,11 +60,20 @@ static bool too_old(const struct utcp_conn *conn, const struct utcp_segment *seg
            conn->stack->now - conn->ts_recent_at < UTCP_PAWS_IDLE;
 }
 
+/* RFC 5961 section 5.2: neither of what was never sent, nor older than any window was wide. */
+static bool ack_is_possible(const struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    return !seq_before(conn->snd_max, segment->ack) &&
+           !seq_before(segment->ack, conn->snd_una - conn->snd_wnd_max);
+}
+
 /* RFC 7323 section 4.3: only what covers the last ACK moves TS.Recent, so that segments out of
- * order cannot poison it. */
+ * order cannot poison it; nor may one that is about to be refused for its acknowledgment, or whoever
+ * guesses a sequence number stops the connection with a time from the future. */
 static void note_timestamp(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
-    if (!seq_up_to(segment->seq, conn->last_ack))
+    if (!seq_up_to(segment->seq, conn->last_ack) ||
+        (segment->flags & TCP_ACK && !ack_is_possible(conn, segment)))
         return;
     conn->ts_recent = segment->options.ts_value;
     conn->ts_recent_at = conn->stack->now;
@@ -389,9 +398,7 @@ static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
     }
     if (conn->state == UTCP_SYN_RECEIVED && !establish(conn, segment))
         return false;
-    /* RFC 5961 section 5.2: neither of what was never sent, nor older than any window was wide. */
-    if (seq_before(conn->snd_max, segment->ack) ||
-        seq_before(segment->ack, conn->snd_una - conn->snd_wnd_max)) {
+    if (!ack_is_possible(conn, segment)) {
         conn->stack->stats.dropped_unacceptable++;
         utcp__challenge_ack(conn);
         return false;

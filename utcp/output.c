@@ -69,14 +69,15 @@ static bool may_send_small(const struct utcp_conn *conn)
     return conn->nodelay || utcp__in_flight(conn) == 0 || seq_up_to(conn->small_end, conn->snd_una);
 }
 
-/* Most payload of one packet. */
+/* Most payload of one packet. Half a window at most: a receiver that merges segments acknowledges
+ * once for each packet, and two acknowledgments a round trip keep the clock going. */
 static uint32_t packet_max(const struct utcp_conn *conn)
 {
-    uint32_t segments;
+    uint32_t window = min_u32(utcp__recovery_window(conn), conn->snd_wnd_max) / 2, segments;
 
     if (!(conn->stack->offloads & UTCP_OFFLOAD_SEGMENT))
         return conn->mss;
-    segments = (utcp__pacing_burst(conn) - 60 - UTCP_OPTIONS_MAX) / conn->mss;
+    segments = min_u32(utcp__pacing_burst(conn) - 60 - UTCP_OPTIONS_MAX, window) / conn->mss;
     return segments ? segments * conn->mss : conn->mss;
 }
 
@@ -94,6 +95,8 @@ static uint32_t sendable(const struct utcp_conn *conn)
         length = (uint32_t)left;
     if (length > window)
         length = window;
+    if (congestion > length && congestion < length + 2 * conn->mss && length > 2 * conn->mss)
+        length = congestion / 2; /* evenly, rather than a single segment after this packet */
     if (length > congestion)
         length = congestion / conn->mss * conn->mss;
     if (length == left && may_send_small(conn))
@@ -178,27 +181,33 @@ static void plan_again(const struct utcp_conn *conn, uint32_t seq, uint32_t size
     uint32_t length = min_u32(fin ? (uint32_t)data : size, conn->mss);
 
     *plan = (struct plan){PLAN_RESEND, seq, length, TCP_ACK};
+    if (length && length == data)
+        plan->flags |= TCP_PSH;
     if (fin && length == data)
         plan->flags |= TCP_FIN;
 }
 
-/* RFC 8985 section 7.3: new data, or the last segment again; cwnd is not asked. A window that shrank
- * has no room for the last: the peer would not take it. */
-static bool plan_tail_probe(const struct utcp_conn *conn, struct plan *plan)
+/* RFC 8985 section 7.3: new data, or the last segment again, which may have been a FIN alone; cwnd is
+ * not asked. A window that shrank has no room for the last: the peer would not take it. */
+static bool plan_tail_probe(struct utcp_conn *conn, struct plan *plan)
 {
     uint32_t window = room(conn->snd_wnd, utcp__in_flight(conn));
     uint32_t length = min_u32(conn->mss, window), flight = conn->snd_max - conn->snd_una, size;
+    const struct utcp_sent *last;
 
-    if (!conn->rack.probe_due || flight == 0 || conn->snd_wnd < flight)
+    if (!conn->rack.probe_due || flight == 0 || conn->snd_wnd < flight || conn->board.count == 0)
         return false;
     if (length > unsent(conn))
         length = (uint32_t)unsent(conn);
     if (length && conn->snd_nxt == conn->snd_max) {
-        *plan = (struct plan){PLAN_DATA, conn->snd_nxt, length, TCP_ACK | TCP_PSH};
+        *plan = (struct plan){PLAN_DATA, conn->snd_nxt, length, TCP_ACK};
+        if (length == unsent(conn))
+            plan->flags |= TCP_PSH;
         plan->new_data = true;
         return true;
     }
-    size = min_u32(flight, conn->mss + (flight > buffered(conn)));
+    last = utcp__sent(&conn->board, conn->board.count - 1);
+    size = min_u32(last->end - last->start, conn->mss + (flight > buffered(conn)));
     plan_again(conn, conn->snd_max - size, size, plan);
     return true;
 }
@@ -242,6 +251,8 @@ static bool plan_resend(struct utcp_conn *conn, struct plan *plan)
     if (!conn->recovery.retransmit_due || length + fin == 0)
         return false;
     *plan = (struct plan){PLAN_RESEND, conn->snd_una, length, TCP_ACK};
+    if (length && length == buffered(conn))
+        plan->flags |= TCP_PSH;
     if (fin)
         plan->flags |= TCP_FIN;
     return true;

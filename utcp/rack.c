@@ -57,7 +57,7 @@ void utcp__rack_delivered(struct utcp_conn *conn, const struct utcp_sent *sent, 
     if (seq_before(rack->fack, end))
         rack->fack = end;
     if (seq_before(end, delivery->fack) && !(sent->flags & SENT_AGAIN))
-        reordered(conn, delivery->fack - end);
+        reordered(conn, delivery->fack - sent->start);
     if (!(sent->flags & SENT_AGAIN))
         utcp__rack_measured(conn, conn->stack->now - sent->at);
     else if (of_earlier_copy(conn, sent, delivery))

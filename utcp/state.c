@@ -196,6 +196,7 @@ void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *s
     conn->retries = 0;
     conn->rtt.backoff = 0;
     conn->sent_at = now;
+    conn->data_at = (uint32_t)(now >> 10);
     utcp__timers_update(conn, true);
     utcp__timer_life(conn);
     if (conn->listener && !open_early) {

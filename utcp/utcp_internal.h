@@ -167,6 +167,7 @@ struct utcp_ecn {
 struct utcp_control {
     uint64_t delivered;     /* bytes */
     uint32_t round_end;     /* snd_max when this round trip began */
+    uint32_t flight_max;    /* bytes, the most since then */
     struct utcp_rate *rate; /* rate.c; NULL: the module wants none */
 };
 

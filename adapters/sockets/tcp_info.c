@@ -90,7 +90,8 @@ static void fill_sender(const struct utcp_info *info, struct tcp_info *to)
     to->tcpi_min_rtt = info->min_rtt_us ? limited(info->min_rtt_us) : UINT32_MAX;
     to->tcpi_unacked = segments(info, info->outstanding);
     to->tcpi_sacked = segments(info, info->sacked);
-    to->tcpi_lost = segments(info, info->lost);
+    /* the kernel's are lost until they are acknowledged, sent again or not */
+    to->tcpi_lost = segments(info, info->lost) + segments(info, info->outstanding_again);
     to->tcpi_retrans = segments(info, info->outstanding_again);
     to->tcpi_snd_cwnd = info->mss ? info->cwnd / info->mss : 0;
     to->tcpi_snd_ssthresh =

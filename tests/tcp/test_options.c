@@ -206,6 +206,22 @@ TCP_TEST(a_segment_out_of_order_does_not_move_the_timestamp)
     tcp_free(t);
 }
 
+/* Else all that the peer sends from now on would be old. */
+TCP_TEST(a_segment_with_an_impossible_acknowledgment_does_not_move_the_timestamp)
+{
+    struct tcp_test *t = tcp_established_timestamps(4);
+    uint32_t now = t->peer_ts + (uint32_t)(t->now / MS);
+
+    peer(t, .flags = ACK | FIN, .seq = 1, .ack = 9999, .timestamps = true,
+         .ts_value = now + 1000000);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1);
+    assert_int_equal(t->last.ts_echo, now);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1, .length = 100);
+    assert_int_equal(utcp_readable(t->conn), 100);
+    expect_after(t, 40 * MS, .flags = ACK, .seq = 1, .ack = 101);
+    tcp_free(t);
+}
+
 TCP_TEST(the_echo_is_of_the_first_segment_that_is_not_acknowledged)
 {
     struct tcp_test *t = tcp_established_timestamps(4);
@@ -316,6 +332,7 @@ int main(void)
         cmocka_unit_test(paws_believes_a_rst),
         cmocka_unit_test(paws_forgets_after_24_days),
         cmocka_unit_test(a_segment_out_of_order_does_not_move_the_timestamp),
+        cmocka_unit_test(a_segment_with_an_impossible_acknowledgment_does_not_move_the_timestamp),
         cmocka_unit_test(the_echo_is_of_the_first_segment_that_is_not_acknowledged),
         cmocka_unit_test(a_segment_without_the_negotiated_timestamp_is_dropped),
         cmocka_unit_test(an_echo_that_we_never_sent_measures_nothing),

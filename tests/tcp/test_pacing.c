@@ -123,14 +123,14 @@ TCP_TEST(who_comes_late_makes_up_for_little)
     tcp_free(t);
 }
 
-/* Grows the window to 40 segments, then is silent for three retransmission timeouts. */
+/* Grows the window to 60 segments, then is silent for three retransmission timeouts. */
 static uint32_t window_after_a_pause(uint32_t flags)
 {
     struct tcp_test *t = connected(flags, 0);
     uint32_t sent = 0, window;
 
-    while (tcp_info(t).cwnd < 40 * MSS) {
-        while (utcp_unacknowledged(t->conn) < 40 * MSS) {
+    while (tcp_info(t).cwnd < 60 * MSS) {
+        while (utcp_unacknowledged(t->conn) < 60 * MSS) {
             tcp_write(t, sent, 10 * MSS);
             sent += 10 * MSS;
         }
@@ -145,7 +145,7 @@ static uint32_t window_after_a_pause(uint32_t flags)
         peer(t, .flags = ACK, .seq = 1,
              .ack = 1 + (uint32_t)tcp_info(t).bytes_out + tcp_info(t).in_flight);
     }
-    assert_true(tcp_info(t).cwnd >= 40 * MSS);
+    assert_true(tcp_info(t).cwnd >= 60 * MSS);
     pass(t, 2 * tcp_info(t).rto_us + RTT / 2); /* the last was sent RTT before its ACK */
     tcp_write(t, sent, MSS);
     pass(t, 0);

@@ -139,6 +139,19 @@ TCP_TEST(rfc8985_7_3_new_data_are_a_better_probe)
     tcp_free(t);
 }
 
+/* The segment that was sent last is the FIN. */
+TCP_TEST(rfc8985_7_3_a_fin_alone_is_probed_with_alone)
+{
+    struct tcp_test *t = begin(0);
+
+    utcp_shutdown(t->conn, t->now);
+    expect(t, .flags = ACK | FIN, .seq = AT(11), .ack = 1);
+    expect_after(t, 2 * RTT, .flags = ACK | FIN, .seq = AT(11), .ack = 1);
+    assert_int_equal(tcp_info(t).tail_probes, 1);
+    expect_nothing(t);
+    tcp_free(t);
+}
+
 TCP_TEST(rfc8985_7_4_a_loss_that_the_probe_repaired_reduces_the_window)
 {
     struct tcp_test *t = begin(0);
@@ -461,6 +474,7 @@ int main(void)
         cmocka_unit_test(rfc8985_6_2_a_lost_retransmission_is_found),
         cmocka_unit_test(rfc8985_7_a_lost_tail_is_probed_for_after_two_round_trips),
         cmocka_unit_test(rfc8985_7_3_new_data_are_a_better_probe),
+        cmocka_unit_test(rfc8985_7_3_a_fin_alone_is_probed_with_alone),
         cmocka_unit_test(rfc8985_7_4_a_loss_that_the_probe_repaired_reduces_the_window),
         cmocka_unit_test(rfc8985_7_4_a_probe_that_came_twice_does_not),
         cmocka_unit_test(rfc9937_6_2_the_window_follows_what_is_delivered),

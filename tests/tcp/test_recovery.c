@@ -53,12 +53,55 @@ TCP_TEST(dividing_acknowledgments_opens_the_window_no_faster)
     tcp_free(t);
 }
 
+/* Writes and acknowledges all that the window lets out. */
+static void acknowledge_a_window(struct tcp_test *t, uint32_t *sent)
+{
+    uint32_t window = tcp_info(t).cwnd;
+
+    tcp_write(t, *sent, window);
+    for (uint32_t at = 0; at < window; at += MSS)
+        expect(t, .flags = ACK, .seq = 1 + *sent + at, .ack = 1, .length = MSS);
+    *sent += window;
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + *sent);
+}
+
+/* Who merges segments acknowledges once for a packet of up to 64 KiB. */
 TCP_TEST(one_acknowledgment_opens_the_window_by_a_bounded_amount)
 {
-    struct tcp_test *t = in_flight(10);
+    struct tcp_test *t = tcp_new(4, NULL);
+    uint32_t sent = 0;
 
-    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 10 * MSS);
-    assert_int_equal(tcp_info(t).cwnd, 18 * MSS);
+    tcp_listen(t, 1);
+    tcp_handshake(t, (struct seg){.mss = MSS, .scale = 7 + 1});
+    for (uint32_t segments = 10; segments < 80; segments *= 2) {
+        assert_int_equal(tcp_info(t).cwnd, segments * MSS);
+        acknowledge_a_window(t, &sent);
+    }
+    assert_int_equal(tcp_info(t).cwnd, 80 * MSS);
+    acknowledge_a_window(t, &sent);
+    assert_int_equal(tcp_info(t).cwnd, 80 * MSS + 65535);
+    tcp_free(t);
+}
+
+/* One acknowledgment for each two segments of a flight that used the window: the last of them come when
+ * less than half of it is out. */
+TCP_TEST(a_flight_that_used_the_window_doubles_it_to_its_end)
+{
+    struct tcp_test *t = tcp_established(4);
+
+    tcp_write(t, 0, 10 * MSS);
+    for (uint32_t i = 0; i < 10; i++)
+        expect(t, .flags = ACK, .seq = 1 + MSS * i, .ack = 1, .length = MSS);
+    for (uint32_t i = 2; i <= 10; i += 2)
+        peer(t, .flags = ACK, .seq = 1, .ack = 1 + i * MSS);
+    assert_int_equal(tcp_info(t).cwnd, 20 * MSS);
+    pass(t, MS);
+    tcp_write(t, 10 * MSS, 10 * MSS); /* and what is half of it does not */
+    for (uint32_t i = 10; i < 20; i++)
+        expect(t, .flags = ACK, .seq = 1 + MSS * i, .ack = 1, .length = MSS);
+    for (uint32_t i = 12; i <= 20; i += 2)
+        peer(t, .flags = ACK, .seq = 1, .ack = 1 + i * MSS);
+    assert_int_equal(tcp_info(t).cwnd, 20 * MSS);
     tcp_free(t);
 }
 
@@ -382,6 +425,7 @@ int main(void)
         cmocka_unit_test(slow_start_sends_two_for_each_acknowledged),
         cmocka_unit_test(dividing_acknowledgments_opens_the_window_no_faster),
         cmocka_unit_test(one_acknowledgment_opens_the_window_by_a_bounded_amount),
+        cmocka_unit_test(a_flight_that_used_the_window_doubles_it_to_its_end),
         cmocka_unit_test(a_connection_that_does_not_use_its_window_gets_no_wider_one),
         cmocka_unit_test(the_oldest_segment_is_sent_again_after_the_timeout_with_back_off),
         cmocka_unit_test(a_peer_that_has_vanished_is_given_up_after_fifteen_retransmissions),

@@ -16,7 +16,11 @@
 #define SAMPLES            8
 #define CSS_GROWTH_DIVISOR 4
 #define CSS_ROUNDS         5
-#define SEGMENTS_NOT_PACED 8 /* most that one ACK opens the window by */
+/* Most that one ACK opens the window by: RFC 9406 recommends 8 segments. But who merges segments before
+ * TCP sees them acknowledges once for a packet of up to 64 KiB, and that is then what goes out again
+ * as one packet: with 8 segments for it slow start would be hardly faster than what follows it. */
+#define SEGMENTS_NOT_PACED 8
+#define BYTES_NOT_PACED    65535
 
 void utcp__hystart_init(struct utcp_hystart *hystart)
 {
@@ -64,7 +68,7 @@ static void take_sample(struct utcp_hystart *hystart, uint64_t rtt_us)
 void utcp__hystart_acked(struct utcp_hystart *hystart, struct utcp_cc *cc,
                          const struct utcp_cc_ack *ack)
 {
-    uint32_t bytes = ack->acked;
+    uint32_t bytes = ack->acked, burst = SEGMENTS_NOT_PACED * cc->mss;
 
     if (ack->round)
         new_round(hystart, cc);
@@ -72,8 +76,8 @@ void utcp__hystart_acked(struct utcp_hystart *hystart, struct utcp_cc *cc,
         take_sample(hystart, ack->rtt_us);
     if (!ack->grow || cc->cwnd >= cc->ssthresh)
         return;
-    if (!cc->pacing_rate && bytes > SEGMENTS_NOT_PACED * cc->mss)
-        bytes = SEGMENTS_NOT_PACED * cc->mss;
+    if (!cc->pacing_rate)
+        bytes = clamp(bytes, 0, burst > BYTES_NOT_PACED ? burst : BYTES_NOT_PACED);
     if (hystart->rounds)
         bytes /= CSS_GROWTH_DIVISOR;
     cc->cwnd = bytes < UTCP_CC_CWND_MAX - cc->cwnd ? cc->cwnd + bytes : UTCP_CC_CWND_MAX;
