@@ -54,9 +54,14 @@ struct utcp_config {
     uint32_t mtu;       /* bytes of IP packet; 0: 1500 */
     uint32_t offloads;  /* UTCP_OFFLOAD_* that the sink understands */
     uint32_t connections_max;    /* 0: 65536 */
-    uint32_t receive_buffer_max; /* bytes per connection; 0: 4 MiB. The window grows up to it */
-    uint32_t send_buffer_max;    /* bytes per connection; 0: 4 MiB */
-    uint64_t memory_max;         /* bytes of buffers of all connections; 0: 1 GiB */
+    uint32_t receive_buffer_max; /* bytes per connection; 0: 32 MiB. The window begins with 64 KiB
+                                    and grows with what the application takes in a round trip */
+    uint32_t send_buffer_max;    /* bytes per connection; 0: 32 MiB. It begins with 256 KiB and
+                                    grows with the congestion window */
+    uint64_t memory_max;         /* bytes of buffers of all connections; 0: 1 GiB. Beyond three
+                                    fourths of it windows grow no more, beyond seven eighths data
+                                    out of order are not kept, and at it no connection begins;
+                                    one that exists goes on, with a block of 4 KiB each way */
     const char *congestion;      /* a name of utcp_congestion_name(), or that of
                                     congestion_module; NULL: the module, or the default */
     uint64_t time_wait_us;       /* 2 MSL; 0: 60 s */
@@ -124,7 +129,11 @@ struct utcp_stats {
     uint64_t sack_blocks_ignored; /* outside of what was sent, reversed, or one too many to keep */
     uint64_t fast_opens_in, fast_opens_out; /* with data in the SYN, taken by us, or by the peer */
     uint64_t fast_open_bad_cookies;         /* SYN to a listener with a cookie that is not ours */
-    uint64_t fast_open_overflows; /* SYN to a listener with as many open early as it allows */
+    uint64_t fast_open_overflows;   /* SYN to a listener with as many open early as it allows */
+    uint64_t dropped_syn_memory;    /* of dropped_memory: SYNs, at memory_max or connections_max */
+    uint64_t out_of_order_given_up; /* bytes that had come, but memory was scarce */
+    uint64_t memory_used;           /* bytes of buffers now, and of what leads to them */
+    uint64_t memory_max;            /* what that may grow to */
 };
 
 UTCP_API void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);
@@ -222,7 +231,7 @@ UTCP_API void utcp_listener_close(struct utcp_listener *listener);
 UTCP_API struct utcp_conn *utcp_accept(struct utcp_listener *listener, uint64_t now);
 
 /* Begins to connect. UTCP_CONNECTED or UTCP_ERROR will follow. Errors: -EADDRINUSE (the pair of
- * endpoints is in use), -EINVAL, -ENOMEM, -ENOBUFS (connections_max). */
+ * endpoints is in use), -EINVAL, -ENOMEM, -ENOBUFS (connections_max, or memory_max is used up). */
 UTCP_API int utcp_connect(struct utcp *stack, uint64_t now, const struct utcp_endpoint *local,
                           const struct utcp_endpoint *remote, void *user, struct utcp_conn **conn);
 
@@ -438,8 +447,8 @@ struct utcp_info {
     uint32_t receive_segment;    /* payload that is taken for a full segment of the peer's */
     uint32_t receive_buffer;     /* bytes that the receive window may have now */
     uint32_t receive_buffer_max; /* … and grow to */
-    uint64_t receive_round_us;   /* in which the last whole buffer of data came: no less than
-                                         the round-trip time; 0: not so many came */
+    uint64_t receive_round_us;   /* the round-trip time that the receive window follows: by the
+                                         echoes of timestamps, else srtt_us; 0: not known */
     uint64_t readable;           /* bytes */
     uint64_t delayed_ack_us;     /* most that an acknowledgment is delayed */
 

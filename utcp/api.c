@@ -29,9 +29,12 @@ static ptrdiff_t nothing_to_read(const struct utcp_conn *conn)
     return conn->peer_fin_taken || ended(conn) ? 0 : -EAGAIN;
 }
 
-static void consume(struct utcp_conn *conn, size_t size)
+/* `size` bytes were taken. */
+static void consumed(struct utcp_conn *conn, size_t size)
 {
-    utcp__recvbuf_consume(&conn->receive, &conn->stack->pool, size);
+    utcp__memory_taken(conn, (uint32_t)size);
+    if (readable(conn) == 0)
+        utcp__memory_all_read(conn);
     if (utcp__window_to_update(conn))
         utcp__want_output(conn);
 }
@@ -65,7 +68,9 @@ static bool valid_pair(const struct utcp_endpoint *local, const struct utcp_endp
 /* A buffer that lets a window's worth be in flight and as much again be ready. */
 uint32_t utcp__send_limit(const struct utcp_conn *conn)
 {
-    uint32_t wanted = max_u32(UTCP_SEND_INITIAL, 2 * min_u32(conn->cc.cwnd, UINT32_C(1) << 29));
+    bool pressed = utcp__pool_pressed(&conn->stack->pool);
+    uint32_t wanted = max_u32(pressed ? UTCP_SEND_PRESSED : UTCP_SEND_INITIAL,
+                              2 * min_u32(conn->cc.cwnd, UINT32_C(1) << 29));
 
     if (conn->send_max)
         wanted = conn->send_max;
@@ -102,7 +107,9 @@ int utcp_connect(struct utcp *stack, uint64_t now, const struct utcp_endpoint *l
     conn = utcp__conn_new(stack, local, remote);
     utcp__reap(stack);
     if (conn == NULL)
-        return stack->connections >= stack->connections_max ? -ENOBUFS : -ENOMEM;
+        return stack->connections >= stack->connections_max || utcp__pool_full(&stack->pool)
+                   ? -ENOBUFS
+                   : -ENOMEM;
     conn->owned = true;
     conn->user = user;
     utcp__conn_choose_iss(conn, 0);
@@ -144,7 +151,7 @@ ptrdiff_t utcp_read(struct utcp_conn *conn, uint64_t now, void *buffer, size_t s
         utcp__recvbuf_consume(&conn->receive, &conn->stack->pool, part);
         done += part;
     }
-    consume(conn, 0);
+    consumed(conn, done);
     return (ptrdiff_t)done;
 }
 
@@ -158,7 +165,10 @@ ptrdiff_t utcp_peek(struct utcp_conn *conn, const uint8_t **data)
 void utcp_consume(struct utcp_conn *conn, uint64_t now, size_t size)
 {
     set_now(conn->stack, now);
-    consume(conn, size < readable(conn) ? size : readable(conn));
+    if (size > readable(conn))
+        size = readable(conn);
+    utcp__recvbuf_consume(&conn->receive, &conn->stack->pool, size);
+    consumed(conn, size);
 }
 
 size_t utcp_readable(const struct utcp_conn *conn)
@@ -293,6 +303,14 @@ static int set_receive_buffer(struct utcp_conn *conn, uint64_t bytes)
     return 0;
 }
 
+/* Rounded up; beyond 49 days it makes no difference. */
+static uint32_t ms_of(uint64_t us)
+{
+    uint64_t ms = us / UTCP_MS + (us % UTCP_MS != 0);
+
+    return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
 static bool valid_max_segment(uint64_t bytes)
 {
     return bytes <= UINT16_MAX && (!bytes || bytes >= UTCP_MSS_MIN);
@@ -316,7 +334,7 @@ static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t 
     case UTCP_OPTION_KEEPALIVE_INTERVAL_US:
         if (value > UINT64_MAX / 2)
             return -EINVAL;
-        conn->keepalive_interval_us = value ? value : UTCP_KEEPALIVE_INTERVAL;
+        conn->keepalive_interval_ms = ms_of(value ? value : UTCP_KEEPALIVE_INTERVAL);
         return 0;
     case UTCP_OPTION_KEEPALIVE_PROBES:
         if (value > UINT8_MAX)
@@ -356,7 +374,7 @@ int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t va
     case UTCP_OPTION_KEEPALIVE_US:
         if (value > UINT64_MAX / 2)
             return -EINVAL;
-        conn->keepalive_us = value;
+        conn->keepalive_ms = ms_of(value);
         conn->probes = 0;
         if (!ended(conn))
             utcp__timer_life(conn);
@@ -364,7 +382,7 @@ int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t va
     case UTCP_OPTION_USER_TIMEOUT_US:
         if (value > UINT64_MAX / 2)
             return -EINVAL;
-        conn->user_timeout_us = value;
+        conn->user_timeout_ms = ms_of(value);
         if (value && conn->waiting_since && !ended(conn))
             utcp__timer_set(conn, TIMER_USER, conn->waiting_since + value);
         else

@@ -36,6 +36,8 @@ void utcp_stats(const struct utcp *stack, struct utcp_stats *stats)
     struct utcp_stats now = stack->stats;
 
     now.connections = stack->connections;
+    now.memory_used = stack->pool.used;
+    now.memory_max = stack->pool.limit;
     give(stats, &now, sizeof(now), stats->size);
 }
 
@@ -126,17 +128,6 @@ void utcp__count_round(struct utcp_conn *conn, bool window_used)
     utcp__count_flight(conn);
 }
 
-void utcp__count_receive_round(struct utcp_conn *conn)
-{
-    struct utcp_more *more = utcp__more(conn);
-
-    if (more == NULL)
-        return;
-    if (more->receive_seen_at)
-        more->receive_round_us = conn->stack->now - more->receive_seen_at;
-    more->receive_seen_at = conn->stack->now;
-}
-
 /* ── Connections ───────────────────────────────────────────────────────────────────────────── */
 
 /* Sent and not acknowledged; a SYN or FIN beside data does not count. */
@@ -215,7 +206,6 @@ static void fill_more(const struct utcp_conn *conn, struct utcp_info *info)
     info->out_of_order_in = more->out_of_order;
     info->reordered = more->reordered;
     info->reordering_bytes = more->reordering_distance;
-    info->receive_round_us = more->receive_round_us;
     if (more->last_round_us)
         info->delivery_rate = more->last_round_bytes * UTCP_SECOND / more->last_round_us;
     info->delivery_rate_limited = more->last_round_limited;
@@ -265,6 +255,7 @@ static void fill_receiver(const struct utcp_conn *conn, struct utcp_info *info)
     info->receive_segment = conn->segment_seen;
     info->receive_buffer = conn->receive_limit;
     info->receive_buffer_max = conn->receive_max;
+    info->receive_round_us = conn->drs.rtt;
     info->readable = conn->receive.next - conn->receive.read;
     info->delayed_ack_us = UTCP_DELAYED_ACK;
     info->data_received_ago_us = data_ago(conn);

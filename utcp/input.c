@@ -447,20 +447,6 @@ static void acknowledge_later(struct utcp_conn *conn, uint32_t bytes)
         utcp__timer_set(conn, TIMER_ACK, conn->stack->now + UTCP_DELAYED_ACK);
 }
 
-/* An application that reads as fast as data come gets a wider window, for the path may need it. */
-static void widen_window(struct utcp_conn *conn, uint32_t bytes)
-{
-    uint64_t unread = conn->receive.next - conn->receive.read;
-
-    conn->receive_seen += bytes;
-    if (conn->receive_seen < conn->receive_limit)
-        return;
-    conn->receive_seen = 0;
-    utcp__count_receive_round(conn);
-    if (unread <= conn->receive_limit / 2)
-        conn->receive_limit = min_u32(2 * conn->receive_limit, conn->receive_max);
-}
-
 /* Data behind the peer's FIN are none. */
 static void cut_at_fin(const struct utcp_conn *conn, uint64_t offset, struct utcp_segment *segment)
 {
@@ -493,6 +479,8 @@ static void store(struct utcp_conn *conn, struct utcp_segment *segment)
     if (segment->length == 0)
         return;
     report_duplicate(conn, offset, segment);
+    if (utcp__pool_tight(&conn->stack->pool))
+        utcp__memory_reclaim(conn);
     stored =
         utcp__recvbuf_put(receive, &conn->stack->pool, offset, segment->payload, segment->length);
     if (stored < segment->length) {
@@ -505,17 +493,21 @@ static void store(struct utcp_conn *conn, struct utcp_segment *segment)
             conn->duplicate_acks_due++;
         UTCP_COUNT(conn, out_of_order, 1);
         utcp__sack_arrived(conn, offset);
+        utcp__memory_scattered(conn);
         utcp__want_output(conn);
         return;
     }
-    if (holes)
+    if (holes) {
         utcp__sack_advanced(conn);
+        utcp__memory_scattered(conn);
+    }
     conn->duplicate_acks_due = 0; /* this batch has more to tell than that */
     if (holes)
         acknowledge_now(conn);
     else
         acknowledge_later(conn, (uint32_t)(receive->next - before));
-    widen_window(conn, (uint32_t)(receive->next - before));
+    if (conn->drs.sample_due)
+        utcp__memory_echo(conn, echoed_rtt(conn, segment));
     utcp__event(conn, UTCP_READABLE);
 }
 

@@ -39,6 +39,7 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
     conn = utcp__conn_new(stack, &segment->local, &segment->remote);
     if (conn == NULL) {
         stack->stats.dropped_memory++;
+        stack->stats.dropped_syn_memory++;
         return;
     }
     conn->passive = true;

@@ -22,11 +22,24 @@ void utcp__pool_dispose(struct utcp_pool *pool)
     pool->free_count = 0;
 }
 
-void *utcp__pool_get(struct utcp_pool *pool, bool essential)
+static bool grants(const struct utcp_pool *pool, enum utcp_claim claim)
+{
+    switch (claim) {
+    case CLAIM_ESSENTIAL: return true;
+    case CLAIM_SCATTERED:
+        if (utcp__pool_tight(pool))
+            return false;
+        break;
+    case CLAIM_ORDER: break;
+    }
+    return pool->used + POOL_BLOCK_SIZE <= pool->limit;
+}
+
+void *utcp__pool_get(struct utcp_pool *pool, enum utcp_claim claim)
 {
     void *block = pool->free;
 
-    if (pool->used + POOL_BLOCK_SIZE > pool->limit && !essential)
+    if (!grants(pool, claim))
         return NULL;
     if (block) {
         pool->free = *(void **)block;

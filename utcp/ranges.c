@@ -26,10 +26,10 @@ static uint32_t first_ending_from(const struct utcp_ranges *ranges, uint64_t val
 static void remove_at(struct utcp_ranges *ranges, uint32_t index, uint32_t count)
 {
     for (uint32_t i = index; i < index + count; i++)
-        ranges->size -= ranges->at[i].end - ranges->at[i].start;
+        ranges->size -= (uint32_t)(ranges->at[i].end - ranges->at[i].start);
     memmove(ranges->at + index, ranges->at + index + count,
             (ranges->count - index - count) * sizeof(*ranges->at));
-    ranges->count -= count;
+    ranges->count = (uint16_t)(ranges->count - count);
 }
 
 static bool grow(struct utcp_ranges *ranges)
@@ -43,7 +43,7 @@ static bool grow(struct utcp_ranges *ranges)
     if (at == NULL)
         return false;
     ranges->at = at;
-    ranges->capacity = capacity;
+    ranges->capacity = (uint16_t)capacity;
     return true;
 }
 
@@ -70,7 +70,7 @@ bool utcp__ranges_add(struct utcp_ranges *ranges, uint64_t start, uint64_t end, 
         if (ranges->at[last - 1].end > end)
             end = ranges->at[last - 1].end;
         remove_at(ranges, first + 1, last - first - 1);
-        ranges->size -= ranges->at[first].end - ranges->at[first].start;
+        ranges->size -= (uint32_t)(ranges->at[first].end - ranges->at[first].start);
     } else {
         if (ranges->count >= limit) {
             if (first == ranges->count)
@@ -84,7 +84,7 @@ bool utcp__ranges_add(struct utcp_ranges *ranges, uint64_t start, uint64_t end, 
         ranges->count++;
     }
     ranges->at[first] = (struct utcp_range){start, end};
-    ranges->size += end - start;
+    ranges->size += (uint32_t)(end - start);
     return true;
 }
 
@@ -97,7 +97,7 @@ void utcp__ranges_drop_below(struct utcp_ranges *ranges, uint64_t end)
     if (kept)
         remove_at(ranges, 0, kept);
     if (ranges->count && ranges->at[0].start < end) {
-        ranges->size -= end - ranges->at[0].start;
+        ranges->size -= (uint32_t)(end - ranges->at[0].start);
         ranges->at[0].start = end;
     }
 }

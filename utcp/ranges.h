@@ -12,8 +12,8 @@ struct utcp_range {
 
 struct utcp_ranges {
     struct utcp_range *at;
-    uint32_t count, capacity;
-    uint64_t size; /* numbers in the set */
+    uint16_t count, capacity;
+    uint32_t size; /* numbers in the set: the user sees to it that they are no more than fit */
 };
 
 void utcp__ranges_init(struct utcp_ranges *ranges);

@@ -13,8 +13,32 @@ static uint8_t **slot_of(const struct utcp_recvbuf *buffer, uint64_t offset)
     return &buffer->blocks[(offset / POOL_BLOCK_SIZE) & (buffer->slots - 1)];
 }
 
+static uint64_t ring_bytes(const struct utcp_recvbuf *buffer)
+{
+    return buffer->slots * sizeof(*buffer->blocks);
+}
+
+static void free_ring(struct utcp_recvbuf *buffer, struct utcp_pool *pool)
+{
+    free(buffer->blocks);
+    utcp__pool_count(pool, ring_bytes(buffer), 0);
+    buffer->blocks = NULL;
+    buffer->slots = 0;
+}
+
+static uint64_t pending_bytes(const struct utcp_recvbuf *buffer)
+{
+    return buffer->pending.capacity * sizeof(*buffer->pending.at);
+}
+
+static void free_pending(struct utcp_recvbuf *buffer, struct utcp_pool *pool)
+{
+    utcp__pool_count(pool, pending_bytes(buffer), 0);
+    utcp__ranges_dispose(&buffer->pending);
+}
+
 /* Makes the ring long enough for everything from `read` up to `end`. */
-static bool reach(struct utcp_recvbuf *buffer, uint64_t end)
+static bool reach(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t end)
 {
     uint64_t first = buffer->read / POOL_BLOCK_SIZE;
     uint64_t needed = (end - 1) / POOL_BLOCK_SIZE - first + 1;
@@ -31,6 +55,7 @@ static bool reach(struct utcp_recvbuf *buffer, uint64_t end)
     for (uint64_t n = first; n < first + buffer->slots; n++)
         blocks[n & (slots - 1)] = buffer->blocks[n & (buffer->slots - 1)];
     free(buffer->blocks);
+    utcp__pool_count(pool, ring_bytes(buffer), slots * sizeof(*blocks));
     buffer->blocks = blocks;
     buffer->slots = slots;
     return true;
@@ -45,6 +70,14 @@ static void release_block(struct utcp_recvbuf *buffer, struct utcp_pool *pool, u
     utcp__pool_put(pool, *slot);
     *slot = NULL;
     buffer->held--;
+}
+
+/* Only the block that lets the stream move on is essential. */
+static enum utcp_claim claim_of(const struct utcp_recvbuf *buffer, uint64_t offset, uint64_t at)
+{
+    if (at == buffer->next && buffer->read == buffer->next)
+        return CLAIM_ESSENTIAL;
+    return offset > buffer->next ? CLAIM_SCATTERED : CLAIM_ORDER;
 }
 
 /* Copies bytes to their places. Returns how many; fewer when blocks ran out. */
@@ -62,8 +95,7 @@ static uint32_t copy_in(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uin
         if (part > POOL_BLOCK_SIZE - within)
             part = POOL_BLOCK_SIZE - within;
         if (*slot == NULL) {
-            /* Only the block that lets the stream move on is essential. */
-            *slot = utcp__pool_get(pool, at == buffer->next && buffer->read == buffer->next);
+            *slot = utcp__pool_get(pool, claim_of(buffer, offset, at));
             if (*slot == NULL)
                 break;
             buffer->held++;
@@ -116,12 +148,19 @@ void utcp__recvbuf_dispose(struct utcp_recvbuf *buffer, struct utcp_pool *pool)
     for (uint32_t i = 0; i < buffer->slots; i++)
         if (buffer->blocks[i])
             utcp__pool_put(pool, buffer->blocks[i]);
-    free(buffer->blocks);
-    utcp__ranges_dispose(&buffer->pending);
-    buffer->blocks = NULL;
-    buffer->slots = 0;
+    free_ring(buffer, pool);
+    free_pending(buffer, pool);
     buffer->held = 0;
     buffer->read = buffer->next;
+}
+
+static uint32_t ranges_max(const struct utcp_recvbuf *buffer)
+{
+    uint32_t most = buffer->slots / 2;
+
+    if (most < RECVBUF_RANGES_MAX)
+        return RECVBUF_RANGES_MAX;
+    return most < RECVBUF_RANGES_MOST ? most : RECVBUF_RANGES_MOST;
 }
 
 uint32_t utcp__recvbuf_put(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t offset,
@@ -130,14 +169,18 @@ uint32_t utcp__recvbuf_put(struct utcp_recvbuf *buffer, struct utcp_pool *pool, 
     uint32_t stored;
 
     assert(offset >= buffer->next);
-    if (size == 0 || !reach(buffer, offset + size))
+    if (size == 0 || !reach(buffer, pool, offset + size))
         return 0;
     if (offset > buffer->next) {
+        uint64_t before = pending_bytes(buffer);
+        bool added;
+
         stored = copy_gaps(buffer, pool, offset, data, size);
-        if (stored == 0 ||
-            !utcp__ranges_add(&buffer->pending, offset, offset + stored, RECVBUF_RANGES_MAX))
+        if (stored == 0)
             return 0;
-        return stored;
+        added = utcp__ranges_add(&buffer->pending, offset, offset + stored, ranges_max(buffer));
+        utcp__pool_count(pool, before, pending_bytes(buffer));
+        return added ? stored : 0;
     }
     stored = buffer->pending.count ? copy_gaps(buffer, pool, offset, data, size)
                                    : copy_in(buffer, pool, offset, data, size);
@@ -175,4 +218,26 @@ void utcp__recvbuf_consume(struct utcp_recvbuf *buffer, struct utcp_pool *pool, 
         while (buffer->held)
             release_block(buffer, pool, n++ * POOL_BLOCK_SIZE);
     }
+}
+
+uint64_t utcp__recvbuf_forget(struct utcp_recvbuf *buffer, struct utcp_pool *pool)
+{
+    uint64_t size = buffer->pending.size, n = buffer->next / POOL_BLOCK_SIZE;
+    uint64_t kept;
+
+    free_pending(buffer, pool);
+    if (buffer->next % POOL_BLOCK_SIZE && buffer->next > buffer->read)
+        n++; /* its beginning is ready */
+    kept = n - buffer->read / POOL_BLOCK_SIZE;
+    while (buffer->held > kept)
+        release_block(buffer, pool, n++ * POOL_BLOCK_SIZE);
+    return size;
+}
+
+void utcp__recvbuf_trim(struct utcp_recvbuf *buffer, struct utcp_pool *pool)
+{
+    if (buffer->pending.count == 0)
+        free_pending(buffer, pool);
+    if (buffer->held == 0)
+        free_ring(buffer, pool);
 }

@@ -19,7 +19,10 @@
 #include "pool.h"
 #include "ranges.h"
 
-#define RECVBUF_RANGES_MAX 256 /* holes that are kept apart */
+/* Holes that are kept apart: in a narrow window, and in the widest. In between it is one for each two
+ * blocks, so that a slow start that loses every second segment of a wide window wastes nothing. */
+#define RECVBUF_RANGES_MAX  256
+#define RECVBUF_RANGES_MOST 4096
 
 struct utcp_recvbuf {
     uint8_t **blocks; /* a ring: the block of stretch n is blocks[n % block_slots] */
@@ -41,6 +44,12 @@ uint32_t utcp__recvbuf_put(struct utcp_recvbuf *buffer, struct utcp_pool *pool, 
 
 /* The bytes that are ready from `read` on, as far as they lie together. */
 size_t utcp__recvbuf_peek(const struct utcp_recvbuf *buffer, const uint8_t **data);
+
+/* Gives up what is pending beyond the first hole; returns how many bytes that was. */
+uint64_t utcp__recvbuf_forget(struct utcp_recvbuf *buffer, struct utcp_pool *pool);
+
+/* Gives back what only leads to blocks, where there are none. */
+void utcp__recvbuf_trim(struct utcp_recvbuf *buffer, struct utcp_pool *pool);
 
 /* Gives up `size` bytes, no more than are ready. */
 void utcp__recvbuf_consume(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t size);

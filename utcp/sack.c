@@ -21,8 +21,9 @@ static uint32_t capacity_of(const struct utcp_scoreboard *board)
 }
 
 /* Room for one more behind the last. */
-static bool make_room(struct utcp_scoreboard *board)
+static bool make_room(struct utcp_conn *conn)
 {
+    struct utcp_scoreboard *board = &conn->board;
     uint32_t capacity = capacity_of(board);
     struct utcp_sent *many;
 
@@ -35,7 +36,7 @@ static bool make_room(struct utcp_scoreboard *board)
         board->first = 0;
         return true;
     }
-    if (capacity >= UTCP_SENT_MAX)
+    if (capacity >= UTCP_SENT_MAX || utcp__pool_full(&conn->stack->pool))
         return false;
     capacity = max_u32(2 * capacity, MANY_FIRST);
     many = malloc(capacity * sizeof(*many));
@@ -43,6 +44,7 @@ static bool make_room(struct utcp_scoreboard *board)
         return false;
     memcpy(many, utcp__sent(board, 0), board->count * sizeof(*many));
     free(board->many);
+    utcp__pool_count(&conn->stack->pool, board->capacity * sizeof(*many), capacity * sizeof(*many));
     board->many = many;
     board->capacity = capacity;
     board->first = 0;
@@ -58,11 +60,12 @@ static void remove_ranges(struct utcp_scoreboard *board, uint32_t index, uint32_
 }
 
 /* Range `index` becomes two that meet at `seq`. */
-static bool split(struct utcp_scoreboard *board, uint32_t index, uint32_t seq)
+static bool split(struct utcp_conn *conn, uint32_t index, uint32_t seq)
 {
+    struct utcp_scoreboard *board = &conn->board;
     struct utcp_sent *at;
 
-    if (!make_room(board))
+    if (!make_room(conn))
         return false;
     at = utcp__sent(board, index);
     memmove(at + 1, at, (board->count - index) * sizeof(*at));
@@ -88,8 +91,11 @@ static uint32_t find(struct utcp_scoreboard *board, uint32_t seq)
     return low;
 }
 
-static void empty(struct utcp_scoreboard *board)
+static void empty(struct utcp_conn *conn)
 {
+    struct utcp_scoreboard *board = &conn->board;
+
+    utcp__pool_count(&conn->stack->pool, board->capacity * sizeof(*board->many), 0);
     free(board->many);
     board->many = NULL;
     board->first = board->count = board->capacity = 0;
@@ -97,7 +103,7 @@ static void empty(struct utcp_scoreboard *board)
 
 void utcp__sack_dispose(struct utcp_conn *conn)
 {
-    empty(&conn->board);
+    empty(conn);
     conn->board.sacked = conn->board.lost = 0;
 }
 
@@ -142,7 +148,7 @@ static void append(struct utcp_conn *conn, uint32_t start, uint32_t end)
 
     if (last && last->flags == 0 && same_time(conn, last->at, false)) {
         last->end = end;
-    } else if (make_room(board)) {
+    } else if (make_room(conn)) {
         *utcp__sent(board, board->count++) =
             (struct utcp_sent){.at = now, .start = start, .end = end};
     } else {
@@ -162,12 +168,12 @@ static void again(struct utcp_conn *conn, uint32_t start, uint32_t end)
 
         /* Where no range can be split the whole counts as sent again: what was not is found out
          * later, as lost again. */
-        if (at->flags & SENT_SACKED || (seq_before(at->start, start) && split(board, i, start))) {
+        if (at->flags & SENT_SACKED || (seq_before(at->start, start) && split(conn, i, start))) {
             i++;
             continue;
         }
         if (seq_before(end, at->end))
-            split(board, i, end);
+            split(conn, i, end);
         at = utcp__sent(board, i);
         if (at->flags & SENT_LOST)
             board->lost -= at->end - at->start;
@@ -235,7 +241,7 @@ static void take_block(struct utcp_conn *conn, uint32_t start, uint32_t end,
         return;
     if (seq_before(utcp__sent(board, first)->start, start) &&
         !(utcp__sent(board, first)->flags & SENT_SACKED)) {
-        if (!split(board, first, start)) {
+        if (!split(conn, first, start)) {
             conn->stack->stats.sack_blocks_ignored++;
             return;
         }
@@ -246,7 +252,7 @@ static void take_block(struct utcp_conn *conn, uint32_t start, uint32_t end,
 
         if (at->flags & SENT_SACKED)
             continue;
-        if (seq_before(end, at->end) && !split(board, i, end)) {
+        if (seq_before(end, at->end) && !split(conn, i, end)) {
             conn->stack->stats.sack_blocks_ignored++;
             break;
         }
@@ -315,7 +321,7 @@ void utcp__sack_acknowledged(struct utcp_conn *conn, struct utcp_delivery *deliv
         board->count--;
     }
     if (board->count == 0)
-        empty(board);
+        empty(conn);
 }
 
 /* ── Losses ────────────────────────────────────────────────────────────────────────────────── */

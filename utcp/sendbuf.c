@@ -70,7 +70,7 @@ size_t utcp__sendbuf_copy(struct utcp_sendbuf *buffer, struct utcp_pool *pool, c
         size_t part = size - done;
 
         if (chunk == NULL || !chunk->copied || chunk->size == CHUNK_COPY_MAX) {
-            chunk = utcp__pool_get(pool, buffer->first == NULL);
+            chunk = utcp__pool_get(pool, buffer->first ? CLAIM_ORDER : CLAIM_ESSENTIAL);
             if (chunk == NULL)
                 break;
             *chunk = (struct utcp_chunk){.data = (uint8_t *)(chunk + 1), .copied = true};

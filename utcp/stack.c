@@ -257,8 +257,8 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
     stack->offloads = config.offloads;
     stack->flags = config.flags;
     stack->connections_max = or_default(config.connections_max, 65536);
-    stack->receive_max = min_u32(or_default(config.receive_buffer_max, 4 << 20), 1 << 29);
-    stack->send_max = min_u32(or_default(config.send_buffer_max, 4 << 20), 1 << 29);
+    stack->receive_max = min_u32(or_default(config.receive_buffer_max, 32 << 20), 1 << 29);
+    stack->send_max = min_u32(or_default(config.send_buffer_max, 32 << 20), 1 << 29);
     stack->gone = config.gone;
     stack->gone_context = config.gone_context;
     stack->time_wait_us = config.time_wait_us ? config.time_wait_us : UTCP_TIME_WAIT_DEFAULT;
@@ -270,6 +270,7 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
     list_init(&stack->listeners);
     list_init(&stack->time_wait);
     list_init(&stack->dead);
+    list_init(&stack->scattered);
     utcp__wheel_init(&stack->wheel, now);
     utcp__pool_init(&stack->pool, config.memory_max ? config.memory_max : UINT64_C(1) << 30);
     return stack;

@@ -83,7 +83,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
 {
     struct utcp_conn *conn;
 
-    if (!make_room(stack))
+    if (utcp__pool_full(&stack->pool) || !make_room(stack))
         return NULL;
     conn = calloc(1, sizeof(*conn));
     if (conn == NULL)
@@ -93,6 +93,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     conn->remote = *remote;
     list_init(&conn->output_link);
     list_init(&conn->link);
+    list_init(&conn->scattered_link);
     list_append(&stack->all, &conn->all_link);
     utcp__wheel_timer_init(&conn->wheel_timer);
     for (int timer = 0; timer < TIMERS; timer++)
@@ -107,7 +108,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     conn->timestamps = !(stack->flags & UTCP_NO_TIMESTAMPS);
     conn->sack = !(stack->flags & UTCP_NO_SACK);
     conn->ts_offset = (uint32_t)utcp__endpoints_hash(stack, local, remote, 't');
-    conn->keepalive_interval_us = UTCP_KEEPALIVE_INTERVAL;
+    conn->keepalive_interval_ms = UTCP_KEEPALIVE_INTERVAL / UTCP_MS;
     conn->probes_max = UTCP_KEEPALIVE_PROBES;
     conn->receive_max = stack->receive_max;
     conn->receive_limit = min_u32(UTCP_WINDOW_INITIAL, stack->receive_max);
@@ -126,6 +127,7 @@ void utcp__conn_free(struct utcp_conn *conn)
     utcp__fast_open_leave(conn, false);
     list_remove(&conn->all_link);
     list_remove(&conn->link);
+    list_remove(&conn->scattered_link);
     utcp__sendbuf_dispose(&conn->send, &conn->stack->pool);
     utcp__recvbuf_dispose(&conn->receive, &conn->stack->pool);
     utcp__sack_dispose(conn);
@@ -197,6 +199,8 @@ void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *s
     conn->rtt.backoff = 0;
     conn->sent_at = now;
     conn->data_at = (uint32_t)(now >> 10);
+    conn->drs.round_at = (uint32_t)now;
+    conn->drs.rtt = conn->rtt.srtt & INT32_MAX;
     utcp__timers_update(conn, true);
     utcp__timer_life(conn);
     if (conn->listener && !open_early) {
@@ -256,6 +260,7 @@ void utcp__conn_end(struct utcp_conn *conn, int error)
     for (int timer = 0; timer < TIMERS; timer++)
         conn->deadline[timer] = TIMER_IDLE;
     list_remove(&conn->output_link);
+    list_remove(&conn->scattered_link);
     utcp__fast_open_leave(conn, error == -ECONNRESET);
     if (!stays)
         leave_listener(conn);

@@ -59,7 +59,7 @@ static void keepalive_fires(struct utcp_conn *conn)
     uint64_t now = conn->stack->now;
 
     if (conn->probes == 0 &&
-        (now < conn->heard_at + conn->keepalive_us || conn->snd_una != conn->snd_max)) {
+        (now < conn->heard_at + conn->keepalive_ms * UTCP_MS || conn->snd_una != conn->snd_max)) {
         utcp__timer_life(conn); /* not idle */
         return;
     }
@@ -70,9 +70,7 @@ static void keepalive_fires(struct utcp_conn *conn)
     conn->probes++;
     conn->keepalive_due = true;
     utcp__timer_set(conn, TIMER_LIFE,
-                    now + (conn->keepalive_us < conn->keepalive_interval_us
-                               ? conn->keepalive_us
-                               : conn->keepalive_interval_us));
+                    now + min_u32(conn->keepalive_ms, conn->keepalive_interval_ms) * UTCP_MS);
     utcp__want_output(conn);
 }
 
@@ -80,7 +78,7 @@ static void life_fires(struct utcp_conn *conn)
 {
     if (conn->state == UTCP_TIME_WAIT || (conn->state == UTCP_FIN_WAIT_2 && utcp__orphan(conn)))
         utcp__conn_end(conn, 0);
-    else if (conn->keepalive_us)
+    else if (conn->keepalive_ms)
         keepalive_fires(conn);
 }
 
@@ -89,9 +87,10 @@ static void life_fires(struct utcp_conn *conn)
 static bool run_one(struct utcp_conn *conn)
 {
     static void (*const fires[TIMERS])(struct utcp_conn * conn) = {
-        [TIMER_LOSS] = utcp__loss_fires, [TIMER_RETRANSMIT] = retransmit_fires,
-        [TIMER_ACK] = acknowledge_fires, [TIMER_LIFE] = life_fires,
-        [TIMER_USER] = give_up,          [TIMER_PACE] = utcp__want_output,
+        [TIMER_LOSS] = utcp__loss_fires,  [TIMER_RETRANSMIT] = retransmit_fires,
+        [TIMER_ACK] = acknowledge_fires,  [TIMER_LIFE] = life_fires,
+        [TIMER_USER] = give_up,           [TIMER_PACE] = utcp__want_output,
+        [TIMER_TRIM] = utcp__memory_trim,
     };
 
     for (int timer = 0; timer < TIMERS; timer++) {
@@ -151,8 +150,8 @@ void utcp__timers_update(struct utcp_conn *conn, bool progress)
         conn->waiting_since = now ? now : 1;
     else
         return;
-    if (waits && conn->user_timeout_us)
-        utcp__timer_set(conn, TIMER_USER, conn->waiting_since + conn->user_timeout_us);
+    if (waits && conn->user_timeout_ms)
+        utcp__timer_set(conn, TIMER_USER, conn->waiting_since + conn->user_timeout_ms * UTCP_MS);
     else
         utcp__timer_stop(conn, TIMER_USER);
 }
@@ -165,10 +164,10 @@ void utcp__timer_life(struct utcp_conn *conn)
         utcp__timer_set(conn, TIMER_LIFE, now + conn->stack->time_wait_us);
     else if (conn->state == UTCP_FIN_WAIT_2 && utcp__orphan(conn))
         utcp__timer_set(conn, TIMER_LIFE, now + UTCP_FIN_WAIT_2_LIMIT);
-    else if (conn->keepalive_us && utcp__synchronized(conn)) {
-        uint64_t from = conn->heard_at + conn->keepalive_us;
+    else if (conn->keepalive_ms && utcp__synchronized(conn)) {
+        uint64_t from = conn->heard_at + conn->keepalive_ms * UTCP_MS;
 
-        utcp__timer_set(conn, TIMER_LIFE, from > now ? from : now + conn->keepalive_us);
+        utcp__timer_set(conn, TIMER_LIFE, from > now ? from : now + conn->keepalive_ms * UTCP_MS);
     } else {
         utcp__timer_stop(conn, TIMER_LIFE);
     }

@@ -32,6 +32,7 @@
  *   output.c     what is to be sent, and when not                 timers.c   the five timers
  *   state.c      the one function that moves a state; how connections begin and end
  *   api.c        read, write, close …                             info.c     what is known
+ *   memory.c     how large buffers may be, and what is given back
  *   sendbuf.c, recvbuf.c, ranges.c, pool.c, wheel.c   values with their own unit tests
  *
  * ── Who owns a connection ──────────────────────────────────────────────────────────────────────
@@ -55,10 +56,11 @@
  * ── Memory ─────────────────────────────────────────────────────────────────────────────────────
  *
  * Limits: connections_max (beyond it the oldest TIME-WAIT makes room, else a SYN is dropped and
- * utcp_connect() fails), memory_max over all buffers (pool.h; beyond it data that arrive are
- * dropped and come again, and utcp_write() takes less), the window and the send buffer's limit for
- * each connection, 256 holes in a receive buffer, 64 references in a send buffer, the backlog of a
- * listener, 256 replies without a connection for each output. Whatever is refused is counted. */
+ * utcp_connect() fails), memory_max over all buffers (pool.h tells what is given up first when it
+ * becomes scarce), the window and the send buffer's limit for each connection, 256 holes or more in a
+ * receive buffer, 64 references in a send buffer, the backlog of a listener, 256 replies without a
+ * connection for each output. Whatever is refused is counted. Buffers begin small and grow with what
+ * a round trip of the connection carries (memory.c); an idle connection has none. */
 #ifndef UTCP_INTERNAL_H
 #define UTCP_INTERNAL_H
 
@@ -89,6 +91,7 @@
 #define UTCP_MSS_MIN           88
 #define UTCP_WINDOW_INITIAL    65536 /* bytes of receive buffer that a connection begins with */
 #define UTCP_SEND_INITIAL      (256 * 1024) /* bytes of send buffer that a connection begins with */
+#define UTCP_SEND_PRESSED      (16 * 1024)  /* ... while memory is scarce */
 #define UTCP_REFERENCES_MAX    64
 #define UTCP_REPLIES_MAX       256
 #define UTCP_SEGMENT_LARGE_MAX 65000 /* bytes of a packet that the sink cuts */
@@ -107,6 +110,7 @@
 #define UTCP_RETRIES_ORPHAN  8  /* nobody waits for it: about 100 s at the least RTO */
 
 #define UTCP_DELAYED_ACK        (40 * UTCP_MS) /* RFC 9293 section 3.8.6.3: below 500 ms */
+#define UTCP_TRIM_AFTER         UTCP_SECOND    /* of idleness: memory.c */
 #define UTCP_FIN_WAIT_2_LIMIT   (60 * UTCP_SECOND)
 #define UTCP_TIME_WAIT_DEFAULT  (60 * UTCP_SECOND)
 #define UTCP_KEEPALIVE_INTERVAL (75 * UTCP_SECOND)
@@ -117,7 +121,7 @@
 
 /* ── Structures ────────────────────────────────────────────────────────────────────────────── */
 
-/* A connection has five timers, and one place on the wheel: that of the first of them. */
+/* A connection has some timers, and one place on the wheel: that of the first of them. */
 enum utcp_timer {
     TIMER_LOSS,       /* the reordering window is over, or a tail loss probe is due (rack.c) */
     TIMER_RETRANSMIT, /* oldest segment unacknowledged; with nothing in flight: window probe */
@@ -125,6 +129,7 @@ enum utcp_timer {
     TIMER_LIFE,       /* keep-alive, FIN-WAIT-2, TIME-WAIT: whichever the state calls for */
     TIMER_USER,       /* user timeout */
     TIMER_PACE,       /* the next segment may leave */
+    TIMER_TRIM,       /* what an idle connection does not need is given back */
     TIMERS,
 };
 
@@ -194,10 +199,6 @@ struct utcp_more {
     uint32_t reordered;           /* ranges that arrived behind what was sent later */
     uint32_t reordering_distance; /* most bytes between those two */
 
-    /* Of a receiver: since when conn->receive_seen counts, and how long the window before took. */
-    uint64_t receive_seen_at;
-    uint64_t receive_round_us;
-
     /* Of a sender: how much was delivered in a round trip. */
     uint64_t round_at;         /* when this one began, 0: not known … */
     uint64_t round_from;       /* … and what had been delivered by then */
@@ -212,6 +213,15 @@ struct utcp_sack_report {
     uint8_t count;
     bool duplicate_due;
     struct utcp_sack_block duplicate; /* what came twice */
+};
+
+/* Dynamic right-sizing of the receive window: memory.c. */
+struct utcp_drs {
+    uint32_t round_at;       /* when this round trip began; µs, low bits of the clock */
+    uint32_t rtt : 31;       /* µs, as a receiver sees it; 0: not known */
+    uint32_t sample_due : 1; /* the next segment's echo is one */
+    uint32_t seen;           /* bytes that the application took in this round */
+    uint32_t before;         /* and in the last one */
 };
 
 /* ── Fast open: fastopen.c ─────────────────────────────────────────────────────────────────── */
@@ -255,7 +265,8 @@ struct utcp_fast {
 };
 
 /* By use: first what each segment touches, in the order in which it does, then what loss and rare
- * things need. Below 1 KiB with what the allocator and the table add: a server has a million. */
+ * things need. With 8 bytes of the allocator's, and the at most 16 that the table has for each, an
+ * idle connection takes less than 1 KiB: a server has a million. */
 struct utcp_conn {
     /* Whose segment is it? */
     struct utcp_conn *chain; /* in the table */
@@ -287,12 +298,13 @@ struct utcp_conn {
 
     struct utcp_recvbuf receive;
     uint32_t receive_limit; /* bytes of receive buffer */
-    uint32_t receive_seen;  /* bytes taken since the limit grew last */
-    uint32_t events;        /* UTCP_* that utcp_poll() has not delivered */
-    bool probe_due;         /* a window probe */
-    bool fin_queued;        /* no more will be written */
+    struct utcp_drs drs;
+    uint32_t events; /* UTCP_* that utcp_poll() has not delivered */
+    bool probe_due;  /* a window probe */
+    bool fin_queued; /* no more will be written */
     bool fin_acked;
     bool peer_fin_known; /* peer_fin holds */
+    uint32_t segments_retransmitted;
     struct list output_link;
     /* Owned: on the stack's list of events. Else on the listener's list, that of TIME-WAIT, or that
      * of the dead. */
@@ -343,22 +355,22 @@ struct utcp_conn {
     int16_t error;
     int16_t soft_error; /* what ICMP said, for the day the connection times out */
     uint32_t iss;
-    uint32_t receive_max;               /* what the limit may grow to */
-    uint32_t challenge_until;           /* end of this period of challenge ACKs, in ms */
+    uint32_t receive_max;     /* what the limit may grow to */
+    uint32_t challenge_until; /* end of this period of challenge ACKs, in ms */
+    uint32_t data_at;         /* when the last data came, in 1024 µs */
+    uint32_t keepalive_ms, keepalive_interval_ms, user_timeout_ms;
     struct utcp_fast_queue *fast_queue; /* a child counts there until its handshake is done */
     uint64_t peer_fin;                  /* offset of the peer's FIN in its stream */
-    uint64_t keepalive_us, keepalive_interval_us, user_timeout_us;
-    struct list all_link; /* on the stack's list of all */
+    struct list scattered_link; /* on the stack's list of connections with data out of order */
+    struct list all_link;       /* on the stack's list of all */
 
     /* What is only told (info.c): times in µs of the stack's clock where nothing else is said. */
     uint64_t busy_since;    /* since when `limit` is what it is */
     uint64_t busy_us;       /* under LIMIT_NETWORK, before that */
     struct utcp_more *more; /* NULL: nothing of that has happened, or there is no memory */
-    uint32_t data_at;       /* when the last data came, in 1024 µs */
-    uint32_t segments_retransmitted;
 };
 
-static_assert(sizeof(struct utcp_conn) <= 984, "an idle connection costs less than 1 KiB");
+static_assert(sizeof(struct utcp_conn) <= 1000, "an idle connection costs less than 1 KiB");
 
 struct utcp_listener {
     struct utcp *stack;
@@ -402,6 +414,7 @@ struct utcp {
     struct list listener_events;
     struct list listeners;
     struct list time_wait; /* orphans in TIME-WAIT, the oldest first */
+    struct list scattered; /* connections with data out of order, for the longest first */
     struct list dead;      /* to be freed before the call returns */
     struct utcp_wheel wheel;
     struct utcp_pool pool;
@@ -555,6 +568,20 @@ bool utcp__fast_open_option(const struct utcp_conn *conn, uint8_t tcp_flags, uin
 /* Bytes of copied data that the send buffer may hold now. */
 uint32_t utcp__send_limit(const struct utcp_conn *conn);
 
+/* ── memory.c ──────────────────────────────────────────────────────────────────────────────── */
+
+/* The application took `bytes`. */
+void utcp__memory_taken(struct utcp_conn *conn, uint32_t bytes);
+/* A data segment echoes a timestamp of ours. */
+void utcp__memory_echo(struct utcp_conn *conn, uint64_t rtt_us);
+/* Data of this connection lie beyond a hole, or do no longer. */
+void utcp__memory_scattered(struct utcp_conn *conn);
+/* Memory is tight: gives up data out of order, not those of `conn`. */
+void utcp__memory_reclaim(struct utcp_conn *conn);
+/* All data that came were read: what led to them may go, when it stays so. */
+void utcp__memory_all_read(struct utcp_conn *conn);
+void utcp__memory_trim(struct utcp_conn *conn);
+
 /* ── output.c ──────────────────────────────────────────────────────────────────────────────── */
 
 /* The window that could be told now, as right edge. */
@@ -667,8 +694,6 @@ void utcp__count_timeouts_over(struct utcp_conn *conn);
 void utcp__count_flight(struct utcp_conn *conn);
 /* A round trip is over; what was in flight in it had used the window. */
 void utcp__count_round(struct utcp_conn *conn, bool window_used);
-/* As much came as the receive window was wide. */
-void utcp__count_receive_round(struct utcp_conn *conn);
 
 /* ── busy.c ────────────────────────────────────────────────────────────────────────────────── */
 

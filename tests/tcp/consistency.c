@@ -114,9 +114,17 @@ static uint32_t open_early(const struct utcp *stack, const struct utcp_fast_queu
     return count;
 }
 
+/* What leads to blocks, and is counted with them. */
+static uint64_t leading_of(const struct utcp_conn *conn)
+{
+    return conn->receive.slots * sizeof(*conn->receive.blocks) +
+           conn->receive.pending.capacity * sizeof(*conn->receive.pending.at) +
+           conn->board.capacity * sizeof(*conn->board.many);
+}
+
 void assert_consistent(const struct utcp *stack)
 {
-    uint64_t blocks = 0, time_wait = 0;
+    uint64_t blocks = 0, leading = 0, time_wait = 0;
     uint32_t in_table = 0;
 
     assert(list_empty(&stack->dead));
@@ -127,6 +135,9 @@ void assert_consistent(const struct utcp *stack)
         assert_alive(conn);
         assert_sequences(conn);
         blocks += blocks_of(conn);
+        leading += leading_of(conn);
+        assert(conn->receive.pending.count == 0 || !list_empty(&conn->scattered_link) ||
+               conn->state == UTCP_CLOSED);
         time_wait += conn->state == UTCP_TIME_WAIT;
         in_table += conn->in_table;
         if (conn->in_table)
@@ -140,7 +151,7 @@ void assert_consistent(const struct utcp *stack)
         assert(listener->pending <= listener->backlog);
         assert(!listener->fast || listener->fast->pending == open_early(stack, listener->fast));
     }
-    assert(stack->pool.used == blocks * POOL_BLOCK_SIZE);
+    assert(stack->pool.used == blocks * POOL_BLOCK_SIZE + leading);
     assert(stack->stats.time_wait == time_wait);
     assert(stack->connections == in_table && in_table <= stack->connections_max);
     list_length(&stack->output);

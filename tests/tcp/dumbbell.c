@@ -218,8 +218,8 @@ static struct utcp *stack_new(const struct dumbbell *config, const struct dumbbe
         .secret = {(uint8_t)config->seed, (uint8_t)index, which},
         .congestion = flow->congestion,
         .congestion_module = config->module,
-        .receive_buffer_max = 1 << 26,
-        .send_buffer_max = 1 << 26,
+        .receive_buffer_max = config->default_buffers ? 0 : 1 << 26,
+        .send_buffer_max = config->default_buffers ? 0 : 1 << 26,
         .flags = config->stack_flags,
         .mtu = MTU,
     };

@@ -29,6 +29,7 @@ struct dumbbell {
     uint32_t queue;         /* bytes */
     uint32_t mark;          /* bytes in the queue above which capable packets are marked; 0: none */
     unsigned loss, reorder; /* of 10,000 packets */
+    bool default_buffers;   /* else wider than any of this needs */
     uint32_t stack_flags;   /* UTCP_NO_*, UTCP_ASK_* */
     const struct utcp_cc_ops *module; /* for flows that name it */
     unsigned flows;

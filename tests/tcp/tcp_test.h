@@ -89,6 +89,7 @@ struct tcp_test {
     struct utcp_offload last_offload;
     uint8_t packet[65536];
     uint32_t packet_length; /* of the last packet that was sent */
+    bool many;              /* what goes to other ports of the peer is not looked at */
     bool peer_sack;         /* the peer's SYN permits SACK */
     bool peer_timestamps;   /* peer() adds the option by itself */
     uint32_t peer_ts;       /* its value; 1 more for each millisecond */

@@ -18,7 +18,7 @@ TCP_TEST(our_syn_offers_all_options)
     tcp_connect(t);
     expect(t, .flags = SYN);
     assert_int_equal(t->last.mss, 1460);
-    assert_int_equal(t->last.scale, 7 + 1);
+    assert_int_equal(t->last.scale, 10 + 1);
     assert_true(t->last.timestamps);
     assert_int_equal(t->last.ts_echo, 0);
     assert_true(t->last.sack_permitted);
@@ -39,7 +39,7 @@ TCP_TEST(our_syn_ack_answers_only_what_was_offered)
     t->iss_known = false;
     peer(t, .flags = SYN, .scale = 3, .timestamps = true, .ts_value = 77, .sack_permitted = true);
     expect(t, .flags = SYN | ACK, .ack = 1);
-    assert_int_equal(t->last.scale, 7 + 1);
+    assert_int_equal(t->last.scale, 10 + 1);
     assert_true(t->last.timestamps);
     assert_int_equal(t->last.ts_echo, 77);
     assert_true(t->last.sack_permitted);
@@ -69,7 +69,7 @@ TCP_TEST(a_syn_s_window_is_not_scaled_and_the_next_is)
     tcp_connect(t);
     expect(t, .flags = SYN);
     peer(t, .flags = SYN | ACK, .ack = 1, .scale = 4 + 1, .window = 1000);
-    expect(t, .flags = ACK, .seq = 1, .ack = 1, .window = 65535 >> 7);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1, .window = 65535 >> 10);
     assert_int_equal(tcp_info(t).send_window, 1000);
     peer(t, .flags = ACK, .seq = 1, .ack = 1, .window = 1000);
     assert_int_equal(tcp_info(t).send_window, 16000);

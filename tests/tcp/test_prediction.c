@@ -34,6 +34,7 @@ static const struct hidden {
     {offsetof(struct utcp_conn, cc.ops), sizeof(void *)},
     {offsetof(struct utcp_conn, board.many), sizeof(void *)},
     {offsetof(struct utcp_conn, undo.resent), sizeof(void *)},
+    {offsetof(struct utcp_conn, scattered_link), sizeof(struct list)},
     {offsetof(struct utcp_conn, all_link), sizeof(struct list)},
     {offsetof(struct utcp_conn, fast_queue), sizeof(void *)},
     {offsetof(struct utcp_conn, more), sizeof(void *)},
