@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* mshttpd: the command line, and the joint of server and transport. */
+/* mshttpd: the command line, and the joint of servers and transports.
+ *
+ * Each thread has a server with a transport of its own: loop, stack, port, connections, files and
+ * log. They share the addresses, as several mshttpd with --shared would, and nothing else. The first
+ * runs in the main thread, which also hears the signals. */
 #include "cli.h"
 #include "server.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +25,20 @@ static struct {
 } listeners[TRANSPORT_LISTENERS_MAX];
 static unsigned listener_count;
 
-static volatile sig_atomic_t stop;
-static struct transport *transport; /* for the signal handler */
+static atomic_bool stop;
+
+#define THREADS_MAX 1024
+
+struct service {
+    struct server server;
+    struct transport *transport; /* NULL: not open */
+    pthread_t thread;
+    bool has_thread;
+    int error; /* that ended it */
+};
+
+static struct service *services; /* also for the signal handler: all are open before it is set */
+static unsigned service_count;
 
 static const char *add_listener(const char *text)
 {
@@ -32,11 +52,17 @@ static const char *add_listener(const char *text)
     return wrong;
 }
 
+static void end_all(void)
+{
+    atomic_store(&stop, true);
+    for (unsigned i = 0; i < service_count; i++)
+        services[i].transport->ops->wake(services[i].transport);
+}
+
 static void on_signal(int number)
 {
     (void)number;
-    stop = 1;
-    transport->ops->wake(transport);
+    end_all();
 }
 
 static void catch_signals(void)
@@ -74,7 +100,7 @@ static void explain_listen(const char *address, int error)
     }
 }
 
-static bool listen_everywhere(const char *root, const char *stack)
+static bool listen_everywhere(struct transport *transport)
 {
     char address[CLI_ENDPOINT_SIZE];
 
@@ -82,41 +108,148 @@ static bool listen_everywhere(const char *root, const char *stack)
         const struct sockaddr *to = (const struct sockaddr *)&listeners[i].address;
         int error = transport->ops->listen(transport, to, listeners[i].size);
 
-        cli_endpoint_text(to, address);
         if (error) {
+            cli_endpoint_text(to, address);
             explain_listen(address, error);
             return false;
         }
-        printf("mshttpd: serving %s on %s (%s)\n", root, address, stack);
     }
-    fflush(stdout);
     return true;
 }
 
-static int serve(struct server *server, const struct server_options *options,
-                 const struct transport_ops *ops, const char *stack,
-                 const struct transport_options *transport_options)
+static void say_serving(const char *root, const char *stack, unsigned threads)
+{
+    char address[CLI_ENDPOINT_SIZE], count[32] = "";
+
+    if (threads > 1)
+        snprintf(count, sizeof(count), ", %u threads", threads);
+    for (unsigned i = 0; i < listener_count; i++) {
+        cli_endpoint_text((const struct sockaddr *)&listeners[i].address, address);
+        printf("mshttpd: serving %s on %s (%s%s)\n", root, address, stack, count);
+    }
+    fflush(stdout);
+}
+
+static bool service_open(struct service *service, const struct server_options *options,
+                         const struct transport_ops *ops,
+                         const struct transport_options *transport_options)
 {
     const struct transport_handler handler = {.events = server_events,
                                               .handed_over = server_handed_over,
                                               .suspended = server_suspended,
-                                              .context = server};
-    int error;
+                                              .context = &service->server};
 
-    if (!server_init(server, options))
-        return CLI_FAILURE;
-    transport = ops->open(transport_options, &handler);
-    if (!transport)
-        return CLI_FAILURE;
-    server->transport = transport;
-    server->ops = ops;
-    if (!listen_everywhere(options->root, stack))
-        return CLI_FAILURE;
-    catch_signals();
-    error = server_run(server, &stop);
+    if (!server_init(&service->server, options))
+        return false;
+    service->transport = ops->open(transport_options, &handler);
+    if (!service->transport)
+        return false;
+    service->server.transport = service->transport;
+    service->server.ops = ops;
+    return listen_everywhere(service->transport);
+}
+
+static void service_close(struct service *service)
+{
+    if (service->transport)
+        service->transport->ops->close(service->transport);
+    server_dispose(&service->server);
+}
+
+/* One that fails takes the others along: whoever started the program is to notice. */
+static void *service_run(void *argument)
+{
+    struct service *service = argument;
+
+    service->error = server_run(&service->server, &stop);
+    if (service->error)
+        end_all();
+    return NULL;
+}
+
+/* Signals are the main thread's. False: there are not as many threads to be had. */
+static bool start_threads(void)
+{
+    sigset_t all, before;
+    int error = 0;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned i = 1; i < service_count && !error; i++) {
+        error = pthread_create(&services[i].thread, NULL, service_run, &services[i]);
+        services[i].has_thread = !error;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error)
-        cli_error("%s: %s", stack, strerror(-error));
-    return error ? CLI_FAILURE : CLI_OK;
+        cli_error("--threads %u: %s", service_count, strerror(error));
+    return !error;
+}
+
+static int run_all(const char *stack)
+{
+    bool started = start_threads();
+    int status = started ? CLI_OK : CLI_FAILURE;
+
+    if (started)
+        service_run(&services[0]);
+    else
+        end_all();
+    for (unsigned i = 0; i < service_count; i++) {
+        if (services[i].has_thread)
+            pthread_join(services[i].thread, NULL);
+        if (services[i].error) {
+            cli_error("%s: %s", stack, strerror(-services[i].error));
+            status = CLI_FAILURE;
+        }
+    }
+    return status;
+}
+
+static int serve(unsigned threads, const struct server_options *options,
+                 const struct transport_ops *ops, const char *stack,
+                 const struct transport_options *transport_options)
+{
+    int status = CLI_FAILURE;
+    unsigned open = 0;
+
+    services = calloc(threads, sizeof(*services));
+    if (!services) {
+        cli_error("%s", strerror(ENOMEM));
+        return CLI_FAILURE;
+    }
+    while (open < threads && service_open(&services[open], options, ops, transport_options))
+        open++;
+    if (open == threads) {
+        service_count = threads;
+        say_serving(options->root, stack, threads);
+        catch_signals();
+        status = run_all(stack);
+        service_count = 0; /* no signal finds what is being closed */
+    } else {
+        service_close(&services[open]);
+    }
+    for (unsigned i = 0; i < open; i++)
+        service_close(&services[i]);
+    free(services);
+    return status;
+}
+
+/* Several threads share what they listen to, which has to be possible. */
+static void check_threads(uint64_t threads, struct transport_options *options)
+{
+    if (threads == 1)
+        return;
+    if (options->takeover)
+        cli_wrong_usage(
+            "--takeover: is for one thread; with several, let both say --shared and end the "
+            "first by SIGTERM");
+    for (unsigned i = 0; i < listener_count; i++) {
+        /* sin_port and sin6_port lie in the same place */
+        if (((const struct sockaddr_in *)&listeners[i].address)->sin_port == 0)
+            cli_wrong_usage("--listen: each thread would get a port number of its own for 0");
+    }
+    options->stays = !options->shared;
+    options->shared = true;
 }
 
 int main(int argc, char **argv)
@@ -150,11 +283,11 @@ int main(int argc, char **argv)
          .value = &transport_options.congestion},
         {.name = "threads",
          .argument = "N",
-         .help = "threads that serve (1)",
+         .help = "threads that serve, each with a stack of its own (1)",
          .kind = CLI_NUMBER,
          .value = &threads,
          .least = 1,
-         .most = 1024},
+         .most = THREADS_MAX},
         {.name = "max-connections",
          .argument = "N",
          .help = "connections served at once (65536)",
@@ -182,8 +315,6 @@ int main(int argc, char **argv)
         .arguments = "--root DIR --listen ADDR:PORT [OPTIONS]",
         .summary = "Serves files by HTTP/1.1, on a TCP of its own (UTCP) or on the kernel's.",
         .options = table};
-    struct server *server;
-    int status;
 
     if (cli_parse(&program, argc, argv) < argc)
         cli_wrong_usage("unexpected argument");
@@ -196,25 +327,11 @@ int main(int argc, char **argv)
         cli_hint("`--shared` for both, and SIGTERM for the first, comes close");
         return CLI_FAILURE;
     }
-    if (threads > 1) {
-        cli_error("--threads %ju: only one thread is supported", (uintmax_t)threads);
-        cli_hint("start several mshttpd, each with a port of its own");
-        return CLI_FAILURE;
-    }
+    check_threads(threads, &transport_options);
     allow_descriptors();
-    options.connections_max = (unsigned)connections_max;
+    options.connections_max = (unsigned)((connections_max + threads - 1) / threads);
     transport_options.connections_max = options.connections_max;
-    server = calloc(1, sizeof(*server));
-    if (!server) {
-        cli_error("%s", strerror(ENOMEM));
-        return CLI_FAILURE;
-    }
-    status =
-        serve(server, &options, strcmp(stack, "utcp") == 0 ? &transport_utcp : &transport_kernel,
-              stack, &transport_options);
-    if (transport)
-        transport->ops->close(transport);
-    server_dispose(server);
-    free(server);
-    return status;
+    return serve((unsigned)threads, &options,
+                 strcmp(stack, "utcp") == 0 ? &transport_utcp : &transport_kernel, stack,
+                 &transport_options);
 }

@@ -317,7 +317,7 @@ void server_dispose(struct server *server)
     pool_dispose(&server->buffer_pool);
 }
 
-int server_run(struct server *server, const volatile sig_atomic_t *stop)
+int server_run(struct server *server, const atomic_bool *stop)
 {
     int error = 0;
 

@@ -37,7 +37,7 @@
 #include "transport.h"
 
 #include <assert.h>
-#include <signal.h>
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 #define BUFFER_SIZE   16384
@@ -143,7 +143,7 @@ void server_suspended(void *server, const struct sockaddr *address, int error);
 
 /* Serves until *stop is set (and the transport woken), then finishes what is in flight; or until all
  * listeners were handed over and no connection is left. 0, or a negative errno. */
-int server_run(struct server *server, const volatile sig_atomic_t *stop);
+int server_run(struct server *server, const atomic_bool *stop);
 
 /* ── Between server.c and connection.c ───────────────────────────────────────────────────────── */
 

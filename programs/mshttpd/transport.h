@@ -62,6 +62,7 @@ struct transport_options {
     const char *congestion; /* NULL: the default */
     unsigned connections_max;
     bool shared;   /* listen where others listen, too */
+    bool stays;    /* these are threads of the same server: leave() is not for them */
     bool takeover; /* succeed those who listen (UTCP only) */
 };
 

@@ -40,6 +40,7 @@ struct utcp_transport {
     unsigned listener_count, next_listener;
     unsigned away_count; /* listeners handed over */
     unsigned bind_flags;
+    bool stays; /* struct transport_options */
     struct ms_runtime_listener *listeners[TRANSPORT_LISTENERS_MAX];
     struct piece *free_pieces;
     unsigned free_count;
@@ -282,6 +283,7 @@ static struct transport *transport_open(const struct transport_options *options,
     transport->base = (struct transport){.ops = &transport_utcp, .handler = *handler};
     transport->bind_flags =
         (options->shared ? MS_BIND_SHARED : 0U) | (options->takeover ? MS_BIND_TAKEOVER : 0U);
+    transport->stays = options->stays;
     TAILQ_INIT(&transport->refill);
     error = runtime_open(&transport->runtime, &runtime_options);
     if (error) {
@@ -322,7 +324,7 @@ static bool transport_leave(struct transport *base)
     struct utcp_transport *transport = transport_of(base);
     bool left = false;
 
-    if (!(transport->bind_flags & MS_BIND_SHARED))
+    if (!(transport->bind_flags & MS_BIND_SHARED) || transport->stays)
         return false;
     for (unsigned i = 0; i < transport->listener_count; i++)
         left |= runtime_listener_drain(transport->listeners[i]) == 0;
