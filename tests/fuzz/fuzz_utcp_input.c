@@ -50,6 +50,7 @@ struct peer {
 struct world {
     struct utcp *stack;
     struct utcp_listener *listener;
+    enum utcp_option fast_open; /* 0: nobody asks for it */
     uint64_t now;
     struct peer peers[CONNECTIONS];
     uint8_t out[65536];
@@ -253,8 +254,10 @@ static void connect_peer(struct world *world, struct peer *peer)
 {
     struct utcp_endpoint local = endpoint(1, 80), remote = endpoint(2, peer->port);
 
-    if (peer->conn == NULL)
-        (void)utcp_connect(world->stack, world->now, &local, &remote, peer, &peer->conn);
+    if (peer->conn == NULL &&
+        utcp_connect(world->stack, world->now, &local, &remote, peer, &peer->conn) == 0 &&
+        world->fast_open)
+        (void)utcp_set_option(peer->conn, world->fast_open, 1);
 }
 
 static void step_application(struct world *world, struct input *input, enum step step,
@@ -335,6 +338,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config.send_buffer_max = shape & 16 ? 3000 : 0;
     world.stack = utcp_new(&config, world.now);
     utcp_listen(world.stack, &local, 3, NULL, &world.listener);
+    if (shape & 32) {
+        world.fast_open = shape & 64 ? UTCP_OPTION_FAST_OPEN_NO_COOKIE : UTCP_OPTION_FAST_OPEN;
+        utcp_listener_set_option(world.listener, UTCP_OPTION_FAST_OPEN, 2);
+        utcp_listener_set_option(world.listener, UTCP_OPTION_FAST_OPEN_NO_COOKIE, shape & 64);
+    }
     for (uint16_t i = 0; i < CONNECTIONS; i++) {
         world.peers[i].port = (uint16_t)(5000 + i);
         world.peers[i].next = 0xfffffff0;
@@ -378,5 +386,11 @@ const struct fuzz_example fuzz_examples[] = {
     /* ICMP, aborts, options, references */
     FUZZ_TEXT("\x04\x04\x20\x00\x09\x0c\x00\x04\x02\x58\x09\x0b\x00\x02\x00\x10\x00\x1c\x00\x03\x00"
               "\x00\x18\x00\x00\x09\x02\xff\xff\x10"),
+    /* fast open without cookies: taken, answered, acknowledged; connect, data, SYN-ACK */
+    FUZZ_TEXT("\x60\x40\x02\x08\x03\xe8\x43\x01\x00\x09\x40\x10\x00\x09\x5d\x53\x01\x00\x09\x50"
+              "\x12\x00\x09"),
+    /* by cookies: asked for, reset before it is accepted, timeouts */
+    FUZZ_TEXT("\x20\x40\x02\x18\x03\xe8\x01\x22\x02\x00\x00\x09\x02\xff\xff\x0a\x09\x40\x04\x00"
+              "\x5d\x53\x01\x00\x09\x02\xff\xff\x0a\x09"),
     {NULL, 0},
 };
