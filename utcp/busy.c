@@ -40,12 +40,12 @@ static uint64_t *time_under(struct utcp_conn *conn, enum utcp_limit limit)
 void utcp__busy_update(struct utcp_conn *conn)
 {
     enum utcp_limit limit = limit_of(conn);
-    uint64_t *time;
 
     if (limit == conn->limit)
         return;
     if (conn->limit != LIMIT_NOTHING_TO_SEND) {
-        time = time_under(conn, conn->limit);
+        uint64_t *time = time_under(conn, conn->limit);
+
         if (time)
             *time += conn->stack->now - conn->busy_since;
     }

@@ -115,6 +115,7 @@ void utcp__control_lost(struct utcp_conn *conn, uint32_t in_flight)
     remember(&conn->cc);
     conn->cc.ops->lost(&conn->cc, flight(conn, in_flight), conn->stack->now);
     keep_in_range(&conn->cc);
+    PROBE_REDUCE(conn, "loss");
     utcp__ecn_reduced(conn);
 }
 
@@ -126,6 +127,7 @@ void utcp__control_marked(struct utcp_conn *conn, uint32_t in_flight)
     (ops->ecn ? ops->ecn : ops->lost)(&conn->cc, flight(conn, in_flight), conn->stack->now);
     keep_in_range(&conn->cc);
     conn->ecn.reductions++;
+    PROBE_REDUCE(conn, "mark");
     utcp__ecn_reduced(conn);
 }
 
@@ -137,6 +139,7 @@ void utcp__control_timed_out(struct utcp_conn *conn, uint32_t in_flight)
     remember(&conn->cc);
     conn->cc.ops->timed_out(&conn->cc, flight(conn, in_flight), conn->stack->now);
     keep_in_range(&conn->cc);
+    PROBE_REDUCE(conn, "timeout");
     utcp__ecn_reduced(conn);
 }
 
@@ -149,6 +152,7 @@ void utcp__control_undo(struct utcp_conn *conn)
     if (cc->ops->undo)
         cc->ops->undo(cc);
     keep_in_range(cc);
+    PROBE_UNDO(conn);
 }
 
 /* RFC 5681 section 4.1: after a pause nobody knows what the path can bear, and what was known is a

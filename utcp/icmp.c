@@ -42,12 +42,12 @@ void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error)
     struct utcp_conn *conn = utcp__find(stack, &error->local, &error->remote);
 
     if (conn == NULL) {
-        stack->stats.dropped_no_connection++;
+        UTCP_DROP(stack, NULL, dropped_no_connection);
         return;
     }
     if (seq_before(error->seq, conn->fast_queue ? conn->iss : conn->snd_una) ||
         !seq_before(error->seq, conn->snd_max)) {
-        stack->stats.dropped_unacceptable++;
+        UTCP_DROP(stack, NULL, dropped_unacceptable);
         return;
     }
     if (error->too_big)

@@ -24,7 +24,7 @@ static bool refuse(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     uint32_t next = utcp__rcv_nxt(conn), end = segment->seq + segment->length;
 
-    conn->stack->stats.dropped_unacceptable++;
+    UTCP_DROP(conn->stack, conn, dropped_unacceptable);
     if (segment->length && seq_before(segment->seq, next)) /* RFC 2883 section 4 */
         utcp__sack_duplicate(conn, segment->seq, seq_before(end, next) ? end : next);
     if (segment_size(segment))
@@ -84,7 +84,7 @@ static bool check_timestamp(struct utcp_conn *conn, const struct utcp_segment *s
     if (!conn->timestamps || segment->flags & TCP_RST)
         return true;
     if (!segment->options.has_timestamps) { /* RFC 7323 section 3.2 */
-        conn->stack->stats.dropped_unacceptable++;
+        UTCP_DROP(conn->stack, conn, dropped_unacceptable);
         return false;
     }
     return too_old(conn, segment) ? refuse(conn, segment) : true;
@@ -143,7 +143,7 @@ static bool step_sequence(struct utcp_conn *conn, struct utcp_segment *segment)
         return false;
     if (!in_window(conn, segment)) {
         if (segment->flags & TCP_RST) {
-            conn->stack->stats.dropped_unacceptable++;
+            UTCP_DROP(conn->stack, conn, dropped_unacceptable);
             return false;
         }
         if (conn->state == UTCP_SYN_RECEIVED && segment->flags & TCP_SYN &&
@@ -169,7 +169,7 @@ static bool step_reset(struct utcp_conn *conn, const struct utcp_segment *segmen
     if (conn->state == UTCP_TIME_WAIT) /* RFC 1337 */
         return false;
     if (segment->seq != utcp__rcv_nxt(conn)) {
-        conn->stack->stats.dropped_unacceptable++;
+        UTCP_DROP(conn->stack, conn, dropped_unacceptable);
         utcp__challenge_ack(conn);
         return false;
     }
@@ -208,7 +208,7 @@ static bool step_syn(struct utcp_conn *conn, struct utcp_segment *segment)
         utcp__want_output(conn);
         return false;
     }
-    conn->stack->stats.dropped_unacceptable++;
+    UTCP_DROP(conn->stack, conn, dropped_unacceptable);
     if (conn->state == UTCP_SYN_RECEIVED && conn->passive) {
         utcp__conn_end(conn, 0); /* back to LISTEN */
         return false;
@@ -222,7 +222,7 @@ static bool step_syn(struct utcp_conn *conn, struct utcp_segment *segment)
 static bool establish(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     if (!seq_before(conn->iss, segment->ack) || seq_before(conn->snd_max, segment->ack)) {
-        conn->stack->stats.dropped_unacceptable++;
+        UTCP_DROP(conn->stack, conn, dropped_unacceptable);
         utcp__reply(conn->stack, &conn->local, &conn->remote, TCP_RST, segment->ack, 0);
         return false;
     }
@@ -393,13 +393,13 @@ static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
     struct utcp_delivery delivery;
 
     if (!(segment->flags & TCP_ACK)) {
-        conn->stack->stats.dropped_unacceptable++;
+        UTCP_DROP(conn->stack, conn, dropped_unacceptable);
         return false;
     }
     if (conn->state == UTCP_SYN_RECEIVED && !establish(conn, segment))
         return false;
     if (!ack_is_possible(conn, segment)) {
-        conn->stack->stats.dropped_unacceptable++;
+        UTCP_DROP(conn->stack, conn, dropped_unacceptable);
         utcp__challenge_ack(conn);
         return false;
     }
@@ -484,7 +484,7 @@ static void store(struct utcp_conn *conn, struct utcp_segment *segment)
     stored =
         utcp__recvbuf_put(receive, &conn->stack->pool, offset, segment->payload, segment->length);
     if (stored < segment->length) {
-        conn->stack->stats.dropped_memory++;
+        UTCP_DROP(conn->stack, conn, dropped_memory);
         segment->flags &= (uint8_t)~TCP_FIN;
         acknowledge_now(conn);
     }
@@ -703,7 +703,7 @@ static void input_segment(struct utcp *stack, struct utcp_segment *segment)
     } else if (listener) {
         utcp__input_listen(stack, listener, segment, iss_after);
     } else {
-        stack->stats.dropped_no_connection++;
+        UTCP_DROP(stack, NULL, dropped_no_connection);
         utcp__reply_reset(stack, segment);
     }
 }
@@ -721,10 +721,10 @@ void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t lengt
     switch (packet.kind) {
     case PACKET_TCP: input_segment(stack, &packet.segment); break;
     case PACKET_ICMP_ERROR: utcp__input_icmp(stack, &packet.error); break;
-    case PACKET_MALFORMED: stack->stats.dropped_malformed++; break;
-    case PACKET_BAD_CHECKSUM: stack->stats.dropped_checksum++; break;
-    case PACKET_BAD_ADDRESS: stack->stats.dropped_bad_address++; break;
-    case PACKET_OTHER: stack->stats.dropped_not_tcp++; break;
+    case PACKET_MALFORMED: UTCP_DROP(stack, NULL, dropped_malformed); break;
+    case PACKET_BAD_CHECKSUM: UTCP_DROP(stack, NULL, dropped_checksum); break;
+    case PACKET_BAD_ADDRESS: UTCP_DROP(stack, NULL, dropped_bad_address); break;
+    case PACKET_OTHER: UTCP_DROP(stack, NULL, dropped_not_tcp); break;
     }
     utcp__reap(stack);
 }

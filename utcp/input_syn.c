@@ -29,17 +29,17 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
     struct utcp_conn *conn;
 
     if (listener->mode == UTCP_LISTEN_IGNORE) {
-        stack->stats.dropped_ignored++;
+        UTCP_DROP(stack, NULL, dropped_ignored);
         return;
     }
     if (listener->pending >= listener->backlog) {
-        stack->stats.dropped_backlog++;
+        UTCP_DROP(stack, NULL, dropped_backlog);
         return;
     }
     conn = utcp__conn_new(stack, &segment->local, &segment->remote);
     if (conn == NULL) {
-        stack->stats.dropped_memory++;
-        stack->stats.dropped_syn_memory++;
+        UTCP_DROP(stack, NULL, dropped_memory);
+        UTCP_DROP(stack, NULL, dropped_syn_memory);
         return;
     }
     conn->passive = true;
@@ -70,13 +70,13 @@ void utcp__input_listen(struct utcp *stack, struct utcp_listener *listener,
         return;
     /* Second, an ACK: of nothing that was sent. */
     if (segment->flags & TCP_ACK) {
-        stack->stats.dropped_no_connection++;
+        UTCP_DROP(stack, NULL, dropped_no_connection);
         utcp__reply_reset(stack, segment);
         return;
     }
     /* Third, a SYN; one with a FIN makes no sense and gets no answer. */
     if ((segment->flags & (TCP_SYN | TCP_FIN)) != TCP_SYN) {
-        stack->stats.dropped_unacceptable++;
+        UTCP_DROP(stack, NULL, dropped_unacceptable);
         return;
     }
     open_passively(stack, listener, segment, iss_after);
@@ -118,14 +118,14 @@ void utcp__input_syn_sent(struct utcp_conn *conn, struct utcp_segment *segment)
     /* First, the ACK: of our SYN, and nothing else. (Before the SYN has gone out, of nothing.) */
     if (acknowledges &&
         (seq_up_to(segment->ack, conn->iss) || seq_before(conn->snd_max, segment->ack))) {
-        stack->stats.dropped_unacceptable++;
+        UTCP_DROP(stack, NULL, dropped_unacceptable);
         utcp__reply_reset(stack, segment);
         return;
     }
     /* Second, a RST: believed when it knows our sequence number. */
     if (segment->flags & TCP_RST) {
         if (!acknowledges) {
-            stack->stats.dropped_unacceptable++;
+            UTCP_DROP(stack, NULL, dropped_unacceptable);
             return;
         }
         stack->stats.resets_in++;
@@ -135,11 +135,11 @@ void utcp__input_syn_sent(struct utcp_conn *conn, struct utcp_segment *segment)
     /* Fourth, the SYN. Fifth, neither SYN nor RST: dropped. A server that answers data of the SYN
      * may be done with that, so a SYN-ACK may have a FIN; a SYN not. */
     if (!(segment->flags & TCP_SYN) || (segment->flags & TCP_FIN && !acknowledges)) {
-        stack->stats.dropped_unacceptable++;
+        UTCP_DROP(stack, NULL, dropped_unacceptable);
         return;
     }
     if (acknowledges && echoes_another(conn, segment)) {
-        stack->stats.dropped_unacceptable++;
+        UTCP_DROP(stack, NULL, dropped_unacceptable);
         utcp__reply_reset(stack, segment);
         return;
     }

@@ -463,6 +463,7 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
     if (seq_before(plan->seq, conn->snd_max)) {
         if (conn->control.rate)
             utcp__rate_resent(conn, plan->seq, end);
+        PROBE_RETRANSMIT(conn, plan->seq, plan->length);
         conn->segments_retransmitted += segments_of(conn, plan->length);
         UTCP_COUNT(conn, bytes_retransmitted, plan->length);
         conn->stack->stats.segments_retransmitted++;

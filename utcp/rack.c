@@ -197,6 +197,7 @@ void utcp__probe_sent(struct utcp_conn *conn, bool again)
     conn->rack.probe_again = again;
     conn->rack.probe_end = conn->snd_max;
     UTCP_COUNT(conn, probes, 1);
+    PROBE_TAIL_PROBE(conn, again);
 }
 
 /* Section 7.4.2. A probe that was a retransmission, and that alone repaired a loss, has hidden it:

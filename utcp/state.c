@@ -73,6 +73,7 @@ void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
         stack->stats.time_wait--;
     if (state == UTCP_TIME_WAIT)
         stack->stats.time_wait++;
+    PROBE_STATE(conn, conn->state, (int)state);
     conn->state = (uint8_t)state;
     if (state != UTCP_CLOSED)
         utcp__timer_life(conn);

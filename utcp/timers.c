@@ -32,8 +32,10 @@ static void retransmit_fires(struct utcp_conn *conn)
     }
     conn->retries++;
     utcp__fast_open_timed_out(conn);
-    if (handshake || utcp__in_flight(conn) > 0)
+    if (handshake || utcp__in_flight(conn) > 0) {
         utcp__count_timeout(conn);
+        PROBE_TIMEOUT(conn, utcp__rtt_timeout(&conn->rtt));
+    }
     if (handshake) {
         conn->syn_due = true;
         conn->rtt.timed_at = 0;

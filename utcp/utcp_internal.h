@@ -34,6 +34,7 @@
  *   api.c        read, write, close …                             info.c     what is known
  *   memory.c     how large buffers may be, and what is given back
  *   sendbuf.c, recvbuf.c, ranges.c, pool.c, wheel.c   values with their own unit tests
+ *   probes.h     tracepoints (doc/tracing.md)
  *
  * ── Who owns a connection ──────────────────────────────────────────────────────────────────────
  *
@@ -70,6 +71,7 @@
 #include "list.h"
 #include "packet.h"
 #include "pool.h"
+#include "probes.h"
 #include "recvbuf.h"
 #include "sack.h"
 #include "sendbuf.h"

@@ -152,10 +152,11 @@ static void item_unless_0(const char *name, uint64_t number)
 
 static void item_bytes(const char *name, uint64_t bytes, const char *unit)
 {
-    char text[TEXT_SIZE];
+    if (bytes) {
+        char text[TEXT_SIZE];
 
-    if (bytes)
         item("%s:%s%s", name, text_bytes(bytes, text), unit);
+    }
 }
 
 static void item_ms(const char *name, uint64_t us)

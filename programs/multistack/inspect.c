@@ -154,8 +154,9 @@ static const char *refusal(int error)
 static int hand_over(int socket_fd, const struct control_port_record *port, int fd, bool *lost)
 {
     static uint32_t request = 1000;
+    uint32_t number = ++request;
     struct control_inspect question = {
-        .header = {.type = CONTROL_INSPECT, .size = sizeof(question), .request = ++request},
+        .header = {.type = CONTROL_INSPECT, .size = sizeof(question), .request = number},
         .port = port->port,
     };
     int64_t deadline = control_client__now_ms() + ANSWER_MS;
@@ -168,7 +169,7 @@ static int hand_over(int socket_fd, const struct control_port_record *port, int 
     if (error)
         return error;
     control_client__close_fds(&message);
-    if (message.header.type != CONTROL_INSPECTED || message.header.request != request) {
+    if (message.header.type != CONTROL_INSPECTED || message.header.request != number) {
         *lost = true;
         return -EPROTO;
     }

@@ -36,13 +36,13 @@ established='[x for x in c if x["state"] == "ESTABLISHED"][0]'
 peer=$(in_client ss -Htn state established "dst $SERVER4:80" | awk '{ print $3 }')
 check_equal 'with its ends as the peer knows them' \
     "$(ask "(lambda x: '%s:%d' % (x['remote_address'], x['remote_port']))($established)")" "$peer"
-check_equal 'its process' "$(ask "$established['pid']")" "$(pid_of web)"
-check_equal 'its control' "$(ask "$established['congestion']")" cubic
+check_equal 'its process' "$(ask "${established}['pid']")" "$(pid_of web)"
+check_equal 'its control' "$(ask "${established}['congestion']")" cubic
 check_equal 'more sent than acknowledged, and that more than nothing' \
-    "$(ask "$established['bytes_sent'] >= $established['bytes_acked'] > 100000")" True
+    "$(ask "${established}['bytes_sent'] >= ${established}['bytes_acked'] > 100000")" True
 check_equal 'a round-trip time, windows, options' \
-    "$(ask "$established['srtt_us'] > 0 and $established['cwnd_bytes'] >= $established['mss_bytes'] > 500 and
-        $established['sack'] and $established['timestamps']")" True
+    "$(ask "${established}['srtt_us'] > 0 and ${established}['cwnd_bytes'] >= ${established}['mss_bytes'] > 500 and
+        ${established}['sack'] and ${established}['timestamps']")" True
 check_match 'as text, too' "$(in_server multistack connections | tr "\n" " ")" "ESTABLISHED.*$peer.*cubic.*mss:"
 check_equal 'a port without a stack says so' "$(ask '[x["why"] for x in u]')" \
     "['its program does not tell']"
