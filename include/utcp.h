@@ -191,6 +191,8 @@ UTCP_API uint64_t utcp_deadline(const struct utcp *stack);
 #define UTCP_FINISHED   0x10 /* the peer has sent all it will (FIN); read to the end */
 #define UTCP_SENT       0x20 /* all that was written has been acknowledged */
 #define UTCP_ERROR      0x40 /* the connection is dead, utcp_error() says why; close it */
+#define UTCP_TROUBLE    0x80 /* with UTCP_OPTION_REPORTS: not all is well, utcp_trouble() says more */
+#define UTCP_URGENT     0x100 /* the peer calls data urgent: utcp_urgent() */
 
 struct utcp_event {
     struct utcp_conn *conn;         /* NULL for a listener */
@@ -282,6 +284,20 @@ UTCP_API void utcp_abort(struct utcp_conn *conn, uint64_t now);
 /* 0, or why the connection is dead: -ECONNREFUSED, -ECONNRESET, -ETIMEDOUT, -EHOSTUNREACH … */
 UTCP_API int utcp_error(const struct utcp_conn *conn);
 
+/* What stands between the connection and its peer, without ending it: what the network said by ICMP since
+ * anything was acknowledged (-EHOSTUNREACH, -ENETUNREACH, -ECONNREFUSED, -EPROTO), or -ETIMEDOUT after
+ * three retransmissions without an answer (R1 of RFC 9293 section 3.8.3); 0: nothing. */
+UTCP_API int utcp_trouble(const struct utcp_conn *conn);
+
+/* Urgent data (RFC 9293 section 3.8.5) are read like any. Returns how many bytes, from what is read
+ * next on, the peer calls urgent, those included that have not come yet; 0: none. */
+UTCP_API size_t utcp_urgent(const struct utcp_conn *conn);
+
+/* Tells the peer that all that was written up to now is urgent. New applications should not use this
+ * (RFC 6093). Errors: -EINVAL (all of it has been acknowledged), -EMSGSIZE (2 GiB and more wait to be),
+ * utcp_error(). */
+UTCP_API int utcp_mark_urgent(struct utcp_conn *conn, uint64_t now);
+
 enum utcp_option {
     UTCP_OPTION_NODELAY, /* 1: no Nagle algorithm (RFC 9293 section 3.7.4) */
     UTCP_OPTION_CORK, /* 1: send full segments only, until it is 0 again or as much time has passed
@@ -301,13 +317,16 @@ enum utcp_option {
                                 the path has. Options count as payload, as in RFC 6691 */
     UTCP_OPTION_PACING,      /* 1: the window is spread over the round trip; 0: only where the
                                     congestion control says so */
-    UTCP_OPTION_SYN_RETRIES, /* times that a SYN is sent again before connecting fails; 0: 6 */
+    UTCP_OPTION_SYN_RETRIES, /* times that a SYN is sent again before connecting fails; 0: 7 */
     UTCP_OPTION_FAST_OPEN,   /* RFC 7413. Of a connection, right after utcp_connect(): 1: what is
                                     written before the next utcp_output() goes with the SYN as far as
                                     utcp_syn_room() says; 0: not. Of a listener: so many connections
                                     may be open early, before their handshakes are done; 0: none */
     UTCP_OPTION_FAST_OPEN_NO_COOKIE, /* 1: the same, but cookies are neither asked for nor wanted: for
                                     networks where nobody forges addresses */
+    UTCP_OPTION_HOP_LIMIT,           /* of IPv6, time to live of IPv4; 0: 64 */
+    UTCP_OPTION_DSCP,    /* differentiated services of what is sent, 0 to 63 (RFC 2474) */
+    UTCP_OPTION_REPORTS, /* 1: UTCP_TROUBLE is told */
 };
 
 /* Errors: -EINVAL. */
@@ -321,8 +340,8 @@ UTCP_API const char *utcp_congestion_name(unsigned index);
 UTCP_API int utcp_set_congestion(struct utcp_conn *conn, const char *name);
 
 /* For the connections that it will have, before their SYN is answered: UTCP_OPTION_MAX_SEGMENT,
- * UTCP_OPTION_RECEIVE_BUFFER, UTCP_OPTION_FAST_OPEN, UTCP_OPTION_FAST_OPEN_NO_COOKIE. Others are set
- * on the connection. -EINVAL, -ENOMEM. */
+ * UTCP_OPTION_RECEIVE_BUFFER, UTCP_OPTION_FAST_OPEN, UTCP_OPTION_FAST_OPEN_NO_COOKIE,
+ * UTCP_OPTION_HOP_LIMIT, UTCP_OPTION_DSCP. Others are set on the connection. -EINVAL, -ENOMEM. */
 UTCP_API int utcp_listener_set_option(struct utcp_listener *listener, enum utcp_option option,
                                       uint64_t value);
 

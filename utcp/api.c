@@ -35,6 +35,8 @@ static void consumed(struct utcp_conn *conn, size_t size)
     utcp__memory_taken(conn, (uint32_t)size);
     if (readable(conn) == 0)
         utcp__memory_all_read(conn);
+    if (conn->urgent_in)
+        utcp__urgent_read(conn);
     if (utcp__window_to_update(conn))
         utcp__want_output(conn);
 }
@@ -292,6 +294,13 @@ int utcp_error(const struct utcp_conn *conn)
     return conn->error;
 }
 
+int utcp_trouble(const struct utcp_conn *conn)
+{
+    if (conn->soft_error)
+        return conn->soft_error;
+    return conn->retries >= UTCP_RETRIES_R1 ? -ETIMEDOUT : 0;
+}
+
 static int set_receive_buffer(struct utcp_conn *conn, uint64_t bytes)
 {
     uint32_t most = conn->stack->receive_max;
@@ -327,7 +336,23 @@ static int set_max_segment(struct utcp_conn *conn, uint64_t bytes)
     return 0;
 }
 
-/* Those that are numbers of bytes, or about keep-alive. */
+static int set_hop_limit(uint8_t *limit, uint64_t value)
+{
+    if (value > UINT8_MAX)
+        return -EINVAL;
+    *limit = value ? (uint8_t)value : UTCP_HOP_LIMIT;
+    return 0;
+}
+
+static int set_dscp(uint8_t *dscp, uint64_t value)
+{
+    if (value > UTCP_DSCP_MAX)
+        return -EINVAL;
+    *dscp = (uint8_t)value;
+    return 0;
+}
+
+/* Those that are numbers of bytes, or about keep-alive, or for the IP header. */
 static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t value)
 {
     switch (option) {
@@ -360,6 +385,8 @@ static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t 
         return 0;
     case UTCP_OPTION_RECEIVE_BUFFER: return set_receive_buffer(conn, value);
     case UTCP_OPTION_MAX_SEGMENT: return set_max_segment(conn, value);
+    case UTCP_OPTION_HOP_LIMIT: return set_hop_limit(&conn->hop_limit, value);
+    case UTCP_OPTION_DSCP: return set_dscp(&conn->dscp, value);
     default: return -EINVAL;
     }
 }
@@ -389,6 +416,7 @@ int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t va
             utcp__timer_stop(conn, TIMER_USER);
         break;
     case UTCP_OPTION_PACING: conn->pacing = value != 0; break;
+    case UTCP_OPTION_REPORTS: conn->reports = value != 0; break;
     default:
         status = set_number(conn, option, value);
         if (status)
@@ -409,6 +437,8 @@ int utcp_listener_set_option(struct utcp_listener *listener, enum utcp_option op
         listener->max_segment = value;
         return 0;
     case UTCP_OPTION_RECEIVE_BUFFER: listener->receive_buffer = value; return 0;
+    case UTCP_OPTION_HOP_LIMIT: return set_hop_limit(&listener->hop_limit, value);
+    case UTCP_OPTION_DSCP: return set_dscp(&listener->dscp, value);
     case UTCP_OPTION_FAST_OPEN:
     case UTCP_OPTION_FAST_OPEN_NO_COOKIE:
         return utcp__fast_open_set_listener(listener, option, value);

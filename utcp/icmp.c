@@ -50,10 +50,13 @@ void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error)
         UTCP_DROP(stack, NULL, dropped_unacceptable);
         return;
     }
-    if (error->too_big)
+    if (error->too_big) {
         lower_path_mtu(conn, error->mtu);
-    else if (error->error && (conn->state == UTCP_SYN_SENT || conn->state == UTCP_SYN_RECEIVED))
+    } else if (error->error && !error->passing &&
+               (conn->state == UTCP_SYN_SENT || conn->state == UTCP_SYN_RECEIVED)) {
         utcp__conn_end(conn, error->error);
-    else if (error->error) /* RFC 5461: it may pass; if not, this is why */
-        conn->soft_error = error->error;
+    } else if (error->error) { /* RFC 5461: it may pass; if not, this is why */
+        conn->soft_error = (int16_t)error->error;
+        utcp__trouble(conn);
+    }
 }

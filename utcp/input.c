@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Segments that come in. The steps for a connection past SYN-SENT are those of RFC 9293 section
  * 3.10.7.4, in its order, each a function: sequence number (with PAWS), RST, SYN, ACK, text, FIN.
- * (Its third, security, has been without meaning for decades; its sixth, URG, is that urgent data
- * are data like any, RFC 6093 section 6.) A step returns false when the segment ends there. */
+ * (Its third, security, has been without meaning for decades.) A step returns false when the segment ends there. */
 #include <errno.h>
 
 #include "utcp_internal.h"
@@ -308,6 +307,7 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
         conn->snd_nxt = conn->snd_una;
     if (seq_before(conn->small_end, conn->snd_una))
         conn->small_end = conn->snd_una;
+    conn->urgent_out = conn->urgent_out && seq_before(conn->snd_una, conn->snd_up);
     if (conn->sack)
         utcp__sack_acknowledged(conn, delivery);
     keep_timer = !utcp__recovery_acked(conn, bytes, delivery);
@@ -422,6 +422,18 @@ static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
     return true;
 }
 
+/* ── Sixth: URG ────────────────────────────────────────────────────────────────────────────── */
+
+static bool step_urgent(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    bool receiving = conn->state == UTCP_ESTABLISHED || conn->state == UTCP_FIN_WAIT_1 ||
+                     conn->state == UTCP_FIN_WAIT_2;
+
+    if (segment->flags & TCP_URG && receiving && !conn->peer_fin_taken)
+        utcp__urgent_received(conn, segment->urgent_end);
+    return true;
+}
+
 /* ── Seventh: text ─────────────────────────────────────────────────────────────────────────── */
 
 /* An ACK for each second full segment, for the others within the delay (RFC 9293 section 3.8.6.3).
@@ -448,10 +460,12 @@ static void acknowledge_later(struct utcp_conn *conn, uint32_t bytes)
 }
 
 /* Data behind the peer's FIN are none. */
-static void cut_at_fin(const struct utcp_conn *conn, uint64_t offset, struct utcp_segment *segment)
+static void cut_at_fin(const struct utcp_conn *conn, struct utcp_segment *segment)
 {
-    if (conn->peer_fin_known && offset + segment->length > conn->peer_fin)
-        segment->length = offset < conn->peer_fin ? (uint32_t)(conn->peer_fin - offset) : 0;
+    uint32_t fin = conn->peer_fin;
+
+    if (conn->peer_fin_known && seq_before(fin, segment->seq + segment->length))
+        segment->length = seq_before(segment->seq, fin) ? fin - segment->seq : 0;
 }
 
 /* Of data beyond a hole what was there already, as far as it lies together (RFC 2883 section 4). */
@@ -475,7 +489,7 @@ static void store(struct utcp_conn *conn, struct utcp_segment *segment)
     bool holes = receive->pending.count > 0;
     uint32_t stored;
 
-    cut_at_fin(conn, offset, segment);
+    cut_at_fin(conn, segment);
     if (segment->length == 0)
         return;
     report_duplicate(conn, offset, segment);
@@ -556,20 +570,21 @@ static void take_fin(struct utcp_conn *conn)
 /* The FIN counts when all data before it are there; until then its place is remembered. */
 static void step_fin(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
+    uint32_t next = utcp__rcv_nxt(conn);
+
     if (conn->peer_fin_taken)
         return;
     if (segment->flags & TCP_FIN && !conn->peer_fin_known) {
-        conn->peer_fin =
-            conn->receive.next + (segment->seq + segment->length - utcp__rcv_nxt(conn));
+        conn->peer_fin = segment->seq + segment->length;
         /* `next` may have moved beyond the segment by what was pending behind it. */
-        conn->peer_fin_known = !seq_before(segment->seq + segment->length, utcp__rcv_nxt(conn));
-        if (conn->peer_fin_known && conn->peer_fin > conn->receive.next && segment->length == 0 &&
+        conn->peer_fin_known = !seq_before(conn->peer_fin, next);
+        if (conn->peer_fin_known && conn->peer_fin != next && segment->length == 0 &&
             conn->duplicate_acks_due < UINT8_MAX) {
             conn->duplicate_acks_due++;
             utcp__want_output(conn);
         }
     }
-    if (conn->peer_fin_known && conn->receive.next == conn->peer_fin)
+    if (conn->peer_fin_known && conn->peer_fin == next)
         take_fin(conn);
 }
 
@@ -583,14 +598,14 @@ void utcp__input_text(struct utcp_conn *conn, struct utcp_segment *segment)
         segment->length = room;
         segment->flags &= (uint8_t)~TCP_FIN;
     }
-    if (step_text(conn, segment))
+    if (step_urgent(conn, segment) && step_text(conn, segment))
         step_fin(conn, segment);
 }
 
 void utcp__input_synchronized(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     if (step_sequence(conn, segment) && step_reset(conn, segment) && step_syn(conn, segment) &&
-        step_ack(conn, segment) && step_text(conn, segment))
+        step_ack(conn, segment) && step_urgent(conn, segment) && step_text(conn, segment))
         step_fin(conn, segment);
 }
 

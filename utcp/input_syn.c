@@ -49,6 +49,8 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
     utcp__conn_choose_iss(conn, iss_after);
     utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, listener->max_segment);
     utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, listener->receive_buffer);
+    utcp_set_option(conn, UTCP_OPTION_HOP_LIMIT, listener->hop_limit);
+    utcp_set_option(conn, UTCP_OPTION_DSCP, listener->dscp);
     take_syn(conn, segment);
     conn->segments_in[segment->length > 0]++;
     utcp__conn_set_state(conn, UTCP_SYN_RECEIVED);

@@ -75,7 +75,8 @@ static uint32_t packet_max(const struct utcp_conn *conn)
 {
     uint32_t window = min_u32(utcp__recovery_window(conn), conn->snd_wnd_max) / 2, segments;
 
-    if (!(conn->stack->offloads & UTCP_OFFLOAD_SEGMENT))
+    /* Whoever cuts packets knows nothing of urgent pointers. */
+    if (!(conn->stack->offloads & UTCP_OFFLOAD_SEGMENT) || conn->urgent_out)
         return conn->mss;
     segments = min_u32(utcp__pacing_burst(conn) - 60 - UTCP_OPTIONS_MAX, window) / conn->mss;
     return segments ? segments * conn->mss : conn->mss;
@@ -403,9 +404,13 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
         .ip_id = conn->ip_id,
         .flags = plan->flags | utcp__ecn_flags(conn, plan->flags, plan->new_data),
         .ecn = conn->ecn.on && plan->new_data ? IP_ECN_0 : IP_ECN_NOT,
+        .dscp = conn->dscp,
+        .hop_limit = conn->hop_limit,
         .options_length = options_length,
         .length = plan->length,
     };
+    if (conn->urgent_out && (outgoing.urgent = utcp__urgent_pointer(conn, plan->seq)))
+        outgoing.flags |= TCP_URG;
     segments = segments_of(conn, plan->length);
     conn->ip_id += (uint16_t)segments;
     at = utcp__packet_build(packet, &outgoing);
@@ -616,6 +621,7 @@ static bool output_replies(struct utcp *stack, const struct utcp_sink *sink)
             .seq = reply->seq,
             .ack = reply->ack,
             .flags = reply->flags,
+            .hop_limit = UTCP_HOP_LIMIT,
         };
         struct utcp_offload offload = {0};
         uint32_t length = utcp__packet_headers(reply->local.family);

@@ -191,6 +191,7 @@ static enum utcp_packet_kind parse_tcp(const struct ip_view *ip, unsigned flags,
     segment->ack = ntohl(tcp->acknowledgment);
     segment->window = ntohs(tcp->window);
     segment->flags = tcp->flags;
+    segment->urgent_end = segment->seq + ntohs(tcp->urgent);
     segment->ecn = ip->ecn;
     segment->payload = ip->payload + header;
     segment->length = ip->length - header;
@@ -198,12 +199,21 @@ static enum utcp_packet_kind parse_tcp(const struct ip_view *ip, unsigned flags,
     return PACKET_TCP;
 }
 
+/* What was on its way for too long, or with a header that somebody did not understand. */
+static void passing(bool exceeded, struct utcp_icmp_error *error)
+{
+    error->error = exceeded ? -EHOSTUNREACH : -EPROTO;
+    error->passing = true;
+}
+
 /* What an ICMP error means to a connection that is being opened (RFC 9293 section 3.9.2.2). */
 static void icmp4_meaning(const struct wire_icmp *icmp, struct utcp_icmp_error *error)
 {
     error->error = 0;
-    if (icmp->type != ICMP_DESTINATION_UNREACHABLE)
+    if (icmp->type != ICMP_DESTINATION_UNREACHABLE) {
+        passing(icmp->type == ICMP_TIME_EXCEEDED, error);
         return;
+    }
     if (icmp->code == ICMP_FRAGMENTATION_NEEDED) {
         error->too_big = true;
         error->mtu = ntohl(icmp->rest) & 0xffff;
@@ -227,6 +237,8 @@ static void icmp6_meaning(const struct wire_icmp *icmp, struct utcp_icmp_error *
         error->error = icmp->code == 4   ? -ECONNREFUSED /* port */
                        : icmp->code == 0 ? -ENETUNREACH
                                          : -EHOSTUNREACH;
+    else
+        passing(icmp->type == ICMPV6_TIME_EXCEEDED, error);
 }
 
 /* The quoted packet is cut short, so its lengths and checksums cannot be checked; its ports and
@@ -298,11 +310,11 @@ static void build_ip(uint8_t *packet, const struct utcp_outgoing *outgoing, uint
     if (outgoing->local->family == 4) {
         struct wire_ipv4 ip = {
             .version_ihl = 0x45,
-            .tos = outgoing->ecn,
+            .tos = (uint8_t)(outgoing->dscp << 2 | outgoing->ecn),
             .total_length = htons((uint16_t)(IPV4_HEADER_MIN + length)),
             .id = htons(outgoing->ip_id),
             .fragment = htons(IPV4_DONT_FRAGMENT), /* RFC 1191 */
-            .ttl = 64,
+            .ttl = outgoing->hop_limit,
             .protocol = IP_PROTOCOL_TCP,
         };
 
@@ -312,10 +324,11 @@ static void build_ip(uint8_t *packet, const struct utcp_outgoing *outgoing, uint
         memcpy(packet, &ip, sizeof(ip));
     } else {
         struct wire_ipv6 ip = {
-            .version_class_flow = htonl(UINT32_C(6) << 28 | (uint32_t)outgoing->ecn << 20),
+            .version_class_flow = htonl(UINT32_C(6) << 28 | (uint32_t)outgoing->dscp << 22 |
+                                        (uint32_t)outgoing->ecn << 20),
             .payload_length = htons((uint16_t)length),
             .next_header = IP_PROTOCOL_TCP,
-            .hop_limit = 64,
+            .hop_limit = outgoing->hop_limit,
         };
 
         memcpy(ip.source, outgoing->local->address, sizeof(ip.source));
@@ -365,6 +378,7 @@ uint8_t *utcp__packet_build(uint8_t *packet, const struct utcp_outgoing *outgoin
         .data_offset = (uint8_t)(header / 4 << 4),
         .flags = outgoing->flags,
         .window = htons(outgoing->window),
+        .urgent = htons(outgoing->urgent),
     };
 
     build_ip(packet, outgoing, header + outgoing->length);

@@ -51,10 +51,11 @@ struct utcp_segment_options {
 struct utcp_segment {
     struct utcp_endpoint local, remote; /* as this stack sees it: local is the destination */
     uint32_t seq, ack;
-    uint16_t window; /* as it stands in the header, not scaled */
-    uint8_t ecn;     /* IP_ECN_* */
-    uint8_t flags;   /* TCP_* */
-    uint32_t length; /* bytes of payload; SYN and FIN do not count here */
+    uint32_t urgent_end; /* with URG: the sequence number behind the urgent data */
+    uint16_t window;     /* as it stands in the header, not scaled */
+    uint8_t ecn;         /* IP_ECN_* */
+    uint8_t flags;       /* TCP_* */
+    uint32_t length;     /* bytes of payload; SYN and FIN do not count here */
     const uint8_t *payload;
     struct utcp_segment_options options;
 };
@@ -66,6 +67,7 @@ struct utcp_icmp_error {
     bool too_big;                       /* fragmentation needed, packet too big */
     uint32_t mtu;                       /* with too_big; 0: not told */
     int error;                          /* otherwise: a negative errno value, or 0: no matter */
+    bool passing; /* … and it says nothing about the peer: RFC 9293 MUST-56 */
 };
 
 enum utcp_packet_kind {
@@ -107,7 +109,9 @@ struct utcp_outgoing {
     uint16_t window; /* as it is to stand in the header */
     uint16_t ip_id;  /* IPv4 */
     uint8_t flags;
-    uint8_t ecn;            /* IP_ECN_* */
+    uint16_t urgent; /* the pointer, with URG */
+    uint8_t ecn;     /* IP_ECN_* */
+    uint8_t dscp, hop_limit;
     uint8_t options_length; /* a multiple of four */
     uint32_t length;        /* bytes of payload */
 };

@@ -110,6 +110,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     conn->sack = !(stack->flags & UTCP_NO_SACK);
     conn->ts_offset = (uint32_t)utcp__endpoints_hash(stack, local, remote, 't');
     conn->keepalive_interval_ms = UTCP_KEEPALIVE_INTERVAL / UTCP_MS;
+    conn->hop_limit = UTCP_HOP_LIMIT;
     conn->probes_max = UTCP_KEEPALIVE_PROBES;
     conn->receive_max = stack->receive_max;
     conn->receive_limit = min_u32(UTCP_WINDOW_INITIAL, stack->receive_max);

@@ -15,6 +15,12 @@ static unsigned retries_max(const struct utcp_conn *conn)
     }
 }
 
+void utcp__trouble(struct utcp_conn *conn)
+{
+    if (conn->reports)
+        utcp__event(conn, UTCP_TROUBLE);
+}
+
 static void give_up(struct utcp_conn *conn)
 {
     utcp__conn_reset(conn, conn->soft_error ? conn->soft_error : -ETIMEDOUT);
@@ -31,6 +37,8 @@ static void retransmit_fires(struct utcp_conn *conn)
         return;
     }
     conn->retries++;
+    if (conn->retries == UTCP_RETRIES_R1)
+        utcp__trouble(conn);
     utcp__fast_open_timed_out(conn);
     if (handshake || utcp__in_flight(conn) > 0) {
         utcp__count_timeout(conn);
@@ -58,10 +66,9 @@ static void acknowledge_fires(struct utcp_conn *conn)
 /* RFC 9293 section 3.8.4. */
 static void keepalive_fires(struct utcp_conn *conn)
 {
-    uint64_t now = conn->stack->now;
+    uint64_t now = conn->stack->now, idle = conn->keepalive_ms * UTCP_MS;
 
-    if (conn->probes == 0 &&
-        (now < conn->heard_at + conn->keepalive_ms * UTCP_MS || conn->snd_una != conn->snd_max)) {
+    if (conn->probes == 0 && (now < conn->heard_at + idle || conn->snd_una != conn->snd_max)) {
         utcp__timer_life(conn); /* not idle */
         return;
     }
@@ -167,9 +174,9 @@ void utcp__timer_life(struct utcp_conn *conn)
     else if (conn->state == UTCP_FIN_WAIT_2 && utcp__orphan(conn))
         utcp__timer_set(conn, TIMER_LIFE, now + UTCP_FIN_WAIT_2_LIMIT);
     else if (conn->keepalive_ms && utcp__synchronized(conn)) {
-        uint64_t from = conn->heard_at + conn->keepalive_ms * UTCP_MS;
+        uint64_t idle = conn->keepalive_ms * UTCP_MS, from = conn->heard_at + idle;
 
-        utcp__timer_set(conn, TIMER_LIFE, from > now ? from : now + conn->keepalive_ms * UTCP_MS);
+        utcp__timer_set(conn, TIMER_LIFE, from > now ? from : now + idle);
     } else {
         utcp__timer_stop(conn, TIMER_LIFE);
     }

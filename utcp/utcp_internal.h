@@ -27,6 +27,7 @@
  *   recovery.c   what an acknowledgment or its lack says about loss; rtt.c measures
  *   sack.c       scoreboard of what was sent; rack.c finds losses by time, and probes; prr.c paces
  *   undo.c       what was sent again in vain is found out and undone
+ *   urgent.c     how far what was sent is urgent
  *   control.c    between a connection and its congestion control; ecn.c marks and their echo
  *   fastopen.c   data with the SYN; fastopen_cache.c: what a client remembers for it
  *   output.c     what is to be sent, and when not                 timers.c   the five timers
@@ -84,6 +85,8 @@
 #define UTCP_MS     UINT64_C(1000) /* µs */
 #define UTCP_SECOND (1000 * UTCP_MS)
 
+#define UTCP_HOP_LIMIT        64 /* also known as TTL */
+#define UTCP_DSCP_MAX         63
 #define UTCP_MTU_DEFAULT      1500
 #define UTCP_MTU_MIN_IPV4     576  /* RFC 1191 allows 68; below this only forgers go */
 #define UTCP_MTU_MIN_IPV6     1280 /* RFC 8200 section 5 */
@@ -106,7 +109,8 @@
 #define UTCP_RTO_MAX       (60 * UTCP_SECOND)
 
 /* Retransmissions without an answer until the connection is given up (RFC 9293 section 3.8.3). */
-#define UTCP_RETRIES_SYN     6 /* 127 s; R2 for a SYN must be at least three minutes or the user's */
+#define UTCP_RETRIES_R1      3 /* from then on the application may know: UTCP_TROUBLE */
+#define UTCP_RETRIES_SYN     7 /* 183 s: MUST-23 wants three minutes */
 #define UTCP_RETRIES_SYN_ACK 5
 #define UTCP_RETRIES_DATA    15 /* about 15 minutes */
 #define UTCP_RETRIES_ORPHAN  8  /* nobody waits for it: about 100 s at the least RTO */
@@ -347,7 +351,10 @@ struct utcp_conn {
     bool keepalive_due : 1; /* a keep-alive probe */
     bool write_blocked : 1; /* a write was cut short: UTCP_WRITABLE is owed */
     uint8_t limit : 2;      /* enum utcp_limit */
-    uint8_t probes;         /* keep-alive probes not answered */
+    bool urgent_in : 1, urgent_out : 1;
+    bool reports : 1; /* UTCP_TROUBLE is wanted */
+    uint8_t dscp, hop_limit;
+    uint8_t probes; /* keep-alive probes not answered */
     uint8_t probes_max;
     uint8_t syn_retries; /* at most; 0: UTCP_RETRIES_SYN */
     uint8_t challenges;  /* challenge ACKs in this period */
@@ -361,8 +368,9 @@ struct utcp_conn {
     uint32_t challenge_until; /* end of this period of challenge ACKs, in ms */
     uint32_t data_at;         /* when the last data came, in 1024 µs */
     uint32_t keepalive_ms, keepalive_interval_ms, user_timeout_ms;
+    uint32_t peer_fin;       /* sequence number of the peer's FIN */
+    uint32_t snd_up, rcv_up; /* ends of urgent data, while urgent_out, urgent_in (urgent.c) */
     struct utcp_fast_queue *fast_queue; /* a child counts there until its handshake is done */
-    uint64_t peer_fin;                  /* offset of the peer's FIN in its stream */
     struct list scattered_link; /* on the stack's list of connections with data out of order */
     struct list all_link;       /* on the stack's list of all */
 
@@ -384,6 +392,7 @@ struct utcp_listener {
     uint8_t mode;                         /* enum utcp_listen_mode */
     unsigned backlog, pending;            /* limit, and length of both lists */
     uint64_t max_segment, receive_buffer; /* UTCP_OPTION_* for its connections; 0: not set */
+    uint8_t dscp, hop_limit;              /* the same */
     struct utcp_fast_queue *fast;         /* NULL: no fast open */
     void *user;
     uint32_t events;
@@ -761,6 +770,15 @@ void utcp__sack_advanced(struct utcp_conn *conn);
 /* These sequence numbers came again. */
 void utcp__sack_duplicate(struct utcp_conn *conn, uint32_t start, uint32_t end);
 
+/* ── urgent.c ──────────────────────────────────────────────────────────────────────────────── */
+
+/* A segment with URG says that urgent data end here. */
+void utcp__urgent_received(struct utcp_conn *conn, uint32_t end);
+/* While urgent_in: something was read. */
+void utcp__urgent_read(struct utcp_conn *conn);
+/* While urgent_out: what a segment from `seq` on has as its urgent pointer; 0: it is not urgent. */
+uint16_t utcp__urgent_pointer(const struct utcp_conn *conn, uint32_t seq);
+
 /* ── timers.c ──────────────────────────────────────────────────────────────────────────────── */
 
 void utcp__timer_set(struct utcp_conn *conn, enum utcp_timer timer, uint64_t when);
@@ -769,6 +787,8 @@ static inline bool utcp__timer_runs(const struct utcp_conn *conn, enum utcp_time
 {
     return conn->deadline[timer] != TIMER_IDLE;
 }
+/* RFC 9293 section 3.9.1.8: tells the application, if it wants to know, that not all is well. */
+void utcp__trouble(struct utcp_conn *conn);
 /* Something was sent, acknowledged or written: brings retransmission and user timer in line. */
 void utcp__timers_update(struct utcp_conn *conn, bool progress);
 /* Starts what the state calls for on TIMER_LIFE. */

@@ -26,7 +26,7 @@ struct socket_options {
     int user_timeout;                                        /* ms */
     int receive_buffer, send_buffer; /* bytes as SO_RCVBUF tells them; 0: automatic */
     int max_segment;                 /* bytes; 0: what the path has */
-    int type_of_service, v6_only, low_water;
+    int type_of_service, hop_limit, v6_only, low_water;
     int fast_open, fast_open_connect, fast_open_no_cookie; /* TCP_FASTOPEN…; the first: a limit */
     int zerocopy, tell_left;                               /* SO_ZEROCOPY, TCP_INQ */
     int mark, priority, free_bind, path_mtu_discovery;     /* kept: nothing here depends on them */

@@ -20,7 +20,8 @@
 #define KEEPALIVE_IDLE     7200
 #define KEEPALIVE_INTERVAL 75
 #define KEEPALIVE_COUNT    9
-#define SYN_COUNT          6
+#define SYN_COUNT          7
+#define HOP_LIMIT          64
 
 struct int_option {
     int level, name;
@@ -54,11 +55,13 @@ static const struct int_option int_options[] = {
     {IPPROTO_TCP, TCP_SYNCNT, OPTION(syn_count), 1, 127, SYN_COUNT},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, OPTION(user_timeout), 0, INT32_MAX, 0},
     {IPPROTO_IP, IP_TOS, OPTION(type_of_service), 0, 255, 0},
+    {IPPROTO_IP, IP_TTL, OPTION(hop_limit), 1, 255, HOP_LIMIT},
     {IPPROTO_IP, IP_FREEBIND, OPTION(free_bind), 0, INT32_MAX, 0},
     /* whichever it is: UTCP's segments fit the path, and are never cut */
     {IPPROTO_IP, IP_MTU_DISCOVER, OPTION(path_mtu_discovery), IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT,
      IP_PMTUDISC_WANT},
     {IPPROTO_IPV6, IPV6_TCLASS, OPTION(type_of_service), 0, 255, 0},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS, OPTION(hop_limit), 1, 255, HOP_LIMIT},
     {IPPROTO_IPV6, IPV6_V6ONLY, OPTION(v6_only), 0, 1, 0},
 };
 
@@ -98,6 +101,9 @@ void sockets__apply_options(const struct socket *socket, struct utcp_conn *conn)
     utcp_set_option(conn, UTCP_OPTION_USER_TIMEOUT_US, (uint64_t)options->user_timeout * 1000);
     utcp_set_option(conn, UTCP_OPTION_SEND_BUFFER, (uint64_t)options->send_buffer);
     utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, (uint64_t)options->receive_buffer);
+    /* The two bits of ECN in it are TCP's, as in Linux. */
+    utcp_set_option(conn, UTCP_OPTION_DSCP, (uint64_t)options->type_of_service >> 2);
+    utcp_set_option(conn, UTCP_OPTION_HOP_LIMIT, (uint64_t)options->hop_limit);
     if (options->max_segment)
         utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, (uint64_t)options->max_segment);
 }
@@ -112,6 +118,10 @@ void sockets__apply_listener_options(const struct sockets *sockets, const struct
         utcp_listener_set_option(socket->listeners[i], UTCP_OPTION_RECEIVE_BUFFER,
                                  (uint64_t)socket->options.receive_buffer);
         sockets__fast_open_listener(sockets, socket, socket->listeners[i]);
+        utcp_listener_set_option(socket->listeners[i], UTCP_OPTION_DSCP,
+                                 (uint64_t)socket->options.type_of_service >> 2);
+        utcp_listener_set_option(socket->listeners[i], UTCP_OPTION_HOP_LIMIT,
+                                 (uint64_t)socket->options.hop_limit);
     }
 }
 

@@ -293,6 +293,7 @@ static void sink_commit(void *context, uint32_t length, const struct utcp_offloa
         .seq = ntohl(tcp->sequence) - t->iss,
         .ack = tcp->flags & ACK ? ntohl(tcp->acknowledgment) - t->isn : 0,
         .window = ntohs(tcp->window),
+        .urgent = ntohs(tcp->urgent),
         .length = length - data,
         .ecn = t->family == 4 ? t->packet[1] & 3 : t->packet[1] >> 4 & 3,
     };

@@ -163,6 +163,160 @@ TCP_TEST(shld_2_a_rst_may_carry_data)
     tcp_free(t);
 }
 
+/* ── Urgent data ───────────────────────────────────────────────────────────────────────────── */
+
+TCP_TEST(must_32_and_33_how_much_is_urgent_is_told)
+{
+    struct tcp_test *t = tcp_established(4);
+    uint8_t buffer[100];
+
+    tcp_events(t);
+    peer(t, .flags = ACK | URG, .seq = 1, .ack = 1, .length = 10, .urgent = 15);
+    assert_int_equal(tcp_events(t), UTCP_READABLE | UTCP_URGENT);
+    assert_int_equal(utcp_urgent(t->conn), 15); /* five of them are not there yet */
+    assert_int_equal(utcp_read(t->conn, t->now, buffer, 4), 4);
+    assert_int_equal(utcp_urgent(t->conn), 11);
+    peer(t, .flags = ACK | URG, .seq = 11, .ack = 1, .length = 10, .urgent = 5);
+    assert_int_equal(tcp_events(t), UTCP_READABLE); /* that was known */
+    peer(t, .flags = ACK | URG, .seq = 21, .ack = 1, .length = 10, .urgent = 1);
+    assert_int_equal(tcp_events(t), UTCP_READABLE | UTCP_URGENT);
+    assert_int_equal(utcp_read(t->conn, t->now, buffer, 16), 16);
+    assert_int_equal(utcp_urgent(t->conn), 1);
+    assert_int_equal(utcp_read(t->conn, t->now, buffer, 5), 5);
+    assert_int_equal(utcp_urgent(t->conn), 0);
+    peer(t, .flags = ACK | URG, .seq = 31, .ack = 1, .length = 1, .urgent = 0);
+    assert_int_equal(utcp_urgent(t->conn), 5); /* all up to here, says the peer */
+    tcp_free(t);
+}
+
+TCP_TEST(must_66_urg_counts_with_a_closed_window)
+{
+    struct utcp_config config = {.receive_buffer_max = 1000};
+    struct tcp_test *t = tcp_new(4, &config);
+
+    tcp_listen(t, 1);
+    tcp_handshake(t, (struct seg){.mss = 1460});
+    peer(t, .flags = ACK, .seq = 1, .ack = 1, .length = 1000);
+    pass(t, 50 * MS);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1001, .window = NO_WINDOW);
+    tcp_events(t);
+    peer(t, .flags = ACK | URG, .seq = 1001, .ack = 1, .urgent = 7);
+    assert_int_equal(tcp_events(t), UTCP_URGENT);
+    assert_int_equal(utcp_urgent(t->conn), 1007);
+    tcp_free(t);
+}
+
+TCP_TEST(must_62_the_pointer_stands_behind_urgent_data)
+{
+    struct tcp_test *t = tcp_established(4);
+
+    assert_int_equal(utcp_mark_urgent(t->conn, t->now), -EINVAL); /* nothing is written */
+    tcp_write(t, 0, 1500);
+    assert_int_equal(utcp_mark_urgent(t->conn, t->now), 0);
+    tcp_write(t, 1500, 1460);
+    expect(t, .flags = ACK | URG, .seq = 1, .ack = 1, .length = 1460);
+    assert_int_equal(t->last.urgent, 1500);
+    expect(t, .flags = ACK | URG, .seq = 1461, .ack = 1, .length = 1460);
+    assert_int_equal(t->last.urgent, 40);
+    expect(t, .flags = ACK, .seq = 2921, .ack = 1, .length = 40);
+    assert_int_equal(t->last.urgent, 0);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1461);
+    expect_after(t, tcp_info(t).rto_us, .flags = ACK | URG, .seq = 1461, .ack = 1, .length = 1460);
+    assert_int_equal(t->last.urgent, 40);
+    peer(t, .flags = ACK, .seq = 1, .ack = 2961);
+    tcp_write(t, 2960, 1);
+    expect(t, .flags = ACK, .seq = 2961, .ack = 1, .length = 1);
+    tcp_free(t);
+}
+
+TCP_TEST(must_31_urgent_data_may_be_long)
+{
+    struct utcp_config config = {.offloads = UTCP_OFFLOAD_SEGMENT};
+    struct tcp_test *t = tcp_new(4, &config);
+
+    tcp_listen(t, 1);
+    tcp_handshake(t, (struct seg){.mss = 1460});
+    tcp_write(t, 0, 100000);
+    assert_int_equal(utcp_mark_urgent(t->conn, t->now), 0);
+    for (uint32_t i = 0; i < 10; i++) { /* who cuts packets would copy the pointer */
+        expect(t, .flags = ACK | URG, .seq = 1 + 1460 * i, .ack = 1, .length = 1460);
+        assert_int_equal(t->last.urgent, 65535);
+    }
+    peer(t, .flags = ACK, .seq = 1, .ack = 14601, .window = NO_WINDOW);
+    assert_int_equal(utcp_mark_urgent(t->conn, t->now), 0);
+    expect(t, .flags = ACK | URG, .seq = 14601, .ack = 1); /* however closed the window */
+    tcp_free(t);
+}
+
+/* ── What IP carries ───────────────────────────────────────────────────────────────────────── */
+
+static void assert_header(const struct tcp_test *t, unsigned dscp, unsigned hop_limit)
+{
+    const uint8_t *packet = t->packet;
+
+    if (t->family == 4) {
+        assert_int_equal(packet[1] >> 2, dscp);
+        assert_int_equal(packet[8], hop_limit);
+    } else {
+        assert_int_equal((packet[0] & 0xf) << 2 | packet[1] >> 6, dscp);
+        assert_int_equal(packet[7], hop_limit);
+    }
+}
+
+TCP_TEST(must_48_and_49_diffserv_and_hop_limit_can_be_set)
+{
+    for (uint8_t family = 4; family <= 6; family += 2) {
+        struct tcp_test *t = tcp_new(family, NULL);
+
+        tcp_listen(t, 1);
+        assert_int_equal(utcp_listener_set_option(t->listener, UTCP_OPTION_DSCP, 46), 0);
+        assert_int_equal(utcp_listener_set_option(t->listener, UTCP_OPTION_HOP_LIMIT, 7), 0);
+        peer(t, .flags = SYN, .mss = 1400);
+        expect(t, .flags = SYN | ACK, .ack = 1);
+        assert_header(t, 46, 7);
+        peer(t, .flags = ACK, .seq = 1, .ack = 1);
+        tcp_write(t, 0, 100);
+        expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = 100);
+        assert_header(t, 46, 7);
+        assert_int_equal(utcp_set_option(t->conn, UTCP_OPTION_DSCP, 63), 0);
+        assert_int_equal(utcp_set_option(t->conn, UTCP_OPTION_HOP_LIMIT, 255), 0);
+        peer(t, .flags = ACK, .seq = 2, .ack = 101, .length = 1); /* a hole: an ACK */
+        expect(t, .flags = ACK, .seq = 101, .ack = 1);
+        assert_header(t, 63, 255);
+        utcp_set_option(t->conn, UTCP_OPTION_DSCP, 0);
+        utcp_set_option(t->conn, UTCP_OPTION_HOP_LIMIT, 0);
+        utcp_shutdown(t->conn, t->now);
+        expect(t, .flags = FIN | ACK, .seq = 101, .ack = 1);
+        assert_header(t, 0, 64);
+        assert_int_equal(utcp_set_option(t->conn, UTCP_OPTION_DSCP, 64), -EINVAL);
+        assert_int_equal(utcp_set_option(t->conn, UTCP_OPTION_HOP_LIMIT, 256), -EINVAL);
+        tcp_free(t);
+    }
+}
+
+/* ── Failures ──────────────────────────────────────────────────────────────────────────────── */
+
+TCP_TEST(shld_9_after_three_retransmissions_the_application_may_know)
+{
+    struct tcp_test *t = tcp_established(4);
+    uint64_t rto = tcp_info(t).rto_us;
+
+    utcp_set_option(t->conn, UTCP_OPTION_REPORTS, 1);
+    tcp_write(t, 0, 100);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = 100);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(tcp_events(t), 0);
+        assert_int_equal(utcp_trouble(t->conn), 0);
+        expect_after(t, rto << i, .flags = ACK, .seq = 1, .ack = 1, .length = 100);
+    }
+    assert_int_equal(tcp_events(t), UTCP_TROUBLE);
+    assert_int_equal(utcp_trouble(t->conn), -ETIMEDOUT);
+    assert_int_equal(utcp_error(t->conn), 0);
+    peer(t, .flags = ACK, .seq = 1, .ack = 101);
+    assert_int_equal(utcp_trouble(t->conn), 0);
+    tcp_free(t);
+}
+
 /* ── Congestion ────────────────────────────────────────────────────────────────────────────── */
 
 TCP_TEST(rfc6928_2_lost_syns_leave_a_small_window)
@@ -192,6 +346,12 @@ int main(void)
         cmocka_unit_test(must_65_and_67_mss_stands_in_syns_alone_and_fits_the_mtu),
         cmocka_unit_test(must_41_and_42_listening_and_connecting_share_a_port),
         cmocka_unit_test(shld_2_a_rst_may_carry_data),
+        cmocka_unit_test(must_32_and_33_how_much_is_urgent_is_told),
+        cmocka_unit_test(must_66_urg_counts_with_a_closed_window),
+        cmocka_unit_test(must_62_the_pointer_stands_behind_urgent_data),
+        cmocka_unit_test(must_31_urgent_data_may_be_long),
+        cmocka_unit_test(must_48_and_49_diffserv_and_hop_limit_can_be_set),
+        cmocka_unit_test(shld_9_after_three_retransmissions_the_application_may_know),
         cmocka_unit_test(rfc6928_2_lost_syns_leave_a_small_window),
     };
 

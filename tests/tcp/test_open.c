@@ -113,6 +113,7 @@ TCP_TEST(a_syn_is_sent_again_with_back_off_until_the_time_is_out)
     expect(t, .flags = SYN);
     for (unsigned i = 0; i < 6; i++)
         expect_after(t, SECOND << i, .flags = SYN);
+    expect_after(t, MINUTE, .flags = SYN); /* RFC 9293 MUST-23: three minutes */
     silent_for(t, 59 * SECOND);
     pass(t, 2 * SECOND);
     assert_int_equal(tcp_events(t), UTCP_ERROR);

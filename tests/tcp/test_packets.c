@@ -488,7 +488,25 @@ TCP_TEST(must_56_exceeded_time_and_bad_parameters_end_nothing)
         inject_icmp(t, types[i / 2][i % 2], 0, 0, 0);
         expect_state(t, UTCP_SYN_SENT);
         assert_int_equal(tcp_events(t), 0);
+        assert_int_equal(utcp_trouble(t->conn), i % 2 ? -EPROTO : -EHOSTUNREACH);
         expect_nothing(t);
+        tcp_free(t);
+    }
+}
+
+TCP_TEST(must_47_soft_errors_are_told_to_who_wants_to_know)
+{
+    for (unsigned wanted = 0; wanted < 2; wanted++) {
+        struct tcp_test *t = tcp_established(4);
+
+        utcp_set_option(t->conn, UTCP_OPTION_REPORTS, wanted);
+        tcp_write(t, 0, 100);
+        expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = 100);
+        inject_icmp(t, 3, 1, 0, 1);
+        assert_int_equal(tcp_events(t), wanted ? UTCP_TROUBLE : 0);
+        assert_int_equal(utcp_trouble(t->conn), -EHOSTUNREACH);
+        peer(t, .flags = ACK, .seq = 1, .ack = 101);
+        assert_int_equal(utcp_trouble(t->conn), 0);
         tcp_free(t);
     }
 }
@@ -616,6 +634,7 @@ int main(void)
         cmocka_unit_test(an_icmp_error_must_quote_what_is_in_flight),
         cmocka_unit_test(unreachable_ends_an_attempt_to_connect),
         cmocka_unit_test(must_56_exceeded_time_and_bad_parameters_end_nothing),
+        cmocka_unit_test(must_47_soft_errors_are_told_to_who_wants_to_know),
         cmocka_unit_test(must_55_source_quench_is_nothing),
         cmocka_unit_test(unreachable_with_a_wrong_sequence_number_does_not),
         cmocka_unit_test(unreachable_is_remembered_on_an_established_connection_and_no_more),

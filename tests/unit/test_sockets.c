@@ -598,6 +598,22 @@ static void what_newer_kernels_know_too(void **state)
         assert_int_equal(room[i], 0);
 }
 
+static void what_ip_carries_can_be_chosen(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    const uint8_t *bytes;
+
+    assert_int_equal(get_int(world, pair.client, IPPROTO_IP, IP_TTL), 64);
+    assert_int_equal(set_int(world, pair.client, IPPROTO_IP, IP_TTL, 256), -EINVAL);
+    assert_int_equal(set_int(world, pair.client, IPPROTO_IP, IP_TTL, 9), 0);
+    assert_int_equal(set_int(world, pair.client, IPPROTO_IP, IP_TOS, 0xb8), 0);
+    bytes = world->packets[world->tail % PACKETS_MAX].bytes;
+    send_text(world, pair.client, "four", 0);
+    assert_int_equal(bytes[1], 0xb8);
+    assert_int_equal(bytes[8], 9);
+}
+
 static void a_keepalive_gives_a_dead_peer_up(void **state)
 {
     struct world *world = *state;
@@ -765,6 +781,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(epoll_tells_edges_and_levels, set_up, tear_down),
         cmocka_unit_test_setup_teardown(options_and_what_is_known, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_newer_kernels_know_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_ip_carries_can_be_chosen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_keepalive_gives_a_dead_peer_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(data_go_with_the_syn_when_there_is_a_cookie, set_up,
                                         tear_down),
