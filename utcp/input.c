@@ -620,7 +620,7 @@ void utcp__input_synchronized(struct utcp_conn *conn, struct utcp_segment *segme
  *
  *   first     that the sequence number is the next, what is there fits the window, and the timestamp is
  *             not too old; so nothing is trimmed and nothing answered
- *   second …  that it is neither RST nor SYN: packet.c takes no such segment for usual
+ *   second …  that it is neither RST nor SYN, nor URG: packet.c takes no such segment for usual
  *   fifth     that the acknowledgment is one of what was sent, but not of our FIN, and that there are
  *             data or it is new, so that the segment is no duplicate acknowledgment; where nothing is
  *             new, that nobody waits for what that says (a probe that is out, a timeout)
