@@ -163,12 +163,12 @@ struct utcp_recovery {
 
 /* ecn.c */
 struct utcp_ecn {
-    bool asked;   /* by our SYN */
-    bool on;      /* both agreed */
-    bool ce;      /* what ECE says now (RFC 3168), or of what came last (RFC 8257) */
-    bool cwr_due; /* the next new data carry CWR */
-    bool echoed;  /* the segment being processed has ECE */
-    uint8_t flips;
+    bool asked : 1;   /* by our SYN */
+    bool on : 1;      /* both agreed */
+    bool ce : 1;      /* what ECE says now (RFC 3168), or of what came last (RFC 8257) */
+    bool cwr_due : 1; /* the next new data carry CWR */
+    bool echoed : 1;  /* the segment being processed has ECE */
+    uint8_t flips : 3;
     uint32_t flip_at[UTCP_ECN_FLIPS]; /* ends of what is to be acknowledged before a change of ce */
     uint32_t recover;                 /* no further reaction before this is acknowledged */
     uint32_t marked_in, reductions;
