@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 
 #define CONNECTIONS_MAX 65536
@@ -281,6 +282,12 @@ int main(int argc, char **argv)
          .help = "congestion control",
          .kind = CLI_STRING,
          .value = &transport_options.congestion},
+        {.name = "fast-open",
+         .argument = "N",
+         .help = "requests that come with the SYN (RFC 7413), from so many at once; 0: none (0)",
+         .kind = CLI_NUMBER,
+         .value = &transport_options.fast_open,
+         .most = 65536},
         {.name = "threads",
          .argument = "N",
          .help = "threads that serve, each with a stack of its own (1)",
@@ -328,6 +335,11 @@ int main(int argc, char **argv)
         return CLI_FAILURE;
     }
     check_threads(threads, &transport_options);
+    if (getrandom(transport_options.fast_open_key, sizeof(transport_options.fast_open_key), 0) <
+        0) {
+        cli_error("no random key: %s", strerror(errno));
+        return CLI_FAILURE;
+    }
     allow_descriptors();
     options.connections_max = (unsigned)((connections_max + threads - 1) / threads);
     transport_options.connections_max = options.connections_max;

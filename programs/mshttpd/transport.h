@@ -61,9 +61,11 @@ struct transport_options {
     const char *control;    /* of the switch; NULL: the default (UTCP only) */
     const char *congestion; /* NULL: the default */
     unsigned connections_max;
-    bool shared;   /* listen where others listen, too */
-    bool stays;    /* these are threads of the same server: leave() is not for them */
-    bool takeover; /* succeed those who listen (UTCP only) */
+    uint64_t fast_open; /* connections whose request came with the SYN, and that are not sure yet */
+    uint8_t fast_open_key[16]; /* of their cookies: all threads have the same (UTCP only) */
+    bool shared;               /* listen where others listen, too */
+    bool stays;                /* these are threads of the same server: leave() is not for them */
+    bool takeover;             /* succeed those who listen (UTCP only) */
 };
 
 struct transport;

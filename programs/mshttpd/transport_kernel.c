@@ -33,6 +33,7 @@ struct kernel {
     int wake;
     char congestion[16]; /* "": the system's */
     bool shared;         /* listeners have SO_REUSEPORT */
+    int fast_open;       /* TCP_FASTOPEN */
     unsigned listener_count;
     unsigned next_listener; /* whose turn it is to be accepted from */
     int listeners[TRANSPORT_LISTENERS_MAX];
@@ -119,6 +120,7 @@ static struct transport *kernel_open(const struct transport_options *options,
     kernel->base =
         (struct transport){.ops = &transport_kernel, .handler = *handler, .now = clock_us()};
     kernel->shared = options->shared;
+    kernel->fast_open = (int)options->fast_open;
     kernel->epoll = epoll_create1(EPOLL_CLOEXEC);
     kernel->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (kernel->epoll < 0 || kernel->wake < 0 ||
@@ -147,6 +149,9 @@ static int prepare_listener(const struct kernel *kernel, int fd, int family)
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) != 0)
         return -errno;
     if (*kernel->congestion && set_congestion(fd, kernel->congestion) != 0)
+        return -errno;
+    if (kernel->fast_open && setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &kernel->fast_open,
+                                        sizeof(kernel->fast_open)) != 0)
         return -errno;
     return 0;
 }

@@ -40,6 +40,7 @@ struct utcp_transport {
     unsigned listener_count, next_listener;
     unsigned away_count; /* listeners handed over */
     unsigned bind_flags;
+    uint64_t fast_open;
     bool stays; /* struct transport_options */
     struct ms_runtime_listener *listeners[TRANSPORT_LISTENERS_MAX];
     struct piece *free_pieces;
@@ -291,6 +292,8 @@ static struct transport *transport_open(const struct transport_options *options,
         transport_close(&transport->base);
         return NULL;
     }
+    transport->fast_open = options->fast_open;
+    utcp_set_fast_open_keys(runtime_stack(transport->runtime), options->fast_open_key, NULL);
     transport->base.now = runtime_now(transport->runtime);
     return &transport->base;
 }
@@ -298,6 +301,7 @@ static struct transport *transport_open(const struct transport_options *options,
 static int transport_listen(struct transport *base, const struct sockaddr *address, socklen_t size)
 {
     struct utcp_transport *transport = transport_of(base);
+    struct ms_runtime_listener *listener;
     int error;
 
     if (transport->listener_count == TRANSPORT_LISTENERS_MAX)
@@ -305,9 +309,13 @@ static int transport_listen(struct transport *base, const struct sockaddr *addre
     error =
         runtime_listen_with(transport->runtime, address, size, BACKLOG, NULL, transport->bind_flags,
                             &transport->listeners[transport->listener_count]);
-    if (!error)
-        transport->listener_count++;
-    return error;
+    if (error)
+        return error;
+    listener = transport->listeners[transport->listener_count++];
+    return transport->fast_open
+               ? utcp_listener_set_option(runtime_listener(listener), UTCP_OPTION_FAST_OPEN,
+                                          transport->fast_open)
+               : 0;
 }
 
 /* The bindings stay: they are those of the connections, too. */

@@ -61,4 +61,21 @@ for family in 4 6; do
         "$(in_client "$LAB_PYTHON" "$LAB_TESTS/fastopen.py" ask "$bare_here" 7005 2 | tr -dc 01)" 01
     ended "IPv$family: and all is well" "other$family"
 done
+# Whichever thread a connection comes to, its cookie is good.
+file page 0 && head -c 1000 /dev/urandom >"$lab_dir/www/page"
+serve web 80 "$lab_dir/www" --fast-open 16 --threads 2
+in_client ip tcp_metrics flush
+taken() {
+    in_client nstat -asz TcpExtTCPFastOpenActive | awk '/FastOpenActive/ { print $2 }'
+}
+check 'mshttpd answers' fetched page "http://$SERVER4/page"
+in_client curl -s --tcp-fastopen -o /dev/null "http://$SERVER4/page"
+before=$(taken)
+for _ in 1 2 3 4 5; do
+    check 'mshttpd answers a request that came with the SYN' \
+        in_client curl -sf --tcp-fastopen -o "$lab_dir/got" "http://$SERVER4/page"
+    check 'as it should' cmp "$lab_dir/got" "$lab_dir/www/page"
+done
+check_equal 'all of them did' $(($(taken) - before)) 5
+
 check_equal 'the switch was never restarted' "$(status_field restarts)" 0

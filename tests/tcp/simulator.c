@@ -469,11 +469,20 @@ struct sim *sim_new(const struct sim_config *config)
         struct utcp_endpoint local = endpoint_of(config->family, i);
         struct utcp_endpoint remote = endpoint_of(config->family, !i);
 
-        if (i == 0 || config->both_connect)
+        if (i == 0 || config->both_connect) {
             utcp_connect(sim->side[i].stack, sim->now, &local, &remote, NULL,
                          &sim->side[i].app.conn);
-        else
+            if (config->fast_open) {
+                utcp_set_option(sim->side[i].app.conn, UTCP_OPTION_FAST_OPEN_NO_COOKIE, 1);
+                app_write(sim, i);
+            }
+        } else {
             utcp_listen(sim->side[i].stack, &local, 8, NULL, &sim->side[i].listener);
+            if (config->fast_open) {
+                utcp_listener_set_option(sim->side[i].listener, UTCP_OPTION_FAST_OPEN, 1);
+                utcp_listener_set_option(sim->side[i].listener, UTCP_OPTION_FAST_OPEN_NO_COOKIE, 1);
+            }
+        }
     }
     return sim;
 }

@@ -53,6 +53,7 @@ struct sim_config {
     struct sim_link link[2]; /* link[i] leads away from stack i */
     struct sim_app app[2];   /* 0 connects, 1 listens */
     bool both_connect;       /* simultaneous open */
+    bool fast_open;          /* data go with the SYN (RFC 7413, without cookies) */
     /* NULL, or called with each packet that a stack has taken. */
     void (*watch)(void *context, const struct utcp *stack);
     void *watch_context;

@@ -317,6 +317,48 @@ static void both_may_open_at_once(void **state)
     for_seeds(config, 20);
 }
 
+static uint64_t opened_fast(const struct sim_config *config)
+{
+    struct utcp_stats stats = {.size = sizeof(stats)};
+    struct sim *sim = sim_new(config);
+
+    assert_true(sim_run(sim, MINUTE));
+    utcp_stats(sim_stack(sim, 1), &stats);
+    sim_free(sim);
+    return stats.fast_opens_in;
+}
+
+/* Over good wires and bad, in both roles, and with all that a client says in its SYN. */
+static void data_may_go_with_the_syn(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    config.fast_open = true;
+    assert_int_equal(opened_fast(&config), 1);
+    for (int pass = 0; pass < 4; pass++) {
+        set_links(&config, plain().link[0]);
+        set_sizes(&config, pass ? 100000 : 100, 100000);
+        config.family = pass == 2 ? 6 : 4;
+        config.stack[0].flags = pass == 3 ? UTCP_NO_SACK | UTCP_NO_TIMESTAMPS : 0;
+        transfer(&config);
+        set_links(&config, bad);
+        for_seeds(config, 20);
+        config.link[0].loss = config.link[1].loss = 200;
+        for_seeds(config, 20);
+    }
+    config.both_connect = true;
+    set_links(&config, bad);
+    for_seeds(config, 20);
+    config.both_connect = false;
+    for (int way = 0; way < 8; way++) {
+        config.app[0].close = (enum sim_close)(way / 3);
+        config.app[1].close = (enum sim_close)(way % 3);
+        set_sizes(&config, 1000, 10000);
+        for_seeds(config, 10);
+    }
+}
+
 /* Every pair of ways to close, over a good wire and a bad one. */
 static void every_order_of_closing_ends(void **state)
 {
@@ -382,6 +424,7 @@ int main(void)
         cmocka_unit_test(little_memory_only_delays),
         cmocka_unit_test(sequence_numbers_wrap),
         cmocka_unit_test(both_may_open_at_once),
+        cmocka_unit_test(data_may_go_with_the_syn),
         cmocka_unit_test(every_order_of_closing_ends),
         cmocka_unit_test(nothing_to_say_is_fine),
         cmocka_unit_test(a_narrow_path_is_found),
