@@ -64,13 +64,30 @@ static inline uint16_t checksum_finish(uint64_t sum)
     return (uint16_t)~checksum_fold(sum);
 }
 
-/* Whether the header checksum of an IPv4 header without options is right (RFC 791). */
-static inline bool checksum_ipv4_good(const void *header)
+/* The sum of an IPv4 header without options: nearly every header, and quicker than by a loop. */
+static inline uint64_t checksum__ipv4_sum(const void *header)
 {
     uint32_t word[5];
 
     memcpy(word, header, sizeof(word));
-    return checksum_finish((uint64_t)word[0] + word[1] + word[2] + word[3] + word[4]) == 0;
+    return (uint64_t)word[0] + word[1] + word[2] + word[3] + word[4];
+}
+
+/* Its checksum (RFC 791); the field is 0. */
+static inline uint16_t checksum_ipv4_make(const void *header)
+{
+    return checksum_finish(checksum__ipv4_sum(header));
+}
+
+/* Whether its checksum is right: the sum is a multiple of 0xffff, and not 0. Two foldings, which leave
+ * that as it is, bring five words below 2^17, where there are two such numbers. */
+static inline bool checksum_ipv4_good(const void *header)
+{
+    uint64_t sum = checksum__ipv4_sum(header);
+
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return sum == 0xffff || sum == 0x1fffe;
 }
 
 /* The sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1). `address_size` is 4 or

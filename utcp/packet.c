@@ -45,14 +45,9 @@ static bool ipv6_extension(uint8_t protocol)
 
 static bool header_checksum_right(const uint8_t *data, size_t header)
 {
-    uint32_t words[5];
-    uint64_t sum;
-
-    if (header != sizeof(words))
-        return checksum_finish(checksum_add(0, data, header)) == 0;
-    memcpy(words, data, sizeof(words)); /* nearly every header, and quicker than by a loop */
-    sum = (uint64_t)words[0] + words[1] + words[2] + words[3] + words[4];
-    return checksum_finish(sum) == 0;
+    if (header == IPV4_HEADER_MIN)
+        return checksum_ipv4_good(data);
+    return checksum_finish(checksum_add(0, data, header)) == 0;
 }
 
 /* Fragments are PACKET_OTHER: whoever put packets together does so before this. */
@@ -320,7 +315,7 @@ static void build_ip(uint8_t *packet, const struct utcp_outgoing *outgoing, uint
 
         memcpy(ip.source, outgoing->local->address, sizeof(ip.source));
         memcpy(ip.destination, outgoing->remote->address, sizeof(ip.destination));
-        ip.checksum = checksum_finish(checksum_add(0, &ip, sizeof(ip)));
+        ip.checksum = checksum_ipv4_make(&ip);
         memcpy(packet, &ip, sizeof(ip));
     } else {
         struct wire_ipv6 ip = {
@@ -392,8 +387,10 @@ void utcp__packet_checksum(uint8_t *packet, const struct utcp_outgoing *outgoing
     uint8_t family = outgoing->local->family;
     uint32_t start = ip_header(family);
     uint32_t length = TCP_HEADER_MIN + outgoing->options_length + outgoing->length;
-    uint64_t sum = checksum_pseudo_header(outgoing->local->address, outgoing->remote->address,
-                                          address_size(family), IP_PROTOCOL_TCP, length);
+    const uint8_t *local = outgoing->local->address, *remote = outgoing->remote->address;
+    uint64_t sum = family == 4 /* sizes that the compiler knows */
+                       ? checksum_pseudo_header(local, remote, 4, IP_PROTOCOL_TCP, length)
+                       : checksum_pseudo_header(local, remote, 16, IP_PROTOCOL_TCP, length);
     be16 field;
 
     if (partial) {

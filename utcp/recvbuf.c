@@ -49,9 +49,11 @@ static bool reach(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t 
         return true;
     while (slots < needed)
         slots *= 2;
-    blocks = calloc(slots, sizeof(*blocks));
+    blocks = malloc(slots * sizeof(*blocks));
     if (blocks == NULL)
         return false;
+    for (uint32_t i = 0; i < slots; i++)
+        blocks[i] = NULL;
     for (uint64_t n = first; n < first + buffer->slots; n++)
         blocks[n & (slots - 1)] = buffer->blocks[n & (buffer->slots - 1)];
     free(buffer->blocks);

@@ -133,6 +133,7 @@ void utcp__table_add(struct utcp_conn *conn)
     conn->chain = *head;
     *head = conn;
     conn->in_table = true;
+    stack->recent = conn; /* what comes next is an answer, or that of the peer */
     stack->connections++;
 }
 

@@ -82,16 +82,17 @@ void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
 struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint *local,
                                  const struct utcp_endpoint *remote)
 {
+    uint64_t secret = utcp__endpoints_hash(stack, local, remote, 's');
     struct utcp_conn *conn;
 
     if (utcp__pool_full(&stack->pool) || !make_room(stack))
         return NULL;
-    conn = calloc(1, sizeof(*conn));
+    conn = malloc(sizeof(*conn)); /* calloc() goes past glibc's cache of what was freed last */
     if (conn == NULL)
         return NULL;
-    conn->stack = stack;
-    conn->local = *local;
-    conn->remote = *remote;
+    *conn = (struct utcp_conn){.stack = stack, .local = *local, .remote = *remote};
+    conn->iss = (uint32_t)secret; /* utcp__conn_choose_iss() adds the clock */
+    conn->ts_offset = (uint32_t)(secret >> 32);
     list_init(&conn->output_link);
     list_init(&conn->link);
     list_init(&conn->scattered_link);
@@ -108,7 +109,6 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     conn->receive_scale = conn->window_scale ? stack->receive_scale : 0;
     conn->timestamps = !(stack->flags & UTCP_NO_TIMESTAMPS);
     conn->sack = !(stack->flags & UTCP_NO_SACK);
-    conn->ts_offset = (uint32_t)utcp__endpoints_hash(stack, local, remote, 't');
     conn->keepalive_interval_ms = UTCP_KEEPALIVE_INTERVAL / UTCP_MS;
     conn->hop_limit = UTCP_HOP_LIMIT;
     conn->probes_max = UTCP_KEEPALIVE_PROBES;
@@ -150,10 +150,7 @@ void utcp__reap(struct utcp *stack)
  * a new one begins (RFC 9293 section 3.4.1). */
 void utcp__conn_choose_iss(struct utcp_conn *conn, uint32_t after)
 {
-    const struct utcp *stack = conn->stack;
-
-    conn->iss = (uint32_t)(stack->now / 4) +
-                (uint32_t)utcp__endpoints_hash(stack, &conn->local, &conn->remote, 's');
+    conn->iss += (uint32_t)(conn->stack->now / 4);
     if (after && seq_up_to(conn->iss, after))
         conn->iss = after + 65537;
     conn->snd_una = conn->snd_nxt = conn->snd_max = conn->iss;

@@ -53,6 +53,33 @@ static void the_largest_sums_do_not_overflow(void **state)
                      oracle(data, sizeof(data)));
 }
 
+/* Random words with the field that makes them right, one beside it on either side, and extremes. */
+static void ipv4_headers_are_judged_as_by_the_oracle(void **state)
+{
+    uint32_t random = 7;
+
+    (void)state;
+    for (unsigned round = 0; round < 100000; round++) {
+        uint8_t header[20];
+        uint16_t field = 0;
+
+        for (size_t at = 0; at < sizeof(header); at++) {
+            random = random * 1664525 + 1013904223;
+            header[at] = round % 3 == 0 ? 0xff : round % 3 == 1 ? (uint8_t)(random >> 24) : 0;
+        }
+        header[0] = 0x45;
+        memcpy(header + 10, &field, sizeof(field));
+        field = oracle(header, sizeof(header));
+        assert_int_equal(checksum_ipv4_make(header), field);
+        for (int off = -1; off <= 1; off++) {
+            uint16_t wrong = (uint16_t)(field + off);
+
+            memcpy(header + 10, &wrong, sizeof(wrong));
+            assert_int_equal(checksum_ipv4_good(header), oracle(header, sizeof(header)) == 0);
+        }
+    }
+}
+
 static void a_packet_with_its_checksum_sums_to_zero(void **state)
 {
     uint8_t segment[20] = {0x12, 0x34, 0x00, 0x50};
@@ -71,6 +98,7 @@ int main(void)
         cmocka_unit_test(the_example_of_rfc_1071),
         cmocka_unit_test(every_length_and_alignment_agrees_with_the_oracle),
         cmocka_unit_test(the_largest_sums_do_not_overflow),
+        cmocka_unit_test(ipv4_headers_are_judged_as_by_the_oracle),
         cmocka_unit_test(a_packet_with_its_checksum_sums_to_zero),
     };
 

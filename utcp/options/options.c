@@ -35,6 +35,7 @@ void utcp__options_parse(const uint8_t *at, uint32_t size, struct utcp_segment_o
                 continue;
             seen |= 1u << i;
             modules[i]->parse(at + 2, at[1] - 2u, options);
+            break;
         }
         at += at[1];
     }
@@ -46,8 +47,8 @@ void utcp__options_negotiate(struct utcp_conn *conn, const struct utcp_segment_o
         modules[i]->negotiate(conn, peer);
 }
 
-uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room,
-                            uint8_t *at)
+static uint8_t write_all(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room,
+                         uint8_t *at)
 {
     uint8_t *end = at;
 
@@ -55,6 +56,15 @@ uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uin
         end = modules[i]->write(conn, tcp_flags, room - min_u32(room, (uint32_t)(end - at)), end);
     assert(end - at <= UTCP_OPTIONS_MAX && (end - at) % 4 == 0);
     return (uint8_t)(end - at);
+}
+
+uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room,
+                            uint8_t *at)
+{
+    if (tcp_flags & TCP_SYN || conn->report.count || conn->report.duplicate_due)
+        return write_all(conn, tcp_flags, room, at);
+    /* Nearly every segment: only timestamps have something to write. */
+    return (uint8_t)(utcp__option_timestamps.write(conn, tcp_flags, room, at) - at);
 }
 
 uint8_t utcp__options_size(const struct utcp_conn *conn)
