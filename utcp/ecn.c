@@ -84,8 +84,6 @@ void utcp__ecn_received(struct utcp_conn *conn, const struct utcp_segment *segme
     struct utcp_ecn *ecn = &conn->ecn;
     bool marked = segment->ecn == IP_ECN_CE;
 
-    if (!ecn->on)
-        return;
     ecn->marked_in += marked;
     if (conn->cc.ops->wants_ecn) {
         if (marked != ecn->ce)

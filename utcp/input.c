@@ -353,8 +353,11 @@ static void update_window(struct utcp_conn *conn, const struct utcp_segment *seg
     if (!seq_before(conn->snd_wl1, segment->seq) &&
         !(conn->snd_wl1 == segment->seq && seq_up_to(conn->snd_wl2, segment->ack)))
         return;
-    if (window != conn->snd_wnd)
-        utcp__want_output(conn);
+    conn->snd_wl1 = segment->seq;
+    conn->snd_wl2 = segment->ack;
+    if (window == conn->snd_wnd)
+        return;
+    utcp__want_output(conn);
     /* An open window ends probing, and what was learnt by it is no sign of a bad path. */
     if (conn->snd_wnd == 0 && window && utcp__in_flight(conn) == 0) {
         conn->rtt.backoff = 0;
@@ -362,8 +365,6 @@ static void update_window(struct utcp_conn *conn, const struct utcp_segment *seg
     }
     conn->snd_wnd = window;
     conn->snd_wnd_max = max_u32(conn->snd_wnd_max, window);
-    conn->snd_wl1 = segment->seq;
-    conn->snd_wl2 = segment->ack;
 }
 
 /* A peer that answers probes of its closed window is alive (RFC 9293 section 3.8.6.1); only for a
@@ -481,6 +482,20 @@ static void report_duplicate(struct utcp_conn *conn, uint64_t offset,
                                  (uint32_t)((range.end < end ? range.end : end) - offset));
 }
 
+/* There are more `bytes` to read; `holes`: there were some, whether they are filled or not. */
+static void stored_in_order(struct utcp_conn *conn, const struct utcp_segment *segment,
+                            uint32_t bytes, bool holes)
+{
+    conn->duplicate_acks_due = 0; /* this batch has more to tell than that */
+    if (holes)
+        acknowledge_now(conn);
+    else
+        acknowledge_later(conn, bytes);
+    if (conn->drs.sample_due)
+        utcp__memory_echo(conn, echoed_rtt(conn, segment));
+    utcp__event(conn, UTCP_READABLE);
+}
+
 static void store(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     struct utcp_recvbuf *receive = &conn->receive;
@@ -515,14 +530,7 @@ static void store(struct utcp_conn *conn, struct utcp_segment *segment)
         utcp__sack_advanced(conn);
         utcp__memory_scattered(conn);
     }
-    conn->duplicate_acks_due = 0; /* this batch has more to tell than that */
-    if (holes)
-        acknowledge_now(conn);
-    else
-        acknowledge_later(conn, (uint32_t)(receive->next - before));
-    if (conn->drs.sample_due)
-        utcp__memory_echo(conn, echoed_rtt(conn, segment));
-    utcp__event(conn, UTCP_READABLE);
+    stored_in_order(conn, segment, (uint32_t)(receive->next - before), holes);
 }
 
 /* The peer may have more to say. */
@@ -534,7 +542,8 @@ static bool receives(const struct utcp_conn *conn)
 
 static void take_text(struct utcp_conn *conn, struct utcp_segment *segment)
 {
-    utcp__ecn_received(conn, segment);
+    if (conn->ecn.on)
+        utcp__ecn_received(conn, segment);
     conn->data_at = (uint32_t)(conn->stack->now >> 10);
     store(conn, segment);
 }
@@ -659,26 +668,33 @@ static void take_usual(struct utcp_conn *conn, struct utcp_segment *segment)
         acknowledged(conn, segment, &delivery);
     }
     update_window(conn, segment);
-    if (segment->length)
+    if (segment->length == 0)
+        return;
+    if (!conn->ecn.on && !utcp__pool_tight(&conn->stack->pool) &&
+        utcp__recvbuf_append(&conn->receive, segment->payload, segment->length)) {
+        conn->data_at = (uint32_t)(conn->stack->now >> 10);
+        stored_in_order(conn, segment, segment->length, false);
+    } else {
         take_text(conn, segment);
+    }
 }
 
 /* False: not usual, and nothing was done. */
-static bool input_usual(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags,
-                        struct utcp_segment *segment)
+static bool input_usual(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags)
 {
     struct utcp_conn *conn = stack->recent;
+    struct utcp_segment segment;
 
-    if (stack->long_way || !utcp__packet_usual(data, length, flags, segment))
+    if (stack->long_way || !utcp__packet_usual(data, length, flags, &segment))
         return false;
     if (conn == NULL || !utcp__packet_is_between(data, &conn->local, &conn->remote)) {
-        utcp__packet_endpoints(data, segment);
-        conn = utcp__find(stack, &segment->local, &segment->remote);
+        utcp__packet_endpoints(data, &segment);
+        conn = utcp__find(stack, &segment.local, &segment.remote);
     }
-    if (conn == NULL || !usual(conn, segment))
+    if (conn == NULL || !usual(conn, &segment))
         return false;
     stack->usual_in++;
-    take_usual(conn, segment);
+    take_usual(conn, &segment);
     return true;
 }
 
@@ -723,15 +739,10 @@ static void input_segment(struct utcp *stack, struct utcp_segment *segment)
     }
 }
 
-void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t length, unsigned flags)
+static void input_any(struct utcp *stack, const void *data, size_t length, unsigned flags)
 {
     struct utcp_packet packet;
 
-    if (now > stack->now)
-        stack->now = now;
-    stack->stats.packets_in++;
-    if (input_usual(stack, data, length, flags, &packet.segment))
-        return;
     utcp__packet_parse(data, length, flags, &packet);
     switch (packet.kind) {
     case PACKET_TCP: input_segment(stack, &packet.segment); break;
@@ -742,4 +753,13 @@ void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t lengt
     case PACKET_OTHER: UTCP_DROP(stack, NULL, dropped_not_tcp); break;
     }
     utcp__reap(stack);
+}
+
+void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t length, unsigned flags)
+{
+    if (now > stack->now)
+        stack->now = now;
+    stack->stats.packets_in++;
+    if (!input_usual(stack, data, length, flags))
+        input_any(stack, data, length, flags);
 }

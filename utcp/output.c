@@ -140,12 +140,15 @@ uint32_t utcp__window_edge(const struct utcp_conn *conn)
  * buffer open, it can wait for the next ACK. */
 bool utcp__window_to_update(const struct utcp_conn *conn)
 {
-    uint32_t edge = furthest_edge(conn), next = utcp__rcv_nxt(conn);
-    uint32_t open = seq_before(next, conn->rcv_adv) ? conn->rcv_adv - next : 0;
-    uint32_t half = conn->receive_limit / 2, step;
+    uint32_t edge, next, open, half = conn->receive_limit / 2, step;
 
-    if (!utcp__synchronized(conn) || conn->peer_fin_taken || !seq_before(conn->rcv_adv, edge))
+    if (!utcp__synchronized(conn) || conn->peer_fin_taken)
         return false;
+    edge = furthest_edge(conn);
+    if (!seq_before(conn->rcv_adv, edge))
+        return false;
+    next = utcp__rcv_nxt(conn);
+    open = seq_before(next, conn->rcv_adv) ? conn->rcv_adv - next : 0;
     step = open < half ? min_u32(half, 2 * conn->receive_mss) : half;
     return edge - conn->rcv_adv >= step;
 }
@@ -261,9 +264,13 @@ static bool plan_resend(struct utcp_conn *conn, struct plan *plan)
 
 static bool plan_data(const struct utcp_conn *conn, struct plan *plan)
 {
-    uint32_t length = sendable(conn);
-    bool fin = fin_unsent(conn) && length == unsent(conn);
+    uint32_t length;
+    bool fin = fin_unsent(conn);
 
+    if (unsent(conn) == 0 && !fin)
+        return false; /* as always at last */
+    length = sendable(conn);
+    fin = fin && length == unsent(conn);
     if (length == 0 && !fin)
         return false;
     if (length && !utcp__pacing_allows(conn)) {
@@ -310,6 +317,13 @@ static bool plan_probe(const struct utcp_conn *conn, struct plan *plan)
     return true;
 }
 
+/* There may be something else to send than what comes next. */
+static bool out_of_turn(const struct utcp_conn *conn)
+{
+    return conn->board.lost || conn->rack.probe_due || conn->recovery.retransmit_due ||
+           conn->probe_due;
+}
+
 static void plan(struct utcp_conn *conn, struct plan *plan)
 {
     *plan = (struct plan){0};
@@ -330,8 +344,10 @@ static void plan(struct utcp_conn *conn, struct plan *plan)
         *plan = (struct plan){PLAN_DUPLICATE, utcp__ack_sequence(conn), 0, TCP_ACK};
         return;
     }
-    if (plan_resend(conn, plan) || plan_probe(conn, plan) || plan_uncorked(conn, plan) ||
-        plan_data(conn, plan))
+    if (out_of_turn(conn) &&
+        (plan_resend(conn, plan) || plan_probe(conn, plan) || plan_uncorked(conn, plan)))
+        return;
+    if (plan_data(conn, plan))
         return;
     if (conn->keepalive_due)
         *plan = (struct plan){PLAN_KEEPALIVE, conn->snd_una - 1, 0, TCP_ACK};
@@ -359,10 +375,11 @@ static uint8_t *reserve(const struct utcp_sink *sink, uint32_t length)
 /* What options may take, those of every segment included. */
 static uint32_t options_room(const struct utcp_conn *conn, uint32_t length)
 {
-    uint32_t left = length < conn->mss ? conn->mss - length : 0;
+    uint32_t left;
 
     if (conn->report.count == 0 && !conn->report.duplicate_due) /* nothing that wants to be asked */
         return 0;
+    left = length < conn->mss ? conn->mss - length : 0;
     return min_u32(left + utcp__options_size(conn), UTCP_OPTIONS_MAX);
 }
 
@@ -414,7 +431,10 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
     segments = segments_of(conn, plan->length);
     conn->ip_id += (uint16_t)segments;
     at = utcp__packet_build(packet, &outgoing);
-    memcpy(at, options, options_length);
+    if (options_length == UTCP_OPTIONS_USUAL) /* a size that the compiler knows */
+        memcpy(at, options, UTCP_OPTIONS_USUAL);
+    else
+        memcpy(at, options, options_length);
     if (plan->length)
         utcp__sendbuf_get(&conn->send, conn->send.una + (plan->seq - conn->snd_una),
                           at + options_length, plan->length);
@@ -598,7 +618,8 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
             conn->recovery.retransmit_due = false;
             conn->rack.probe_due = false;
             utcp__busy_update(conn);
-            if (utcp__synchronized(conn) && (blocked_by_window(conn) || blocked_by_cork(conn)) &&
+            if (unsent(conn) && utcp__synchronized(conn) &&
+                (blocked_by_window(conn) || blocked_by_cork(conn)) &&
                 !utcp__timer_runs(conn, TIMER_RETRANSMIT))
                 utcp__timer_set(conn, TIMER_RETRANSMIT,
                                 conn->stack->now + utcp__rtt_timeout(&conn->rtt));

@@ -106,7 +106,7 @@ bool utcp__rack_detect(struct utcp_conn *conn)
 {
     struct utcp_scoreboard *board = &conn->board;
     struct utcp_rack *rack = &conn->rack;
-    uint64_t now = conn->stack->now, wait = rack->rtt + reordering_window(conn), last = 0;
+    uint64_t now = conn->stack->now, wait = 0, last = 0;
     uint32_t lost = board->lost;
 
     for (uint32_t i = 0; i < board->count; i++) {
@@ -120,6 +120,8 @@ bool utcp__rack_detect(struct utcp_conn *conn)
                 break;
             continue;
         }
+        if (wait == 0) /* which is rarely asked for */
+            wait = rack->rtt + reordering_window(conn);
         if (sent->at + wait <= now)
             utcp__sack_lose(conn, sent);
         else if (sent->at + wait > last)

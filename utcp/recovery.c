@@ -121,15 +121,18 @@ static void process(struct utcp_conn *conn, uint32_t acked, const struct utcp_de
                             recovery->active || !delivery->advanced);
     if (delivery->duplicate)
         utcp__rack_duplicate(conn);
-    utcp__undo_acked(conn, delivery);
+    if (conn->undo.possible)
+        utcp__undo_acked(conn, delivery);
     if ((recovery->active || recovery->after_timeout) &&
         !seq_before(conn->snd_una, recovery->recover))
         leave_with_sack(conn);
     lost = utcp__rack_detect(conn);
-    enter_with_sack(conn, delivery->delivered, acked);
+    if (conn->board.lost)
+        enter_with_sack(conn, delivery->delivered, acked);
     if (recovery->active && delivery->delivered)
         utcp__prr_acked(conn, delivery->delivered, delivery->advanced, lost);
-    utcp__probe_acked(conn, delivery);
+    if (conn->rack.probe_out)
+        utcp__probe_acked(conn, delivery);
     if (!recovery->active && !recovery->after_timeout &&
         seq_before(recovery->recover, conn->snd_una))
         recovery->recover = conn->snd_una - 1;

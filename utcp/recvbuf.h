@@ -15,6 +15,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "pool.h"
 #include "ranges.h"
@@ -41,6 +42,25 @@ void utcp__recvbuf_dispose(struct utcp_recvbuf *buffer, struct utcp_pool *pool);
  * memory or ranges ran out. */
 uint32_t utcp__recvbuf_put(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t offset,
                            const uint8_t *data, uint32_t size);
+
+/* The same for bytes that belong at `next`, where that needs no more than a copy: nothing is pending,
+ * and they fit the block that the stream has come to. False: not so, and nothing was done. */
+static inline bool utcp__recvbuf_append(struct utcp_recvbuf *buffer, const uint8_t *data,
+                                        uint32_t size)
+{
+    uint32_t within = buffer->next % POOL_BLOCK_SIZE;
+    uint8_t *block;
+
+    /* Where a block begins it is not said that the ring is long enough for it. */
+    if (within == 0 || size > POOL_BLOCK_SIZE - within || buffer->pending.count || !buffer->slots)
+        return false;
+    block = buffer->blocks[(buffer->next / POOL_BLOCK_SIZE) & (buffer->slots - 1)];
+    if (block == NULL)
+        return false;
+    memcpy(block + within, data, size);
+    buffer->next += size;
+    return true;
+}
 
 /* The bytes that are ready from `read` on, as far as they lie together. */
 size_t utcp__recvbuf_peek(const struct utcp_recvbuf *buffer, const uint8_t **data);

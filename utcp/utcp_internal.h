@@ -653,7 +653,7 @@ void utcp__ecn_negotiate(struct utcp_conn *conn, uint8_t peer_flags);
 /* What ECN adds to a segment with `flags`; what came of it when it was sent. */
 uint8_t utcp__ecn_flags(struct utcp_conn *conn, uint8_t flags, bool new_data);
 void utcp__ecn_sent(struct utcp_conn *conn, uint8_t flags);
-/* Data came. */
+/* Data came; ECN is on. */
 void utcp__ecn_received(struct utcp_conn *conn, const struct utcp_segment *segment);
 /* New data were acknowledged, by a segment with or without ECE; `in_flight` from before. */
 void utcp__ecn_acknowledged(struct utcp_conn *conn, uint32_t in_flight);
