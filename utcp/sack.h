@@ -67,6 +67,7 @@ struct utcp_resent {
     uint16_t count, capacity;
     uint16_t earlier; /* so many belong to recoveries before this one */
     bool incomplete;  /* some of this recovery found no room */
+    uint32_t first;   /* where the first retransmission of this recovery begins */
     struct utcp_sack_block at[];
 };
 

@@ -113,6 +113,8 @@ void utcp__undo_resent(struct utcp_conn *conn, uint32_t start, uint32_t end)
         add_resent(undo, start, end);
     if (!undo->possible)
         return;
+    if (!undo->sent && undo->resent)
+        undo->resent->first = start;
     if (!undo->sent)
         undo->timestamp = utcp__timestamp_now(conn);
     undo->sent = true;
@@ -173,12 +175,21 @@ static void take_back(struct utcp_conn *conn, const struct utcp_delivery *delive
     utcp__want_output(conn);
 }
 
-/* RFC 3522 section 3.2: the first acknowledgment alone can tell. */
+/* Without SACK it was the first of all. */
+static bool first_acknowledged(const struct utcp_conn *conn)
+{
+    const struct utcp_resent *resent = conn->undo.resent;
+
+    return !conn->sack || (resent && seq_before(resent->first, conn->snd_una));
+}
+
+/* RFC 3522 section 3.2: the first acknowledgment of the first retransmission alone can tell. One that
+ * ends below is about what was in flight before this recovery, and so is what it echoes. */
 static bool eifel(struct utcp_conn *conn, const struct utcp_delivery *delivery)
 {
     struct utcp_undo *undo = &conn->undo;
 
-    if (!delivery->advanced || undo->judged || !undo->sent)
+    if (!delivery->advanced || undo->judged || !undo->sent || !first_acknowledged(conn))
         return false;
     undo->judged = true;
     return delivery->has_echo && (int32_t)(delivery->ts_echo - undo->timestamp) < 0;

@@ -403,6 +403,70 @@ TCP_TEST(rfc3522_the_timestamp_of_the_retransmission_undoes_nothing)
     tcp_free(t);
 }
 
+/* With timestamps; segments of 1448 bytes. */
+static void report(struct tcp_test *t, uint32_t ack, uint32_t from, uint32_t to, uint32_t echo)
+{
+    pass(t, 0);
+    t->out_first = t->out_count = 0;
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 1448 * ack, .sacks = from < to,
+         .sack = {{1 + 1448 * from, 1 + 1448 * to}}, .timestamps = true,
+         .ts_value = t->peer_ts + (uint32_t)(t->now / MS), .ts_echo = echo);
+    pass(t, 0);
+}
+
+/* When segment n went out, by its timestamp. */
+static uint32_t stamp_of(const struct tcp_test *t, uint32_t n)
+{
+    for (unsigned i = 0; i < t->out_count; i++)
+        if (t->out[t->out_first + i].seq == 1 + 1448 * n)
+            return t->out[t->out_first + i].ts_value;
+    fail_msg("segment %u was not sent", n);
+    return 0;
+}
+
+/* The segment behind the last that was sent. */
+static uint32_t next_of(const struct tcp_test *t)
+{
+    return (t->out[t->out_first + t->out_count - 1].seq - 1) / 1448 + 1;
+}
+
+TCP_TEST(rfc3522_what_an_earlier_recovery_sent_again_tells_nothing_of_this_one)
+{
+    struct tcp_test *t = tcp_established_sack(4, true);
+    uint32_t first, again, later, last, end, behind;
+
+    tcp_write(t, 0, 60 * 1448);
+    pass(t, 0);
+    first = stamp_of(t, 0);
+    t->peer_timestamps = false;
+    pass(t, RTT);
+    report(t, 0, 1, 11, first); /* 10 was a probe; segment 0 is lost, and sent again */
+    again = stamp_of(t, 0);
+    end = next_of(t);
+    assert_true(end > 13);
+    pass(t, RTT);
+    report(t, 0, 12, end, first); /* and so is 11, while 0 is under way */
+    later = stamp_of(t, 11);
+    behind = next_of(t);
+    assert_true(behind > end + 2);
+    pass(t, MS);
+    report(t, 11, 12, end, again); /* the end of this recovery */
+    assert_false(tcp_info(t).recovering);
+    pass(t, RTT / 2);
+    report(t, 11, end + 1, behind, again); /* and another begins, while 11 is under way */
+    pass(t, RTT / 4);
+    last = stamp_of(t, end);
+    assert_true(tcp_info(t).recovering);
+    assert_int_equal(tcp_info(t).segments_retransmitted, 3);
+    pass(t, MS);
+    report(t, end, end + 1, behind, later); /* what 11 brought, no news of the other */
+    assert_int_equal(tcp_info(t).spurious_recoveries, 0);
+    pass(t, RTT);
+    report(t, behind, 0, 0, last);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 0);
+    tcp_free(t);
+}
+
 /* Until a timeout has sent segment 1 again, and its acknowledgment has come. */
 static struct tcp_test *after_timeout(void)
 {
@@ -488,6 +552,7 @@ int main(void)
         cmocka_unit_test(rfc8985_6_2_what_the_network_doubled_is_no_reason_to_wait_longer),
         cmocka_unit_test(rfc3522_a_timestamp_from_before_the_retransmission_undoes_a_timeout),
         cmocka_unit_test(rfc3522_the_timestamp_of_the_retransmission_undoes_nothing),
+        cmocka_unit_test(rfc3522_what_an_earlier_recovery_sent_again_tells_nothing_of_this_one),
         cmocka_unit_test(rfc5682_3_1_originals_that_arrive_show_that_the_timeout_was_spurious),
         cmocka_unit_test(rfc5682_3_1_otherwise_recovery_goes_on),
         cmocka_unit_test(a_fin_that_was_lost_is_found_and_sent_again),
