@@ -34,6 +34,11 @@ struct scenario {
 #define DEEP                                                                                       \
     .what = "100 Mbit/s, 20 ms, queue 8 BDP", .rate = 100 * MBIT, .rtt_us = 20000,                 \
     .queue_percent = 800, .from = 20, .to = 80
+/* A loss in ten seconds, so it takes a hundred until the first has given up what it had before the second
+ * came. */
+#define DEEP_LONG                                                                                  \
+    .what = "100 Mbit/s, 20 ms, queue 8 BDP", .rate = 100 * MBIT, .rtt_us = 20000,                 \
+    .queue_percent = 800, .from = 100, .to = 400
 #define SHALLOW                                                                                    \
     .what = "100 Mbit/s, 20 ms, queue 0.1 BDP", .rate = 100 * MBIT, .rtt_us = 20000,               \
     .queue_percent = 10, .from = 10, .to = 40
@@ -52,7 +57,7 @@ static const struct scenario scenarios[] = {
     {"pair-cubic-bbr", .congestion = {"cubic", "bbr"}, PLAIN},
     {"deep-bbr", .congestion = {"bbr"}, DEEP},
     {"deep-bbr-2", .congestion = {"bbr", "bbr"}, DEEP},
-    {"deep-cubic-2", .congestion = {"cubic", "cubic"}, DEEP},
+    {"deep-cubic-2", .congestion = {"cubic", "cubic"}, DEEP_LONG},
     {"shallow-bbr", .congestion = {"bbr"}, SHALLOW},
     {"lossy-bbr", .congestion = {"bbr"}, LOSSY},
     {"fair-cubic", .congestion = {"cubic", "cubic"}, PLAIN},

@@ -40,6 +40,7 @@ struct bottleneck {
     struct flow flow[DUMBBELL_FLOWS];
     uint64_t now, busy_until, random; /* ns */
     uint64_t waits, waited;
+    unsigned turn; /* which flow is the first of those that have something to do */
 };
 
 static const uint8_t content[PIECE];
@@ -346,9 +347,15 @@ static void run_until(struct bottleneck *bottleneck, uint64_t end)
             break;
         if (first > bottleneck->now)
             bottleneck->now = first;
-        for (unsigned i = 0; i < flows; i++)
-            if (next[i] <= bottleneck->now)
-                step(&bottleneck->flow[i], i);
+        /* Timers tick together, so flows come to the queue at the same time: each is the first of them
+         * in its turn, or one would always find more room than the others. */
+        bottleneck->turn++;
+        for (unsigned i = 0; i < flows; i++) {
+            unsigned index = (bottleneck->turn + i) % flows;
+
+            if (next[index] <= bottleneck->now)
+                step(&bottleneck->flow[index], index);
+        }
     }
     bottleneck->now = end;
 }
