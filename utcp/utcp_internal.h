@@ -271,8 +271,8 @@ struct utcp_fast {
 };
 
 /* By use: first what each segment touches, in the order in which it does, then what loss and rare
- * things need. With 8 bytes of the allocator's, and the at most 16 that the table has for each, an
- * idle connection takes less than 1 KiB: a server has a million. */
+ * things need. An idle connection is this and 8 bytes of the allocator's, less than 1 KiB, and with
+ * the up to 16 that the table has for each no more: a server has a million. */
 struct utcp_conn {
     /* Whose segment is it? */
     struct utcp_conn *chain; /* in the table */
