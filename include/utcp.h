@@ -502,6 +502,47 @@ UTCP_API uint64_t utcp_scan(const struct utcp *stack, uint64_t cursor,
                             void (*visit)(void *context, const struct utcp_conn *conn),
                             void *context);
 
+/* ── Traces ──────────────────────────────────────────────────────────────────────────────────── */
+
+enum utcp_trace_kind {
+    UTCP_TRACE_STATE,    /* from, to */
+    UTCP_TRACE_SENT,     /* a segment: seq, ack, window, length, flags */
+    UTCP_TRACE_RECEIVED, /* the same, before it is looked at */
+    UTCP_TRACE_DROPPED, /* the segment received last: reason, a counter's name in struct utcp_stats */
+    UTCP_TRACE_REDUCED,    /* the congestion window was: reason is "loss", "mark" or "timeout" */
+    UTCP_TRACE_UNDONE,     /* that was a mistake */
+    UTCP_TRACE_TIMEOUT,    /* the retransmission timer ran out */
+    UTCP_TRACE_TAIL_PROBE, /* RFC 8985 */
+};
+
+/* What does not belong to its kind is zero. */
+struct utcp_trace_event {
+    enum utcp_trace_kind kind;
+    uint64_t now; /* µs of the stack's clock */
+    const struct utcp_conn *conn;
+    const char *reason;
+    enum utcp_state from, to;
+    uint32_t seq, ack; /* counted from the SYNs of each side, which are 0 */
+    uint32_t window;   /* bytes, scaled */
+    uint32_t length;   /* of payload; large sends and merged packets are one segment here */
+    uint8_t flags;     /* TCP_* of the header */
+    bool again;        /* sent before, in whole or in part */
+};
+
+struct utcp_tracer {
+    /* Whether a connection that begins is traced; NULL: none is, but by utcp_trace(). */
+    bool (*wanted)(void *context, const struct utcp_endpoint *local,
+                   const struct utcp_endpoint *remote);
+    /* Must not call into the stack, but for utcp_info() of the connection. */
+    void (*event)(void *context, const struct utcp_trace_event *event);
+    void *context;
+};
+
+/* NULL: no more events. `tracer` is copied. Who is not traced pays nothing for it. */
+UTCP_API void utcp_set_tracer(struct utcp *stack, const struct utcp_tracer *tracer);
+/* Begins or ends the trace of a connection. Without a tracer it has no effect. */
+UTCP_API void utcp_trace(struct utcp_conn *conn, bool on);
+
 #ifdef __cplusplus
 }
 #endif

@@ -73,6 +73,8 @@ static void dispatch(struct ms_runtime *runtime)
     runtime->dispatch_at = runtime->now + DISPATCH_EVERY;
     ms_dispatch(runtime->port);
     runtime__take_askers(runtime);
+    if (runtime->trace)
+        runtime__flush_trace(runtime);
     take_port_info(runtime);
     runtime__binding_events(runtime);
 }
@@ -277,6 +279,8 @@ int runtime_open(struct ms_runtime **opened, const struct ms_runtime_options *op
         error = open_port(runtime, options);
     if (!error)
         error = open_loop(runtime);
+    if (!error)
+        error = runtime__open_trace(runtime);
     if (error) {
         runtime_close(runtime);
         return error;
@@ -293,6 +297,7 @@ void runtime_close(struct ms_runtime *runtime)
         utcp_free(runtime->stack);
     runtime__free_endpoints(runtime);
     runtime__forget_askers(runtime);
+    runtime__close_trace(runtime);
     ms_port_close(runtime->port);
     if (runtime->wake >= 0)
         close(runtime->wake);

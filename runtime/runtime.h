@@ -72,7 +72,8 @@ struct ms_runtime_options {
 };
 
 /* Opens a port and puts a stack on it. Errors: those of ms_port_open(); -ENOPROTOOPT: there is no
- * such congestion control. `options` is not kept. */
+ * such congestion control. `options` is not kept. Where the environment has MULTISTACK_TRACE, connections
+ * are traced into a file (doc/tracing.md): -EINVAL, or why it cannot be made. */
 int runtime_open(struct ms_runtime **runtime, const struct ms_runtime_options *options);
 
 /* Ends it all at once: connections are forgotten, bindings given back. NULL is allowed. */

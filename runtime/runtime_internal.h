@@ -54,6 +54,7 @@ struct ms_runtime {
     struct outgoing *gone;         /* bindings to be given back */
     struct inspection *inspection; /* inspection.c; NULL: nobody has asked yet */
     unsigned asking;               /* who ask now */
+    struct trace *trace;           /* trace.c; NULL: nobody asked for one */
     unsigned outgoing_count;
     struct outgoing *outgoing[OUTGOING_BUCKETS]; /* by local port */
 };
@@ -86,6 +87,14 @@ void runtime__askers_ready(struct ms_runtime *runtime);
 /* A page for each; true: there is more to tell at once. Only while runtime->asking. */
 bool runtime__serve_askers(struct ms_runtime *runtime);
 void runtime__forget_askers(struct ms_runtime *runtime);
+
+/* ── trace.c ─────────────────────────────────────────────────────────────────────────────────── */
+
+/* What the environment asks for. -EINVAL: the remote is no address; or why there is no file. */
+int runtime__open_trace(struct ms_runtime *runtime);
+/* Only where there is a trace. */
+void runtime__flush_trace(struct ms_runtime *runtime);
+void runtime__close_trace(struct ms_runtime *runtime);
 
 /* ── endpoints.c ─────────────────────────────────────────────────────────────────────────────── */
 

@@ -116,6 +116,7 @@ void utcp__control_lost(struct utcp_conn *conn, uint32_t in_flight)
     conn->cc.ops->lost(&conn->cc, flight(conn, in_flight), conn->stack->now);
     keep_in_range(&conn->cc);
     PROBE_REDUCE(conn, "loss");
+    utcp__trace_reason(conn, UTCP_TRACE_REDUCED, "loss");
     utcp__ecn_reduced(conn);
 }
 
@@ -128,6 +129,7 @@ void utcp__control_marked(struct utcp_conn *conn, uint32_t in_flight)
     keep_in_range(&conn->cc);
     conn->ecn.reductions++;
     PROBE_REDUCE(conn, "mark");
+    utcp__trace_reason(conn, UTCP_TRACE_REDUCED, "mark");
     utcp__ecn_reduced(conn);
 }
 
@@ -140,6 +142,7 @@ void utcp__control_timed_out(struct utcp_conn *conn, uint32_t in_flight)
     conn->cc.ops->timed_out(&conn->cc, flight(conn, in_flight), conn->stack->now);
     keep_in_range(&conn->cc);
     PROBE_REDUCE(conn, "timeout");
+    utcp__trace_reason(conn, UTCP_TRACE_REDUCED, "timeout");
     utcp__ecn_reduced(conn);
 }
 
@@ -153,6 +156,7 @@ void utcp__control_undo(struct utcp_conn *conn)
         cc->ops->undo(cc);
     keep_in_range(cc);
     PROBE_UNDO(conn);
+    utcp__trace_reason(conn, UTCP_TRACE_UNDONE, NULL);
 }
 
 /* RFC 5681 section 4.1: after a pause nobody knows what the path can bear, and what was known is a

@@ -635,13 +635,15 @@ void utcp__input_synchronized(struct utcp_conn *conn, struct utcp_segment *segme
  *             new, that nobody waits for what that says (a probe that is out, a timeout)
  *   seventh   that data are still taken, by somebody; that there is no mark of congestion, and none of
  *             before to be taken back
- *   eighth    that there is no FIN, neither here nor known from before */
+ *   eighth    that there is no FIN, neither here nor known from before
+ *
+ * and that nobody traces the connection. */
 static bool usual(const struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     uint32_t next = utcp__rcv_nxt(conn), acked = segment->ack - conn->snd_una;
 
     if (conn->state < UTCP_ESTABLISHED || conn->state == UTCP_TIME_WAIT || segment->seq != next ||
-        segment->options.has_timestamps != conn->timestamps || conn->ecn.ce)
+        segment->options.has_timestamps != conn->timestamps || conn->ecn.ce || conn->traced)
         return false;
     if (conn->timestamps && (int32_t)(segment->options.ts_value - conn->ts_recent) < 0)
         return false;
@@ -727,6 +729,8 @@ static void input_segment(struct utcp *stack, struct utcp_segment *segment)
     }
     if (conn) {
         conn->segments_in[segment->length > 0]++;
+        if (conn->traced)
+            utcp__trace_received(conn, segment);
         if (conn->state == UTCP_SYN_SENT)
             utcp__input_syn_sent(conn, segment);
         else

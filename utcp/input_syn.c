@@ -53,6 +53,8 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
     utcp_set_option(conn, UTCP_OPTION_DSCP, listener->dscp);
     take_syn(conn, segment);
     conn->segments_in[segment->length > 0]++;
+    if (conn->traced)
+        utcp__trace_received(conn, segment);
     utcp__conn_set_state(conn, UTCP_SYN_RECEIVED);
     /* Without fast open, data on a SYN are not taken; the peer sends them again when it is
      * established. */

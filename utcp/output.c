@@ -445,6 +445,8 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
                           &offload);
     sink->commit(sink->context, headers + plan->length, &offload);
     utcp__ecn_sent(conn, outgoing.flags);
+    if (conn->traced)
+        utcp__trace_sent(conn, &outgoing);
     stack->stats.packets_out++;
     conn->segments_out[plan->length > 0] += segments;
     return true;

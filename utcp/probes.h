@@ -51,6 +51,7 @@
     do {                                                                                           \
         (stack)->stats.reason++;                                                                   \
         PROBE_DROP((conn), #reason);                                                               \
+        utcp__trace_reason((conn), UTCP_TRACE_DROPPED, #reason);                                   \
     } while (0)
 
 #endif

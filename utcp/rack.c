@@ -200,6 +200,7 @@ void utcp__probe_sent(struct utcp_conn *conn, bool again)
     conn->rack.probe_end = conn->snd_max;
     UTCP_COUNT(conn, probes, 1);
     PROBE_TAIL_PROBE(conn, again);
+    utcp__trace_reason(conn, UTCP_TRACE_TAIL_PROBE, NULL);
 }
 
 /* Section 7.4.2. A probe that was a retransmission, and that alone repaired a loss, has hidden it:

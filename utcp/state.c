@@ -74,6 +74,10 @@ void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
     if (state == UTCP_TIME_WAIT)
         stack->stats.time_wait++;
     PROBE_STATE(conn, conn->state, (int)state);
+    if (conn->traced)
+        utcp__trace(conn, (struct utcp_trace_event){.kind = UTCP_TRACE_STATE,
+                                                    .from = (enum utcp_state)conn->state,
+                                                    .to = state});
     conn->state = (uint8_t)state;
     if (state != UTCP_CLOSED)
         utcp__timer_life(conn);
@@ -121,6 +125,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     conn->heard_at = stack->now;
     utcp__conn_update_mss(conn);
     utcp__table_add(conn);
+    utcp__trace_begin(conn);
     return conn;
 }
 

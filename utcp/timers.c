@@ -43,6 +43,7 @@ static void retransmit_fires(struct utcp_conn *conn)
     if (handshake || utcp__in_flight(conn) > 0) {
         utcp__count_timeout(conn);
         PROBE_TIMEOUT(conn, utcp__rtt_timeout(&conn->rtt));
+        utcp__trace_reason(conn, UTCP_TRACE_TIMEOUT, NULL);
     }
     if (handshake) {
         conn->syn_due = true;

@@ -35,7 +35,7 @@
  *   api.c        read, write, close …                             info.c     what is known
  *   memory.c     how large buffers may be, and what is given back
  *   sendbuf.c, recvbuf.c, ranges.c, pool.c, wheel.c   values with their own unit tests
- *   probes.h     tracepoints (doc/tracing.md)
+ *   probes.h     tracepoints, and trace.c traces of single connections (doc/tracing.md)
  *
  * ── Who owns a connection ──────────────────────────────────────────────────────────────────────
  *
@@ -182,37 +182,6 @@ struct utcp_control {
     struct utcp_rate *rate; /* rate.c; NULL: the module wants none */
 };
 
-/* What keeps a connection from sending more: busy.c. */
-enum utcp_limit {
-    LIMIT_NOTHING_TO_SEND,
-    LIMIT_NETWORK, /* congestion control, loss recovery, pacing */
-    LIMIT_WINDOW,  /* the peer's */
-    LIMIT_BUFFER,  /* a writer waits for room, and all that is in the send buffer was sent */
-    LIMITS,
-};
-
-/* What is counted of things that do not happen to each connection: memory that an idle one goes
- * without. Made when the first of them happens (utcp__more()). */
-struct utcp_more {
-    uint64_t bytes_retransmitted;
-    uint64_t delivered_marked; /* bytes acknowledged with ECN's echo */
-    uint64_t limited_us[2]; /* under LIMIT_WINDOW and LIMIT_BUFFER, but for the time since then */
-    uint32_t fast_retransmits, spurious, probes, duplicates_told;
-    uint32_t timeouts, timeout_recoveries;
-    uint32_t timeout_ms;          /* from a first timeout until something was acknowledged */
-    uint32_t timeout_since;       /* ms of the stack's clock; 0: nothing has timed out */
-    uint32_t out_of_order;        /* segments that came before what precedes them */
-    uint32_t reordered;           /* ranges that arrived behind what was sent later */
-    uint32_t reordering_distance; /* most bytes between those two */
-
-    /* Of a sender: how much was delivered in a round trip. */
-    uint64_t round_at;         /* when this one began, 0: not known … */
-    uint64_t round_from;       /* … and what had been delivered by then */
-    uint64_t last_round_us;    /* how long the one before took; 0: there was none */
-    uint64_t last_round_bytes; /* what was delivered in it */
-    bool last_round_limited;   /* for which the application had written too little */
-};
-
 /* What SACK tells the peer next: options/sack.c. */
 struct utcp_sack_report {
     uint32_t recent[UTCP_SACK_BLOCKS]; /* a sequence number in each range, the newest first */
@@ -278,9 +247,11 @@ struct utcp_conn {
     struct utcp_conn *chain; /* in the table */
     struct utcp *stack;
     struct utcp_endpoint local, remote;
-    uint32_t hash; /* where in the table */
-    uint8_t state; /* enum utcp_state; moved by utcp__conn_set_state() alone */
-    bool timestamps, sack, window_scale; /* offered, then negotiated */
+    uint32_t hash;         /* where in the table */
+    uint8_t state;         /* enum utcp_state; moved by utcp__conn_set_state() alone */
+    bool timestamps, sack; /* offered, then negotiated */
+    bool window_scale : 1;
+    bool traced : 1; /* trace.c */
 
     /* RFC 9293 section 3.3.1, RFC 7323 */
     uint32_t snd_una, snd_nxt, snd_max, snd_wl1, snd_wl2;
@@ -437,6 +408,7 @@ struct utcp {
     struct utcp_reply replies[UTCP_REPLIES_MAX];
     uint32_t reply_first, reply_count;
     struct utcp_stats stats;
+    struct utcp_tracer tracer; /* event NULL: there is none */
 };
 
 /* ── Small things ──────────────────────────────────────────────────────────────────────────── */
@@ -686,33 +658,6 @@ void utcp__rate_acked(struct utcp_conn *conn, struct utcp_cc_ack *ack);
 /* The last rate, bytes/s; 0: not known. */
 uint64_t utcp__rate_last(const struct utcp_rate *rate, bool *limited);
 
-/* ── info.c ────────────────────────────────────────────────────────────────────────────────── */
-
-/* Made if it is not there; NULL: no memory. */
-struct utcp_more *utcp__more(struct utcp_conn *conn);
-/* What is counted for lack of memory is not counted. */
-#define UTCP_COUNT(conn, field, amount)                                                            \
-    do {                                                                                           \
-        struct utcp_more *more_ = utcp__more(conn);                                                \
-        if (more_)                                                                                 \
-            more_->field += (amount);                                                              \
-    } while (0)
-void utcp__count_reordered(struct utcp_conn *conn, uint32_t distance);
-void utcp__count_timeout(struct utcp_conn *conn);
-/* Something was acknowledged: that ends what timeouts began. */
-void utcp__count_timeouts_over(struct utcp_conn *conn);
-/* Something is sent after a pause, which is no part of a round trip. */
-void utcp__count_flight(struct utcp_conn *conn);
-/* A round trip is over; what was in flight in it had used the window. */
-void utcp__count_round(struct utcp_conn *conn, bool window_used);
-
-/* ── busy.c ────────────────────────────────────────────────────────────────────────────────── */
-
-/* All was sent that may be sent now. */
-void utcp__busy_update(struct utcp_conn *conn);
-/* Time under a limit, the present one included; µs. */
-uint64_t utcp__busy_time(const struct utcp_conn *conn, enum utcp_limit limit);
-
 /* ── sack.c, rack.c, prr.c, undo.c ─────────────────────────────────────────────────────────── */
 
 struct utcp_sent *utcp__sent(struct utcp_scoreboard *board, uint32_t index);
@@ -818,5 +763,7 @@ void utcp__conn_update_mss(struct utcp_conn *conn);
 /* Payload of a packet of that size, options counted. */
 uint32_t utcp__mss_for_mtu(const struct utcp_conn *conn, uint32_t mtu);
 void utcp__conn_choose_iss(struct utcp_conn *conn, uint32_t after);
+
+#include "told.h"
 
 #endif

@@ -368,6 +368,53 @@ static void turns_addresses_to_and_fro(void **state)
     assert_memory_equal(&back, &in6, sizeof(in6));
 }
 
+/* ── Traces ────────────────────────────────────────────────────────────────────────────────── */
+
+#define CHECK_TRACE                                                                                \
+    "import json, glob, sys\n"                                                                     \
+    "[path] = glob.glob(sys.argv[1] + '*')\n"                                                      \
+    "records = open(path).read().split('\x1e')\n"                                                  \
+    "assert records[0] == '' and all(r[-2] == '}' for r in records[1:])\n"                         \
+    "head, *events = [json.loads(r) for r in records[1:]]\n"                                       \
+    "assert head['qlog_format'] == 'JSON-SEQ'\n"                                                   \
+    "names = [e['name'] for e in events]\n"                                                        \
+    "states = [e['data']['new'] for e in events if 'new' in e['data']]\n"                          \
+    "assert names.count('transport:packet_sent') > 5, names\n"                                     \
+    "assert names.count('transport:packet_received') > 5, names\n"                                 \
+    "assert 'ESTABLISHED' in states, states\n"                                                     \
+    "assert all(e['time'] >= f['time'] for e, f in zip(events[1:], events))\n"                     \
+    "assert sum(e['data']['length'] for e in events if e['name'] == 'transport:packet_sent'\n"     \
+    "           and not e['data']['again']) >= 100000\n"
+
+static void writes_the_trace_of_a_peer_that_the_environment_names(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    char directory[] = "/tmp/ms-trace-XXXXXX", command[4096];
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    world->fake = fake_switch_new();
+    setenv("MULTISTACK_TRACE", directory, 1);
+    setenv("MULTISTACK_TRACE_REMOTE", "10.99.0.1:x", 1);
+    assert_int_equal(open_runtime(world, NULL, 0), -EINVAL);
+    setenv("MULTISTACK_TRACE", "/nowhere/at/all", 1);
+    setenv("MULTISTACK_TRACE_REMOTE", "[fd00::1]:80", 1);
+    assert_int_equal(open_runtime(world, NULL, 0), -ENOENT);
+    snprintf(command, sizeof(command), "%s/t", directory);
+    setenv("MULTISTACK_TRACE", command, 1);
+    setenv("MULTISTACK_TRACE_REMOTE", ADDRESS, 1);
+    assert_int_equal(open_runtime(world, NULL, 0), 0);
+    unsetenv("MULTISTACK_TRACE");
+    unsetenv("MULTISTACK_TRACE_REMOTE");
+    connect_to_myself(world);
+    transfer(world, 100000);
+    runtime_close(world->runtime);
+    fake_switch_free(world->fake);
+    free(world);
+    snprintf(command, sizeof(command), "python3 -c \"%s\" %s/t && rm -r %s", CHECK_TRACE, directory,
+             directory);
+    assert_int_equal(system(command), 0);
+}
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -384,6 +431,7 @@ int main(void)
         TEST(wakes_when_told),
         TEST(wakes_when_time_is_up),
         cmocka_unit_test(turns_addresses_to_and_fro),
+        cmocka_unit_test(writes_the_trace_of_a_peer_that_the_environment_names),
     };
 
     if (unshare(CLONE_NEWNET) != 0 ||

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a connection tells of itself and TCP does without: counters (info.c), what held a sender back
+ * (busy.c), traces (trace.c). The last part of utcp_internal.h, by which it is included. */
+#ifndef UTCP_TOLD_H
+#define UTCP_TOLD_H
+
+/* What keeps a connection from sending more: busy.c. */
+enum utcp_limit {
+    LIMIT_NOTHING_TO_SEND,
+    LIMIT_NETWORK, /* congestion control, loss recovery, pacing */
+    LIMIT_WINDOW,  /* the peer's */
+    LIMIT_BUFFER,  /* a writer waits for room, and all that is in the send buffer was sent */
+    LIMITS,
+};
+
+/* What is counted of things that do not happen to each connection: memory that an idle one goes
+ * without. Made when the first of them happens (utcp__more()). */
+struct utcp_more {
+    uint64_t bytes_retransmitted;
+    uint64_t delivered_marked; /* bytes acknowledged with ECN's echo */
+    uint64_t limited_us[2]; /* under LIMIT_WINDOW and LIMIT_BUFFER, but for the time since then */
+    uint32_t fast_retransmits, spurious, probes, duplicates_told;
+    uint32_t timeouts, timeout_recoveries;
+    uint32_t timeout_ms;          /* from a first timeout until something was acknowledged */
+    uint32_t timeout_since;       /* ms of the stack's clock; 0: nothing has timed out */
+    uint32_t out_of_order;        /* segments that came before what precedes them */
+    uint32_t reordered;           /* ranges that arrived behind what was sent later */
+    uint32_t reordering_distance; /* most bytes between those two */
+
+    /* Of a sender: how much was delivered in a round trip. */
+    uint64_t round_at;         /* when this one began, 0: not known … */
+    uint64_t round_from;       /* … and what had been delivered by then */
+    uint64_t last_round_us;    /* how long the one before took; 0: there was none */
+    uint64_t last_round_bytes; /* what was delivered in it */
+    bool last_round_limited;   /* for which the application had written too little */
+};
+
+/* ── info.c ────────────────────────────────────────────────────────────────────────────────── */
+
+/* Made if it is not there; NULL: no memory. */
+struct utcp_more *utcp__more(struct utcp_conn *conn);
+/* What is counted for lack of memory is not counted. */
+#define UTCP_COUNT(conn, field, amount)                                                            \
+    do {                                                                                           \
+        struct utcp_more *more_ = utcp__more(conn);                                                \
+        if (more_)                                                                                 \
+            more_->field += (amount);                                                              \
+    } while (0)
+void utcp__count_reordered(struct utcp_conn *conn, uint32_t distance);
+void utcp__count_timeout(struct utcp_conn *conn);
+/* Something was acknowledged: that ends what timeouts began. */
+void utcp__count_timeouts_over(struct utcp_conn *conn);
+/* Something is sent after a pause, which is no part of a round trip. */
+void utcp__count_flight(struct utcp_conn *conn);
+/* A round trip is over; what was in flight in it had used the window. */
+void utcp__count_round(struct utcp_conn *conn, bool window_used);
+
+/* ── busy.c ────────────────────────────────────────────────────────────────────────────────── */
+
+/* All was sent that may be sent now. */
+void utcp__busy_update(struct utcp_conn *conn);
+/* Time under a limit, the present one included; µs. */
+uint64_t utcp__busy_time(const struct utcp_conn *conn, enum utcp_limit limit);
+
+/* ── trace.c ───────────────────────────────────────────────────────────────────────────────── */
+
+/* All but the first only for connections that are traced. */
+void utcp__trace_begin(struct utcp_conn *conn);
+void utcp__trace(const struct utcp_conn *conn, struct utcp_trace_event event);
+void utcp__trace_received(const struct utcp_conn *conn, const struct utcp_segment *segment);
+void utcp__trace_sent(const struct utcp_conn *conn, const struct utcp_outgoing *outgoing);
+
+static inline void utcp__trace_reason(const struct utcp_conn *conn, enum utcp_trace_kind kind,
+                                      const char *reason)
+{
+    if (conn && conn->traced)
+        utcp__trace(conn, (struct utcp_trace_event){.kind = kind, .reason = reason});
+}
+
+#endif
