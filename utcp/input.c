@@ -743,7 +743,9 @@ static void input_segment(struct utcp *stack, struct utcp_segment *segment)
     }
 }
 
-static void input_any(struct utcp *stack, const void *data, size_t length, unsigned flags)
+/* Not inlined, that usual segments need not save what this needs. */
+static __attribute__((noinline)) void input_any(struct utcp *stack, const void *data, size_t length,
+                                                unsigned flags)
 {
     struct utcp_packet packet;
 

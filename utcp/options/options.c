@@ -47,8 +47,9 @@ void utcp__options_negotiate(struct utcp_conn *conn, const struct utcp_segment_o
         modules[i]->negotiate(conn, peer);
 }
 
-static uint8_t write_all(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room,
-                         uint8_t *at)
+/* Not inlined: what it saves and restores is more than all that usual segments need. */
+static __attribute__((noinline)) uint8_t write_all(const struct utcp_conn *conn, uint8_t tcp_flags,
+                                                   uint32_t room, uint8_t *at)
 {
     uint8_t *end = at;
 
