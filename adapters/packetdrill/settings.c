@@ -83,19 +83,23 @@ void settings_read(struct utcp_config *config)
 /* Up to two keys of four words in hexadecimal, the first of which is in use: ip-sysctl. */
 void settings_read_keys(struct utcp *stack)
 {
-    uint32_t word[2][4];
     uint8_t key[2][UTCP_FAST_OPEN_KEY_SIZE];
-    char line[LINE_MAX_LENGTH];
-    int count;
+    char line[LINE_MAX_LENGTH], *at = line;
+    int count = 0;
 
     if (!read_setting("tcp_fastopen_key", line))
         return;
-    count = sscanf(line, "%x-%x-%x-%x,%x-%x-%x-%x", &word[0][0], &word[0][1], &word[0][2],
-                   &word[0][3], &word[1][0], &word[1][1], &word[1][2], &word[1][3]);
-    for (int i = 0; i < count; i++) {
-        uint32_t little = htole32(word[i / 4][i % 4]);
+    while (count < 8) {
+        char *end;
+        uint32_t word = htole32((uint32_t)strtoul(at, &end, 16));
 
-        memcpy(key[i / 4] + i % 4 * sizeof(little), &little, sizeof(little));
+        if (end == at)
+            break;
+        memcpy(key[count / 4] + count % 4 * sizeof(word), &word, sizeof(word));
+        count++;
+        if (*end == '\0')
+            break;
+        at = end + 1; /* a dash, or a comma */
     }
     if (count >= 4)
         utcp_set_fast_open_keys(stack, key[0], count == 8 ? key[1] : NULL);
