@@ -16,7 +16,7 @@ static int client_that_tells(struct bench *bench, uint32_t flags, uint32_t *port
 {
     struct control_port_open open = {
         .header = HEADER(CONTROL_PORT_OPEN, open), .ring_count = 1, .flags = flags};
-    struct control_port_opened opened;
+    struct control_port_opened opened = {.port = 0};
     int client = greeted_client(bench);
 
     send_with_fds(client, &open, sizeof(open), NULL, 0);
@@ -31,7 +31,7 @@ static int client_that_tells(struct bench *bench, uint32_t flags, uint32_t *port
 static int ask(struct bench *bench, int asker, uint32_t port, int fd)
 {
     struct control_inspect inspect = {.header = HEADER(CONTROL_INSPECT, inspect), .port = port};
-    struct control_inspected inspected;
+    struct control_inspected inspected = {.header = {0}};
 
     send_with_fds(asker, &inspect, sizeof(inspect), &fd, 1);
     serve(bench);
@@ -46,7 +46,7 @@ static void a_socket_is_handed_on_to_the_ports_process(void **state)
     uint32_t port, fds = 0, before = open_descriptors();
     int owner = client_that_tells(bench, CONTROL_PORT_INSPECTED, &port);
     int asker = greeted_client(bench), pair[2];
-    struct control_event event;
+    struct control_event event = {.kind = 0};
     char byte;
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
@@ -69,7 +69,7 @@ static void who_may_not_ask_is_refused_and_nothing_leaks(void **state)
     uint32_t port, mute, before;
     int owner = client_that_tells(bench, CONTROL_PORT_INSPECTED, &port);
     int other = client_that_tells(bench, 0, &mute), asker = greeted_client(bench), pair[2];
-    struct control_event event;
+    struct control_event event = {.kind = 0};
 
     before = open_descriptors();
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
