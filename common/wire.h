@@ -130,6 +130,7 @@ static_assert(sizeof(struct wire_tcp) == TCP_HEADER_MIN, "RFC 9293");
 #define TCP_OPTION_SACK_PERMITTED 4   /* RFC 2018 section 2 */
 #define TCP_OPTION_SACK           5   /* RFC 2018 section 3 */
 #define TCP_OPTION_TIMESTAMPS     8   /* RFC 7323 section 3.2 */
+#define TCP_OPTION_USER_TIMEOUT   28  /* RFC 5482 section 2 */
 #define TCP_OPTION_FAST_OPEN      34  /* RFC 7413 section 4.1.1 */
 #define TCP_OPTION_EXPERIMENTAL   254 /* RFC 4727, with an identifier: RFC 6994 */
 
@@ -137,6 +138,7 @@ static_assert(sizeof(struct wire_tcp) == TCP_HEADER_MIN, "RFC 9293");
 #define TCP_OPTION_WINDOW_SCALE_LENGTH   3
 #define TCP_OPTION_SACK_PERMITTED_LENGTH 2
 #define TCP_OPTION_TIMESTAMPS_LENGTH     10
+#define TCP_OPTION_USER_TIMEOUT_LENGTH   4
 
 /* UDP, RFC 768 */
 #define UDP_HEADER_SIZE 8

@@ -325,8 +325,12 @@ enum utcp_option {
     UTCP_OPTION_FAST_OPEN_NO_COOKIE, /* 1: the same, but cookies are neither asked for nor wanted: for
                                     networks where nobody forges addresses */
     UTCP_OPTION_HOP_LIMIT,           /* of IPv6, time to live of IPv4; 0: 64 */
-    UTCP_OPTION_DSCP,    /* differentiated services of what is sent, 0 to 63 (RFC 2474) */
-    UTCP_OPTION_REPORTS, /* 1: UTCP_TROUBLE is told */
+    UTCP_OPTION_DSCP,            /* differentiated services of what is sent, 0 to 63 (RFC 2474) */
+    UTCP_OPTION_REPORTS,         /* 1: UTCP_TROUBLE is told */
+    UTCP_OPTION_TELL_TIMEOUT_US, /* tells the peer that data may stay unacknowledged for so long (RFC
+                                    5482), and takes the longer of both, 100 s to an hour, for
+                                    UTCP_OPTION_USER_TIMEOUT_US when the peer tells its own, unless that
+                                    is set; 0: neither */
 };
 
 /* Errors: -EINVAL. */

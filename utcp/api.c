@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "options/options.h"
 #include "utcp_internal.h"
 
 static void set_now(struct utcp *stack, uint64_t now)
@@ -344,6 +345,17 @@ static int set_hop_limit(uint8_t *limit, uint64_t value)
     return 0;
 }
 
+static int tell_timeout(struct utcp_conn *conn, uint64_t us)
+{
+    uint64_t seconds = us / UTCP_SECOND + (us % UTCP_SECOND != 0);
+
+    if (seconds > INT16_MAX * UINT64_C(60))
+        return -EINVAL;
+    conn->timeout_told = utcp__timeout_encode(seconds);
+    conn->timeout_due = seconds != 0;
+    return 0;
+}
+
 static int set_dscp(uint8_t *dscp, uint64_t value)
 {
     if (value > UTCP_DSCP_MAX)
@@ -387,8 +399,18 @@ static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t 
     case UTCP_OPTION_MAX_SEGMENT: return set_max_segment(conn, value);
     case UTCP_OPTION_HOP_LIMIT: return set_hop_limit(&conn->hop_limit, value);
     case UTCP_OPTION_DSCP: return set_dscp(&conn->dscp, value);
+    case UTCP_OPTION_TELL_TIMEOUT_US: return tell_timeout(conn, value);
     default: return -EINVAL;
     }
+}
+
+void utcp__set_user_timeout(struct utcp_conn *conn, uint32_t ms)
+{
+    conn->user_timeout_ms = ms;
+    if (ms && conn->waiting_since && !ended(conn))
+        utcp__timer_set(conn, TIMER_USER, conn->waiting_since + ms * UTCP_MS);
+    else
+        utcp__timer_stop(conn, TIMER_USER);
 }
 
 int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t value)
@@ -409,11 +431,8 @@ int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t va
     case UTCP_OPTION_USER_TIMEOUT_US:
         if (value > UINT64_MAX / 2)
             return -EINVAL;
-        conn->user_timeout_ms = ms_of(value);
-        if (value && conn->waiting_since && !ended(conn))
-            utcp__timer_set(conn, TIMER_USER, conn->waiting_since + value);
-        else
-            utcp__timer_stop(conn, TIMER_USER);
+        utcp__set_user_timeout(conn, ms_of(value));
+        conn->timeout_adopted = false;
         break;
     case UTCP_OPTION_PACING: conn->pacing = value != 0; break;
     case UTCP_OPTION_REPORTS: conn->reports = value != 0; break;

@@ -4,6 +4,7 @@
  * (Its third, security, has been without meaning for decades.) A step returns false when the segment ends there. */
 #include <errno.h>
 
+#include "options/options.h"
 #include "utcp_internal.h"
 
 static uint32_t segment_size(const struct utcp_segment *segment)
@@ -425,6 +426,7 @@ static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
 
 /* ── Sixth: URG ────────────────────────────────────────────────────────────────────────────── */
 
+/* And what options have to say that is not about sequence numbers. */
 static bool step_urgent(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     bool receiving = conn->state == UTCP_ESTABLISHED || conn->state == UTCP_FIN_WAIT_1 ||
@@ -432,6 +434,8 @@ static bool step_urgent(struct utcp_conn *conn, const struct utcp_segment *segme
 
     if (segment->flags & TCP_URG && receiving && !conn->peer_fin_taken)
         utcp__urgent_received(conn, segment->urgent_end);
+    if (segment->options.later)
+        utcp__options_received(conn, &segment->options);
     return true;
 }
 

@@ -377,7 +377,7 @@ static uint32_t options_room(const struct utcp_conn *conn, uint32_t length)
 {
     uint32_t left;
 
-    if (conn->report.count == 0 && !conn->report.duplicate_due) /* nothing that wants to be asked */
+    if (!utcp__options_wanted(conn))
         return 0;
     left = length < conn->mss ? conn->mss - length : 0;
     return min_u32(left + utcp__options_size(conn), UTCP_OPTIONS_MAX);
@@ -430,6 +430,8 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
         outgoing.flags |= TCP_URG;
     segments = segments_of(conn, plan->length);
     conn->ip_id += (uint16_t)segments;
+    if (!(plan->flags & TCP_SYN) && plan->length + TCP_OPTION_USER_TIMEOUT_LENGTH <= conn->mss)
+        conn->timeout_due = false; /* there was room to tell it */
     at = utcp__packet_build(packet, &outgoing);
     if (options_length == UTCP_OPTIONS_USUAL) /* a size that the compiler knows */
         memcpy(at, options, UTCP_OPTIONS_USUAL);

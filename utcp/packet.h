@@ -44,6 +44,8 @@ struct utcp_segment_options {
     bool has_fast_open, fast_open_experimental;
     uint8_t cookie_size;   /* 0: asks for one */
     const uint8_t *cookie; /* in the segment */
+    bool later;            /* one has something to say in any segment: `received` of its module */
+    uint16_t user_timeout; /* as it came; 0: none */
     struct utcp_sack_block sack[UTCP_SACK_BLOCKS];
 };
 

@@ -288,13 +288,16 @@ struct utcp_conn {
     uint8_t dscp, hop_limit;
     uint8_t probes; /* keep-alive probes not answered */
     uint8_t probes_max;
-    uint8_t syn_retries; /* at most; 0: UTCP_RETRIES_SYN */
-    uint8_t challenges;  /* challenge ACKs in this period */
-    uint16_t peer_mss;   /* options not counted */
+    uint8_t syn_retries;      /* at most; 0: UTCP_RETRIES_SYN */
+    uint8_t challenges : 4;   /* challenge ACKs in this period */
+    bool timeout_due : 1;     /* RFC 5482: the next segment tells the peer … */
+    bool timeout_adopted : 1; /* user_timeout_ms is the peer's */
+    uint16_t peer_mss;        /* options not counted */
     uint16_t path_mtu;
     uint16_t mss_max; /* what the application allows, options counted; 0: what the path has */
     int16_t error;
-    int16_t soft_error; /* what ICMP said, for the day the connection times out */
+    uint16_t timeout_told; /* … this, as it stands in the option; 0: nothing */
+    int16_t soft_error;    /* what ICMP said, for the day the connection times out */
     uint32_t iss;
     uint32_t receive_max;     /* what the limit may grow to */
     uint32_t challenge_until; /* end of this period of challenge ACKs, in ms */
@@ -675,6 +678,9 @@ void utcp__sack_arrived(struct utcp_conn *conn, uint64_t offset);
 void utcp__sack_advanced(struct utcp_conn *conn);
 /* These sequence numbers came again. */
 void utcp__sack_duplicate(struct utcp_conn *conn, uint32_t start, uint32_t end);
+
+/* How long something may stay unacknowledged, in ms; 0: the stack's own limit. */
+void utcp__set_user_timeout(struct utcp_conn *conn, uint32_t ms);
 
 /* ── urgent.c ──────────────────────────────────────────────────────────────────────────────── */
 

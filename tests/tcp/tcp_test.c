@@ -227,6 +227,8 @@ static void take_options(struct seg *segment, uint32_t isn, const uint8_t *at, c
             segment->mss = (uint16_t)(at[2] << 8 | at[3]);
         if (*at == TCP_OPTION_SACK_PERMITTED)
             segment->sack_permitted = true;
+        if (*at == TCP_OPTION_USER_TIMEOUT)
+            segment->user_timeout = (uint16_t)(at[2] << 8 | at[3]);
         if (*at == TCP_OPTION_SACK)
             take_sack(segment, isn, at);
         if (*at == TCP_OPTION_FAST_OPEN || *at == TCP_OPTION_EXPERIMENTAL)

@@ -65,10 +65,11 @@ struct seg {
     uint8_t cookie[16];
     const uint8_t *options; /* raw, instead of those above; in only */
     unsigned options_length;
-    uint8_t fill;     /* in: added to the pattern, so that the payload differs */
-    uint16_t urgent;  /* the pointer; of an expected segment: see tcp_test.last */
-    uint8_t reserved; /* in: the four bits behind the data offset */
-    uint8_t ecn;      /* IP_ECN_*; of an expected segment: see tcp_test.last */
+    uint8_t fill;          /* in: added to the pattern, so that the payload differs */
+    uint16_t urgent;       /* the pointer; of an expected segment: see tcp_test.last */
+    uint16_t user_timeout; /* option of an expected segment, see tcp_test.last; 0: none */
+    uint8_t reserved;      /* in: the four bits behind the data offset */
+    uint8_t ecn;           /* IP_ECN_*; of an expected segment: see tcp_test.last */
 };
 
 #define NO_WINDOW UINT32_MAX

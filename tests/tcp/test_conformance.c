@@ -317,6 +317,59 @@ TCP_TEST(shld_9_after_three_retransmissions_the_application_may_know)
     tcp_free(t);
 }
 
+TCP_TEST(rfc5482_the_timeout_is_told_with_the_syn_and_after_the_handshake)
+{
+    struct tcp_test *t = tcp_new(4, NULL);
+
+    tcp_connect(t);
+    utcp_set_option(t->conn, UTCP_OPTION_TELL_TIMEOUT_US, 200 * SECOND);
+    expect(t, .flags = SYN);
+    assert_int_equal(t->last.user_timeout, 200);
+    peer(t, .flags = SYN | ACK, .ack = 1, .mss = 1460);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1);
+    assert_int_equal(t->last.user_timeout, 200);
+    tcp_write(t, 0, 100);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = 100);
+    assert_int_equal(t->last.user_timeout, 0);
+    utcp_set_option(t->conn, UTCP_OPTION_NODELAY, 1);
+    utcp_set_option(t->conn, UTCP_OPTION_TELL_TIMEOUT_US, 40000 * SECOND); /* minutes, rounded up */
+    tcp_write(t, 100, 1460 + 10);
+    expect(t, .flags = ACK, .seq = 101, .ack = 1, .length = 1460);
+    assert_int_equal(t->last.user_timeout, 0); /* it is full */
+    expect(t, .flags = ACK, .seq = 1561, .ack = 1, .length = 10);
+    assert_int_equal(t->last.user_timeout, 0x8000 | 667);
+    assert_int_equal(
+        utcp_set_option(t->conn, UTCP_OPTION_TELL_TIMEOUT_US, (32767 * 60 + 1) * SECOND), -EINVAL);
+    tcp_free(t);
+}
+
+/* When a connection with this timeout of the peer's gives up; `own` was set, `told` told. */
+static void assert_gives_up(uint64_t own, uint64_t told, uint16_t theirs, uint64_t after)
+{
+    const uint8_t option[4] = {28, 4, (uint8_t)(theirs >> 8), (uint8_t)theirs};
+    struct tcp_test *t = tcp_established(4);
+
+    utcp_set_option(t->conn, UTCP_OPTION_USER_TIMEOUT_US, own);
+    utcp_set_option(t->conn, UTCP_OPTION_TELL_TIMEOUT_US, told);
+    tcp_write(t, 0, 10);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1, .options = option, .options_length = 4);
+    pass(t, after - SECOND);
+    assert_int_equal(utcp_error(t->conn), 0);
+    pass(t, 2 * SECOND);
+    assert_int_equal(utcp_error(t->conn), -ETIMEDOUT);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc5482_3_1_the_longer_of_both_timeouts_holds_within_limits)
+{
+    assert_gives_up(0, 200 * SECOND, 300, 300 * SECOND);
+    assert_gives_up(0, 300 * SECOND, 200, 300 * SECOND);
+    assert_gives_up(0, 20 * SECOND, 30, 100 * SECOND);
+    assert_gives_up(0, 20 * SECOND, 0x8000 | 3, 180 * SECOND);
+    assert_gives_up(50 * SECOND, 200 * SECOND, 300, 50 * SECOND); /* the application's own */
+    assert_gives_up(50 * SECOND, 0, 300, 50 * SECOND);            /* not asked for */
+}
+
 /* ── Congestion ────────────────────────────────────────────────────────────────────────────── */
 
 TCP_TEST(rfc6928_2_lost_syns_leave_a_small_window)
@@ -352,6 +405,8 @@ int main(void)
         cmocka_unit_test(must_31_urgent_data_may_be_long),
         cmocka_unit_test(must_48_and_49_diffserv_and_hop_limit_can_be_set),
         cmocka_unit_test(shld_9_after_three_retransmissions_the_application_may_know),
+        cmocka_unit_test(rfc5482_the_timeout_is_told_with_the_syn_and_after_the_handshake),
+        cmocka_unit_test(rfc5482_3_1_the_longer_of_both_timeouts_holds_within_limits),
         cmocka_unit_test(rfc6928_2_lost_syns_leave_a_small_window),
     };
 

@@ -9,7 +9,7 @@
 static const struct utcp_option_module *const modules[] = {
     &utcp__option_mss,          &utcp__option_sack_permitted, &utcp__option_timestamps,
     &utcp__option_window_scale, &utcp__option_fast_open,      &utcp__option_fast_open_experimental,
-    &utcp__option_sack, /* the last: it takes what room there is */
+    &utcp__option_user_timeout, &utcp__option_sack, /* the last: it takes what room there is */
 };
 
 #define MODULES (sizeof(modules) / sizeof(modules[0]))
@@ -47,6 +47,18 @@ void utcp__options_negotiate(struct utcp_conn *conn, const struct utcp_segment_o
         modules[i]->negotiate(conn, peer);
 }
 
+void utcp__options_received(struct utcp_conn *conn, const struct utcp_segment_options *options)
+{
+    for (unsigned i = 0; i < MODULES; i++)
+        if (modules[i]->received)
+            modules[i]->received(conn, options);
+}
+
+bool utcp__options_wanted(const struct utcp_conn *conn)
+{
+    return conn->report.count || conn->report.duplicate_due || conn->timeout_due;
+}
+
 /* Not inlined: what it saves and restores is more than all that usual segments need. */
 static __attribute__((noinline)) uint8_t write_all(const struct utcp_conn *conn, uint8_t tcp_flags,
                                                    uint32_t room, uint8_t *at)
@@ -62,7 +74,7 @@ static __attribute__((noinline)) uint8_t write_all(const struct utcp_conn *conn,
 uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room,
                             uint8_t *at)
 {
-    if (tcp_flags & TCP_SYN || conn->report.count || conn->report.duplicate_due)
+    if (tcp_flags & TCP_SYN || utcp__options_wanted(conn))
         return write_all(conn, tcp_flags, room, at);
     /* Nearly every segment: only timestamps have something to write. */
     return (uint8_t)(utcp__option_timestamps.write(conn, tcp_flags, room, at) - at);

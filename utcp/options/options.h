@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* TCP options as modules: each has a file with its three hooks and a line in the table of
- * options.c.
+/* TCP options as modules: each has a file with its hooks and a line in the table of
+ * options.c. doc/options.md tells what else could hang there.
  *
  *   parse      takes the option out of a segment that came in
  *   negotiate  a SYN of the peer was taken: decides what holds for the connection
+ *   received   a segment of an established connection has it, and is acceptable
  *   write      puts the option into a segment that goes out
  *
  * What arrives is first only noted (struct utcp_segment_options); it means something when it was
@@ -29,6 +30,10 @@ struct utcp_option_module {
     void (*parse)(const uint8_t *value, uint32_t size, struct utcp_segment_options *options);
     /* In SYN-SENT, and for the new connection when a listener takes a SYN. */
     void (*negotiate)(struct utcp_conn *conn, const struct utcp_segment_options *peer);
+    /* NULL: it says nothing but in SYNs, or what it says is asked for where it matters. Called when
+     * `parse` has set `later`: after the sequence number and the acknowledgment were found good,
+     * before the text is taken. */
+    void (*received)(struct utcp_conn *conn, const struct utcp_segment_options *options);
     /* `tcp_flags` are those of the segment. `room`: bytes that may be written if that can be
      * chosen; what goes into every segment may be written without asking, for the segment's size
      * counts it in already. Returns the end of what was written. */
@@ -37,7 +42,7 @@ struct utcp_option_module {
 
 extern const struct utcp_option_module utcp__option_mss, utcp__option_window_scale,
     utcp__option_timestamps, utcp__option_sack_permitted, utcp__option_sack, utcp__option_fast_open,
-    utcp__option_fast_open_experimental;
+    utcp__option_fast_open_experimental, utcp__option_user_timeout;
 
 /* Options that are two NOPs and a timestamp, as RFC 7323 appendix A has them, are taken at once; false:
  * these are others. */
@@ -48,10 +53,19 @@ bool utcp__timestamps_alone(const uint8_t *at, uint32_t size, struct utcp_segmen
 void utcp__options_parse(const uint8_t *at, uint32_t size, struct utcp_segment_options *options);
 void utcp__options_negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer);
 
+/* Calls `received` of all; for segments whose options have `later`. */
+void utcp__options_received(struct utcp_conn *conn, const struct utcp_segment_options *options);
+
+/* A module whose option may wait for room has something to write: only then are all asked. */
+bool utcp__options_wanted(const struct utcp_conn *conn);
+
 /* Writes the options of a segment, those that may be left out within `room` bytes for all; returns
  * their size, a multiple of four up to UTCP_OPTIONS_MAX. */
 uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room,
                             uint8_t *at);
+
+/* RFC 5482: seconds, or minutes rounded up where seconds do not fit. */
+uint16_t utcp__timeout_encode(uint64_t seconds);
 
 /* What options take away from the payload of every data segment. */
 uint8_t utcp__options_size(const struct utcp_conn *conn);
