@@ -308,8 +308,10 @@ enum utcp_option {
                                   */
     UTCP_OPTION_KEEPALIVE_INTERVAL_US, /* between probes that are not answered; 0: 75 s */
     UTCP_OPTION_KEEPALIVE_PROBES,      /* not answered, until it is given up; 0: 9 */
-    UTCP_OPTION_SEND_BUFFER,           /* bytes; 0: as many as the path needs */
-    UTCP_OPTION_RECEIVE_BUFFER,        /* bytes, below the stack's limit; 0: it grows up to that.
+    UTCP_OPTION_SEND_BUFFER, /* bytes; 0: as many as the path needs. A write that begins below may go
+                                beyond by as much as a packet has, so that what is sent is not in
+                                crumbs. There is room again when a third of it is free */
+    UTCP_OPTION_RECEIVE_BUFFER, /* bytes, below the stack's limit; 0: it grows up to that.
                                           A window that was told is not taken back */
     UTCP_OPTION_QUICK_ACKS, /* so many acknowledgments are not delayed, from now on: while a peer is
                                 in slow start each of them lets it send more */
@@ -331,6 +333,9 @@ enum utcp_option {
                                     5482), and takes the longer of both, 100 s to an hour, for
                                     UTCP_OPTION_USER_TIMEOUT_US when the peer tells its own, unless that
                                     is set; 0: neither */
+    UTCP_OPTION_NOT_SENT_LOW, /* bytes: while as many wait to be sent for the first time, nothing is
+                                    written; there is room when it is less than half. What waits is
+                                    old by the time it leaves; 0: no limit. -ENOMEM */
 };
 
 /* Errors: -EINVAL. */

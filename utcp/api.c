@@ -179,19 +179,62 @@ size_t utcp_readable(const struct utcp_conn *conn)
     return readable(conn);
 }
 
+static uint32_t not_sent_low(const struct utcp_conn *conn)
+{
+    return conn->more ? conn->more->not_sent_low : 0;
+}
+
+/* Written, and not sent yet or to be sent again. */
+static uint64_t not_sent(const struct utcp_conn *conn)
+{
+    uint64_t buffered = conn->send.end - conn->send.una;
+
+    return buffered > utcp__in_flight(conn) ? buffered - utcp__in_flight(conn) : 0;
+}
+
+void utcp__send_room_event(struct utcp_conn *conn)
+{
+    uint32_t limit = utcp__send_limit(conn), low = not_sent_low(conn);
+
+    if (conn->send.copied > limit / 3 * 2 || conn->send.references >= UTCP_REFERENCES_MAX ||
+        (low && not_sent(conn) >= low / 2))
+        return;
+    conn->write_blocked = false;
+    utcp__event(conn, UTCP_WRITABLE);
+}
+
+/* How much of `size` may be written. Where the application has set a limit it is judged for each packet
+ * that there will be: one that was begun below it is filled. */
+static size_t send_room(const struct utcp_conn *conn, size_t size)
+{
+    uint32_t limit = utcp__send_limit(conn), low = not_sent_low(conn);
+    uint64_t left = conn->send.copied < limit ? limit - conn->send.copied : 0, waiting, room;
+    uint32_t packet;
+
+    if (!conn->send_max && !low)
+        return size < left ? size : left;
+    packet = min_u32(UTCP_SEGMENT_LARGE_MAX, conn->snd_wnd_max / 2) / conn->mss * conn->mss;
+    packet = max_u32(packet, conn->mss);
+    waiting = not_sent(conn);
+    room = waiting % packet ? packet - waiting % packet : 0;
+    if (low && waiting + left > low)
+        left = waiting < low ? low - waiting : 0;
+    if (left > room)
+        room += (left - room + packet - 1) / packet * packet;
+    return size < room ? size : room;
+}
+
 ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, size_t size)
 {
-    uint32_t limit = utcp__send_limit(conn);
     int error = may_write(conn);
-    size_t space, done;
+    size_t done;
 
     set_now(conn->stack, now);
     if (error)
         return error;
     if (size == 0)
         return 0;
-    space = conn->send.copied < limit ? limit - conn->send.copied : 0;
-    done = utcp__sendbuf_copy(&conn->send, &conn->stack->pool, data, size < space ? size : space);
+    done = utcp__sendbuf_copy(&conn->send, &conn->stack->pool, data, send_room(conn, size));
     if (done < size) {
         if (conn->send.una == conn->send.end)
             return -ENOMEM; /* not even the first block: nothing would wake the writer */
@@ -321,6 +364,18 @@ static uint32_t ms_of(uint64_t us)
     return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 }
 
+static int set_not_sent_low(struct utcp_conn *conn, uint64_t bytes)
+{
+    if (bytes == 0 && conn->more == NULL)
+        return 0;
+    if (utcp__more(conn) == NULL)
+        return -ENOMEM;
+    conn->more->not_sent_low = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+    if (conn->write_blocked)
+        utcp__send_room_event(conn);
+    return 0;
+}
+
 static bool valid_max_segment(uint64_t bytes)
 {
     return bytes <= UINT16_MAX && (!bytes || bytes >= UTCP_MSS_MIN);
@@ -395,6 +450,7 @@ static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t 
             return -EINVAL;
         conn->syn_retries = (uint8_t)value;
         return 0;
+    case UTCP_OPTION_NOT_SENT_LOW: return set_not_sent_low(conn, value);
     case UTCP_OPTION_RECEIVE_BUFFER: return set_receive_buffer(conn, value);
     case UTCP_OPTION_MAX_SEGMENT: return set_max_segment(conn, value);
     case UTCP_OPTION_HOP_LIMIT: return set_hop_limit(&conn->hop_limit, value);

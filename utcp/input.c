@@ -285,11 +285,6 @@ static void fin_acknowledged(struct utcp_conn *conn)
     }
 }
 
-static uint64_t send_room_event_at(const struct utcp_conn *conn)
-{
-    return utcp__send_limit(conn) / 4 * 3;
-}
-
 /* Data, or the FIN, were acknowledged for the first time. */
 static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segment,
                          struct utcp_delivery *delivery)
@@ -323,11 +318,8 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
     utcp__probe_schedule(conn);
     if (keep_timer && deadline != TIMER_IDLE && utcp__in_flight(conn) > 0)
         utcp__timer_set(conn, TIMER_RETRANSMIT, deadline);
-    if (conn->write_blocked && conn->send.copied <= send_room_event_at(conn) &&
-        conn->send.references < UTCP_REFERENCES_MAX) {
-        conn->write_blocked = false;
-        utcp__event(conn, UTCP_WRITABLE);
-    }
+    if (conn->write_blocked)
+        utcp__send_room_event(conn);
     if (left && conn->send.una == conn->send.end)
         utcp__event(conn, UTCP_SENT);
     utcp__want_output(conn);

@@ -96,8 +96,6 @@ static uint32_t sendable(const struct utcp_conn *conn)
         length = (uint32_t)left;
     if (length > window)
         length = window;
-    if (congestion > length && congestion < length + 2 * conn->mss && length > 2 * conn->mss)
-        length = congestion / 2; /* evenly, rather than a single segment after this packet */
     if (length > congestion)
         length = congestion / conn->mss * conn->mss;
     if (length == left && may_send_small(conn))
@@ -622,6 +620,8 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
             conn->recovery.retransmit_due = false;
             conn->rack.probe_due = false;
             utcp__busy_update(conn);
+            if (conn->write_blocked && conn->more && conn->more->not_sent_low)
+                utcp__send_room_event(conn);
             if (unsent(conn) && utcp__synchronized(conn) &&
                 (blocked_by_window(conn) || blocked_by_cork(conn)) &&
                 !utcp__timer_runs(conn, TIMER_RETRANSMIT))

@@ -33,6 +33,8 @@ struct utcp_more {
     uint64_t last_round_us;    /* how long the one before took; 0: there was none */
     uint64_t last_round_bytes; /* what was delivered in it */
     bool last_round_limited;   /* for which the application had written too little */
+
+    uint32_t not_sent_low; /* UTCP_OPTION_NOT_SENT_LOW */
 };
 
 /* ── info.c ────────────────────────────────────────────────────────────────────────────────── */

@@ -514,6 +514,8 @@ bool utcp__fast_open_option(const struct utcp_conn *conn, uint8_t tcp_flags, uin
 
 /* Bytes of copied data that the send buffer may hold now. */
 uint32_t utcp__send_limit(const struct utcp_conn *conn);
+/* Tells a writer that waits of room, if there is any. */
+void utcp__send_room_event(struct utcp_conn *conn);
 
 /* ── memory.c ──────────────────────────────────────────────────────────────────────────────── */
 

@@ -121,11 +121,12 @@ static void settle(struct drill *drill)
 
     if (!drill->stack)
         return;
-    while ((count = utcp_poll(drill->stack, events, EVENTS_PER_POLL)) > 0) {
+    do { /* output may make room for a writer */
+        utcp_output(drill->stack, drill->now, &sink);
+        count = utcp_poll(drill->stack, events, EVENTS_PER_POLL);
         sockets_happened(drill->sockets, events, count);
-        drill->happened++;
-    }
-    utcp_output(drill->stack, drill->now, &sink);
+        drill->happened += count;
+    } while (count || utcp_output_wanted(drill->stack));
 }
 
 static uint64_t now(void *context)
@@ -313,6 +314,7 @@ static bool make_stack(struct drill *drill)
     if (!drill->sockets)
         return false;
     settings_read_keys(drill->stack);
+    sockets_set_not_sent_low(drill->sockets, settings_not_sent_low());
     drill->config = config;
     return true;
 }

@@ -66,6 +66,14 @@ static void read_flags(struct utcp_config *config)
     }
 }
 
+uint32_t settings_not_sent_low(void)
+{
+    unsigned long number;
+
+    return read_number("tcp_notsent_lowat", 0, &number) && number < UINT32_MAX ? (uint32_t)number
+                                                                               : 0;
+}
+
 void settings_read(struct utcp_config *config)
 {
     static char congestion[LINE_MAX_LENGTH];

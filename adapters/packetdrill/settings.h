@@ -10,6 +10,9 @@
  * it was. */
 void settings_read(struct utcp_config *config);
 
+/* tcp_notsent_lowat in bytes; 0: no limit. */
+uint32_t settings_not_sent_low(void);
+
 /* tcp_fastopen_key, where it is set, for all listeners of the stack. */
 void settings_read_keys(struct utcp *stack);
 

@@ -27,6 +27,7 @@ struct socket_options {
     int receive_buffer, send_buffer; /* bytes as SO_RCVBUF tells them; 0: automatic */
     int max_segment;                 /* bytes; 0: what the path has */
     int type_of_service, hop_limit, v6_only, low_water;
+    int not_sent_low; /* TCP_NOTSENT_LOWAT, an unsigned number; 0: what the host said */
     int fast_open, fast_open_connect, fast_open_no_cookie; /* TCP_FASTOPEN…; the first: a limit */
     int zerocopy, tell_left;                               /* SO_ZEROCOPY, TCP_INQ */
     int mark, priority, free_bind, path_mtu_discovery;     /* kept: nothing here depends on them */
@@ -70,6 +71,7 @@ struct socket {
 
 struct sockets {
     struct utcp *stack;
+    uint32_t not_sent_low; /* of sockets that say nothing of it; 0: no limit */
     struct sockets_host host;
     struct socket **table; /* by descriptor */
     uint32_t size;
@@ -128,7 +130,8 @@ void sockets__note_zerocopy(struct socket *socket);
 void sockets__dispose_notes(struct socket *socket);
 
 /* Tells the connection what the options say. */
-void sockets__apply_options(const struct socket *socket, struct utcp_conn *conn);
+void sockets__apply_options(const struct sockets *sockets, const struct socket *socket,
+                            struct utcp_conn *conn);
 void sockets__apply_listener_options(const struct sockets *sockets, const struct socket *socket);
 
 /* ── socket.c, transfer.c, for fastopen.c ──────────────────────────────────────────────────── */

@@ -41,6 +41,7 @@ static const struct int_option int_options[] = {
     {SOL_SOCKET, SO_ZEROCOPY, OPTION(zerocopy), 0, 1, 0},
     {SOL_SOCKET, SO_MARK, OPTION(mark), INT32_MIN, INT32_MAX, 0},
     {SOL_SOCKET, SO_PRIORITY, OPTION(priority), 0, 6, 0},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, OPTION(not_sent_low), INT32_MIN, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_INQ, OPTION(tell_left), 0, 1, 0},
     {IPPROTO_TCP, TCP_FASTOPEN, OPTION(fast_open), 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_FASTOPEN_CONNECT, OPTION(fast_open_connect), 0, 1, 0},
@@ -84,7 +85,8 @@ static int or_default(int value, int initial)
     return value ? value : initial;
 }
 
-void sockets__apply_options(const struct socket *socket, struct utcp_conn *conn)
+void sockets__apply_options(const struct sockets *sockets, const struct socket *socket,
+                            struct utcp_conn *conn)
 {
     const struct socket_options *options = &socket->options;
     uint64_t idle = (uint64_t)or_default(options->keepalive_idle, KEEPALIVE_IDLE) * 1000000;
@@ -100,6 +102,9 @@ void sockets__apply_options(const struct socket *socket, struct utcp_conn *conn)
     utcp_set_option(conn, UTCP_OPTION_SYN_RETRIES, (uint64_t)options->syn_count);
     utcp_set_option(conn, UTCP_OPTION_USER_TIMEOUT_US, (uint64_t)options->user_timeout * 1000);
     utcp_set_option(conn, UTCP_OPTION_SEND_BUFFER, (uint64_t)options->send_buffer);
+    utcp_set_option(conn, UTCP_OPTION_NOT_SENT_LOW,
+                    options->not_sent_low ? (uint32_t)options->not_sent_low
+                                          : sockets->not_sent_low);
     utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, (uint64_t)options->receive_buffer);
     /* The two bits of ECN in it are TCP's, as in Linux. */
     utcp_set_option(conn, UTCP_OPTION_DSCP, (uint64_t)options->type_of_service >> 2);
@@ -183,7 +188,7 @@ static int set_int(const struct sockets *sockets, struct socket *socket,
     if (option->level == IPPROTO_TCP && option->name == TCP_NODELAY && number)
         push(sockets, socket);
     if (socket->conn)
-        sockets__apply_options(socket, socket->conn);
+        sockets__apply_options(sockets, socket, socket->conn);
     sockets__apply_listener_options(sockets, socket);
     sockets__kick(sockets);
     return 0;

@@ -22,6 +22,11 @@ struct sockets *sockets_new(struct utcp *stack, const struct sockets_host *host)
     return sockets;
 }
 
+void sockets_set_not_sent_low(struct sockets *sockets, uint32_t bytes)
+{
+    sockets->not_sent_low = bytes;
+}
+
 void sockets_free(struct sockets *sockets)
 {
     if (!sockets)
@@ -319,7 +324,8 @@ struct utcp_conn *sockets__look_ahead(struct sockets *sockets, struct socket *so
     return socket->ahead;
 }
 
-static void take_over(const struct socket *from, struct socket *socket, struct utcp_conn *conn)
+static void take_over(const struct sockets *sockets, const struct socket *from,
+                      struct socket *socket, struct utcp_conn *conn)
 {
     struct utcp_info info = {.size = sizeof(info)};
 
@@ -335,7 +341,7 @@ static void take_over(const struct socket *from, struct socket *socket, struct u
                        info.state != UTCP_FIN_WAIT_1 && info.state != UTCP_FIN_WAIT_2;
     socket->error = -utcp_error(conn);
     utcp_set_user(conn, socket);
-    sockets__apply_options(socket, conn);
+    sockets__apply_options(sockets, socket, conn);
     utcp_set_option(conn, UTCP_OPTION_QUICK_ACKS, QUICK_ACKS);
 }
 
@@ -362,7 +368,7 @@ int sockets_accept(struct sockets *sockets, int fd, struct sockaddr *address, so
     accepted_fd = sockets__new(sockets, SOCKET_CONNECTS, &accepted);
     if (accepted_fd < 0)
         return accepted_fd; /* the connection stays, for a better time */
-    take_over(socket, accepted, socket->ahead);
+    take_over(sockets, socket, accepted, socket->ahead);
     socket->ahead = NULL;
     accepted->nonblocking = flags & SOCK_NONBLOCK;
     accepted->close_on_exec = flags & SOCK_CLOEXEC;
@@ -402,7 +408,7 @@ int sockets__begin_connecting(struct sockets *sockets, struct socket *socket,
     socket->kind = SOCKET_CONNECTS;
     socket->connecting = true;
     socket->told = false;
-    sockets__apply_options(socket, socket->conn);
+    sockets__apply_options(sockets, socket, socket->conn);
     utcp_set_option(socket->conn, UTCP_OPTION_QUICK_ACKS, QUICK_ACKS);
     return 0;
 }

@@ -57,6 +57,8 @@ struct sockets_host {
 
 /* `stack` must live longer. NULL: no memory. */
 struct sockets *sockets_new(struct utcp *stack, const struct sockets_host *host);
+/* TCP_NOTSENT_LOWAT of sockets that do not say: bytes, as net.ipv4.tcp_notsent_lowat; 0: no limit. */
+void sockets_set_not_sent_low(struct sockets *sockets, uint32_t bytes);
 /* Closes all that is open, at once. */
 void sockets_free(struct sockets *sockets);
 

@@ -153,7 +153,7 @@ ssize_t sockets__put(struct sockets *sockets, struct socket *socket, const struc
             return put ? (ssize_t)put : (part == -ENOTCONN ? -EPIPE : part);
         put += (size_t)part;
         if ((size_t)part < together)
-            break;
+            sockets__kick(sockets); /* what goes out may make room */
     }
     socket->write_blocked = done + put < wanted;
     return (ssize_t)put;

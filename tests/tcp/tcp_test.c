@@ -447,6 +447,19 @@ bool tcp_gone(struct tcp_test *t)
 
 /* ── The application ───────────────────────────────────────────────────────────────────────── */
 
+ptrdiff_t tcp_write_some(struct tcp_test *t, uint32_t offset, uint32_t size)
+{
+    uint8_t *data = malloc(size);
+    ptrdiff_t taken;
+
+    assert_non_null(data);
+    for (uint32_t i = 0; i < size; i++)
+        data[i] = pattern(1 + offset + i);
+    taken = utcp_write(t->conn, t->now, data, size);
+    free(data);
+    return taken;
+}
+
 void tcp_write(struct tcp_test *t, uint32_t offset, uint32_t size)
 {
     uint8_t *data = malloc(size);

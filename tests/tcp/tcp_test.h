@@ -133,6 +133,7 @@ void tcp_unreachable(struct tcp_test *t, uint8_t code, uint16_t mtu);
 void tcp_fix_checksums(uint8_t *packet, size_t length);
 
 void tcp_write(struct tcp_test *t, uint32_t offset, uint32_t size); /* all of it must be taken */
+ptrdiff_t tcp_write_some(struct tcp_test *t, uint32_t offset, uint32_t size); /* as utcp_write() */
 /* Reads all that is there, checks that it is the pattern from `offset` on; returns how much. */
 uint32_t tcp_read(struct tcp_test *t, uint32_t offset);
 uint32_t tcp_events(struct tcp_test *t); /* of the connection, since the last call */

@@ -283,6 +283,58 @@ TCP_TEST(the_window_s_right_edge_never_goes_back)
     tcp_free(t);
 }
 
+/* The peer's window is 65,535 bytes: a packet has 22 segments at most, which fit half of it. */
+#define MSS    1460
+#define PACKET (22 * MSS)
+
+TCP_TEST(what_waits_to_be_sent_is_limited_where_the_application_says_so)
+{
+    struct tcp_test *t = tcp_established(4);
+
+    utcp_set_option(t->conn, UTCP_OPTION_NOT_SENT_LOW, 4000);
+    assert_int_equal(tcp_write_some(t, 0, 100000), PACKET);
+    assert_int_equal(tcp_write_some(t, 0, 100000), -EAGAIN);
+    pass(t, 0); /* ten of them leave, and what was begun is filled */
+    assert_int_equal(tcp_info(t).unsent, 12 * MSS);
+    assert_int_equal(tcp_write_some(t, PACKET, 100000), 10 * MSS);
+    assert_int_equal(tcp_write_some(t, 0, 100000), -EAGAIN);
+    tcp_events(t);
+    for (uint32_t i = 2; i <= 10; i += 2) {
+        peer(t, .flags = ACK, .seq = 1, .ack = 1 + i * MSS);
+        pass(t, 0);
+        assert_int_equal(tcp_info(t).unsent, (22 - 2 * i) * MSS);
+        assert_false(tcp_events(t) & UTCP_WRITABLE);
+    }
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 11 * MSS);
+    pass(t, 0);
+    assert_int_equal(tcp_info(t).unsent, 0);
+    assert_true(tcp_events(t) & UTCP_WRITABLE);
+    t->out_first = t->out_count = 0;
+    tcp_free(t);
+}
+
+/* The limit is looked at for each packet, and there is room again when a third is free. */
+TCP_TEST(a_packet_that_was_begun_within_the_send_buffer_is_filled)
+{
+    struct tcp_test *t = tcp_established(4);
+
+    utcp_set_option(t->conn, UTCP_OPTION_SEND_BUFFER, 42000);
+    assert_int_equal(tcp_write_some(t, 0, 100000), 2 * PACKET);
+    pass(t, 0);
+    assert_int_equal(tcp_write_some(t, 2 * PACKET, 100000), 10 * MSS);
+    assert_int_equal(tcp_write_some(t, 0, 100000), -EAGAIN);
+    tcp_events(t);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 10 * MSS);
+    pass(t, 0);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 30 * MSS);
+    assert_false(tcp_events(t) & UTCP_WRITABLE);
+    pass(t, 0);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 45 * MSS); /* 13,140 bytes are left */
+    assert_true(tcp_events(t) & UTCP_WRITABLE);
+    t->out_first = t->out_count = 0;
+    tcp_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +356,8 @@ int main(void)
         cmocka_unit_test(with_a_closed_window_acknowledgments_still_count),
         cmocka_unit_test(with_a_closed_window_a_fin_and_a_rst_still_count),
         cmocka_unit_test(the_window_s_right_edge_never_goes_back),
+        cmocka_unit_test(what_waits_to_be_sent_is_limited_where_the_application_says_so),
+        cmocka_unit_test(a_packet_that_was_begun_within_the_send_buffer_is_filled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -401,6 +401,27 @@ static void a_read_tells_what_is_left(void **state)
     assert_int_equal(left_after(world, pair.server, 3), 1); /* the end is something to read, too */
 }
 
+static void a_writer_may_wait_for_what_was_not_sent(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    static char data[60000];
+    const struct iovec piece = {data, sizeof(data)};
+    ssize_t done;
+
+    assert_int_equal(get_int(world, pair.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 0);
+    assert_int_equal(set_int(world, pair.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 4000), 0);
+    assert_int_equal(get_int(world, pair.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 4000);
+    world->cut = true;
+    done = sockets_send(world->sockets, pair.client, &piece, 1, MSG_DONTWAIT);
+    assert_in_range(done, 4000, sizeof(data) - 1);
+    assert_int_equal(poll_one(world, pair.client, POLLOUT), 0);
+    world->cut = false;
+    while (!poll_one(world, pair.client, POLLOUT))
+        assert_true(wait_within(world, UINT64_MAX));
+    assert_true(utcp_output_wanted(world->stack) == false);
+}
+
 static void wrong_arguments_are_refused(void **state)
 {
     struct world *world = *state;
@@ -772,6 +793,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(errors_are_told_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(zero_copy_sends_are_noted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_read_tells_what_is_left, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_writer_may_wait_for_what_was_not_sent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_arguments_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_listener_without_a_name_gets_a_port, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_blocking_write_waits_for_room, set_up, tear_down),
