@@ -4,6 +4,7 @@
 #include "json.h"
 #include "response.h"
 #include "stream.h"
+#include "url.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,19 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BUFFER_SIZE  (256 * 1024)
-#define HEAD_MAX     65536
-#define TIMEOUT_MS   30000
-#define URL_MAX      4096
-#define NO_OUTPUT    (-1)
-#define DEFAULT_PORT 80
-
-struct url {
-    struct sockaddr_storage address;
-    socklen_t length;
-    char authority[128]; /* for the Host field */
-    char path[URL_MAX];
-};
+#define BUFFER_SIZE (256 * 1024)
+#define HEAD_MAX    65536
+#define TIMEOUT_MS  30000
+#define NO_OUTPUT   (-1)
 
 struct transfer {
     struct stream *stream;
@@ -36,39 +28,6 @@ struct transfer {
     size_t held;    /* bytes in the buffer */
     char buffer[BUFFER_SIZE];
 };
-
-/* ── The URL ──────────────────────────────────────────────────────────────────────────────────── */
-
-/* NULL, or why it is wrong. */
-static const char *parse_url(const char *text, struct url *url)
-{
-    static const char scheme[] = "http://";
-    char endpoint[sizeof(url->authority) + 8];
-    const char *authority = text + sizeof(scheme) - 1, *path, *colon;
-    size_t size;
-
-    if (strncmp(text, scheme, sizeof(scheme) - 1) != 0)
-        return "not a URL that begins with http://";
-    path = strchr(authority, '/');
-    size = path ? (size_t)(path - authority) : strlen(authority);
-    if (size == 0 || size >= sizeof(url->authority))
-        return "no address";
-    if (path && strlen(path) >= sizeof(url->path))
-        return "too long";
-    for (const char *c = text; *c; c++) {
-        if (*c <= ' ' || *c >= 0x7f)
-            return "it has a character that must be written as %XX";
-    }
-    memcpy(url->authority, authority, size);
-    url->authority[size] = '\0';
-    snprintf(url->path, sizeof(url->path), "%s", path ? path : "/");
-    colon = strrchr(url->authority, ':');
-    if (colon && !strchr(colon, ']'))
-        snprintf(endpoint, sizeof(endpoint), "%s", url->authority);
-    else
-        snprintf(endpoint, sizeof(endpoint), "%s:%d", url->authority, DEFAULT_PORT);
-    return cli_endpoint(endpoint, &url->address, &url->length);
-}
 
 /* ── The transfer ─────────────────────────────────────────────────────────────────────────────── */
 
@@ -295,7 +254,7 @@ int main(int argc, char **argv)
 
     if (first != argc - 1)
         cli_wrong_usage(first == argc ? "the URL is missing" : "more than one URL");
-    wrong = parse_url(argv[first], &url);
+    wrong = url_parse(argv[first], &url);
     if (wrong)
         cli_wrong_usage("%s: %s", argv[first], wrong);
     options.kernel = strcmp(stack, "kernel") == 0;

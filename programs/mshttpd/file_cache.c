@@ -387,7 +387,7 @@ static int get(struct file_cache *cache, const char *path, size_t size, bool is_
                struct file **file)
 {
     uint32_t hash = hash_of(path, size);
-    struct file *found = find(cache, hash, path, size, is_gzip);
+    struct file *found = find(cache, hash, path, size, is_gzip), *loaded = NULL;
     int error;
 
     if (found && now - found->checked >= CHECK_EVERY) {
@@ -407,12 +407,14 @@ static int get(struct file_cache *cache, const char *path, size_t size, bool is_
         *file = found;
         return 0;
     }
-    error = load(cache, path, size, is_gzip, file);
+    error = load(cache, path, size, is_gzip, &loaded);
     if (error)
         return error;
-    (*file)->hash = hash;
-    (*file)->checked = now;
-    add(cache, *file);
+    assert(loaded);
+    loaded->hash = hash;
+    loaded->checked = now;
+    add(cache, loaded);
+    *file = loaded;
     return 0;
 }
 

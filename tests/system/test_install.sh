@@ -15,7 +15,7 @@ has() {
     check "$1: $2" eval "find '$prefix' -path '*/$2' | grep -q ."
 }
 has 'program' '*bin/multistackd'
-for program in multistack mshttpd msget msecho; do has 'program' "bin/$program"; done
+for program in multistack mshttpd msget msload msecho; do has 'program' "bin/$program"; done
 for library in multistack utcp; do
     has 'shared library' "lib/*lib$library.so"
     has 'static library' "lib/*lib$library.a"

@@ -63,7 +63,7 @@ check_soon 'nothing stays in the switch' '[ "$(status_field ports) $(status_fiel
 stop kernel
 check_equal 'so does the one on the kernel stack' $? 0
 
-for wrong in '--takeover' '--listen 0.0.0.0:0'; do
+for wrong in --takeover --listen=0.0.0.0:0; do
     check_match "$wrong is not for several threads" "$(in_server mshttpd --root "$lab_dir/www" \
-        --listen 0.0.0.0:81 --threads 2 $wrong 2>&1)" "mshttpd: ${wrong%% *}: "
+        --listen 0.0.0.0:81 --threads 2 "$wrong" 2>&1)" "mshttpd: ${wrong%%=*}: "
 done

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* msload: the command line, the threads, and the report. */
+#include "cli.h"
+#include "engine.h"
+#include "json.h"
+#include "url.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define THREADS_MAX     1024
+#define CONNECTIONS_MAX 10000000
+#define DURATION_S      10
+#define TIMEOUT_S       10
+
+static atomic_bool stop;
+
+struct worker {
+    struct engine engine;
+    pthread_t thread;
+    bool has_thread;
+    int error;
+};
+
+static struct worker *workers; /* also for the signal handler: all are open before it is set */
+static unsigned worker_count;
+
+/* What the command line says. */
+struct request {
+    struct url url;
+    const char *stack, *text;
+    struct client_options client;
+    uint64_t connections, threads, duration_s, warm_up_s, requests, rate, timeout_s;
+    bool keep_alive, json;
+};
+
+static void end_all(void)
+{
+    atomic_store(&stop, true);
+    for (unsigned i = 0; i < worker_count; i++)
+        workers[i].engine.client->ops->wake(workers[i].engine.client);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    end_all();
+}
+
+static void catch_signals(void)
+{
+    struct sigaction end = {.sa_handler = on_signal};
+
+    sigaction(SIGTERM, &end, NULL);
+    sigaction(SIGINT, &end, NULL);
+}
+
+/* A connection on the kernel's stack is a descriptor, one on UTCP reserves its port by one. */
+static bool allow_descriptors(uint64_t connections)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return true;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max == RLIM_INFINITY || connections + 64 <= limit.rlim_max)
+        return true;
+    cli_error("--connections %ju: at most %ju open files are allowed", (uintmax_t)connections,
+              (uintmax_t)limit.rlim_max);
+    cli_hint("`ulimit -n` raises the limit");
+    return false;
+}
+
+/* ── The threads ──────────────────────────────────────────────────────────────────────────────── */
+
+/* The `index`-th part of `all` things that `count` share. */
+static uint64_t share(uint64_t all, uint64_t count, uint64_t index)
+{
+    return all / count + (index < all % count);
+}
+
+static bool worker_open(struct worker *worker, const struct request *request,
+                        const struct load *load, unsigned index)
+{
+    struct client_options options = request->client;
+    struct engine *engine = &worker->engine;
+
+    engine->load = load;
+    engine->stop = &stop;
+    engine->sessions_max = (unsigned)share(request->connections, request->threads, index);
+    engine->requests =
+        request->requests ? share(request->requests, request->threads, index) : UINT64_MAX;
+    engine->rate = (double)request->rate / (double)request->threads;
+    options.connections = engine->sessions_max;
+    options.events = engine_events;
+    options.context = engine;
+    engine->client =
+        (strcmp(request->stack, "utcp") == 0 ? &client_utcp : &client_kernel)->open(&options);
+    if (!engine->client)
+        return false;
+    if (engine_init(engine))
+        return true;
+    cli_error("%s", strerror(ENOMEM));
+    engine->client->ops->close(engine->client);
+    return false;
+}
+
+static void worker_close(struct worker *worker)
+{
+    engine_dispose(&worker->engine);
+    worker->engine.client->ops->close(worker->engine.client);
+}
+
+static void *worker_run(void *argument)
+{
+    struct worker *worker = argument;
+
+    worker->error = engine_run(&worker->engine);
+    if (worker->error)
+        end_all();
+    return NULL;
+}
+
+/* Signals are the main thread's, which is the first worker. */
+static int run_all(void)
+{
+    sigset_t all, before;
+    int error = 0;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned i = 1; i < worker_count && !error; i++) {
+        error = pthread_create(&workers[i].thread, NULL, worker_run, &workers[i]);
+        workers[i].has_thread = !error;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error)
+        end_all();
+    else
+        worker_run(&workers[0]);
+    for (unsigned i = 0; i < worker_count; i++) {
+        if (workers[i].has_thread)
+            pthread_join(workers[i].thread, NULL);
+        if (!error)
+            error = workers[i].error;
+    }
+    return error;
+}
+
+/* ── The report ───────────────────────────────────────────────────────────────────────────────── */
+
+struct report {
+    double seconds;
+    uint64_t completed, bytes, connections, failed, errors[LOAD_ERRORS];
+    struct histogram latency;
+};
+
+static void add_up(struct report *report)
+{
+    for (unsigned i = 0; i < worker_count; i++) {
+        const struct engine *engine = &workers[i].engine;
+        double seconds = (double)(engine->ended_ns - engine->measured_ns) * 1e-9;
+
+        if (seconds > report->seconds)
+            report->seconds = seconds;
+        report->completed += engine->completed;
+        report->bytes += engine->bytes;
+        report->connections += engine->connections;
+        for (unsigned error = 0; error < LOAD_ERRORS; error++) {
+            report->errors[error] += engine->errors[error];
+            report->failed += engine->errors[error];
+        }
+        histogram_merge(&report->latency, &engine->latency);
+    }
+}
+
+static double per_second(uint64_t count, const struct report *report)
+{
+    return report->seconds > 0 ? (double)count / report->seconds : 0;
+}
+
+static const struct {
+    const char *name, *text;
+    double percent;
+} percentiles[] = {{"p50_us", "50 %", 50},
+                   {"p90_us", "90 %", 90},
+                   {"p99_us", "99 %", 99},
+                   {"p999_us", "99.9 %", 99.9},
+                   {"max_us", "most", 100}};
+
+static double latency_us(const struct report *report, double percent)
+{
+    uint64_t ns =
+        percent < 100 ? histogram_percentile(&report->latency, percent) : report->latency.most;
+
+    return (double)ns / 1000;
+}
+
+static bool print_json(const struct request *request, const struct report *report)
+{
+    struct json json = json_begin(stdout, true);
+
+    json_object(&json, NULL);
+    json_string(&json, "url", request->text);
+    json_string(&json, "stack", request->stack);
+    json_number(&json, "connections", request->connections);
+    json_number(&json, "threads", request->threads);
+    json_bool(&json, "keep_alive", request->keep_alive);
+    json_number(&json, "rate", request->rate);
+    json_real(&json, "seconds", report->seconds);
+    json_number(&json, "requests", report->completed);
+    json_number(&json, "connections_opened", report->connections);
+    json_real(&json, "requests_per_second", per_second(report->completed, report));
+    json_number(&json, "bytes", report->bytes);
+    json_real(&json, "bytes_per_second", per_second(report->bytes, report));
+    json_number(&json, "failed", report->failed);
+    json_object(&json, "errors");
+    for (unsigned error = 0; error < LOAD_ERRORS; error++)
+        json_number(&json, load_error_name((enum load_error)error), report->errors[error]);
+    json_end(&json);
+    json_object(&json, "latency_us");
+    for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++)
+        json_real(&json, percentiles[i].name, latency_us(report, percentiles[i].percent));
+    json_end(&json);
+    json_end(&json);
+    return json_finish(&json);
+}
+
+static bool print_text(const struct report *report)
+{
+    printf("%" PRIu64 " requests in %.2f s, %.0f requests/s, %.2f MB/s, %" PRIu64 " connections\n",
+           report->completed, report->seconds, per_second(report->completed, report),
+           per_second(report->bytes, report) / 1e6, report->connections);
+    if (report->completed) {
+        printf("latency");
+        for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++)
+            printf("%s %s %.0f us", i ? "," : "", percentiles[i].text,
+                   latency_us(report, percentiles[i].percent));
+        printf("\n");
+    }
+    for (unsigned error = 0; error < LOAD_ERRORS; error++) {
+        if (report->errors[error])
+            printf("failed: %" PRIu64 " %s\n", report->errors[error],
+                   load_error_name((enum load_error)error));
+    }
+    return fflush(stdout) == 0;
+}
+
+/* ── The command line ─────────────────────────────────────────────────────────────────────────── */
+
+static int load_with(const struct request *request, const struct load *load)
+{
+    struct report *report = calloc(1, sizeof(*report));
+    int status = CLI_FAILURE, error;
+    unsigned open = 0;
+
+    workers = calloc(request->threads, sizeof(*workers));
+    if (!workers || !report) {
+        cli_error("%s", strerror(ENOMEM));
+        free(workers);
+        free(report);
+        return CLI_FAILURE;
+    }
+    while (open < request->threads && worker_open(&workers[open], request, load, open))
+        open++;
+    if (open == request->threads) {
+        worker_count = open;
+        catch_signals();
+        error = run_all();
+        add_up(report);
+        worker_count = 0; /* no signal finds what is being closed */
+        if (error)
+            cli_error("%s: %s", request->stack, strerror(-error));
+        if ((request->json ? print_json(request, report) : print_text(report)) && !error &&
+            report->completed && !report->failed)
+            status = CLI_OK;
+    }
+    while (open)
+        worker_close(&workers[--open]);
+    free(workers);
+    free(report);
+    return status;
+}
+
+static int run(const struct request *request)
+{
+    char text[URL_PATH_MAX + 512];
+    const struct load load = {
+        .address = request->url.address,
+        .address_size = request->url.length,
+        .request = text,
+        .request_size = (size_t)snprintf(
+            text, sizeof(text),
+            "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: msload/%s\r\nAccept: */*\r\n%s\r\n",
+            request->url.path, request->url.authority, MULTISTACK_VERSION,
+            request->keep_alive ? "" : "Connection: close\r\n"),
+        .keep_alive = request->keep_alive,
+        .warm_up_us = request->warm_up_s * 1000000,
+        .duration_us = request->duration_s ? request->duration_s * 1000000 : UINT64_MAX,
+        .timeout_us = request->timeout_s * 1000000,
+    };
+
+    return load_with(request, &load);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const stacks[] = {"utcp", "kernel", NULL};
+    struct request request = {
+        .stack = "utcp", .connections = 10, .threads = 1, .timeout_s = TIMEOUT_S};
+    const struct cli_option table[] = {
+        {.name = "stack",
+         .argument = "utcp|kernel",
+         .help = "whose TCP (utcp)",
+         .kind = CLI_CHOICE,
+         .value = &request.stack,
+         .choices = stacks},
+        {.name = "connections",
+         .letter = 'c',
+         .argument = "N",
+         .help = "connections at the same time (10)",
+         .kind = CLI_NUMBER,
+         .value = &request.connections,
+         .least = 1,
+         .most = CONNECTIONS_MAX},
+        {.name = "duration",
+         .letter = 'd',
+         .argument = "S",
+         .help = "seconds to measure (10, or until --requests are made)",
+         .kind = CLI_NUMBER,
+         .value = &request.duration_s,
+         .least = 1,
+         .most = 86400},
+        {.name = "warm-up",
+         .argument = "S",
+         .help = "seconds before that, which do not count (0)",
+         .kind = CLI_NUMBER,
+         .value = &request.warm_up_s,
+         .least = 1,
+         .most = 3600},
+        {.name = "requests",
+         .letter = 'n',
+         .argument = "N",
+         .help = "requests in all",
+         .kind = CLI_NUMBER,
+         .value = &request.requests,
+         .least = 1,
+         .most = 1000000000000},
+        {.name = "rate",
+         .letter = 'r',
+         .argument = "N",
+         .help = "open loop: requests/s that are due, whatever becomes of those before",
+         .kind = CLI_NUMBER,
+         .value = &request.rate,
+         .least = 1,
+         .most = 1000000000},
+        {.name = "keep-alive",
+         .letter = 'k',
+         .help = "many requests on each connection",
+         .kind = CLI_FLAG,
+         .value = &request.keep_alive},
+        {.name = "threads",
+         .letter = 't',
+         .argument = "N",
+         .help = "threads, each with a stack of its own (1)",
+         .kind = CLI_NUMBER,
+         .value = &request.threads,
+         .least = 1,
+         .most = THREADS_MAX},
+        {.name = "timeout",
+         .argument = "S",
+         .help = "seconds that a request may take (10)",
+         .kind = CLI_NUMBER,
+         .value = &request.timeout_s,
+         .least = 1,
+         .most = 3600},
+        {.name = "cc",
+         .argument = "NAME",
+         .help = "congestion control",
+         .kind = CLI_STRING,
+         .value = &request.client.congestion},
+        {.name = "json",
+         .letter = 'j',
+         .help = "print JSON",
+         .kind = CLI_FLAG,
+         .value = &request.json},
+        CLI_CONTROL_OPTION(&request.client.control),
+        {0}};
+    const struct cli_program program = {
+        .name = "msload",
+        .arguments = "[OPTIONS] URL",
+        .summary =
+            "Loads an HTTP server, on a TCP of its own (UTCP) or on the kernel's, and measures.",
+        .options = table};
+    int first = cli_parse(&program, argc, argv);
+    const char *wrong;
+
+    if (argc - first != 1)
+        cli_wrong_usage(argc == first ? "the URL is missing" : "more than one URL");
+    request.text = argv[first];
+    wrong = url_parse(request.text, &request.url);
+    if (wrong)
+        cli_wrong_usage("%s: %s", request.text, wrong);
+    if (request.threads > request.connections)
+        cli_wrong_usage("--threads: more than there are connections");
+    if (!request.duration_s && !request.requests)
+        request.duration_s = DURATION_S;
+    if (!allow_descriptors(request.connections))
+        return CLI_FAILURE;
+    return run(&request);
+}
