@@ -130,7 +130,7 @@ struct worker {
     bool lanes_dirty;
     uint64_t handed_over, handed_over_late; /* packets and fragments to others; from others, for
                                              * ports gone */
-    uint64_t sleeps; /* times that it found nothing to do */
+    uint64_t sleeps;                        /* times that it found nothing to do */
 };
 
 int worker_init(struct worker *worker, struct switch_core *core, uint32_t index);
