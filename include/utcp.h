@@ -83,12 +83,14 @@ struct utcp_config {
 #define UTCP_OFFLOAD_SEGMENT  0x2 /* the sink cuts packets of up to 64 KB at segment_size, and */
                                   /* fills in the checksums of those */
 
-#define UTCP_NO_TIMESTAMPS   0x1 /* neither offer nor accept the option */
-#define UTCP_NO_WINDOW_SCALE 0x2
-#define UTCP_NO_SACK         0x4  /* neither offer nor accept the option (RFC 2018) */
-#define UTCP_NO_ECN          0x10 /* neither ask for it nor accept it (RFC 3168) */
-#define UTCP_PACE            0x40 /* UTCP_OPTION_PACING for every connection */
-#define UTCP_ASK_ECN         0x20 /* ask for it; without either it is accepted from who asks */
+#define UTCP_NO_TIMESTAMPS      0x1 /* neither offer nor accept the option */
+#define UTCP_NO_WINDOW_SCALE    0x2
+#define UTCP_NO_SACK            0x4  /* neither offer nor accept the option (RFC 2018) */
+#define UTCP_NO_ECN             0x10 /* neither ask for it nor accept it (RFC 3168) */
+#define UTCP_PACE               0x40 /* UTCP_OPTION_PACING for every connection */
+#define UTCP_NO_SYN_COOKIES     0x80 /* for listeners that do not say otherwise */
+#define UTCP_ALWAYS_SYN_COOKIES 0x100
+#define UTCP_ASK_ECN            0x20 /* ask for it; without either it is accepted from who asks */
 
 /* NULL: out of memory, or an unknown congestion control. `config` is not kept. */
 UTCP_API struct utcp *utcp_new(const struct utcp_config *config, uint64_t now);
@@ -134,6 +136,9 @@ struct utcp_stats {
     uint64_t out_of_order_given_up; /* bytes that had come, but memory was scarce */
     uint64_t memory_used;           /* bytes of buffers now, and of what leads to them */
     uint64_t memory_max;            /* what that may grow to */
+    uint64_t syn_cookies_sent;      /* SYN-ACKs for which nothing was kept (RFC 4987) */
+    uint64_t syn_cookies_accepted;  /* connections that came of them */
+    uint64_t syn_cookies_failed;    /* ACKs while cookies were about that did not bring one */
 };
 
 UTCP_API void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);
@@ -209,7 +214,8 @@ UTCP_API unsigned utcp_poll(struct utcp *stack, struct utcp_event *events, unsig
 /* ── Connections ─────────────────────────────────────────────────────────────────────────────── */
 
 /* Accepts connections to `local`, whose address may be all zero (any address of its family).
- * `backlog` limits the connections that are not accepted yet, half-open ones included. Errors:
+ * `backlog` limits the connections that are not accepted yet, half-open ones included; when it is used
+ * up, as many again may come by SYN cookies (enum utcp_syn_cookies) or out of TIME-WAIT. Errors:
  * -EADDRINUSE, -EINVAL, -ENOMEM. The listener is the caller's until utcp_listener_close(). */
 UTCP_API int utcp_listen(struct utcp *stack, const struct utcp_endpoint *local, unsigned backlog,
                          void *user, struct utcp_listener **listener);
@@ -336,6 +342,19 @@ enum utcp_option {
     UTCP_OPTION_NOT_SENT_LOW, /* bytes: while as many wait to be sent for the first time, nothing is
                                     written; there is room when it is less than half. What waits is
                                     old by the time it leaves; 0: no limit. -ENOMEM */
+    UTCP_OPTION_SYN_COOKIES,  /* of a listener: enum utcp_syn_cookies */
+};
+
+/* When a listener answers SYNs without keeping anything of them (RFC 4987 section 3.6): a flood of
+ * SYNs from forged addresses fills its backlog, but who answers can connect all the same. MSS (as one of
+ * eight sizes), window scale, SACK and ECN hold for such a connection, the last three if the peer has
+ * timestamps. A SYN-ACK that is lost comes again when the peer sends its SYN again; but where the peer's
+ * ACK is lost and it has nothing to say, neither end hears of the other. */
+enum utcp_syn_cookies {
+    UTCP_SYN_COOKIES_AS_STACK,  /* UTCP_NO_SYN_COOKIES, UTCP_ALWAYS_SYN_COOKIES, or: */
+    UTCP_SYN_COOKIES_WHEN_FULL, /* when the backlog is used up */
+    UTCP_SYN_COOKIES_ALWAYS,
+    UTCP_SYN_COOKIES_NEVER, /* the SYN is dropped then */
 };
 
 /* Errors: -EINVAL. */
@@ -350,7 +369,8 @@ UTCP_API int utcp_set_congestion(struct utcp_conn *conn, const char *name);
 
 /* For the connections that it will have, before their SYN is answered: UTCP_OPTION_MAX_SEGMENT,
  * UTCP_OPTION_RECEIVE_BUFFER, UTCP_OPTION_FAST_OPEN, UTCP_OPTION_FAST_OPEN_NO_COOKIE,
- * UTCP_OPTION_HOP_LIMIT, UTCP_OPTION_DSCP. Others are set on the connection. -EINVAL, -ENOMEM. */
+ * UTCP_OPTION_HOP_LIMIT, UTCP_OPTION_DSCP; and UTCP_OPTION_SYN_COOKIES. Others are set on the
+ * connection. -EINVAL, -ENOMEM. */
 UTCP_API int utcp_listener_set_option(struct utcp_listener *listener, enum utcp_option option,
                                       uint64_t value);
 

@@ -89,8 +89,7 @@ struct utcp_conn *utcp_accept(struct utcp_listener *listener, uint64_t now)
         return NULL;
     conn = list_member(listener->ready.next, struct utcp_conn, link);
     list_remove(&conn->link);
-    listener->pending--;
-    conn->listener = NULL;
+    utcp__listener_lost(conn);
     conn->owned = true;
     if (conn->events)
         utcp__event(conn, 0); /* what happened before it had an owner */
@@ -517,6 +516,11 @@ int utcp_listener_set_option(struct utcp_listener *listener, enum utcp_option op
     case UTCP_OPTION_FAST_OPEN:
     case UTCP_OPTION_FAST_OPEN_NO_COOKIE:
         return utcp__fast_open_set_listener(listener, option, value);
+    case UTCP_OPTION_SYN_COOKIES:
+        if (value > UTCP_SYN_COOKIES_NEVER)
+            return -EINVAL;
+        listener->cookies = (uint8_t)value;
+        return 0;
     default: return -EINVAL;
     }
 }

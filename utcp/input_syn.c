@@ -5,8 +5,7 @@
 #include "options/options.h"
 #include "utcp_internal.h"
 
-/* The peer's SYN is taken: its sequence numbers and options hold from now on. */
-static void take_syn(struct utcp_conn *conn, const struct utcp_segment *segment)
+void utcp__take_syn(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     conn->irs = segment->seq;
     conn->rcv_adv = segment->seq + 1;
@@ -18,6 +17,49 @@ static void take_syn(struct utcp_conn *conn, const struct utcp_segment *segment)
     conn->snd_wnd = conn->snd_wnd_max = segment->window;
     conn->snd_wl1 = segment->seq;
     conn->heard_at = conn->stack->now;
+}
+
+void utcp__listener_configure(const struct utcp_listener *listener, struct utcp_conn *conn)
+{
+    utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, listener->max_segment);
+    utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, listener->receive_buffer);
+    utcp_set_option(conn, UTCP_OPTION_HOP_LIMIT, listener->hop_limit);
+    utcp_set_option(conn, UTCP_OPTION_DSCP, listener->dscp);
+}
+
+void utcp__listener_adopt(struct utcp_listener *listener, struct utcp_conn *conn)
+{
+    conn->passive = true;
+    conn->listener = listener;
+    listener->pending++;
+    list_append(&listener->half_open, &conn->link);
+    utcp__listener_configure(listener, conn);
+}
+
+/* Whether the listener has no place for one more half-open connection. One that takes the place of
+ * a connection in TIME-WAIT must begin above its sequence numbers, which no cookie does; there are not
+ * more of those than there were connections. */
+static bool is_full(const struct utcp_listener *listener, bool after_time_wait)
+{
+    return listener->pending >= listener->backlog * (after_time_wait ? UINT64_C(2) : 1);
+}
+
+/* A SYN that makes no connection. */
+static bool turned_away(struct utcp_listener *listener, const struct utcp_segment *segment,
+                        bool after_time_wait)
+{
+    bool full = is_full(listener, after_time_wait);
+    bool cookie = utcp__cookies_wanted(listener, full) && !after_time_wait &&
+                  listener->mode == UTCP_LISTEN_ANSWER;
+
+    /* When nobody accepts connections, a cookie would only make a promise that is not kept. */
+    if (cookie && listener->acceptable < listener->backlog)
+        utcp__cookie_send(listener, segment);
+    else if (full)
+        UTCP_DROP(listener->stack, NULL, dropped_backlog);
+    else
+        return false;
+    return true;
 }
 
 /* `iss_after` (0: none) is the end of the sequence numbers of the connection in TIME-WAIT whose
@@ -32,26 +74,17 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
         UTCP_DROP(stack, NULL, dropped_ignored);
         return;
     }
-    if (listener->pending >= listener->backlog) {
-        UTCP_DROP(stack, NULL, dropped_backlog);
+    if (turned_away(listener, segment, iss_after != 0))
         return;
-    }
     conn = utcp__conn_new(stack, &segment->local, &segment->remote);
     if (conn == NULL) {
         UTCP_DROP(stack, NULL, dropped_memory);
         UTCP_DROP(stack, NULL, dropped_syn_memory);
         return;
     }
-    conn->passive = true;
-    conn->listener = listener;
-    listener->pending++;
-    list_append(&listener->half_open, &conn->link);
+    utcp__listener_adopt(listener, conn);
     utcp__conn_choose_iss(conn, iss_after);
-    utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, listener->max_segment);
-    utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, listener->receive_buffer);
-    utcp_set_option(conn, UTCP_OPTION_HOP_LIMIT, listener->hop_limit);
-    utcp_set_option(conn, UTCP_OPTION_DSCP, listener->dscp);
-    take_syn(conn, segment);
+    utcp__take_syn(conn, segment);
     conn->segments_in[segment->length > 0]++;
     if (conn->traced)
         utcp__trace_received(conn, segment);
@@ -72,8 +105,10 @@ void utcp__input_listen(struct utcp *stack, struct utcp_listener *listener,
     /* First, a RST: nothing was sent that it could be about. */
     if (segment->flags & TCP_RST)
         return;
-    /* Second, an ACK: of nothing that was sent. */
+    /* Second, an ACK: of nothing that was sent, but for cookies. */
     if (segment->flags & TCP_ACK) {
+        if (utcp__cookie_take(listener, segment))
+            return;
         UTCP_DROP(stack, NULL, dropped_no_connection);
         utcp__reply_reset(stack, segment);
         return;
@@ -147,7 +182,7 @@ void utcp__input_syn_sent(struct utcp_conn *conn, struct utcp_segment *segment)
         utcp__reply_reset(stack, segment);
         return;
     }
-    take_syn(conn, segment);
+    utcp__take_syn(conn, segment);
     conn->rcv_adv += min_u32(conn->receive_limit, UINT16_MAX); /* which our SYN told */
     if (!acknowledges) { /* both opened at once, RFC 9293 figure 7 */
         utcp__conn_set_state(conn, UTCP_SYN_RECEIVED);

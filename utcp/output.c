@@ -645,20 +645,26 @@ static bool output_replies(struct utcp *stack, const struct utcp_sink *sink)
             .remote = &reply->remote,
             .seq = reply->seq,
             .ack = reply->ack,
+            .window = reply->window,
             .flags = reply->flags,
-            .hop_limit = UTCP_HOP_LIMIT,
+            .dscp = reply->dscp,
+            .hop_limit = reply->hop_limit ? reply->hop_limit : UTCP_HOP_LIMIT,
+            .options_length = reply->options_length,
         };
         struct utcp_offload offload = {0};
-        uint32_t length = utcp__packet_headers(reply->local.family);
+        uint32_t length = utcp__packet_headers(reply->local.family) + reply->options_length;
         uint8_t *packet = reserve(sink, length);
 
         if (packet == NULL)
             return false;
-        utcp__packet_build(packet, &outgoing);
+        memcpy(utcp__packet_build(packet, &outgoing), reply->options, reply->options_length);
         utcp__packet_checksum(packet, &outgoing, stack->offloads & UTCP_OFFLOAD_CHECKSUM, &offload);
         sink->commit(sink->context, length, &offload);
         stack->stats.packets_out++;
-        stack->stats.resets_out++;
+        if (reply->flags & TCP_RST)
+            stack->stats.resets_out++;
+        else
+            stack->stats.syn_cookies_sent++;
         stack->reply_first = (stack->reply_first + 1) % UTCP_REPLIES_MAX;
         stack->reply_count--;
     }

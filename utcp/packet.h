@@ -7,7 +7,8 @@
 #include "utcp.h"
 #include "wire.h"
 
-#define UTCP_SACK_BLOCKS 4 /* that fit the options, RFC 2018 section 3 */
+#define UTCP_OPTIONS_MAX 40 /* bytes, RFC 9293 section 3.1 */
+#define UTCP_SACK_BLOCKS 4  /* that fit the options, RFC 2018 section 3 */
 
 /* Sequence numbers from start up to, and without, end. */
 struct utcp_sack_block {

@@ -47,7 +47,14 @@ static void leave_listener(struct utcp_conn *conn)
     if (conn->listener == NULL)
         return;
     list_remove(&conn->link);
+    utcp__listener_lost(conn);
+}
+
+void utcp__listener_lost(struct utcp_conn *conn)
+{
     conn->listener->pending--;
+    conn->listener->acceptable -= conn->acceptable;
+    conn->acceptable = false;
     conn->listener = NULL;
 }
 
@@ -83,24 +90,18 @@ void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
         utcp__timer_life(conn);
 }
 
-struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint *local,
-                                 const struct utcp_endpoint *remote)
+void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
+                     const struct utcp_endpoint *remote)
 {
     uint64_t secret = utcp__endpoints_hash(stack, local, remote, 's');
-    struct utcp_conn *conn;
 
-    if (utcp__pool_full(&stack->pool) || !make_room(stack))
-        return NULL;
-    conn = malloc(sizeof(*conn)); /* calloc() goes past glibc's cache of what was freed last */
-    if (conn == NULL)
-        return NULL;
     *conn = (struct utcp_conn){.stack = stack, .local = *local, .remote = *remote};
     conn->iss = (uint32_t)secret; /* utcp__conn_choose_iss() adds the clock */
     conn->ts_offset = (uint32_t)(secret >> 32);
     list_init(&conn->output_link);
     list_init(&conn->link);
+    list_init(&conn->all_link);
     list_init(&conn->scattered_link);
-    list_append(&stack->all, &conn->all_link);
     utcp__wheel_timer_init(&conn->wheel_timer);
     for (int timer = 0; timer < TIMERS; timer++)
         conn->deadline[timer] = TIMER_IDLE;
@@ -124,6 +125,20 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     conn->segment_seen = UTCP_MSS_DEFAULT_IPV4;
     conn->heard_at = stack->now;
     utcp__conn_update_mss(conn);
+}
+
+struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint *local,
+                                 const struct utcp_endpoint *remote)
+{
+    struct utcp_conn *conn;
+
+    if (utcp__pool_full(&stack->pool) || !make_room(stack))
+        return NULL;
+    conn = malloc(sizeof(*conn)); /* calloc() goes past glibc's cache of what was freed last */
+    if (conn == NULL)
+        return NULL;
+    utcp__conn_init(conn, stack, local, remote);
+    list_append(&stack->all, &conn->all_link);
     utcp__table_add(conn);
     utcp__trace_begin(conn);
     return conn;
@@ -177,6 +192,8 @@ void utcp__conn_acceptable(struct utcp_conn *conn)
 {
     list_remove(&conn->link);
     list_append(&conn->listener->ready, &conn->link);
+    conn->acceptable = true;
+    conn->listener->acceptable++;
     utcp__listener_event(conn->listener, UTCP_ACCEPTABLE);
     conn->stack->stats.connections_accepted++;
 }

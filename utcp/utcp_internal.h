@@ -23,6 +23,7 @@
  *   packet.c     headers: parse to a checked view, build          options/   one file an option
  *   input.c      segments for a connection, in the RFC's order    congestion/ one file a control
  *   input_syn.c  segments in LISTEN and SYN-SENT                  icmp.c     errors about segments
+ *   syncookie.c  handshakes that take no memory, when the backlog is full
  *   pacing.c     when segments may leave; rate.c how fast they are delivered; busy.c what holds them
  *   recovery.c   what an acknowledgment or its lack says about loss; rtt.c measures
  *   sack.c       scoreboard of what was sent; rack.c finds losses by time, and probes; prr.c paces
@@ -279,6 +280,7 @@ struct utcp_conn {
     bool passive : 1; /* came by a listener */
     bool owned : 1;   /* the application holds it */
     bool in_table : 1;
+    bool acceptable : 1; /* the listener counts it so */
     bool nodelay : 1, cork : 1, pacing : 1;
     bool keepalive_due : 1; /* a keep-alive probe */
     bool write_blocked : 1; /* a write was cut short: UTCP_WRITABLE is owed */
@@ -325,7 +327,10 @@ struct utcp_listener {
     struct utcp_endpoint local;
     bool any_address;
     uint8_t mode;                         /* enum utcp_listen_mode */
+    uint8_t cookies;                      /* enum utcp_syn_cookies */
     unsigned backlog, pending;            /* limit, and length of both lists */
+    unsigned acceptable;                  /* length of `ready` */
+    uint64_t cookies_until;               /* before this an ACK may bring a cookie */
     uint64_t max_segment, receive_buffer; /* UTCP_OPTION_* for its connections; 0: not set */
     uint8_t dscp, hop_limit;              /* the same */
     struct utcp_fast_queue *fast;         /* NULL: no fast open */
@@ -337,7 +342,10 @@ struct utcp_listener {
 struct utcp_reply {
     struct utcp_endpoint local, remote;
     uint32_t seq, ack;
-    uint8_t flags;
+    uint16_t window;
+    uint8_t flags, dscp, hop_limit; /* hop_limit 0: the usual one */
+    uint8_t options_length;
+    uint8_t options[UTCP_OPTIONS_MAX];
 };
 
 struct utcp {
@@ -458,6 +466,7 @@ uint64_t utcp__endpoints_hash(const struct utcp *stack, const struct utcp_endpoi
                               const struct utcp_endpoint *remote, uint8_t purpose);
 
 /* Queues a segment that belongs to no connection. When the queue is full it is lost, like any. */
+struct utcp_reply *utcp__reply_place(struct utcp *stack); /* the next; NULL: it is full */
 void utcp__reply(struct utcp *stack, const struct utcp_endpoint *local,
                  const struct utcp_endpoint *remote, uint8_t flags, uint32_t seq, uint32_t ack);
 /* The RST that RFC 9293 section 3.10.7.1 answers a segment with; none to a RST. */
@@ -471,6 +480,11 @@ void utcp__listener_event(struct utcp_listener *listener, uint32_t events);
 
 void utcp__input_listen(struct utcp *stack, struct utcp_listener *listener,
                         const struct utcp_segment *segment, uint32_t iss_after);
+/* The peer's SYN is taken: its sequence numbers and options hold from now on. */
+void utcp__take_syn(struct utcp_conn *conn, const struct utcp_segment *segment);
+/* A new connection is the listener's, half open, with what was set for its connections. */
+void utcp__listener_adopt(struct utcp_listener *listener, struct utcp_conn *conn);
+void utcp__listener_configure(const struct utcp_listener *listener, struct utcp_conn *conn);
 void utcp__input_syn_sent(struct utcp_conn *conn, struct utcp_segment *segment);
 void utcp__input_synchronized(struct utcp_conn *conn, struct utcp_segment *segment);
 /* The steps from the text on, for a segment whose SYN was taken and cut off. */
@@ -478,6 +492,15 @@ void utcp__input_text(struct utcp_conn *conn, struct utcp_segment *segment);
 /* RFC 5961: an ACK that makes an honest peer repeat itself exactly; limited. */
 void utcp__challenge_ack(struct utcp_conn *conn);
 void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error);
+
+/* ── syncookie.c ───────────────────────────────────────────────────────────────────────────── */
+
+/* Whether a SYN gets a cookie, now that the listener is full, or not full. */
+bool utcp__cookies_wanted(const struct utcp_listener *listener, bool full);
+/* Answers a SYN by a cookie, and keeps nothing of it. */
+void utcp__cookie_send(struct utcp_listener *listener, const struct utcp_segment *segment);
+/* An ACK for no connection. False: it brings no cookie of ours. */
+bool utcp__cookie_take(struct utcp_listener *listener, const struct utcp_segment *segment);
 
 /* ── fastopen.c ────────────────────────────────────────────────────────────────────────────── */
 
@@ -713,7 +736,12 @@ void utcp__timer_life(struct utcp_conn *conn);
 /* A connection in CLOSED, in the table, with nobody owning it. NULL: connections_max or memory. */
 struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint *local,
                                  const struct utcp_endpoint *remote);
+/* The same in memory of the caller, neither in the table nor on a list. */
+void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
+                     const struct utcp_endpoint *remote);
 void utcp__conn_free(struct utcp_conn *conn);
+/* Is its listener's no more; it was taken from its list. */
+void utcp__listener_lost(struct utcp_conn *conn);
 void utcp__reap(struct utcp *stack);
 void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state);
 /* The peer's SYN and our own are done: `window` is the first that may be sent into. */

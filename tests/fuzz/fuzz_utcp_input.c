@@ -343,6 +343,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         utcp_listener_set_option(world.listener, UTCP_OPTION_FAST_OPEN, 2);
         utcp_listener_set_option(world.listener, UTCP_OPTION_FAST_OPEN_NO_COOKIE, shape & 64);
     }
+    if (shape & 128)
+        utcp_listener_set_option(world.listener, UTCP_OPTION_SYN_COOKIES, UTCP_SYN_COOKIES_ALWAYS);
     for (uint16_t i = 0; i < CONNECTIONS; i++) {
         world.peers[i].port = (uint16_t)(5000 + i);
         world.peers[i].next = 0xfffffff0;
@@ -392,5 +394,9 @@ const struct fuzz_example fuzz_examples[] = {
     /* by cookies: asked for, reset before it is accepted, timeouts */
     FUZZ_TEXT("\x20\x40\x02\x18\x03\xe8\x01\x22\x02\x00\x00\x09\x02\xff\xff\x0a\x09\x40\x04\x00"
               "\x5d\x53\x01\x00\x09\x02\xff\xff\x0a\x09"),
+    /* by cookies: reset, SYN with all options, final ACK with data that knows the timestamp or not */
+    FUZZ_TEXT("\x80\x00\x04\x00\x09\x00\x02\x10\x05\x02\x04\x05\xb4\x01\x03\x03\x07\x08\x0a"
+              "\x00\x00\x00\x01\x00\x00\x00\x00\x04\x02\x01\x01\x09\x00\x10\x08\x00\x20\x09"
+              "\x00\x02\x00\x09\x00\x10\x08\x00\x64\x09"),
     {NULL, 0},
 };

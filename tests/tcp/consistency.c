@@ -148,7 +148,8 @@ void assert_consistent(const struct utcp *stack)
 
         assert(listener->pending ==
                list_length(&listener->half_open) + list_length(&listener->ready));
-        assert(listener->pending <= listener->backlog);
+        assert(listener->pending <= 2 * listener->backlog);
+        assert(listener->acceptable == list_length(&listener->ready));
         assert(!listener->fast || listener->fast->pending == open_early(stack, listener->fast));
     }
     assert(stack->pool.used == blocks * POOL_BLOCK_SIZE + leading);

@@ -231,11 +231,12 @@ TCP_TEST(what_is_written_before_the_handshake_follows_it)
     tcp_free(t);
 }
 
-TCP_TEST(a_full_backlog_drops_syns)
+TCP_TEST(a_full_backlog_drops_syns_where_there_are_no_cookies)
 {
     struct tcp_test *t = tcp_new(4, NULL);
 
     tcp_listen(t, 2);
+    utcp_listener_set_option(t->listener, UTCP_OPTION_SYN_COOKIES, UTCP_SYN_COOKIES_NEVER);
     for (uint16_t i = 0; i < 3; i++) {
         t->them.port = 40000 + i;
         t->iss_known = false;
@@ -509,7 +510,7 @@ int main(void)
         cmocka_unit_test(a_simultaneous_open_may_also_end_with_a_bare_ack),
         cmocka_unit_test(data_with_the_syn_ack_are_taken),
         cmocka_unit_test(what_is_written_before_the_handshake_follows_it),
-        cmocka_unit_test(a_full_backlog_drops_syns),
+        cmocka_unit_test(a_full_backlog_drops_syns_where_there_are_no_cookies),
         cmocka_unit_test(accepting_makes_room_in_the_backlog),
         cmocka_unit_test(closing_a_listener_resets_what_was_not_accepted),
         cmocka_unit_test(a_segment_without_a_connection_gets_the_rst_of_the_rfc),

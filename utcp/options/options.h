@@ -19,7 +19,6 @@
 
 struct utcp_conn;
 
-#define UTCP_OPTIONS_MAX   40 /* bytes, RFC 9293 section 3.1 */
 #define UTCP_OPTIONS_USUAL 12 /* timestamps, RFC 7323 appendix A */
 
 struct utcp_option_module {
