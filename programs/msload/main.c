@@ -290,8 +290,19 @@ static int load_with(const struct request *request, const struct load *load)
     return status;
 }
 
+static void check(struct request *request)
+{
+    const char *wrong = url_parse(request->text, &request->url);
+
+    if (wrong)
+        cli_wrong_usage("%s: %s", request->text, wrong);
+    if (request->threads > request->connections)
+        cli_wrong_usage("--threads: more than there are connections");
+}
+
 static int run(const struct request *request)
 {
+    const bool endless = !request->duration_s && request->requests;
     char text[URL_PATH_MAX + 512];
     const struct load load = {
         .address = request->url.address,
@@ -304,11 +315,12 @@ static int run(const struct request *request)
             request->keep_alive ? "" : "Connection: close\r\n"),
         .keep_alive = request->keep_alive,
         .warm_up_us = request->warm_up_s * 1000000,
-        .duration_us = request->duration_s ? request->duration_s * 1000000 : UINT64_MAX,
+        .duration_us = endless ? UINT64_MAX
+                               : (request->duration_s ? request->duration_s : DURATION_S) * 1000000,
         .timeout_us = request->timeout_s * 1000000,
     };
 
-    return load_with(request, &load);
+    return allow_descriptors(request->connections) ? load_with(request, &load) : CLI_FAILURE;
 }
 
 int main(int argc, char **argv)
@@ -401,19 +413,10 @@ int main(int argc, char **argv)
             "Loads an HTTP server, on a TCP of its own (UTCP) or on the kernel's, and measures.",
         .options = table};
     int first = cli_parse(&program, argc, argv);
-    const char *wrong;
 
     if (argc - first != 1)
         cli_wrong_usage(argc == first ? "the URL is missing" : "more than one URL");
     request.text = argv[first];
-    wrong = url_parse(request.text, &request.url);
-    if (wrong)
-        cli_wrong_usage("%s: %s", request.text, wrong);
-    if (request.threads > request.connections)
-        cli_wrong_usage("--threads: more than there are connections");
-    if (!request.duration_s && !request.requests)
-        request.duration_s = DURATION_S;
-    if (!allow_descriptors(request.connections))
-        return CLI_FAILURE;
+    check(&request);
     return run(&request);
 }

@@ -32,10 +32,10 @@ TCP_TEST(a_packet_whose_length_field_cuts_it_anywhere_is_dropped)
     struct tcp_test *t = tcp_established(4);
     size_t length = good(t);
 
-    for (uint16_t total = 0; total < length; total++) {
+    for (size_t total = 0; total < length; total++) {
         struct wire_ipv4 *ip = (struct wire_ipv4 *)packet;
 
-        ip->total_length = htons(total);
+        ip->total_length = htons((uint16_t)total);
         ip->checksum = 0;
         ip->checksum = checksum_finish(checksum_add(0, ip, sizeof(*ip)));
         tcp_inject(t, packet, length, 0);
