@@ -6,6 +6,7 @@
  * runs in the main thread, which also hears the signals. */
 #include "cli.h"
 #include "server.h"
+#include "utcp.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -235,6 +236,24 @@ static int serve(unsigned threads, const struct server_options *options,
     return status;
 }
 
+static bool can_take_over(const struct transport_options *options, const char *stack)
+{
+    if (!options->takeover || strcmp(stack, "utcp") == 0)
+        return true;
+    cli_error("--takeover: the kernel's stack hands no listener over");
+    cli_hint("`--shared` for both, and SIGTERM for the first, comes close");
+    return false;
+}
+
+static uint32_t cookie_flags(const char *when, const char *stack)
+{
+    if (strcmp(when, "full") == 0)
+        return 0;
+    if (strcmp(stack, "kernel") == 0)
+        cli_wrong_usage("--syn-cookies: of the kernel's stack, net.ipv4.tcp_syncookies decides");
+    return strcmp(when, "always") == 0 ? UTCP_ALWAYS_SYN_COOKIES : UTCP_NO_SYN_COOKIES;
+}
+
 /* Several threads share what they listen to, which has to be possible. */
 static void check_threads(uint64_t threads, struct transport_options *options)
 {
@@ -256,7 +275,8 @@ static void check_threads(uint64_t threads, struct transport_options *options)
 int main(int argc, char **argv)
 {
     static const char *const stacks[] = {"utcp", "kernel", NULL};
-    const char *stack = "utcp";
+    static const char *const cookie_choices[] = {"full", "always", "never", NULL};
+    const char *stack = "utcp", *cookies = "full";
     struct server_options options = {0};
     struct transport_options transport_options = {0};
     uint64_t threads = 1, connections_max = CONNECTIONS_MAX;
@@ -282,6 +302,13 @@ int main(int argc, char **argv)
          .help = "congestion control",
          .kind = CLI_STRING,
          .value = &transport_options.congestion},
+        {.name = "syn-cookies",
+         .argument = "WHEN",
+         .help =
+             "full, always or never: when the handshake keeps no state (full: when the queue is)",
+         .kind = CLI_CHOICE,
+         .value = &cookies,
+         .choices = cookie_choices},
         {.name = "fast-open",
          .argument = "N",
          .help = "requests that come with the SYN (RFC 7413), from so many at once; 0: none (0)",
@@ -329,11 +356,9 @@ int main(int argc, char **argv)
         cli_wrong_usage("--root is missing");
     if (!listener_count)
         cli_wrong_usage("--listen is missing");
-    if (transport_options.takeover && strcmp(stack, "kernel") == 0) {
-        cli_error("--takeover: the kernel's stack hands no listener over");
-        cli_hint("`--shared` for both, and SIGTERM for the first, comes close");
+    if (!can_take_over(&transport_options, stack))
         return CLI_FAILURE;
-    }
+    transport_options.stack_flags = cookie_flags(cookies, stack);
     check_threads(threads, &transport_options);
     if (getrandom(transport_options.fast_open_key, sizeof(transport_options.fast_open_key), 0) <
         0) {

@@ -222,6 +222,7 @@ static void report_drops(const struct utcp *stack)
         {"no_connection", stats.dropped_no_connection},
         {"unacceptable", stats.dropped_unacceptable},
         {"backlog", stats.dropped_backlog},
+        {"syn_cookies_failed", stats.syn_cookies_failed},
         {"memory", stats.dropped_memory},
     };
 
@@ -269,6 +270,7 @@ static struct transport *transport_open(const struct transport_options *options,
                                                  .name = "mshttpd",
                                                  .congestion = options->congestion,
                                                  .connections_max = options->connections_max,
+                                                 .stack_flags = options->stack_flags,
                                                  .events = utcp_events,
                                                  .handed_over = handed_over,
                                                  .suspended = suspended,
