@@ -197,7 +197,10 @@ struct channel_next_hop {
     uint32_t nic;
     uint32_t mtu; /* of the route, bytes of IP packet */
     uint8_t mac[6];
-    uint8_t zero[2];
+    uint8_t
+        prefix; /* kind NIC: it holds for all destinations with as many leading bits in common; 0:
+                     * for this one alone (keeper_reach.c) */
+    uint8_t zero;
 };
 
 struct channel_neighbor {

@@ -170,6 +170,7 @@ static void stop(struct keeper *keeper)
     control_socket_close(&keeper->control);
     mux_close_maps(&keeper->maps);
     netlink_close(&keeper->netlink);
+    keeper__free_reach(keeper);
     if (keeper->isolation.root_fd >= 0)
         close(keeper->isolation.root_fd);
     if (keeper->epoll_fd >= 0)

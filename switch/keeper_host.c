@@ -273,8 +273,10 @@ void keeper__sync(struct keeper *keeper)
 
     if (keeper->host.dirty)
         sync_state(keeper);
-    if (keeper->host.routes_dirty && keeper->child.ready)
+    if (keeper->host.routes_dirty && keeper->child.ready) {
+        keeper__forget_reach(keeper);
         keeper->host.routes_dirty = keeper__send(keeper, &routes, NULL, 0) != 0;
+    }
 }
 
 void keeper__forget_sync(struct keeper *keeper)

@@ -77,6 +77,15 @@ struct keeper_switch {
     uint64_t refilled_ns;
 };
 
+/* What prefixes there are routes for (keeper_reach.c). */
+struct keeper_reach {
+    struct netlink_prefix *prefixes;
+    uint32_t count;
+    bool known;      /* prefixes are those of now */
+    bool usable;     /* … and all of them, and no rule chooses between tables */
+    uint64_t due_ns; /* not to be asked for again before */
+};
+
 struct keeper {
     const struct config *config;
     struct keeper_nic nics[CONFIG_NICS_MAX + 1]; /* and lo */
@@ -87,6 +96,7 @@ struct keeper {
     struct isolation isolation;
     struct keeper_host host;
     struct host_settings settings;
+    struct keeper_reach reach[2]; /* IPv4, IPv6 */
     struct keeper_switch child;
     sigset_t signals;
     int epoll_fd;
@@ -193,6 +203,14 @@ void keeper__add_local(struct keeper *keeper);
 void keeper__prepare_host(struct keeper *keeper);
 
 /* keeper_resolve.c: the switch asks where a destination is. */
+/* keeper_reach.c: how many leading bits of a destination with a gateway decide where it leads; 0: all of
+ * them. `route` is what the kernel has said of it. */
+uint8_t keeper__reach(struct keeper *keeper, const struct channel_ip *destination,
+                      const struct netlink_route *route);
+/* Routes may have changed. */
+void keeper__forget_reach(struct keeper *keeper);
+void keeper__free_reach(struct keeper *keeper);
+
 void keeper__resolve(struct keeper *keeper, const struct channel_resolve *request,
                      struct channel_next_hop *answer);
 

@@ -116,8 +116,10 @@ void keeper__resolve(struct keeper *keeper, const struct channel_resolve *reques
         answer->mtu = route.mtu;
     if (route.has_gateway)
         answer->gateway = route.gateway;
-    if (route.type == RTN_UNICAST)
+    if (route.type == RTN_UNICAST) {
         find_mac(keeper, route.ifindex, answer);
-    else
+        if (answer->kind == CHANNEL_HOP_NIC)
+            answer->prefix = keeper__reach(keeper, &request->destination, &route);
+    } else
         map_group(&route, answer);
 }

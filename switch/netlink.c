@@ -3,6 +3,7 @@
  * from within the request, so the limit only bounds waiting for the kernel's own lock. */
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
@@ -236,6 +237,69 @@ int netlink_get_route(struct netlink *netlink, const struct channel_ip *destinat
     if (ifindex)
         mnl_attr_put_u32(request, RTA_OIF, ifindex);
     return ask_single(netlink, request, parse_route, route);
+}
+
+/* A socket of its own: what is left of a dump that is too long goes with it. */
+static int dump_apart(uint16_t type, uint8_t family, size_t header_size, mnl_cb_t callback,
+                      void *data)
+{
+    _Alignas(struct nlmsghdr) char buffer[256];
+    struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+    struct netlink apart = {.sequence = 1};
+    uint8_t *header;
+    int status = open_socket(&apart.requests);
+
+    if (status)
+        return status;
+    request->nlmsg_type = type;
+    request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header = mnl_nlmsg_put_extra_header(request, header_size);
+    header[0] = family == 4 ? AF_INET : AF_INET6; /* the first field of rtmsg and of fib_rule_hdr */
+    status = ask(&apart, request, callback, data);
+    netlink_close(&apart);
+    return status;
+}
+
+struct listing {
+    bool (*take)(void *context, const struct netlink_prefix *prefix);
+    void *context;
+};
+
+static int take_prefix(const struct nlmsghdr *message, void *data)
+{
+    const struct listing *listing = data;
+    struct netlink_prefix prefix;
+
+    if (message->nlmsg_flags & NLM_F_DUMP_INTR) {
+        errno = EINTR; /* routes changed meanwhile */
+        return MNL_CB_ERROR;
+    }
+    if (!netlink__parse_prefix(message, &prefix))
+        return MNL_CB_OK;
+    if (listing->take(listing->context, &prefix))
+        return MNL_CB_OK;
+    errno = E2BIG;
+    return MNL_CB_ERROR;
+}
+
+int netlink_list_routes(uint8_t family, bool (*take)(void *, const struct netlink_prefix *),
+                        void *context)
+{
+    struct listing listing = {take, context};
+
+    return dump_apart(RTM_GETROUTE, family, sizeof(struct rtmsg), take_prefix, &listing);
+}
+
+static int take_rule(const struct nlmsghdr *message, void *data)
+{
+    *(bool *)data |= !netlink__is_plain_rule(message);
+    return MNL_CB_OK;
+}
+
+int netlink_has_policy(uint8_t family, bool *policy)
+{
+    *policy = false;
+    return dump_apart(RTM_GETRULE, family, sizeof(struct fib_rule_hdr), take_rule, policy);
 }
 
 int netlink_get_neighbor(struct netlink *netlink, const struct channel_ip *ip, uint32_t ifindex,

@@ -48,6 +48,14 @@ struct netlink_route {
     struct channel_ip gateway;
 };
 
+/* A line of a routing table. */
+struct netlink_prefix {
+    struct channel_ip ip;
+    uint8_t bits;
+    bool several; /* ways that packets are spread over */
+    struct netlink_route route;
+};
+
 /* Who is told what. Any may be called any number of times for one thing; each says how things are
  * now. */
 struct netlink_events {
@@ -85,6 +93,12 @@ int netlink_get_link(struct netlink *netlink, const char *name, struct netlink_l
 int netlink_get_route(struct netlink *netlink, const struct channel_ip *destination,
                       const struct channel_ip *source, uint32_t ifindex,
                       struct netlink_route *route);
+/* The kernel's routes of a family (4 or 6), all tables, on a socket of its own. `take` says false when it
+ * has had enough: -E2BIG. */
+int netlink_list_routes(uint8_t family, bool (*take)(void *, const struct netlink_prefix *),
+                        void *context);
+/* Whether rules choose a table by anything but the three that every host has. */
+int netlink_has_policy(uint8_t family, bool *policy);
 /* -ENOENT: the kernel knows nothing of it. */
 int netlink_get_neighbor(struct netlink *netlink, const struct channel_ip *ip, uint32_t ifindex,
                          struct netlink_neighbor *neighbor);
@@ -97,6 +111,9 @@ bool netlink__parse_link(const struct nlmsghdr *message, struct netlink_link *li
 bool netlink__parse_address(const struct nlmsghdr *message, struct netlink_address *address);
 bool netlink__parse_neighbor(const struct nlmsghdr *message, struct netlink_neighbor *neighbor);
 bool netlink__parse_route(const struct nlmsghdr *message, struct netlink_route *route);
+bool netlink__parse_prefix(const struct nlmsghdr *message, struct netlink_prefix *prefix);
+/* Whether a rule is one of the three. */
+bool netlink__is_plain_rule(const struct nlmsghdr *message);
 /* Tells `events` what one notification (or one line of a dump) says. */
 void netlink__dispatch(const struct nlmsghdr *message, const struct netlink_events *events);
 

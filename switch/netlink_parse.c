@@ -3,6 +3,7 @@
  * are checked: a wrong one is our misunderstanding, and must not become a wrong read. */
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -180,6 +181,46 @@ bool netlink__parse_route(const struct nlmsghdr *message, struct netlink_route *
         return route->has_gateway;
     }
     return true;
+}
+
+bool netlink__parse_prefix(const struct nlmsghdr *message, struct netlink_prefix *prefix)
+{
+    const struct nlattr *table[RTA_MAX + 1] = {0};
+    struct attributes attributes = {table, RTA_MAX};
+    const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+
+    if (message->nlmsg_type != RTM_NEWROUTE || !holds_header(message, sizeof(*info)) ||
+        (info->rtm_family != AF_INET && info->rtm_family != AF_INET6) ||
+        info->rtm_dst_len > (info->rtm_family == AF_INET ? 32 : 128) ||
+        mnl_attr_parse(message, sizeof(*info), keep_attribute, &attributes) < 0)
+        return false;
+    *prefix = (struct netlink_prefix){
+        .ip.family = info->rtm_family == AF_INET ? 4 : 6,
+        .bits = info->rtm_dst_len,
+        .several = table[RTA_MULTIPATH] || table[RTA_NH_ID],
+    };
+    if (table[RTA_DST] && !get_ip_attribute(table[RTA_DST], &prefix->ip))
+        return false;
+    if (!netlink__parse_route(message, &prefix->route))
+        prefix->several = true; /* a gateway that is not understood is none to rely on */
+    return true;
+}
+
+bool netlink__is_plain_rule(const struct nlmsghdr *message)
+{
+    const struct nlattr *table[FRA_MAX + 1] = {0};
+    struct attributes attributes = {table, FRA_MAX};
+    const struct fib_rule_hdr *info = mnl_nlmsg_get_payload(message);
+    uint32_t priority;
+
+    if (message->nlmsg_type != RTM_NEWRULE || !holds_header(message, sizeof(*info)) ||
+        mnl_attr_parse(message, sizeof(*info), keep_attribute, &attributes) < 0)
+        return false;
+    priority = get_u32(table[FRA_PRIORITY], 0);
+    return info->action == FR_ACT_TO_TBL && !info->src_len && !info->dst_len && !info->tos &&
+           ((priority == 0 && info->table == RT_TABLE_LOCAL) ||
+            (priority == 32766 && info->table == RT_TABLE_MAIN) ||
+            (priority == 32767 && info->table == RT_TABLE_DEFAULT));
 }
 
 void netlink__dispatch(const struct nlmsghdr *message, const struct netlink_events *events)

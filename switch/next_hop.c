@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #define BUCKETS     (NEXT_HOPS_MAX / NEXT_HOP_WAYS)
@@ -94,6 +95,77 @@ static struct next_hop *find_in_bucket(const struct next_hops *hops, const struc
     return NULL;
 }
 
+/* ── answers for prefixes ── */
+
+static bool shares_prefix(const uint64_t a[2], const uint64_t b[2], uint8_t prefix)
+{
+    const uint8_t *left = (const uint8_t *)a, *right = (const uint8_t *)b;
+    uint32_t whole = prefix / 8, rest = prefix % 8;
+
+    return memcmp(left, right, whole) == 0 &&
+           (!rest || (left[whole] ^ right[whole]) >> (8 - rest) == 0);
+}
+
+static bool covers(const struct wide_hop *wide, uint8_t family, const uint64_t destination[2],
+                   uint64_t source_low, uint64_t source_high)
+{
+    return wide->until_ns && wide->hop.family == family && wide->hop.source[0] == source_low &&
+           wide->hop.source[1] == source_high &&
+           shares_prefix(wide->hop.destination, destination, wide->prefix);
+}
+
+/* Keeps the answer that `hop` has just had. */
+static void widen(struct next_hops *hops, const struct next_hop *hop, uint8_t prefix,
+                  uint64_t now_ns)
+{
+    struct wide_hop *place = &hops->wide[0];
+
+    if (prefix >= (hop->family == 4 ? 32 : 128))
+        return; /* no keeper of ours says so */
+    for (uint32_t i = 0; i < NEXT_HOPS_WIDE; i++) {
+        struct wide_hop *wide = &hops->wide[i];
+
+        if (covers(wide, hop->family, hop->destination, hop->source[0], hop->source[1])) {
+            place = wide;
+            break;
+        }
+        if (wide->until_ns < place->until_ns)
+            place = wide;
+    }
+    *place =
+        (struct wide_hop){.hop = *hop, .prefix = prefix, .until_ns = now_ns + NEXT_HOP_REFRESH_NS};
+    place->hop.parked = 0;
+}
+
+/* Fills in a new entry from an answer for its prefix. */
+static void take_from_wide(const struct next_hops *hops, struct next_hop *hop, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < NEXT_HOPS_WIDE; i++) {
+        const struct wide_hop *wide = &hops->wide[i];
+
+        if (now_ns >= wide->until_ns ||
+            !covers(wide, hop->family, hop->destination, hop->source[0], hop->source[1]))
+            continue;
+        hop->state = NEXT_HOP_READY;
+        hop->nic = wide->hop.nic;
+        hop->by_nic = true;
+        hop->mtu = wide->hop.mtu;
+        memcpy(hop->mac, wide->hop.mac, sizeof(hop->mac));
+        memcpy(hop->gateway, wide->hop.gateway, sizeof(hop->gateway));
+        hop->ask_at_ns = now_ns + NEXT_HOP_REFRESH_NS;
+        return;
+    }
+}
+
+/* Those through a gateway that has changed, or (NULL) all. */
+static void forget_wide(struct next_hops *hops, const struct channel_ip *gateway)
+{
+    for (uint32_t i = 0; i < NEXT_HOPS_WIDE; i++) {
+        if (!gateway || memcmp(hops->wide[i].hop.gateway, gateway->bytes, 16) == 0)
+            hops->wide[i].until_ns = 0;
+    }
+}
+
 struct next_hop *next_hop_find(struct next_hops *hops, const struct packet_view *view,
                                uint64_t now_ns)
 {
@@ -110,6 +182,7 @@ struct next_hop *next_hop_find(struct next_hops *hops, const struct packet_view 
         };
         memcpy(hop->destination, view->remote, sizeof(hop->destination));
         hops->used[index_of(hops, hop) / 64] |= 1ULL << (index_of(hops, hop) % 64);
+        take_from_wide(hops, hop, now_ns);
     }
     if (now_ns - hop->used_ns > USED_GRAIN)
         hop->used_ns = now_ns;
@@ -158,12 +231,16 @@ struct next_hop *next_hops_answer(struct next_hops *hops, const struct channel_n
     hop = find_in_bucket(hops, &asked, NULL);
     if (hop)
         take_answer(hop, answer, now_ns);
+    if (hop && hop->state == NEXT_HOP_READY && answer->prefix)
+        widen(hops, hop, answer->prefix, now_ns);
     return hop;
 }
 
 struct next_hop *next_hops_neighbor(struct next_hops *hops, const struct channel_neighbor *neighbor,
                                     uint32_t nic, uint32_t *cursor)
 {
+    if (*cursor == 0)
+        forget_wide(hops, &neighbor->address);
     for (; *cursor < NEXT_HOPS_MAX; (*cursor)++) {
         struct next_hop *hop = &hops->entries[*cursor];
 
@@ -188,6 +265,7 @@ struct next_hop *next_hops_neighbor(struct next_hops *hops, const struct channel
 
 void next_hops_doubt(struct next_hops *hops)
 {
+    forget_wide(hops, NULL);
     for (uint32_t word = 0; word < NEXT_HOPS_MAX / 64; word++) {
         for (uint64_t bits = hops->used[word]; bits; bits &= bits - 1)
             hops->entries[word * 64 + (uint32_t)__builtin_ctzll(bits)].ask_at_ns = 0;

@@ -20,7 +20,9 @@
  *
  * Every state but FREE is asked about again: in use, each 5 s, which also keeps the kernel's own
  * neighbour entry alive; at once when the keeper says that routes changed; a lost question after 1
- * s. Until the answer comes the old one is used. The table is bounded and eight-way associative:
+ * s. Until the answer comes the old one is used. An answer may hold for a whole prefix: for five seconds
+ * destinations in it, met for the first time, are READY without a question, so a flood of packets from
+ * random addresses, which the stacks answer, does not use up the questions of others. The table is bounded and eight-way associative:
  * whoever sends to many destinations pushes out what was used least lately. */
 #ifndef MULTISTACK_SWITCH_NEXT_HOP_H
 #define MULTISTACK_SWITCH_NEXT_HOP_H
@@ -30,6 +32,8 @@
 
 #define NEXT_HOPS_MAX 16384
 #define NEXT_HOP_WAYS 8
+
+#define NEXT_HOPS_WIDE 8 /* answers for prefixes */
 
 #define NEXT_HOP_REFRESH_NS (5 * 1000000000ULL)
 #define NEXT_HOP_RETRY_NS   (1 * 1000000000ULL)
@@ -61,7 +65,16 @@ struct next_hop {
     bool by_nic;     /* `nic` is where it leads, or led before it was UNREACHABLE */
 };
 
+/* An answer that holds for all destinations with the first `prefix` bits of hop.destination, for the same
+ * source. A destination that is met first gets an entry of its own from it, without a question. */
+struct wide_hop {
+    struct next_hop hop;
+    uint8_t prefix;
+    uint64_t until_ns; /* then somebody is to be asked again; 0: there is none */
+};
+
 struct next_hops {
+    struct wide_hop wide[NEXT_HOPS_WIDE];
     struct next_hop *entries;          /* buckets of NEXT_HOP_WAYS */
     uint64_t used[NEXT_HOPS_MAX / 64]; /* which entries are not FREE */
     struct hash_key key;

@@ -106,12 +106,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct netlink_address address;
         struct netlink_neighbor neighbor;
         struct netlink_route route;
+        struct netlink_prefix prefix;
 
         netlink__parse_link(message, &link);
         netlink__parse_address(message, &address);
         netlink__parse_neighbor(message, &neighbor);
         if (netlink__parse_route(message, &route) && route.has_gateway)
             check_ip(&route.gateway);
+        if (netlink__parse_prefix(message, &prefix)) {
+            check_ip(&prefix.ip);
+            assert(prefix.bits <= (prefix.ip.family == 4 ? 32 : 128));
+        }
+        netlink__is_plain_rule(message);
         netlink__dispatch(message, &events);
         message = mnl_nlmsg_next(message, &rest);
     }

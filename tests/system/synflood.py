@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""synflood.py DEVICE MAC ADDRESS PORT COUNT: sends SYNs from random addresses of 198.18.0.0/24, whom nobody
+"""synflood.py DEVICE MAC ADDRESS PORT COUNT: sends SYNs from random addresses of 198.18.0.0/15, whom nobody
 answers for. COUNT 0: until it is ended. Says "flooding" when the first 20,000 are sent, or all."""
 import random
 import socket
@@ -31,7 +31,7 @@ ip_sum = sum(words_of(struct.pack("!BBHHHBBH4s", 0x45, 0, 44, 0, 0x4000, 64, 6, 
 tcp_sum = sum(words_of(struct.pack("!HHBBHHHBBH4sHH", int(port), 0, 0x60, 2, 65535, 0, 0, 2, 4, 1460, to, 6, 24)))
 sent = 0
 while count == "0" or sent < int(count):
-    source = (198 << 24) + (18 << 16) + random.randrange(1, 255)
+    source = (198 << 24) + (18 << 16) + random.getrandbits(17)
     high, low = source >> 16, source & 0xffff
     own_port, sequence = random.randrange(1024, 65536), random.getrandbits(32)
     wire.send(ether + struct.pack(

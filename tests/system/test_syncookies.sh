@@ -12,7 +12,7 @@ serve full 80 "$lab_dir/www"
 serve never 81 "$lab_dir/www" --syn-cookies never
 serve always 82 "$lab_dir/www" --syn-cookies always
 # What answers the flood is sent to the client, which is no router and drops it.
-in_server ip route add 198.18.0.0/24 via $CLIENT4
+in_server ip route add 198.18.0.0/15 via $CLIENT4
 mac=$(in_server cat /sys/class/net/nic0/address)
 
 # flood NAME PORT COUNT

@@ -291,6 +291,25 @@ void bench_arrive(struct bench *bench, const void *packet, uint32_t length)
     bench->rx_lengths[bench->rx_count++] = ETHER_HEADER_SIZE + length;
 }
 
+void bench_answer_prefix(struct bench *bench, const char *destination, const char *source,
+                         const char *gateway, uint8_t prefix)
+{
+    struct channel_next_hop answer = {
+        .header = {.type = CHANNEL_NEXT_HOP, .size = sizeof(answer)},
+        .kind = CHANNEL_HOP_NIC,
+        .mtu = BENCH_MTU,
+        .mac = {2, 0, 0, 0, 0, 2},
+        .prefix = prefix,
+    };
+
+    answer.destination.family = parse_ip(destination, answer.destination.bytes);
+    answer.source.family = parse_ip(source, answer.source.bytes);
+    answer.gateway.family = parse_ip(gateway, answer.gateway.bytes);
+    assert_int_equal(send(bench->keeper, &answer, sizeof(answer), 0), sizeof(answer));
+    core_hear_keeper(bench->core);
+    assert_false(bench->core->stop);
+}
+
 void bench_answer(struct bench *bench, const char *destination, const char *source,
                   enum channel_next_hop_kind kind, uint32_t mtu)
 {

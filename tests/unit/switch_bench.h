@@ -89,6 +89,9 @@ void bench_segments(struct bench *bench);
 /* The keeper's answer: every destination goes through the NIC, or as said. */
 void bench_answer(struct bench *bench, const char *destination, const char *source,
                   enum channel_next_hop_kind kind, uint32_t mtu);
+/* The same by NIC, through a gateway, for all destinations with as many leading bits in common. */
+void bench_answer_prefix(struct bench *bench, const char *destination, const char *source,
+                         const char *gateway, uint8_t prefix);
 /* Whether the switch has asked the keeper; takes the question. */
 bool bench_asked(struct bench *bench, struct channel_resolve *question);
 

@@ -394,6 +394,77 @@ static void a_route_in_use_is_confirmed_every_five_seconds(void **state)
     bench_app_close(bench, &app);
 }
 
+/* One packet to `destination`; whether it left at once. */
+static bool leaves_at_once(struct bench *bench, struct bench_app *app, const char *destination)
+{
+    struct bench_packet packet = bench_to_peer;
+    uint32_t before = bench->tx_count;
+    uint8_t bytes[2048];
+    struct ring_record record;
+
+    packet.destination = destination;
+    record = (struct ring_record){.length = bench_packet(bytes, &packet)};
+    bench_send(app, &record, bytes);
+    worker_round(bench->worker);
+    return bench->tx_count > before;
+}
+
+static void an_answer_may_hold_for_a_whole_prefix(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_server(bench);
+    struct channel_resolve question;
+    const struct channel_plain changed = {
+        .header = {.type = CHANNEL_ROUTES_CHANGED, .size = sizeof(changed)}};
+
+    bench->tx_room = 1000;
+    assert_false(leaves_at_once(bench, &app, "198.18.0.1"));
+    assert_true(bench_asked(bench, &question));
+    bench_answer_prefix(bench, "198.18.0.1", BENCH_HOST4, "10.0.0.254", 9);
+    worker_round(bench->worker);
+    assert_int_equal(bench->tx_count, 1);
+    /* 198.0.0.0/9 is known, and nobody is asked about it */
+    assert_true(leaves_at_once(bench, &app, "198.18.200.7"));
+    assert_true(leaves_at_once(bench, &app, "198.127.255.255"));
+    assert_true(leaves_at_once(bench, &app, "198.0.0.1"));
+    assert_false(bench_asked(bench, &question));
+    /* what is outside of it is not */
+    assert_false(leaves_at_once(bench, &app, "198.128.0.1"));
+    assert_true(bench_asked(bench, &question));
+    assert_false(leaves_at_once(bench, &app, "199.18.0.1"));
+    assert_true(bench_asked(bench, &question));
+    /* nor what is new when routes have changed, or five seconds have passed */
+    assert_int_equal(send(bench->keeper, &changed, sizeof(changed), 0), sizeof(changed));
+    core_hear_keeper(bench->core);
+    assert_false(leaves_at_once(bench, &app, "198.18.0.9"));
+    assert_true(bench_asked(bench, &question));
+    bench_answer_prefix(bench, "198.18.0.9", BENCH_HOST4, "10.0.0.254", 9);
+    assert_true(leaves_at_once(bench, &app, "198.18.0.10"));
+    bench->worker->now_ns += NEXT_HOP_REFRESH_NS;
+    assert_false(leaves_at_once(bench, &app, "198.18.0.11"));
+    bench_app_close(bench, &app);
+}
+
+static void an_answer_for_a_prefix_ends_with_its_gateway(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_server(bench);
+    struct channel_resolve question;
+    struct channel_neighbor gone = {.header = {.type = CHANNEL_NEIGHBOR, .size = sizeof(gone)},
+                                    .address = {.bytes = {10, 0, 0, 254}, .family = 4}};
+
+    bench->tx_room = 1000;
+    leaves_at_once(bench, &app, "198.18.0.1");
+    assert_true(bench_asked(bench, &question));
+    bench_answer_prefix(bench, "198.18.0.1", BENCH_HOST4, "10.0.0.254", 1);
+    assert_true(leaves_at_once(bench, &app, "200.1.1.1"));
+    gone.ifindex = bench->nic->ifindex;
+    assert_int_equal(send(bench->keeper, &gone, sizeof(gone), 0), sizeof(gone));
+    core_hear_keeper(bench->core);
+    assert_false(leaves_at_once(bench, &app, "200.1.1.2"));
+    bench_app_close(bench, &app);
+}
+
 static void one_stack_talks_to_another_on_the_same_host(void **state)
 {
     struct bench *bench = *state;
@@ -450,6 +521,8 @@ int main(void)
         BENCH_TEST(a_neighbour_that_is_found_releases_what_waits_for_it),
         BENCH_TEST(routes_that_changed_are_asked_for_again_and_used_until_the_answer),
         BENCH_TEST(a_route_in_use_is_confirmed_every_five_seconds),
+        BENCH_TEST(an_answer_may_hold_for_a_whole_prefix),
+        BENCH_TEST(an_answer_for_a_prefix_ends_with_its_gateway),
         BENCH_TEST(one_stack_talks_to_another_on_the_same_host),
     };
 

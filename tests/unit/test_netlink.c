@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -228,6 +229,57 @@ static void a_route_without_gateway_is_on_the_link(void **state)
     assert_int_equal(route.mtu, 0);
 }
 
+static void a_line_of_a_table_has_prefix_and_way(void **state)
+{
+    struct rtmsg *info = begin(RTM_NEWROUTE, sizeof(*info));
+    struct netlink_prefix prefix;
+
+    (void)state;
+    info->rtm_family = AF_INET;
+    assert_true(netlink__parse_prefix(message(), &prefix)); /* the default route has no RTA_DST */
+    assert_int_equal(prefix.bits, 0);
+    assert_int_equal(prefix.ip.family, 4);
+    assert_false(prefix.several);
+    info->rtm_dst_len = 24;
+    mnl_attr_put(message(), RTA_DST, 4, ip4);
+    mnl_attr_put(message(), RTA_GATEWAY, 4, other4);
+    assert_true(netlink__parse_prefix(message(), &prefix));
+    assert_int_equal(prefix.bits, 24);
+    assert_memory_equal(prefix.ip.bytes, ip4, 4);
+    assert_memory_equal(prefix.route.gateway.bytes, other4, 4);
+    assert_false(prefix.several);
+    mnl_attr_put_u32(message(), RTA_NH_ID, 5);
+    assert_true(netlink__parse_prefix(message(), &prefix));
+    assert_true(prefix.several);
+    info->rtm_dst_len = 33;
+    assert_false(netlink__parse_prefix(message(), &prefix));
+}
+
+static bool rule_is_plain(uint32_t priority, uint8_t table, uint8_t source_bits, uint8_t action)
+{
+    struct fib_rule_hdr *info = begin(RTM_NEWRULE, sizeof(*info));
+
+    info->family = AF_INET;
+    info->table = table;
+    info->src_len = source_bits;
+    info->action = action;
+    if (priority)
+        mnl_attr_put_u32(message(), FRA_PRIORITY, priority);
+    return netlink__is_plain_rule(message());
+}
+
+static void the_rules_of_every_host_are_plain_and_no_others(void **state)
+{
+    (void)state;
+    assert_true(rule_is_plain(0, RT_TABLE_LOCAL, 0, FR_ACT_TO_TBL));
+    assert_true(rule_is_plain(32766, RT_TABLE_MAIN, 0, FR_ACT_TO_TBL));
+    assert_true(rule_is_plain(32767, RT_TABLE_DEFAULT, 0, FR_ACT_TO_TBL));
+    assert_false(rule_is_plain(100, RT_TABLE_MAIN, 0, FR_ACT_TO_TBL));
+    assert_false(rule_is_plain(32766, 42, 0, FR_ACT_TO_TBL));
+    assert_false(rule_is_plain(32766, RT_TABLE_MAIN, 24, FR_ACT_TO_TBL));
+    assert_false(rule_is_plain(32766, RT_TABLE_MAIN, 0, FR_ACT_BLACKHOLE));
+}
+
 static void attributes_of_a_wrong_size_are_not_read(void **state)
 {
     struct netlink_link link;
@@ -261,6 +313,8 @@ int main(void)
         cmocka_unit_test(a_route_has_gateway_and_mtu),
         cmocka_unit_test(a_gateway_may_be_of_the_other_family),
         cmocka_unit_test(a_route_without_gateway_is_on_the_link),
+        cmocka_unit_test(a_line_of_a_table_has_prefix_and_way),
+        cmocka_unit_test(the_rules_of_every_host_are_plain_and_no_others),
         cmocka_unit_test(attributes_of_a_wrong_size_are_not_read),
     };
 
