@@ -70,14 +70,18 @@ static bool may_send_small(const struct utcp_conn *conn)
 }
 
 /* Most payload of one packet. Half a window at most: a receiver that merges segments acknowledges
- * once for each packet, and two acknowledgments a round trip keep the clock going. */
+ * once for each packet, and two acknowledgments a round trip keep the clock going. In the first slow
+ * start there is no clock to keep yet: the window grows by bytes, however few the acknowledgments, and
+ * a short response leaves in as few packets as it can. */
 static uint32_t packet_max(const struct utcp_conn *conn)
 {
-    uint32_t window = min_u32(utcp__recovery_window(conn), conn->snd_wnd_max) / 2, segments;
+    uint32_t window = min_u32(utcp__recovery_window(conn), conn->snd_wnd_max), segments;
 
     /* Whoever cuts packets knows nothing of urgent pointers. */
     if (!(conn->stack->offloads & UTCP_OFFLOAD_SEGMENT) || conn->urgent_out)
         return conn->mss;
+    if (conn->cc.ssthresh < UTCP_CC_CWND_MAX)
+        window /= 2;
     segments = min_u32(utcp__pacing_burst(conn) - 60 - UTCP_OPTIONS_MAX, window) / conn->mss;
     return segments ? segments * conn->mss : conn->mss;
 }
