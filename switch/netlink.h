@@ -52,7 +52,7 @@ struct netlink_route {
 struct netlink_prefix {
     struct channel_ip ip;
     uint8_t bits;
-    bool several; /* ways that packets are spread over */
+    bool several; /* ways, by hash, source or type of service */
     struct netlink_route route;
 };
 

@@ -197,7 +197,7 @@ bool netlink__parse_prefix(const struct nlmsghdr *message, struct netlink_prefix
     *prefix = (struct netlink_prefix){
         .ip.family = info->rtm_family == AF_INET ? 4 : 6,
         .bits = info->rtm_dst_len,
-        .several = table[RTA_MULTIPATH] || table[RTA_NH_ID],
+        .several = table[RTA_MULTIPATH] || table[RTA_NH_ID] || info->rtm_src_len || info->rtm_tos,
     };
     if (table[RTA_DST] && !get_ip_attribute(table[RTA_DST], &prefix->ip))
         return false;

@@ -248,6 +248,10 @@ static void a_line_of_a_table_has_prefix_and_way(void **state)
     assert_memory_equal(prefix.ip.bytes, ip4, 4);
     assert_memory_equal(prefix.route.gateway.bytes, other4, 4);
     assert_false(prefix.several);
+    info->rtm_src_len = 8; /* for some sources only */
+    assert_true(netlink__parse_prefix(message(), &prefix));
+    assert_true(prefix.several);
+    info->rtm_src_len = 0;
     mnl_attr_put_u32(message(), RTA_NH_ID, 5);
     assert_true(netlink__parse_prefix(message(), &prefix));
     assert_true(prefix.several);
