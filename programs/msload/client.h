@@ -21,7 +21,7 @@ struct client_conn {
     };
 };
 
-#define CLIENT_CONNECTED 0x1 /* or, of the kernel, writable */
+#define CLIENT_CONNECTED 0x1 /* or: there is room to send again */
 #define CLIENT_READABLE  0x2
 #define CLIENT_FINISHED  0x4 /* the peer sends no more: the end is behind what can be read */
 #define CLIENT_ERROR     0x8 /* it is dead: `error` says why */

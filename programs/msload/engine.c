@@ -18,8 +18,7 @@ struct session {
     struct client_conn conn; /* first: an event's `conn` is the session */
     TAILQ_ENTRY(session) link;
     uint8_t state;
-    bool connected; /* `conn` is there */
-    bool resting;
+    bool connected;    /* `conn` is there */
     bool to_the_end;   /* the body has no length: it ends with the connection */
     uint64_t due_ns;   /* latency counts from here */
     uint64_t deadline; /* µs: of the request, or of the rest */
@@ -111,7 +110,6 @@ static void fail(struct engine *engine, struct session *session, enum load_error
         engine->finished++;
     }
     session->state = IDLE;
-    session->resting = true;
     session->deadline = engine->client->now + REST_US;
     TAILQ_REMOVE(&engine->active, session, link);
     TAILQ_INSERT_TAIL(&engine->resting, session, link);
@@ -378,7 +376,6 @@ static void run_timers(struct engine *engine)
     while ((session = TAILQ_FIRST(&engine->resting)) && session->deadline <= now) {
         TAILQ_REMOVE(&engine->resting, session, link);
         TAILQ_INSERT_TAIL(&engine->idle, session, link);
-        session->resting = false;
     }
 }
 

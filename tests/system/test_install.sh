@@ -22,7 +22,7 @@ for library in multistack utcp; do
     has 'pkg-config file' "pkgconfig/$library.pc"
     has 'header' "include/$library.h"
 done
-for page in man8/multistackd.8 man1/multistack.1 man1/mshttpd.1 man1/msget.1 man1/msecho.1 \
+for page in man8/multistackd.8 man1/multistack.1 man1/mshttpd.1 man1/msget.1 man1/msload.1 man1/msecho.1 \
     man3/libmultistack.3 man3/libutcp.3; do
     has 'manual page' "man/$page"
 done
