@@ -4,7 +4,8 @@
  *
  * It must not be felt by those connections. So one step of the loop gives an asker one page at most (some
  * twenty connections, or 256 places of a table that is nearly empty); a socket that takes no more is asked
- * again when epoll says so; who does not read for five seconds is left. A few can ask at a time. */
+ * again when epoll says so; who has not read for five seconds is left when the loop next runs. A few can ask
+ * at a time. */
 #include "connection_list.h"
 #include "runtime_internal.h"
 
