@@ -77,6 +77,10 @@ struct utcp_config {
     /* NULL, or a congestion control of the program's own (utcp_congestion.h), which must live as long
      * as the stack. */
     const struct utcp_cc_ops *congestion_module;
+    /* Challenge ACKs (RFC 5961) of all connections in a second, about; 0: no limit but that of each
+     * connection, ten in five seconds. The number differs from second to second, between half and one
+     * and a half of this: who could count them would learn of connections of others (CVE-2016-5696). */
+    uint32_t challenge_acks_max;
 };
 
 #define UTCP_OFFLOAD_CHECKSUM 0x1 /* the sink fills in transport checksums */
@@ -123,7 +127,7 @@ struct utcp_stats {
     uint64_t dropped_backlog;      /* SYN to a listener whose backlog was full */
     uint64_t dropped_memory;       /* a limit of memory was reached */
     uint64_t resets_in, resets_out;
-    uint64_t challenge_acks; /* RFC 5961 */
+    uint64_t challenge_acks; /* RFC 5961: answers to what may be forged */
     uint64_t connections_opened, connections_accepted, connections_failed;
     uint64_t connections;         /* existing now, TIME-WAIT included */
     uint64_t time_wait;           /* in TIME-WAIT now */
@@ -139,6 +143,8 @@ struct utcp_stats {
     uint64_t syn_cookies_sent;      /* SYN-ACKs for which nothing was kept (RFC 4987) */
     uint64_t syn_cookies_accepted;  /* connections that came of them */
     uint64_t syn_cookies_failed;    /* ACKs while cookies were about that did not bring one */
+    uint64_t challenges_withheld;   /* challenge ACKs that their connection had no more of */
+    uint64_t challenges_over_limit; /* ... or the stack, by challenge_acks_max */
 };
 
 UTCP_API void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);

@@ -34,22 +34,6 @@ static bool refuse(struct utcp_conn *conn, const struct utcp_segment *segment)
     return false;
 }
 
-void utcp__challenge_ack(struct utcp_conn *conn)
-{
-    uint32_t now = (uint32_t)(conn->stack->now / UTCP_MS);
-
-    /* Not in a period, whenever the last was: the difference is that of a clock that wraps. */
-    if (conn->challenge_until - now - 1 >= UTCP_CHALLENGE_PERIOD) {
-        conn->challenge_until = now + UTCP_CHALLENGE_PERIOD;
-        conn->challenges = 0;
-    }
-    if (conn->challenges >= UTCP_CHALLENGE_MAX)
-        return;
-    conn->challenges++;
-    conn->stack->stats.challenge_acks++;
-    acknowledge_now(conn);
-}
-
 /* ── First: sequence number ────────────────────────────────────────────────────────────────── */
 
 /* RFC 7323 section 5.3 R1. A value from before the peer's clock wrapped, after so long an idle time

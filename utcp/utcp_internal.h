@@ -28,7 +28,7 @@
  *   recovery.c   what an acknowledgment or its lack says about loss; rtt.c measures
  *   sack.c       scoreboard of what was sent; rack.c finds losses by time, and probes; prr.c paces
  *   undo.c       what was sent again in vain is found out and undone
- *   urgent.c     how far what was sent is urgent
+ *   urgent.c     how far what was sent is urgent              challenge.c  answers to what may be forged
  *   control.c    between a connection and its congestion control; ecn.c marks and their echo
  *   fastopen.c   data with the SYN; fastopen_cache.c: what a client remembers for it
  *   output.c     what is to be sent, and when not                 timers.c   the five timers
@@ -355,6 +355,9 @@ struct utcp {
     uint32_t mtu, offloads, flags, connections_max, receive_max, send_max;
     uint64_t time_wait_us;
     uint8_t receive_scale; /* what every connection offers */
+    /* challenge.c: at most so many in a second (0: as many as there are), … */
+    uint32_t challenges_max, challenges_left; /* … which are left of this one */
+    uint64_t challenge_second;
 
     struct utcp_conn **table;
     uint32_t table_size;      /* a power of two */
