@@ -81,6 +81,11 @@ struct utcp_config {
      * connection, ten in five seconds. The number differs from second to second, between half and one
      * and a half of this: who could count them would learn of connections of others (CVE-2016-5696). */
     uint32_t challenge_acks_max;
+    /* Connections whose peer keeps its window closed over data (RFC 6429) are ended, with -ETIMEDOUT,
+     * when that has lasted for stall_max_us (0: no limit, RFC 9293 MUST-37), or for stall_spared_us
+     * (0: 60 s; UINT64_MAX: never) while more than three fourths of memory_max are used; both at the
+     * next probe, which is due within a minute. */
+    uint64_t stall_max_us, stall_spared_us;
 };
 
 #define UTCP_OFFLOAD_CHECKSUM 0x1 /* the sink fills in transport checksums */
@@ -145,6 +150,8 @@ struct utcp_stats {
     uint64_t syn_cookies_failed;    /* ACKs while cookies were about that did not bring one */
     uint64_t challenges_withheld;   /* challenge ACKs that their connection had no more of */
     uint64_t challenges_over_limit; /* ... or the stack, by challenge_acks_max */
+    uint64_t stalls_timed_out;      /* connections ended by stall_max_us */
+    uint64_t stalls_given_up;       /* ... by stall_spared_us, while memory was scarce */
 };
 
 UTCP_API void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);

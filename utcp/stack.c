@@ -272,6 +272,8 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
     stack->gone = config.gone;
     stack->gone_context = config.gone_context;
     stack->time_wait_us = config.time_wait_us ? config.time_wait_us : UTCP_TIME_WAIT_DEFAULT;
+    stack->stall_max_us = config.stall_max_us;
+    stack->stall_spared_us = config.stall_spared_us ? config.stall_spared_us : UTCP_STALL_SPARED;
     stack->receive_scale = scale_for(stack->receive_max);
     stack->challenges_max = min_u32(config.challenge_acks_max, 1 << 30);
     list_init(&stack->all);

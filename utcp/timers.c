@@ -32,7 +32,7 @@ static void retransmit_fires(struct utcp_conn *conn)
 {
     bool handshake = !utcp__synchronized(conn);
 
-    if (conn->retries >= retries_max(conn)) {
+    if (conn->retries >= retries_max(conn) || (!handshake && utcp__stalled_too_long(conn))) {
         give_up(conn);
         return;
     }

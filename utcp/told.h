@@ -35,6 +35,10 @@ struct utcp_more {
     bool last_round_limited;   /* for which the application had written too little */
 
     uint32_t not_sent_low; /* UTCP_OPTION_NOT_SENT_LOW */
+
+    /* A window that stays closed (stall.c): since when, snd_una then, and when it was last seen. */
+    uint32_t stalled_una;
+    uint64_t stalled_at, stall_seen_at;
 };
 
 /* ── info.c ────────────────────────────────────────────────────────────────────────────────── */
@@ -56,6 +60,11 @@ void utcp__count_timeouts_over(struct utcp_conn *conn);
 void utcp__count_flight(struct utcp_conn *conn);
 /* A round trip is over; what was in flight in it had used the window. */
 void utcp__count_round(struct utcp_conn *conn, bool window_used);
+
+/* ── stall.c ────────────────────────────────────────────────────────────────────────────────── */
+
+/* A probe is due: whether the window has been closed for too long, so that the connection is ended. */
+bool utcp__stalled_too_long(struct utcp_conn *conn);
 
 /* ── busy.c ────────────────────────────────────────────────────────────────────────────────── */
 

@@ -35,6 +35,7 @@
  *   state.c      the one function that moves a state; how connections begin and end
  *   api.c        read, write, close …                             info.c     what is known
  *   memory.c     how large buffers may be, and what is given back
+ *   stall.c      windows that stay closed
  *   sendbuf.c, recvbuf.c, ranges.c, pool.c, wheel.c   values with their own unit tests
  *   probes.h     tracepoints, and trace.c traces of single connections (doc/tracing.md)
  *
@@ -125,6 +126,7 @@
 #define UTCP_KEEPALIVE_PROBES   9
 #define UTCP_CHALLENGE_PERIOD   5000 /* ms; RFC 5961 section 10: 10 in 5 seconds */
 #define UTCP_CHALLENGE_MAX      10
+#define UTCP_STALL_SPARED       (60 * UTCP_SECOND)
 #define UTCP_PAWS_IDLE          (24 * 24 * 3600 * UTCP_SECOND) /* RFC 7323 section 5.5 */
 
 /* ── Structures ────────────────────────────────────────────────────────────────────────────── */
@@ -353,7 +355,7 @@ struct utcp {
     struct siphash_key key;
     const struct utcp_cc_ops *congestion, *congestion_module;
     uint32_t mtu, offloads, flags, connections_max, receive_max, send_max;
-    uint64_t time_wait_us;
+    uint64_t time_wait_us, stall_max_us, stall_spared_us;
     uint8_t receive_scale; /* what every connection offers */
     /* challenge.c: at most so many in a second (0: as many as there are), … */
     uint32_t challenges_max, challenges_left; /* … which are left of this one */
