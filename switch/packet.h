@@ -134,12 +134,14 @@ void packet_fill_checksum(uint8_t *bytes, const struct packet_view *view);
 
 /* A hash of the connection that is the same for all of its packets in one direction, and for the
  * ICMP errors about it. Its low half spreads flows over the ports that share a 3-tuple, its high
- * half over the rings of a port, so that the one choice says nothing about the other. */
+ * half over the rings of a port, so that the one choice says nothing about the other. The two
+ * addresses go in by different words of the key: whoever chooses both must not choose their sum. */
 static inline uint64_t flow_hash(const struct hash_key *key, const struct tuple *local,
                                  const uint64_t remote[2], be16 remote_port)
 {
-    uint64_t hash = hash_words(key, remote[0] ^ local->low, remote[1] ^ local->high,
-                               (uint64_t)remote_port << 32 | local->rest);
+    uint64_t here = hash_fold(local->low ^ key->word[2], local->high ^ key->word[3]);
+    uint64_t hash = hash_words(key, remote[0], remote[1],
+                               here ^ ((uint64_t)remote_port << 32 | local->rest));
 
     return hash_mix(hash);
 }
