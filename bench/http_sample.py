@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One sample of the HTTP benchmarks: http_sample.py KEYS PIDS CLIENT…
+
+Runs the client (msload -j or wrk --latency) and prints a line of JSON: KEYS, what the client says, and what it
+cost. Runs in the server's network namespace, whose NIC is nic0. PIDS, with commas: the switch's (0: there is
+none), the server's, and those of others who take part.
+
+  core0_percent, core1_percent   of the cores that hold the server side and the client side, of the time that the
+                                 host gave them
+  cpu_us_per_request             time of core 0, all that it did, for a request
+  server_us_per_request,         the part of it that the scheduler gave to the server, and to the switch; what is
+  switch_us_per_request          left is the kernel's, for packets (softirq)
+  other_percent                  of both cores, what was neither of these processes nor the kernel's for packets: if
+                                 it is much, the machine was busy with something else
+  packets_per_request            frames on the server's NIC, both ways; a large send over a veth is one
+"""
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+
+
+def cores():
+    """[(busy, given, with packets)] of core 0 and core 1 in ticks. What the host took away (steal) is neither."""
+    found = []
+    with open("/proc/stat", encoding="ascii") as file:
+        for line in file:
+            if re.match(r"cpu[01] ", line):
+                user, nice, system, idle, iowait, irq, softirq = map(int, line.split()[1:8])
+                busy = user + nice + system + irq + softirq
+                found.append((busy, busy + idle + iowait, irq + softirq))
+    return found
+
+
+def family(pid):
+    """A process and its children: nginx's worker is one."""
+    pids = [pid]
+    for parent in pids:
+        try:
+            with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as file:
+                pids += map(int, file.read().split())
+        except OSError:
+            pass
+    return pids
+
+
+def run_seconds(pids):
+    """Processor time of processes in seconds, as the scheduler counts it."""
+    total = 0
+    for member in pids:
+        for thread in os.listdir(f"/proc/{member}/task"):
+            with open(f"/proc/{member}/task/{thread}/schedstat", encoding="ascii") as file:
+                total += int(file.read().split()[0])
+    return total / 1e9
+
+
+def ticks(pids):
+    """Processor time of processes in ticks, and of the kernel's threads that work on packets."""
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+                total += sum(map(int, file.read().rsplit(") ", 1)[1].split()[11:13]))
+        except OSError:
+            pass
+    return total
+
+
+def packet_threads():
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+                if file.read().startswith(("ksoftirqd/", "napi/")):
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+def switch_packets():
+    stats = json.loads(subprocess.run(["multistack", "stats", "-j"], stdout=subprocess.PIPE, check=True).stdout)
+    return sum(queue[way] for nic in stats["nics"] for queue in nic.get("queues", [nic])
+               for way in ("rx_packets", "tx_packets"))
+
+
+def device_packets():
+    with open("/proc/self/net/dev", encoding="ascii") as file:
+        fields = next(line.split() for line in file if line.strip().startswith("nic0:"))
+    return int(fields[2]) + int(fields[10])
+
+
+def of_wrk(text):
+    def number(pattern):
+        return float(re.search(pattern, text).group(1))
+
+    def latency(percentile):
+        value, unit = re.search(percentile + r"%\s+([\d.]+)(us|ms|s)\b", text).groups()
+        return float(value) * {"us": 1, "ms": 1000, "s": 1000000}[unit]
+
+    errors = sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", text)))
+    errors += sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", text)))
+    return {"requests": number(r"(\d+) requests in"), "errors": errors,
+            "requests_per_second": round(number(r"Requests/sec:\s+([\d.]+)")),
+            "p50_us": latency("50"), "p99_us": latency("99")}
+
+
+def of_msload(text):
+    said = json.loads(text)
+    return {"requests": said["requests"], "errors": said["failed"],
+            "requests_per_second": round(said["requests_per_second"]),
+            **{name: round(said["latency_us"][name], 1) for name in ("p50_us", "p99_us", "p999_us")}}
+
+
+def main():
+    keys = json.loads(sys.argv[1])
+    switch, server, *helpers = (family(int(pid)) if pid != "0" else [] for pid in sys.argv[2].split(","))
+    known = sum(helpers, switch + server + packet_threads())
+    packets = switch_packets if keys["path"] == "wire" else device_packets
+    packets0, switch0, server0 = packets(), run_seconds(switch), run_seconds(server)
+    known0, cores0, began = ticks(known), cores(), time.monotonic()
+    client = subprocess.run(sys.argv[3:], stdout=subprocess.PIPE, text=True, check=False)
+    cores1, known1, seconds = cores(), ticks(known), time.monotonic() - began
+    packets1, switch1, server1 = packets(), run_seconds(switch), run_seconds(server)
+    if keys["client"] == "wrk" and client.returncode:
+        sys.exit(f"http_sample: the client's exit status is {client.returncode}")
+    sample = keys | (of_wrk if keys["client"] == "wrk" else of_msload)(client.stdout)
+    # All that was done counts for all that was asked: what the client's warm-up asked is not in its report.
+    requests = max(sample.pop("requests") * seconds / max(seconds - warm_up(), 0.001), 1)
+    busy, given, net = ([after[i] - before[i] for before, after in zip(cores0, cores1)] for i in range(3))
+    tick = 1 / os.sysconf("SC_CLK_TCK")
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    other = sum(busy) - sum(net) - (known1 - known0) - (spent.ru_utime + spent.ru_stime) / tick
+    sample.update(cpu_us_per_request=round(busy[0] * tick * 1e6 / requests, 2),
+                  core0_percent=round(100 * busy[0] / max(given[0], 1), 1),
+                  core1_percent=round(100 * busy[1] / max(given[1], 1), 1),
+                  other_percent=round(max(100 * other / max(sum(given), 1), 0), 1),
+                  server_us_per_request=round((server1 - server0) * 1e6 / requests, 2),
+                  packets_per_request=round((packets1 - packets0) / requests, 2))
+    if switch:
+        sample["switch_us_per_request"] = round((switch1 - switch0) * 1e6 / requests, 2)
+    print(json.dumps(sample), flush=True)
+
+
+def warm_up():
+    return float(sys.argv[sys.argv.index("--warm-up") + 1]) if "--warm-up" in sys.argv else 0
+
+
+main()
