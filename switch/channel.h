@@ -112,8 +112,10 @@ struct channel_nic {
     uint8_t zero[2];
 };
 
-/* Offsets for mmap() of the AF_XDP rings, as XDP_MMAP_OFFSETS gives them. */
+/* An AF_XDP ring: where it is in the memory that the switch has from its keeper (xsk_open.h), and the
+ * offsets in it, as XDP_MMAP_OFFSETS gives them. */
 struct channel_xsk_ring {
+    uint64_t mapped; /* an address, never 0 */
     uint64_t producer;
     uint64_t consumer;
     uint64_t desc;

@@ -29,6 +29,7 @@ struct keeper_nic {
     uint32_t queue_count;
     uint16_t bind_flags; /* of AF_XDP, that worked; 0: not bound yet */
     bool zero_copy, multi_buffer, large, metadata;
+    struct xsk *queues;          /* made for the switch that is about to start; NULL: it has them */
     bool seen;                   /* by the dump that is running */
     bool gone;                   /* the device went away */
     bool returned;               /* and there is one of its name again */
@@ -129,8 +130,12 @@ void keeper__watch_mux(struct keeper *keeper, struct keeper_nic *nic);
 /* Whether the device's queues are others than those that the switch has: it needs new sockets. */
 bool keeper__queues_changed(struct keeper_nic *nic);
 void keeper__close_nic(struct keeper_nic *nic);
-/* Opens the AF_XDP sockets of `nic` and hands them to the switch. */
+/* Opens the AF_XDP sockets of `nic` for a switch that is then forked. */
+int keeper__prepare_nic(struct keeper_nic *nic);
+/* Hands them to it. Our own part in them is to be released afterwards in any case: they must end when
+ * the switch does. */
 int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic);
+void keeper__release_queues(struct keeper_nic *nic);
 /* Whether frames of the device's MTU fit into what its sockets were bound with. */
 int keeper__check_mtu(const struct keeper_nic *nic);
 int keeper__check_nic(const struct nic_spec *spec, const struct device *device);

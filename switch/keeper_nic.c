@@ -230,10 +230,31 @@ static int send_queues(struct keeper *keeper, struct keeper_nic *nic, struct xsk
     return 0;
 }
 
+int keeper__prepare_nic(struct keeper_nic *nic)
+{
+    if (nic->gone || keeper__is_wire(nic) || keeper__is_packet(nic))
+        return 0;
+    nic->queues = calloc(MUX_QUEUES_MAX, sizeof(*nic->queues));
+    if (!nic->queues) {
+        log_error("%s: out of memory", nic->spec.device);
+        return -1;
+    }
+    for (uint32_t i = 0; i < MUX_QUEUES_MAX; i++)
+        nic->queues[i].fd = nic->queues[i].umem_fd = nic->queues[i].large_fd = -1;
+    return open_queues(nic, nic->queues);
+}
+
+void keeper__release_queues(struct keeper_nic *nic)
+{
+    for (uint32_t i = 0; nic->queues && i < MUX_QUEUES_MAX; i++)
+        xsk_close(&nic->queues[i]);
+    free(nic->queues);
+    nic->queues = NULL;
+}
+
 int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic)
 {
     const struct netlink_link *link = &nic->device.link;
-    struct xsk queues[MUX_QUEUES_MAX];
     struct channel_nic message = {
         .header = {.type = CHANNEL_NIC, .size = sizeof(message)},
         .driver = "afxdp",
@@ -242,7 +263,7 @@ int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic)
         .mtu = link->mtu,
         .up = link->up,
         .is_virtual = nic->device.is_virtual,
-        .queue_count = nic->gone ? 0 : nic->queue_count,
+        .queue_count = nic->queues ? nic->queue_count : 0,
         .verdict_cpus = mux_verdict_cpus(),
     };
     int verdicts, status;
@@ -251,24 +272,16 @@ int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic)
         return keeper__send_wire(keeper, nic);
     if (keeper__is_packet(nic))
         return keeper__send_packet(keeper, nic);
-    for (uint32_t i = 0; i < MUX_QUEUES_MAX; i++)
-        queues[i].fd = queues[i].umem_fd = queues[i].large_fd = -1;
     verdicts = mux_verdicts_fd(&nic->mux);
-    status = nic->gone ? 0 : open_queues(nic, queues);
-    if (!status) {
-        memcpy(message.name, nic->spec.device, sizeof(nic->spec.device));
-        snprintf(message.xdp_mode, sizeof(message.xdp_mode), "%s",
-                 nic->mux.native ? "native" : "generic");
-        snprintf(message.copy_mode, sizeof(message.copy_mode), "%s",
-                 nic->zero_copy ? "zero-copy" : "copy");
-        memcpy(message.mac, link->mac, 6);
-        status = keeper__send_patiently(keeper, &message, &verdicts, 1);
-    }
-    if (!status && !nic->gone)
-        status = send_queues(keeper, nic, queues);
+    memcpy(message.name, nic->spec.device, sizeof(nic->spec.device));
+    snprintf(message.xdp_mode, sizeof(message.xdp_mode), "%s",
+             nic->mux.native ? "native" : "generic");
+    snprintf(message.copy_mode, sizeof(message.copy_mode), "%s",
+             nic->zero_copy ? "zero-copy" : "copy");
+    memcpy(message.mac, link->mac, 6);
+    status = keeper__send_patiently(keeper, &message, &verdicts, 1);
+    if (!status && nic->queues)
+        status = send_queues(keeper, nic, nic->queues);
     nic->dirty = false;
-    /* The switch has them now, and alone: they must end when it does. */
-    for (uint32_t i = 0; i < MUX_QUEUES_MAX; i++)
-        xsk_close(&queues[i]);
     return status;
 }

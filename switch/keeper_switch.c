@@ -180,11 +180,26 @@ static void clean_up_after(struct keeper *keeper)
         mux_clear_bindings(&keeper->maps);
 }
 
+static int prepare_nics(struct keeper *keeper)
+{
+    for (uint32_t i = 0; i < keeper->nic_count; i++) {
+        if (keeper__prepare_nic(&keeper->nics[i]))
+            return -1;
+    }
+    return 0;
+}
+
+static void release_nics(struct keeper *keeper)
+{
+    for (uint32_t i = 0; i < keeper->nic_count; i++)
+        keeper__release_queues(&keeper->nics[i]);
+}
+
 int keeper__start_switch(struct keeper *keeper)
 {
     struct keeper_switch *child = &keeper->child;
     struct epoll_event event = {.events = EPOLLIN, .data.fd = -1};
-    int ends[2], space = CHANNEL_SPACE;
+    int ends[2], space = CHANNEL_SPACE, unprepared;
 
     child->start_at_ns = 0;
     child->started_ns = keeper__now();
@@ -195,11 +210,13 @@ int keeper__start_switch(struct keeper *keeper)
         log_error("no channel to the switch: %s", strerror(errno));
         return -1;
     }
+    unprepared = prepare_nics(keeper); /* what the child cannot do without is told below */
     child->pid = spawn(keeper, ends[1]);
     close(ends[1]);
     child->channel = ends[0];
     if (child->pid < 0) {
         log_error("the switch cannot be started: %s", strerror(errno));
+        release_nics(keeper);
         child->pid = 0;
         close_channel(child);
         return -1;
@@ -209,10 +226,11 @@ int keeper__start_switch(struct keeper *keeper)
     if (epoll_ctl(keeper->epoll_fd, EPOLL_CTL_ADD, child->channel, &event)) {
         log_error("the channel cannot be watched: %s", strerror(errno));
         kill(child->pid, SIGKILL);
-    } else if (hand_over(keeper)) {
+    } else if (unprepared || hand_over(keeper)) {
         log_error("the switch could not be given what it needs");
         kill(child->pid, SIGKILL);
     }
+    release_nics(keeper);
     return 0;
 }
 

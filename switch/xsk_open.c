@@ -104,69 +104,95 @@ static int register_umem(const char *device, int fd, int umem_fd, bool *metadata
     return status;
 }
 
-static int size_rings(const char *device, int fd)
+static int size_ring(const char *device, int fd, int option, uint32_t entries)
 {
-    static const struct {
-        int option;
-        int entries;
-    } rings[] = {
-        {XDP_UMEM_FILL_RING, XSK_RING_FILL},
-        {XDP_UMEM_COMPLETION_RING, XSK_RING_COMPLETION},
-        {XDP_RX_RING, XSK_RING_RX},
-        {XDP_TX_RING, XSK_RING_TX},
-    };
+    int number = (int)entries;
 
-    for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++) {
-        if (setsockopt(fd, SOL_XDP, rings[i].option, &rings[i].entries, sizeof(int))) {
-            log_error("%s: cannot size a ring of %d entries: %s", device, rings[i].entries,
-                      strerror(errno));
-            return -1;
-        }
+    if (!setsockopt(fd, SOL_XDP, option, &number, sizeof(number)))
+        return 0;
+    log_error("%s: cannot size a ring of %u entries: %s", device, entries, strerror(errno));
+    return -1;
+}
+
+struct ring_kind {
+    int option; /* of setsockopt() */
+    uint32_t entries;
+    size_t entry_size;
+    off_t page; /* of mmap() */
+};
+
+static const struct ring_kind kinds[XSK_RINGS] = {
+    {XDP_RX_RING, XSK_RING_RX, sizeof(struct xdp_desc), XDP_PGOFF_RX_RING},
+    {XDP_TX_RING, XSK_RING_TX, sizeof(struct xdp_desc), XDP_PGOFF_TX_RING},
+    {XDP_UMEM_FILL_RING, XSK_RING_FILL, sizeof(uint64_t), (off_t)XDP_UMEM_PGOFF_FILL_RING},
+    {XDP_UMEM_COMPLETION_RING, XSK_RING_COMPLETION, sizeof(uint64_t),
+     (off_t)XDP_UMEM_PGOFF_COMPLETION_RING},
+};
+
+static int map_ring(const char *device, int fd, const struct ring_kind *kind,
+                    const struct xdp_ring_offset *offset, struct xsk_mapping *mapping,
+                    struct channel_xsk_ring *ring)
+{
+    size_t length = offset->desc + kind->entries * kind->entry_size;
+    void *address =
+        mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, kind->page);
+
+    if (address == MAP_FAILED) {
+        log_error("%s: cannot map a ring of %u entries: %s", device, kind->entries,
+                  strerror(errno));
+        return -1;
     }
+    *mapping = (struct xsk_mapping){address, length};
+    *ring = (struct channel_xsk_ring){.mapped = (uintptr_t)address,
+                                      .producer = offset->producer,
+                                      .consumer = offset->consumer,
+                                      .desc = offset->desc,
+                                      .flags = offset->flags,
+                                      .entries = kind->entries};
     return 0;
 }
 
-static void copy_ring(struct channel_xsk_ring *to, const struct xdp_ring_offset *from,
-                      uint32_t entries)
-{
-    *to = (struct channel_xsk_ring){.producer = from->producer,
-                                    .consumer = from->consumer,
-                                    .desc = from->desc,
-                                    .flags = from->flags,
-                                    .entries = entries};
-}
-
-static int describe(const struct xsk_request *request, struct xsk *xsk)
+static int make_rings(const char *device, struct xsk *xsk)
 {
     struct xdp_mmap_offsets offsets;
-    struct xdp_options options = {0};
+    const struct xdp_ring_offset *places[XSK_RINGS] = {&offsets.rx, &offsets.tx, &offsets.fr,
+                                                       &offsets.cr};
+    struct channel_xsk_ring *rings[XSK_RINGS] = {&xsk->message.rx, &xsk->message.tx,
+                                                 &xsk->message.fill, &xsk->message.completion};
     socklen_t size = sizeof(offsets);
 
     if (getsockopt(xsk->fd, SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &size) ||
         size != sizeof(offsets)) {
         log_error("%s: the kernel does not tell where the rings are; it needs Linux 5.4 or later",
-                  request->device);
+                  device);
         return -1;
     }
-    size = sizeof(options);
+    for (size_t i = 0; i < XSK_RINGS; i++) {
+        if (size_ring(device, xsk->fd, kinds[i].option, kinds[i].entries) ||
+            map_ring(device, xsk->fd, &kinds[i], places[i], &xsk->rings[i], rings[i]))
+            return -1;
+    }
+    return 0;
+}
+
+static void describe(const struct xsk_request *request, struct xsk *xsk)
+{
+    struct xdp_options options = {0};
+    socklen_t size = sizeof(options);
+    struct channel_queue *message = &xsk->message;
+
     if (!getsockopt(xsk->fd, SOL_XDP, XDP_OPTIONS, &options, &size))
         xsk->zero_copy = options.flags & XDP_OPTIONS_ZEROCOPY;
-    xsk->message = (struct channel_queue){
-        .header = {.type = CHANNEL_QUEUE, .size = sizeof(struct channel_queue)},
-        .queue = request->queue,
-        .chunk_size = XSK_CHUNK_SIZE,
-        .chunk_count = XSK_CHUNK_COUNT,
-        .umem_size = UMEM_SIZE,
-        .need_wakeup = xsk->need_wakeup,
-        .multi_buffer = xsk->multi_buffer,
-        .zero_copy = xsk->zero_copy,
-        .metadata = xsk->metadata ? XSK_TX_METADATA_SIZE : 0,
-    };
-    copy_ring(&xsk->message.rx, &offsets.rx, XSK_RING_RX);
-    copy_ring(&xsk->message.tx, &offsets.tx, XSK_RING_TX);
-    copy_ring(&xsk->message.fill, &offsets.fr, XSK_RING_FILL);
-    copy_ring(&xsk->message.completion, &offsets.cr, XSK_RING_COMPLETION);
-    return 0;
+    message->header =
+        (struct channel_header){.type = CHANNEL_QUEUE, .size = sizeof(struct channel_queue)};
+    message->queue = request->queue;
+    message->chunk_size = XSK_CHUNK_SIZE;
+    message->chunk_count = XSK_CHUNK_COUNT;
+    message->umem_size = UMEM_SIZE;
+    message->need_wakeup = xsk->need_wakeup;
+    message->multi_buffer = xsk->multi_buffer;
+    message->zero_copy = xsk->zero_copy;
+    message->metadata = xsk->metadata ? XSK_TX_METADATA_SIZE : 0;
 }
 
 /* A socket that was just closed gives its queue free from a work item of the kernel's, later: EBUSY
@@ -202,16 +228,15 @@ static int try_flags(const struct xsk_request *request, uint16_t flags, struct x
         return 1;
     xsk->umem_fd = create_umem(request->device);
     if (xsk->umem_fd < 0 || register_umem(request->device, xsk->fd, xsk->umem_fd, &xsk->metadata) ||
-        size_rings(request->device, xsk->fd))
+        make_rings(request->device, xsk))
         goto failed;
     status = bind_patiently(xsk->fd, request, flags);
     if (status)
         goto failed;
     xsk->multi_buffer = flags & XDP_USE_SG;
     xsk->need_wakeup = flags & XDP_USE_NEED_WAKEUP;
-    status = describe(request, xsk) ? 1 : 0;
-    if (!status)
-        return 0;
+    describe(request, xsk);
+    return 0;
 
 failed:
     xsk_close(xsk);
@@ -295,6 +320,11 @@ int xsk_open_large(const char *device, uint32_t ifindex)
 
 void xsk_close(struct xsk *xsk)
 {
+    for (size_t i = 0; i < XSK_RINGS; i++) {
+        if (xsk->rings[i].address)
+            munmap(xsk->rings[i].address, xsk->rings[i].length);
+        xsk->rings[i] = (struct xsk_mapping){NULL, 0};
+    }
     if (xsk->fd >= 0)
         close(xsk->fd);
     if (xsk->umem_fd >= 0)

@@ -4,7 +4,11 @@
  *
  * Each queue has a packet memory of its own (a sealed memfd, so that nobody's ftruncate() becomes
  * somebody's SIGBUS), a socket bound to it, and four rings. All of it is made anew for each switch:
- * nothing of a dead one's packets is seen by the next. */
+ * nothing of a dead one's packets is seen by the next.
+ *
+ * The rings are mapped here, before bind(), and the switch has the mapping by fork(): a kernel before
+ * Linux 6.4 maps no ring of a socket that is bound. So the order is xsk_open(), fork(), xsk_close(). A
+ * mapping keeps the socket alive: what the keeper does not unmap outlives the switch. */
 #ifndef MULTISTACK_XSK_OPEN_H
 #define MULTISTACK_XSK_OPEN_H
 
@@ -50,6 +54,8 @@ struct xsk_request {
     uint16_t flags; /* of bind(2), that worked last time; 0: find out */
 };
 
+#define XSK_RINGS 4
+
 struct xsk {
     int fd;
     int umem_fd;
@@ -59,17 +65,22 @@ struct xsk {
     bool multi_buffer;
     bool need_wakeup;
     bool metadata;
+    struct xsk_mapping {
+        void *address; /* NULL: none */
+        size_t length;
+    } rings[XSK_RINGS];
     struct channel_queue message; /* filled but for `nic` */
 };
 
 /* Whether this kernel delivers frames as chains of chunks. */
 bool xsk_kernel_has_multi_buffer(void);
 
-/* Returns 0, or -1 after it has logged why. The descriptors are the caller's. */
+/* Returns 0, or -1 after it has logged why. The descriptors and mappings are the caller's. */
 int xsk_open(const struct xsk_request *request, struct xsk *xsk);
 /* A socket that sends what is longer than a chunk, cut by the kernel or the device
  * (nic/large_send.h). -1 after it has logged why there is none: all can be done without. */
 int xsk_open_large(const char *device, uint32_t ifindex);
+/* Closes and unmaps; what a forked child has of it stays. */
 void xsk_close(struct xsk *xsk);
 
 #endif

@@ -418,18 +418,15 @@ static void afxdp_close(struct nic_queue *queue)
     queue->driver = NULL;
 }
 
-/* `produced`: we are the ring's producer. */
-static int map_ring(struct ring *ring, int fd, const struct channel_xsk_ring *where, off_t page,
-                    size_t descriptor_size, bool produced)
+/* Takes over what the keeper has mapped for us. `produced`: we are the ring's producer. */
+static int take_ring(struct ring *ring, const struct channel_xsk_ring *where,
+                     size_t descriptor_size, bool produced)
 {
-    uint8_t *map;
+    uint8_t *map = (void *)(uintptr_t)where->mapped;
 
-    if (where->entries == 0 || (where->entries & (where->entries - 1)))
+    if (!map || where->entries == 0 || (where->entries & (where->entries - 1)))
         return -EINVAL;
     ring->map_size = where->desc + where->entries * descriptor_size;
-    map = mmap(NULL, ring->map_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, page);
-    if (map == MAP_FAILED)
-        return -errno;
     ring->map = map;
     ring->producer = (uint32_t *)(map + where->producer);
     ring->consumer = (uint32_t *)(map + where->consumer);
@@ -442,20 +439,16 @@ static int map_ring(struct ring *ring, int fd, const struct channel_xsk_ring *wh
     return 0;
 }
 
-static int map_rings(struct afxdp *afxdp, const struct channel_queue *message)
+static int take_rings(struct afxdp *afxdp, const struct channel_queue *message)
 {
-    int status = map_ring(&afxdp->rx, afxdp->fd, &message->rx, XDP_PGOFF_RX_RING,
-                          sizeof(struct xdp_desc), false);
+    int status = take_ring(&afxdp->rx, &message->rx, sizeof(struct xdp_desc), false);
 
     if (!status)
-        status = map_ring(&afxdp->tx, afxdp->fd, &message->tx, XDP_PGOFF_TX_RING,
-                          sizeof(struct xdp_desc), true);
+        status = take_ring(&afxdp->tx, &message->tx, sizeof(struct xdp_desc), true);
     if (!status)
-        status = map_ring(&afxdp->fill, afxdp->fd, &message->fill, (off_t)XDP_UMEM_PGOFF_FILL_RING,
-                          sizeof(uint64_t), true);
+        status = take_ring(&afxdp->fill, &message->fill, sizeof(uint64_t), true);
     if (!status)
-        status = map_ring(&afxdp->completion, afxdp->fd, &message->completion,
-                          (off_t)XDP_UMEM_PGOFF_COMPLETION_RING, sizeof(uint64_t), false);
+        status = take_ring(&afxdp->completion, &message->completion, sizeof(uint64_t), false);
     return status;
 }
 
@@ -545,7 +538,7 @@ int afxdp_open(struct nic_queue *queue, const struct channel_queue *message,
     queue->driver = afxdp;
     status = set_up_sending(afxdp, queue->nic, descriptors->large);
     if (!status)
-        status = map_rings(afxdp, message);
+        status = take_rings(afxdp, message);
     if (!status)
         status = map_memory(afxdp, message);
     if (status) {
