@@ -5,7 +5,7 @@
  *
  * Without: fast retransmit (RFC 5681 section 3.2), limited transmit (RFC 3042), NewReno's
  * partial acknowledgments (RFC 6582, the "impatient" variant), and what follows a timeout (RFC 6298
- * section 5.4 to 5.6, go back to snd_una).
+ * section 5.4 to 5.6, go back to snd_una), unless it was spurious (undo.c).
  *
  * Duplicate acknowledgments say that segments left the network: `extra` counts them, and so much
  * may be in flight beyond cwnd. RFC 6582 inflates cwnd itself; keeping the two apart leaves cwnd to
@@ -207,7 +207,8 @@ bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, struct utcp_de
         leave(conn);
         return true;
     }
-    recovery->extra = 0;
+    if (conn->undo.frto != FRTO_SECOND)
+        recovery->extra = 0;
     if (seq_before(recovery->recover, conn->snd_una))
         recovery->recover =
             conn->snd_una - 1; /* so that it does not fall behind by half a circle */
@@ -218,6 +219,10 @@ void utcp__recovery_duplicate(struct utcp_conn *conn)
 {
     struct utcp_recovery *recovery = &conn->recovery;
 
+    if (conn->undo.frto != FRTO_NONE) {
+        utcp__undo_frto_duplicate(conn);
+        return;
+    }
     if (recovery->active) {
         add_extra(conn, conn->mss);
         utcp__want_output(conn);
@@ -250,6 +255,7 @@ static void go_back(struct utcp_conn *conn)
 void utcp__recovery_resend(struct utcp_conn *conn)
 {
     conn->undo.possible = false;
+    conn->undo.frto = FRTO_NONE;
     if (conn->sack) {
         for (uint32_t i = 0; i < conn->board.count; i++)
             utcp__sack_lose(conn, utcp__sent(&conn->board, i));
@@ -266,6 +272,8 @@ void utcp__recovery_resend(struct utcp_conn *conn)
 
 void utcp__recovery_timed_out(struct utcp_conn *conn)
 {
+    bool first = !conn->recovery.active && !conn->recovery.after_timeout;
+
     /* Only the first timeout says something new about the path (RFC 5681 section 3.1). */
     if (conn->retries <= 1)
         utcp__control_timed_out(conn, conn->snd_max - conn->snd_una);
@@ -275,8 +283,9 @@ void utcp__recovery_timed_out(struct utcp_conn *conn)
         timed_out_with_sack(conn);
         return;
     }
-    if (!conn->recovery.active && !conn->recovery.after_timeout)
+    if (first)
         utcp__undo_start(conn);
+    conn->undo.frto = first ? FRTO_FIRST : FRTO_NONE;
     conn->recovery.after_timeout = true;
     go_back(conn);
 }

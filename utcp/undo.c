@@ -6,7 +6,8 @@
  *   D-SACK, RFC 2883    the receiver tells of everything that was sent again that it had it already.
  *                       Networks double packets, too: what was not sent again does not count
  *   F-RTO, RFC 5682     after a timeout, while two new segments are sent instead of more old ones,
- *                       something arrives that was sent once only
+ *                       something arrives that was sent once only: with SACK that shows by itself,
+ *                       without it the second acknowledgment in a row has to advance
  *
  * Whichever it is, cwnd and ssthresh are what they were before (RFC 4015 section 3.2, whose RTO is
  * taken over as well), and what was held for lost is in flight again. */
@@ -204,7 +205,17 @@ static bool can_send_new(const struct utcp_conn *conn)
            !conn->cork && conn->snd_wnd >= conn->snd_max - conn->snd_una + conn->mss;
 }
 
-/* RFC 5682 section 3.1, the variant with SACK. True: the timeout was spurious. */
+/* Without SACK snd_nxt was set back: it goes to the end of all, and two segments may leave there,
+ * whatever the window after a timeout. */
+static void send_two_new(struct utcp_conn *conn)
+{
+    uint32_t most = conn->snd_max - conn->snd_una + 2U * conn->mss;
+
+    conn->snd_nxt = conn->snd_max;
+    conn->recovery.extra = most > conn->cc.cwnd ? most - conn->cc.cwnd : 0;
+}
+
+/* RFC 5682, section 3.1 with SACK and 2.1 without. True: the timeout was spurious. */
 static bool frto(struct utcp_conn *conn, const struct utcp_delivery *delivery)
 {
     struct utcp_undo *undo = &conn->undo;
@@ -212,14 +223,33 @@ static bool frto(struct utcp_conn *conn, const struct utcp_delivery *delivery)
     if (undo->frto == FRTO_FIRST) {
         bool onward = delivery->advanced && seq_before(conn->snd_una, conn->recovery.recover);
 
+        /* Section 2.1 step 2: all that was sent again is acknowledged. */
+        if (!conn->sack)
+            onward = onward && undo->sent && conn->snd_nxt == conn->snd_una;
         undo->frto = onward && can_send_new(conn) ? FRTO_SECOND : FRTO_NONE;
+        if (!conn->sack && undo->frto == FRTO_SECOND)
+            send_two_new(conn);
         return false;
     }
     if (undo->frto == FRTO_SECOND) {
         undo->frto = FRTO_NONE;
-        return delivery->original;
+        return conn->sack ? delivery->original : delivery->advanced;
     }
     return false;
+}
+
+void utcp__undo_frto_duplicate(struct utcp_conn *conn)
+{
+    bool second = conn->undo.frto == FRTO_SECOND;
+
+    conn->undo.frto = FRTO_NONE;
+    if (!second)
+        return;
+    conn->snd_nxt = conn->snd_una;
+    conn->rtt.timed_at = 0;
+    conn->recovery.extra = 0;
+    conn->cc.cwnd = min_u32(conn->cc.cwnd, 3U * conn->mss);
+    utcp__want_output(conn);
 }
 
 bool utcp__undo_acked(struct utcp_conn *conn, const struct utcp_delivery *delivery)

@@ -699,6 +699,9 @@ void utcp__undo_resent(struct utcp_conn *conn, uint32_t start, uint32_t end);
 bool utcp__undo_duplicate(struct utcp_conn *conn, uint32_t start, uint32_t end);
 /* True: what was held for lost had not been, and all is as it was before. */
 bool utcp__undo_acked(struct utcp_conn *conn, const struct utcp_delivery *delivery);
+/* F-RTO is at work, without SACK, and a duplicate came: the timeout was right (RFC 5682 section 2.1,
+ * steps 2a and 3a). */
+void utcp__undo_frto_duplicate(struct utcp_conn *conn);
 
 /* ── options/sack.c ────────────────────────────────────────────────────────────────────────── */
 

@@ -159,10 +159,100 @@ TCP_TEST(a_timeout_closes_the_window_to_one_segment)
     expect_nothing(t);
     assert_int_equal(tcp_info(t).cwnd, MSS);
     assert_int_equal(tcp_info(t).ssthresh, 5 * MSS);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1); /* a duplicate: no F-RTO */
     peer(t, .flags = ACK, .seq = 1, .ack = 1 + MSS);
     expect(t, .flags = ACK, .seq = 1 + MSS, .ack = 1, .length = MSS);
     expect(t, .flags = ACK, .seq = 1 + 2 * MSS, .ack = 1, .length = MSS);
     expect_nothing(t);
+    tcp_free(t);
+}
+
+/* The first of ten segments was sent again after a timeout, and is acknowledged; two new ones follow
+ * (RFC 5682 section 2.1 step 2b). */
+static struct tcp_test *after_timeout(void)
+{
+    struct tcp_test *t = in_flight(10);
+
+    expect_after(t, tcp_info(t).rto_us, .flags = ACK, .seq = 1, .ack = 1, .length = MSS);
+    expect_nothing(t);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + MSS);
+    expect(t, .flags = ACK, .seq = 1 + 10 * MSS, .ack = 1, .length = MSS);
+    expect(t, .flags = ACK, .seq = 1 + 11 * MSS, .ack = 1, .length = MSS);
+    expect_nothing(t);
+    return t;
+}
+
+TCP_TEST(rfc5682_2_1_a_second_acknowledgment_shows_that_the_timeout_was_spurious)
+{
+    struct tcp_test *t = after_timeout();
+
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 2 * MSS);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 1);
+    assert_true(tcp_info(t).cwnd >= 10 * MSS);
+    assert_true(tcp_info(t).ssthresh > 100 * MSS); /* as before: slow start */
+    expect_nothing(t);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 3 * MSS); /* nothing more is sent again */
+    expect(t, .flags = ACK, .seq = 1 + 12 * MSS, .ack = 1, .length = MSS);
+    expect(t, .flags = ACK, .seq = 1 + 13 * MSS, .ack = 1, .length = MSS);
+    expect_nothing(t);
+    assert_int_equal(tcp_info(t).segments_retransmitted, 1);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc5682_2_1_a_duplicate_after_it_shows_that_it_was_not)
+{
+    struct tcp_test *t = after_timeout();
+
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + MSS);
+    expect(t, .flags = ACK, .seq = 1 + MSS, .ack = 1, .length = MSS);
+    expect(t, .flags = ACK, .seq = 1 + 2 * MSS, .ack = 1, .length = MSS);
+    expect_nothing(t);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 0);
+    assert_in_range(tcp_info(t).cwnd, MSS, 3 * MSS);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 12 * MSS); /* nothing else was lost */
+    expect(t, .flags = ACK, .seq = 1 + 12 * MSS, .ack = 1, .length = MSS);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 0);
+    tcp_free(t);
+}
+
+/* Of what was sent again only a part is acknowledged: that may be of the original or of the copy. */
+TCP_TEST(rfc5682_2_1_an_acknowledgment_of_a_part_says_nothing)
+{
+    struct tcp_test *t = in_flight(10);
+
+    expect_after(t, tcp_info(t).rto_us, .flags = ACK, .seq = 1, .ack = 1, .length = MSS);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + MSS / 2);
+    expect(t, .flags = ACK, .seq = 1 + MSS, .ack = 1, .length = MSS);
+    expect_nothing(t);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + MSS);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 0);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc5682_2_1_not_after_the_second_timeout)
+{
+    struct tcp_test *t = after_timeout();
+
+    expect_after(t, tcp_info(t).rto_us, .flags = ACK, .seq = 1 + MSS, .ack = 1, .length = MSS);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 2 * MSS);
+    expect(t, .flags = ACK, .seq = 1 + 2 * MSS, .ack = 1, .length = MSS);
+    expect(t, .flags = ACK, .seq = 1 + 3 * MSS, .ack = 1, .length = MSS);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 3 * MSS);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 0);
+    tcp_free(t);
+}
+
+TCP_TEST(rfc5682_2_1_not_without_new_data_to_send)
+{
+    struct tcp_test *t = tcp_established(4);
+
+    tcp_write(t, 0, 5 * MSS);
+    for (uint32_t i = 0; i < 5; i++)
+        expect(t, .flags = i == 4 ? ACK | PSH : ACK, .seq = 1 + MSS * i, .ack = 1, .length = MSS);
+    expect_after(t, tcp_info(t).rto_us, .flags = ACK, .seq = 1, .ack = 1, .length = MSS);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + MSS);
+    expect(t, .flags = ACK, .seq = 1 + MSS, .ack = 1, .length = MSS);
+    expect(t, .flags = ACK, .seq = 1 + 2 * MSS, .ack = 1, .length = MSS);
     tcp_free(t);
 }
 
@@ -430,6 +520,11 @@ int main(void)
         cmocka_unit_test(the_oldest_segment_is_sent_again_after_the_timeout_with_back_off),
         cmocka_unit_test(a_peer_that_has_vanished_is_given_up_after_fifteen_retransmissions),
         cmocka_unit_test(a_timeout_closes_the_window_to_one_segment),
+        cmocka_unit_test(rfc5682_2_1_a_second_acknowledgment_shows_that_the_timeout_was_spurious),
+        cmocka_unit_test(rfc5682_2_1_a_duplicate_after_it_shows_that_it_was_not),
+        cmocka_unit_test(rfc5682_2_1_an_acknowledgment_of_a_part_says_nothing),
+        cmocka_unit_test(rfc5682_2_1_not_after_the_second_timeout),
+        cmocka_unit_test(rfc5682_2_1_not_without_new_data_to_send),
         cmocka_unit_test(after_a_timeout_what_had_arrived_is_not_sent_again),
         cmocka_unit_test(a_second_timeout_does_not_halve_the_threshold_again),
         cmocka_unit_test(three_duplicates_send_the_first_segment_again),
