@@ -17,6 +17,7 @@ enum state { IDLE, CONNECTING, SENDING, HEAD, BODY, DRAIN };
 struct session {
     struct client_conn conn; /* first: an event's `conn` is the session */
     TAILQ_ENTRY(session) link;
+    const struct target *target;
     uint8_t state;
     bool connected;    /* `conn` is there */
     bool to_the_end;   /* the body has no length: it ends with the connection */
@@ -293,10 +294,10 @@ static void pull(struct engine *engine, struct session *session)
 
 static void push(struct engine *engine, struct session *session)
 {
-    const struct load *load = engine->load;
+    const struct target *target = session->target;
     ptrdiff_t taken =
-        engine->client->ops->send(engine->client, &session->conn, load->request + session->sent,
-                                  load->request_size - session->sent);
+        engine->client->ops->send(engine->client, &session->conn, target->request + session->sent,
+                                  target->request_size - session->sent);
 
     session->state = SENDING;
     if (taken == -EAGAIN)
@@ -306,7 +307,7 @@ static void push(struct engine *engine, struct session *session)
         return;
     }
     session->sent += (size_t)taken;
-    if (session->sent == load->request_size)
+    if (session->sent == target->request_size)
         session->state = HEAD;
 }
 
@@ -327,8 +328,8 @@ static void begin(struct engine *engine, struct session *session, uint64_t due_n
     }
     session->state = CONNECTING;
     error = client->ops->connect(client, &session->conn,
-                                 (const struct sockaddr *)&engine->load->address,
-                                 engine->load->address_size);
+                                 (const struct sockaddr *)&session->target->address,
+                                 session->target->address_size);
     if (error) {
         fail(engine, session, kind_of(error));
         return;
@@ -417,8 +418,12 @@ bool engine_init(struct engine *engine)
     engine->sessions = calloc(engine->sessions_max, sizeof(*engine->sessions));
     if (!engine->sessions)
         return false;
-    for (unsigned i = 0; i < engine->sessions_max; i++)
+    for (unsigned i = 0; i < engine->sessions_max; i++) {
+        unsigned target = (engine->first_target + i) % engine->load->target_count;
+
+        engine->sessions[i].target = &engine->load->targets[target];
         TAILQ_INSERT_TAIL(&engine->idle, &engine->sessions[i], link);
+    }
     return true;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The load: sessions that ask for one URL again and again, on one thread.
+/* The load: sessions that ask for a URL each, again and again, on one thread.
  *
  *   closed loop   each session has its next request as soon as it is through with the last
  *   open loop     requests are due at a steady rate, whatever becomes of those before; each waits for a
@@ -40,12 +40,18 @@ enum load_error {
 
 const char *load_error_name(enum load_error error); /* as in JSON */
 
-/* What all threads are to do. */
-struct load {
+/* What is asked for, and where. */
+struct target {
     struct sockaddr_storage address;
     socklen_t address_size;
     const char *request; /* its bytes */
     size_t request_size;
+};
+
+/* What all threads are to do. */
+struct load {
+    const struct target *targets; /* sessions are dealt out to them in turns */
+    unsigned target_count;
     bool keep_alive;
     uint64_t warm_up_us, duration_us; /* UINT64_MAX: until `stop` */
     uint64_t timeout_us;              /* of one request */
@@ -59,6 +65,7 @@ struct engine {
     uint64_t requests; /* to be made in all; UINT64_MAX: no limit */
     double rate;       /* requests/s; 0: closed loop */
     unsigned sessions_max;
+    unsigned first_target; /* of its first session */
 
     struct session *sessions;
     TAILQ_HEAD(session_list, session) idle, active, resting; /* the latter two by their deadlines */

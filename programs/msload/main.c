@@ -34,8 +34,9 @@ static unsigned worker_count;
 
 /* What the command line says. */
 struct request {
-    struct url url;
-    const char *stack, *text;
+    char *const *urls;
+    unsigned url_count;
+    const char *stack;
     struct client_options client;
     uint64_t connections, threads, duration_s, warm_up_s, requests, rate, timeout_s;
     bool keep_alive, json;
@@ -87,8 +88,9 @@ static uint64_t share(uint64_t all, uint64_t count, uint64_t index)
     return all / count + (index < all % count);
 }
 
+/* `dealt`: the sessions of the workers before this one. */
 static bool worker_open(struct worker *worker, const struct request *request,
-                        const struct load *load, unsigned index)
+                        const struct load *load, unsigned index, unsigned *dealt)
 {
     struct client_options options = request->client;
     struct engine *engine = &worker->engine;
@@ -96,6 +98,8 @@ static bool worker_open(struct worker *worker, const struct request *request,
     engine->load = load;
     engine->stop = &stop;
     engine->sessions_max = (unsigned)share(request->connections, request->threads, index);
+    engine->first_target = *dealt % load->target_count;
+    *dealt += engine->sessions_max;
     engine->requests =
         request->requests ? share(request->requests, request->threads, index) : UINT64_MAX;
     engine->rate = (double)request->rate / (double)request->threads;
@@ -209,7 +213,8 @@ static bool print_json(const struct request *request, const struct report *repor
     struct json json = json_begin(stdout, true);
 
     json_object(&json, NULL);
-    json_string(&json, "url", request->text);
+    json_string(&json, "url", request->urls[0]);
+    json_number(&json, "urls", request->url_count);
     json_string(&json, "stack", request->stack);
     json_number(&json, "connections", request->connections);
     json_number(&json, "threads", request->threads);
@@ -260,7 +265,7 @@ static int load_with(const struct request *request, const struct load *load)
 {
     struct report *report = calloc(1, sizeof(*report));
     int status = CLI_FAILURE, error;
-    unsigned open = 0;
+    unsigned open = 0, dealt = 0;
 
     workers = calloc(request->threads, sizeof(*workers));
     if (!workers || !report) {
@@ -269,7 +274,7 @@ static int load_with(const struct request *request, const struct load *load)
         free(report);
         return CLI_FAILURE;
     }
-    while (open < request->threads && worker_open(&workers[open], request, load, open))
+    while (open < request->threads && worker_open(&workers[open], request, load, open, &dealt))
         open++;
     if (open == request->threads) {
         worker_count = open;
@@ -290,37 +295,61 @@ static int load_with(const struct request *request, const struct load *load)
     return status;
 }
 
-static void check(struct request *request)
+static void check(const struct request *request)
 {
-    const char *wrong = url_parse(request->text, &request->url);
-
-    if (wrong)
-        cli_wrong_usage("%s: %s", request->text, wrong);
     if (request->threads > request->connections)
         cli_wrong_usage("--threads: more than there are connections");
+    if (request->url_count > request->connections)
+        cli_wrong_usage("more URLs than --connections");
+}
+
+static bool target_of(const char *text, const struct request *request, struct target *target)
+{
+    struct url url;
+    const char *wrong = url_parse(text, &url);
+    char *line = NULL;
+    int size;
+
+    if (wrong)
+        cli_wrong_usage("%s: %s", text, wrong);
+    size = asprintf(&line,
+                    "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: msload/%s\r\nAccept: */*\r\n%s\r\n",
+                    url.path, url.authority, MULTISTACK_VERSION,
+                    request->keep_alive ? "" : "Connection: close\r\n");
+    if (size < 0)
+        return false;
+    *target = (struct target){.address = url.address,
+                              .address_size = url.length,
+                              .request = line,
+                              .request_size = (size_t)size};
+    return true;
 }
 
 static int run(const struct request *request)
 {
     const bool endless = !request->duration_s && request->requests;
-    char text[URL_PATH_MAX + 512];
-    const struct load load = {
-        .address = request->url.address,
-        .address_size = request->url.length,
-        .request = text,
-        .request_size = (size_t)snprintf(
-            text, sizeof(text),
-            "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: msload/%s\r\nAccept: */*\r\n%s\r\n",
-            request->url.path, request->url.authority, MULTISTACK_VERSION,
-            request->keep_alive ? "" : "Connection: close\r\n"),
+    struct target *targets = calloc(request->url_count, sizeof(*targets));
+    struct load load = {
+        .targets = targets,
         .keep_alive = request->keep_alive,
         .warm_up_us = request->warm_up_s * 1000000,
         .duration_us = endless ? UINT64_MAX
                                : (request->duration_s ? request->duration_s : DURATION_S) * 1000000,
         .timeout_us = request->timeout_s * 1000000,
     };
+    int status = CLI_FAILURE;
 
-    return allow_descriptors(request->connections) ? load_with(request, &load) : CLI_FAILURE;
+    while (targets && load.target_count < request->url_count &&
+           target_of(request->urls[load.target_count], request, &targets[load.target_count]))
+        load.target_count++;
+    if (load.target_count < request->url_count)
+        cli_error("%s", strerror(ENOMEM));
+    else if (allow_descriptors(request->connections))
+        status = load_with(request, &load);
+    while (load.target_count)
+        free((char *)targets[--load.target_count].request);
+    free(targets);
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -408,15 +437,16 @@ int main(int argc, char **argv)
         {0}};
     const struct cli_program program = {
         .name = "msload",
-        .arguments = "[OPTIONS] URL",
+        .arguments = "[OPTIONS] URL [URL…]",
         .summary =
-            "Loads an HTTP server, on a TCP of its own (UTCP) or on the kernel's, and measures.",
+            "Loads HTTP servers, on a TCP of its own (UTCP) or on the kernel's, and measures.",
         .options = table};
     int first = cli_parse(&program, argc, argv);
 
-    if (argc - first != 1)
-        cli_wrong_usage(argc == first ? "the URL is missing" : "more than one URL");
-    request.text = argv[first];
+    if (argc == first)
+        cli_wrong_usage("the URL is missing");
+    request.urls = argv + first;
+    request.url_count = (unsigned)(argc - first);
     check(&request);
     return run(&request);
 }

@@ -62,6 +62,18 @@ sys.exit(latency != sorted(latency) or latency[0] <= 0)' "$said"
     check_equal "$stack: two threads" "$(part requests <<<"$said") $(part connections_opened <<<"$said")" '300 6'
 done
 
+# Several servers in one run: each has its share of the connections, whatever the threads.
+start second server mshttpd --root "$lab_dir/www" --listen "$SERVER4:81" --stack utcp --access-log -
+check_soon 'another server' 'listens 81'
+for threads in 1 2; do
+    first=$(served utcp) second=$(served second)
+    said=$(load client --stack kernel -t $threads -c 6 -n 60 "http://$SERVER4/1k" "http://$SERVER4:81/1k")
+    check_equal "two URLs, $threads threads" "$? $(part requests <<<"$said") $(part urls <<<"$said")" '0 60 2'
+    check_soon 'all were served' "[ \$((\$(served utcp) + \$(served second))) = $((first + second + 60)) ]"
+    check "both were asked" test "$(served utcp)" -gt "$first" -a "$(served second)" -gt "$second"
+done
+stop second
+
 # A server that stands still for a second: in an open loop all that was due meanwhile was slow.
 start paused client msload -j --stack kernel -k -c 4 --rate 500 -d 3 "http://$SERVER4/1k"
 before=$(served utcp)
@@ -76,7 +88,7 @@ late=$(part latency_us.p90_us <"$(log_of paused)")
 check "a tenth of three seconds' requests had to wait for half a second and more (p90 $late us)" \
     "$LAB_PYTHON" -c 'import sys; sys.exit(float(sys.argv[1]) < 500000)' "$late"
 
-for wrong in '' 'https://10.0.0.1/' '-t 2 -c 1 http://10.0.0.1/' '-c 0 http://10.0.0.1/' 'http://10.0.0.1/ more'; do
+for wrong in '' 'https://10.0.0.1/' '-t 2 -c 1 http://10.0.0.1/' '-c 0 http://10.0.0.1/' 'http://10.0.0.1/ more' '-c 1 http://10.0.0.1/ http://10.0.0.2/'; do
     # shellcheck disable=SC2086
     in_client msload $wrong >/dev/null 2>&1
     check_equal "wrong usage: msload $wrong" $? 2
