@@ -6,15 +6,23 @@
 #ifndef MULTISTACK_SIPHASH_H
 #define MULTISTACK_SIPHASH_H
 
+#ifdef __bpf__ /* the C library's headers are not for this target */
+typedef __UINT8_TYPE__ uint8_t;
+typedef __UINT16_TYPE__ uint16_t;
+typedef __UINT32_TYPE__ uint32_t;
+typedef __UINT64_TYPE__ uint64_t;
+#else
 #include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#endif
 
 struct siphash_key {
     uint64_t word[2];
 };
 
+#ifndef __bpf__
 static inline struct siphash_key siphash_key(const uint8_t bytes[16])
 {
     struct siphash_key key;
@@ -24,6 +32,7 @@ static inline struct siphash_key siphash_key(const uint8_t bytes[16])
     key.word[1] = le64toh(key.word[1]);
     return key;
 }
+#endif
 
 static inline uint64_t siphash__rotate(uint64_t value, unsigned bits)
 {
@@ -52,6 +61,27 @@ static inline void siphash__absorb(uint64_t v[4], uint64_t word)
     v[0] ^= word;
 }
 
+static inline uint64_t siphash__end(uint64_t v[4])
+{
+    v[2] ^= 0xff;
+    for (int i = 0; i < 4; i++)
+        siphash__round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+/* Of `count` whole words: what siphash() gives for their bytes on a little-endian machine. */
+static inline uint64_t siphash_words(struct siphash_key key, const uint64_t *words, unsigned count)
+{
+    uint64_t v[4] = {key.word[0] ^ 0x736f6d6570736575, key.word[1] ^ 0x646f72616e646f6d,
+                     key.word[0] ^ 0x6c7967656e657261, key.word[1] ^ 0x7465646279746573};
+
+    for (unsigned i = 0; i < count; i++)
+        siphash__absorb(v, words[i]);
+    siphash__absorb(v, (uint64_t)(8 * count) << 56);
+    return siphash__end(v);
+}
+
+#ifndef __bpf__
 static inline uint64_t siphash(struct siphash_key key, const void *data, size_t size)
 {
     uint64_t v[4] = {key.word[0] ^ 0x736f6d6570736575, key.word[1] ^ 0x646f72616e646f6d,
@@ -68,11 +98,9 @@ static inline uint64_t siphash(struct siphash_key key, const void *data, size_t 
     for (size_t i = 0; i < size; i++)
         last |= (uint64_t)at[i] << (8 * i);
     siphash__absorb(v, last);
-    v[2] ^= 0xff;
-    for (int i = 0; i < 4; i++)
-        siphash__round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    return siphash__end(v);
 }
+#endif
 
 /* SipHash-1-3 of `count` whole words: fewer rounds, for tables that strangers fill, where nobody sees
  * the value. Not what siphash() gives for the same bytes. */

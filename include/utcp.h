@@ -370,6 +370,49 @@ enum utcp_syn_cookies {
     UTCP_SYN_COOKIES_NEVER, /* the SYN is dropped then */
 };
 
+/* ── SYN cookies from elsewhere ──
+ *
+ * Somebody who sees SYNs before the stack does, such as an eBPF program at the NIC, can answer them in
+ * its place: cookies of the listener's terms (common/syncookie.h has the arithmetic) are taken as those
+ * that the stack sends. */
+
+#define UTCP_COOKIE_KEY_SIZE 16
+
+/* What a SYN-ACK for a listener has to say, and the key. */
+struct utcp_cookie_terms {
+    size_t size; /* in: sizeof(struct utcp_cookie_terms) */
+    uint8_t
+        key[UTCP_COOKIE_KEY_SIZE]; /* of cookies and of the offsets of timestamps, nothing else */
+    uint16_t mss;                  /* to offer */
+    uint16_t window;               /* as it stands in the header */
+    uint8_t window_scale;          /* to offer */
+    uint8_t hop_limit, dscp;
+    uint8_t options; /* UTCP_COOKIE_*: agreed on if the SYN asks for it; and but for the timestamps
+                        themselves only with those */
+};
+
+#define UTCP_COOKIE_TIMESTAMPS   0x1
+#define UTCP_COOKIE_WINDOW_SCALE 0x2
+#define UTCP_COOKIE_SACK         0x4
+#define UTCP_COOKIE_ECN          0x8
+
+/* They hold until an option of the listener, the stack's flags or the MTU change. Fast open is not
+ * for SYNs that somebody else answers. -EOPNOTSUPP: the listener wants no cookies, or no SYNs for now. */
+UTCP_API int utcp_listener_cookie_terms(const struct utcp_listener *listener,
+                                        struct utcp_cookie_terms *terms);
+
+/* Others answer SYNs for the listener from now on, or (not `begun`) do so no more. Their clock is
+ * `now`'s, but may be late by some milliseconds, never early: PAWS. */
+UTCP_API void utcp_listener_cookies_elsewhere(struct utcp_listener *listener, uint64_t now,
+                                              bool begun);
+
+/* SYNs that found the listener's backlog used up, since it began to listen. */
+UTCP_API uint64_t utcp_listener_overflows(const struct utcp_listener *listener);
+
+/* The key of SYN cookies; without, the stack makes one from its secret. Stacks that share an address
+ * share it, where somebody answers SYNs for all of them. For a stack that has no connections yet. */
+UTCP_API void utcp_set_cookie_key(struct utcp *stack, const uint8_t key[UTCP_COOKIE_KEY_SIZE]);
+
 /* Errors: -EINVAL. */
 UTCP_API int utcp_set_option(struct utcp_conn *conn, enum utcp_option option, uint64_t value);
 

@@ -707,6 +707,16 @@ static void input_segment(struct utcp *stack, struct utcp_segment *segment)
         utcp__conn_end(conn, 0);
         conn = NULL;
     }
+    if (conn && stack->cookies_elsewhere) {
+        enum utcp_cookie_verdict verdict = utcp__cookie_displaces(conn, segment);
+
+        if (verdict == UTCP_COOKIE_REFUSED)
+            return;
+        if (verdict == UTCP_COOKIE_DISPLACES) {
+            conn = NULL;
+            listener = utcp__find_listener(stack, &segment->local);
+        }
+    }
     if (conn) {
         conn->segments_in[segment->length > 0]++;
         if (conn->traced)

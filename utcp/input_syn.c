@@ -52,6 +52,7 @@ static bool turned_away(struct utcp_listener *listener, const struct utcp_segmen
     bool cookie = utcp__cookies_wanted(listener, full) && !after_time_wait &&
                   listener->mode == UTCP_LISTEN_ANSWER;
 
+    listener->overflows += full;
     /* When nobody accepts connections, a cookie would only make a promise that is not kept. */
     if (cookie && listener->acceptable < listener->backlog)
         utcp__cookie_send(listener, segment);

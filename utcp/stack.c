@@ -262,6 +262,7 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
     }
     stack->now = now;
     stack->key = siphash_key(config.secret);
+    utcp__cookie_init(stack);
     utcp__fast_open_init(stack);
     stack->mtu = mtu_clamped(config.mtu);
     stack->offloads = config.offloads;
@@ -419,6 +420,7 @@ void utcp_listener_close(struct utcp_listener *listener)
     list_remove(&listener->link);
     list_remove(&listener->event_link);
     utcp__fast_open_close(listener);
+    listener->stack->cookies_elsewhere -= listener->elsewhere;
     utcp__reap(listener->stack);
     free(listener);
 }

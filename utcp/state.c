@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "options/options.h"
+#include "syncookie.h"
 #include "utcp_internal.h"
 
 #define BIT(state) (1u << (state))
@@ -93,11 +94,10 @@ void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
 void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
                      const struct utcp_endpoint *remote)
 {
-    uint64_t secret = utcp__endpoints_hash(stack, local, remote, 's');
-
     *conn = (struct utcp_conn){.stack = stack, .local = *local, .remote = *remote};
-    conn->iss = (uint32_t)secret; /* utcp__conn_choose_iss() adds the clock */
-    conn->ts_offset = (uint32_t)(secret >> 32);
+    /* utcp__conn_choose_iss() adds the clock */
+    conn->iss = (uint32_t)utcp__endpoints_hash(stack, local, remote, 's');
+    conn->ts_offset = syncookie_timestamp_offset(utcp__cookie_ends(stack, local, remote));
     list_init(&conn->output_link);
     list_init(&conn->link);
     list_init(&conn->all_link);

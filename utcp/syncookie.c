@@ -9,79 +9,73 @@
  *                              sequence number, less one, the SYN's; its echoed timestamp the options.
  *                              The connection is made, and takes this ACK as if it had been there
  *
- * The cookie, of 32 bits:
- *
- *     place(endpoints) + the SYN's sequence number
- *         + minute << 24                                              when: modulo 256
- *         + (seal(endpoints, SYN's sequence number, minute, options) + MSS) modulo 2^24
- *
- * place() and seal() are keyed hashes. Without them nobody can tell which eighth bit is what; of the 2^32
- * numbers 16 are good at a time: 8 sizes of segments, 2 minutes. What seals is new each minute, so a
- * cookie is good for one to two minutes. As the minutes are in its highest bits, and the client's numbers
- * in all, sequence numbers of connections that follow one another tend upwards as others do.
- *
- * The options are sealed, too: who answers without the timestamp that was sent, or with another, has no
- * cookie. The timestamp that carries them is at most 63 ms older than the clock's, never newer: those
- * that follow it do not go backwards (PAWS, RFC 7323 section 5).
+ * What the cookie is made of: common/syncookie.h. It can be made in the stack's place, at the NIC
+ * (bpf/guard_cookie.h), by utcp_listener_cookie_terms(): the SYN does not come here then, and all that
+ * follows is as if it had. Nobody there knows which connections there are, so a SYN between endpoints
+ * that have one is answered as well; utcp__cookie_displaces() tells what becomes of that.
  *
  * An ACK that comes when no cookie is about is answered without a hash: listener->cookies_until. The
  * limits of cookies are theirs everywhere: the first segment of the client that arrives must be the one
  * behind the SYN; whoever sees a handshake can repeat its ACK, within the two minutes and after the
  * connection has gone; and a SYN-ACK is not sent again but for another SYN. */
+#include <errno.h>
 #include <string.h>
 
 #include "options/options.h"
+#include "syncookie.h"
 #include "utcp_internal.h"
 
-#define MINUTE       (60 * UTCP_SECOND)
-#define MINUTES_GOOD 2 /* this one, and the one before */
+static const uint16_t sizes[] = {
+#define SIZE(size) size,
+    SYNCOOKIE_SIZES(SIZE)
+#undef SIZE
+};
 
-#define SEAL_BITS 24
-#define SEAL_MASK ((UINT32_C(1) << SEAL_BITS) - 1)
-
-/* In the timestamp. */
-#define SCALE_MASK   0xfU
-#define SCALE_NONE   0xfU
-#define OPTION_SACK  0x10U
-#define OPTION_ECN   0x20U
-#define OPTIONS_MASK 0x3fU
-#define TIMESTAMPS   0x40U /* in no timestamp, but sealed: there is one */
-
-/* Of segments, options not counted: what Ethernet, tunnels over it, PPPoE and jumbo frames carry. The
- * greatest that the peer's is not below. */
-static const uint16_t sizes[] = {UTCP_MSS_MIN, 536, 1220, 1360, 1440, 1452, 1460, 8940};
-
-#define SIZES (sizeof(sizes) / sizeof(sizes[0]))
+static_assert(sizeof(sizes) / sizeof(sizes[0]) == SYNCOOKIE_SIZE_COUNT && UTCP_MSS_MIN == 88,
+              "the least size is the least that a peer may have");
 
 static uint64_t minute_of(const struct utcp *stack)
 {
-    return stack->now / MINUTE;
+    return stack->now / SYNCOOKIE_MINUTE_US;
 }
 
-static uint32_t size_index(uint16_t mss)
+uint64_t utcp__cookie_ends(const struct utcp *stack, const struct utcp_endpoint *local,
+                           const struct utcp_endpoint *remote)
 {
-    uint32_t index = SIZES - 1;
+    if (local->family == 4) {
+        uint32_t words[2];
 
-    while (index && sizes[index] > mss)
-        index--;
-    return index;
+        memcpy(&words[0], local->address, sizeof(words[0]));
+        memcpy(&words[1], remote->address, sizeof(words[1]));
+        return syncookie_ends_v4(stack->cookie_key, words[0], words[1], local->port, remote->port);
+    }
+    uint64_t words[2][2];
+
+    memcpy(words[0], local->address, sizeof(words[0]));
+    memcpy(words[1], remote->address, sizeof(words[1]));
+    return syncookie_ends_v6(stack->cookie_key, words[0], words[1], local->port, remote->port);
 }
 
-static uint32_t place(const struct utcp *stack, const struct utcp_segment *segment)
+static uint64_t ends_of(const struct utcp *stack, const struct utcp_segment *segment)
 {
-    return (uint32_t)utcp__endpoints_hash(stack, &segment->local, &segment->remote, 'p');
+    return utcp__cookie_ends(stack, &segment->local, &segment->remote);
 }
 
-static uint32_t seal(const struct utcp *stack, const struct utcp_segment *segment, uint32_t irs,
-                     uint64_t minute, uint8_t options)
-{
-    const uint64_t input[] = {
-        utcp__endpoints_hash(stack, &segment->local, &segment->remote, 'k'),
-        minute,
-        (uint64_t)irs << 8 | options,
-    };
+/* ── The key ───────────────────────────────────────────────────────────────────────────────── */
 
-    return (uint32_t)siphash(stack->key, input, sizeof(input)) & SEAL_MASK;
+void utcp__cookie_init(struct utcp *stack)
+{
+    for (int i = 0; i < 2; i++) {
+        uint8_t input[] = "SYN cookies 0";
+
+        input[sizeof(input) - 2] = (uint8_t)('0' + i);
+        stack->cookie_key.word[i] = siphash(stack->key, input, sizeof(input));
+    }
+}
+
+void utcp_set_cookie_key(struct utcp *stack, const uint8_t *key)
+{
+    stack->cookie_key = siphash_key(key);
 }
 
 /* ── The SYN ───────────────────────────────────────────────────────────────────────────────── */
@@ -109,14 +103,26 @@ static uint8_t keep_options(struct utcp_conn *conn)
         conn->window_scale = conn->sack = conn->ecn.on = false;
         return 0;
     }
-    return (uint8_t)(TIMESTAMPS | (conn->window_scale ? conn->send_scale : SCALE_NONE) |
-                     (conn->sack ? OPTION_SACK : 0) | (conn->ecn.on ? OPTION_ECN : 0));
+    return (uint8_t)(SYNCOOKIE_TIMESTAMPS |
+                     (conn->window_scale ? conn->send_scale : SYNCOOKIE_SCALE_NONE) |
+                     (conn->sack ? SYNCOOKIE_SACK : 0) | (conn->ecn.on ? SYNCOOKIE_ECN : 0));
 }
 
 /* Sets the clock of timestamps back to the last time with these low bits. */
 static void put_options(struct utcp_conn *conn, uint8_t options)
 {
-    conn->ts_offset -= (utcp__timestamp_now(conn) - options) & OPTIONS_MASK;
+    uint32_t now = utcp__timestamp_now(conn);
+
+    conn->ts_offset += syncookie_timestamp(now, options) - now;
+}
+
+/* From now on, for as long as one that was sent just now is good. */
+static void cookies_about(struct utcp_listener *listener)
+{
+    uint64_t until = (minute_of(listener->stack) + SYNCOOKIE_MINUTES) * SYNCOOKIE_MINUTE_US;
+
+    if (listener->cookies_until < until)
+        listener->cookies_until = until;
 }
 
 void utcp__cookie_send(struct utcp_listener *listener, const struct utcp_segment *segment)
@@ -136,9 +142,8 @@ void utcp__cookie_send(struct utcp_listener *listener, const struct utcp_segment
     utcp__take_syn(&conn, segment);
     options = keep_options(&conn);
     put_options(&conn, options);
-    conn.iss = place(stack, segment) + segment->seq + (uint32_t)(minute << SEAL_BITS) +
-               ((seal(stack, segment, segment->seq, minute, options) + size_index(conn.peer_mss)) &
-                SEAL_MASK);
+    conn.iss = syncookie_make(stack->cookie_key, ends_of(stack, segment), segment->seq, minute,
+                              options, conn.peer_mss);
     *reply = (struct utcp_reply){
         .local = segment->local,
         .remote = segment->remote,
@@ -150,7 +155,7 @@ void utcp__cookie_send(struct utcp_listener *listener, const struct utcp_segment
         .flags = TCP_SYN | TCP_ACK | utcp__ecn_flags(&conn, TCP_SYN | TCP_ACK, false),
     };
     reply->options_length = utcp__options_write(&conn, TCP_SYN | TCP_ACK, 0, reply->options);
-    listener->cookies_until = (minute + MINUTES_GOOD) * MINUTE;
+    cookies_about(listener);
 }
 
 /* ── The ACK ───────────────────────────────────────────────────────────────────────────────── */
@@ -161,30 +166,35 @@ static bool recall(const struct utcp *stack, const struct utcp_segment *segment,
 {
     const struct utcp_segment_options *told = &segment->options;
     uint32_t irs = segment->seq - 1;
-    uint32_t rest = segment->ack - 1 - place(stack, segment) - irs;
+    uint64_t ends = ends_of(stack, segment);
+    uint32_t rest = segment->ack - 1 - syncookie_place(ends) - irs;
     uint64_t minute = minute_of(stack);
-    uint32_t age = ((uint32_t)minute - (rest >> SEAL_BITS)) & 0xff, size;
+    uint32_t age = ((uint32_t)minute - (rest >> SYNCOOKIE_SEAL_BITS)) & 0xff, size;
     uint8_t options =
-        told->has_timestamps ? (uint8_t)(TIMESTAMPS | (told->ts_echo & OPTIONS_MASK)) : 0;
+        told->has_timestamps
+            ? (uint8_t)(SYNCOOKIE_TIMESTAMPS | (told->ts_echo & SYNCOOKIE_OPTIONS_MASK))
+            : 0;
 
-    if (age >= MINUTES_GOOD || age > minute)
+    if (age >= SYNCOOKIE_MINUTES || age > minute)
         return false;
-    size = (rest - seal(stack, segment, irs, minute - age, options)) & SEAL_MASK;
-    if (size >= SIZES)
+    size = (rest - syncookie_seal(stack->cookie_key, ends, irs, minute - age, options)) &
+           SYNCOOKIE_SEAL_MASK;
+    if (size >= SYNCOOKIE_SIZE_COUNT)
         return false;
     *syn = (struct utcp_segment){
         .local = segment->local,
         .remote = segment->remote,
         .seq = irs,
         .window = segment->window,
-        .flags = TCP_SYN | (options & OPTION_ECN ? TCP_ECE | TCP_CWR : 0),
+        .flags = TCP_SYN | (options & SYNCOOKIE_ECN ? TCP_ECE | TCP_CWR : 0),
         .options = {.has_mss = true,
                     .mss = sizes[size],
                     .has_timestamps = told->has_timestamps,
                     .ts_value = told->ts_value,
-                    .has_window_scale = options && (options & SCALE_MASK) != SCALE_NONE,
-                    .window_scale = options & SCALE_MASK,
-                    .sack_permitted = options & OPTION_SACK},
+                    .has_window_scale =
+                        options && (options & SYNCOOKIE_SCALE_MASK) != SYNCOOKIE_SCALE_NONE,
+                    .window_scale = options & SYNCOOKIE_SCALE_MASK,
+                    .sack_permitted = options & SYNCOOKIE_SACK},
     };
     return true;
 }
@@ -235,4 +245,87 @@ bool utcp__cookie_take(struct utcp_listener *listener, const struct utcp_segment
     utcp__input_synchronized(conn, &last);
     assert(conn->state != UTCP_SYN_RECEIVED); /* all that its ACK has to be was asked for above */
     return true;
+}
+
+/* ── Cookies from elsewhere ────────────────────────────────────────────────────────────────── */
+
+int utcp_listener_cookie_terms(const struct utcp_listener *listener,
+                               struct utcp_cookie_terms *given)
+{
+    struct utcp *stack = listener->stack;
+    struct utcp_cookie_terms terms = {.size = given->size};
+    struct utcp_conn conn; /* as in utcp__cookie_send(): it knows what to say */
+
+    if (listener->mode != UTCP_LISTEN_ANSWER || !utcp__cookies_wanted(listener, true))
+        return -EOPNOTSUPP;
+    utcp__conn_init(&conn, stack, &listener->local, &listener->local);
+    utcp__listener_configure(listener, &conn);
+    for (size_t i = 0; i < sizeof(terms.key); i++)
+        terms.key[i] = (uint8_t)(stack->cookie_key.word[i / 8] >> (8 * (i % 8)));
+    terms.mss = conn.receive_mss;
+    terms.window = (uint16_t)min_u32(conn.receive_limit, UINT16_MAX);
+    terms.window_scale = conn.receive_scale;
+    terms.hop_limit = conn.hop_limit;
+    terms.dscp = conn.dscp;
+    terms.options = (uint8_t)((conn.timestamps ? UTCP_COOKIE_TIMESTAMPS : 0) |
+                              (conn.window_scale ? UTCP_COOKIE_WINDOW_SCALE : 0) |
+                              (conn.sack ? UTCP_COOKIE_SACK : 0) |
+                              (stack->flags & UTCP_NO_ECN ? 0 : UTCP_COOKIE_ECN));
+    memcpy(given, &terms, given->size < sizeof(terms) ? given->size : sizeof(terms));
+    return 0;
+}
+
+void utcp_listener_cookies_elsewhere(struct utcp_listener *listener, uint64_t now, bool begun)
+{
+    struct utcp *stack = listener->stack;
+
+    if (now > stack->now)
+        stack->now = now;
+    stack->cookies_elsewhere += (uint32_t)begun - (uint32_t)listener->elsewhere;
+    listener->elsewhere = begun;
+    listener->cookies_until = 0;
+    cookies_about(listener);
+    if (begun)
+        listener->cookies_until = UINT64_MAX;
+}
+
+uint64_t utcp_listener_overflows(const struct utcp_listener *listener)
+{
+    return listener->overflows;
+}
+
+/* Whether the SYN that was answered came after all that `conn` knows of its peer. Our own sequence
+ * numbers must go on, too, for which timestamps stand in (RFC 9293 section 3.6.1, RFC 6191). */
+static bool is_newer(const struct utcp_conn *conn, const struct utcp_segment *ack,
+                     const struct utcp_segment *syn)
+{
+    if (conn->state == UTCP_SYN_RECEIVED && conn->irs == syn->seq)
+        return true; /* the same, of which this stack and somebody else had word */
+    if (conn->timestamps && ack->options.has_timestamps && ack->options.ts_value != conn->ts_recent)
+        return (int32_t)(ack->options.ts_value - conn->ts_recent) > 0;
+    return seq_before(utcp__rcv_nxt(conn), syn->seq) && seq_before(conn->snd_max, ack->ack - 1);
+}
+
+enum utcp_cookie_verdict utcp__cookie_displaces(struct utcp_conn *conn,
+                                                const struct utcp_segment *segment)
+{
+    struct utcp *stack = conn->stack;
+    struct utcp_listener *listener;
+    struct utcp_segment syn;
+
+    if ((segment->flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK ||
+        conn->state == UTCP_SYN_SENT ||
+        (segment->seq - 1 == conn->irs && segment->ack - 1 == conn->iss) ||
+        (segment->seq - utcp__rcv_nxt(conn) < conn->rcv_adv - utcp__rcv_nxt(conn) + 1 &&
+         segment->ack - conn->snd_una <= conn->snd_max - conn->snd_una))
+        return UTCP_COOKIE_NONE;
+    listener = utcp__find_listener(stack, &segment->local);
+    if (listener == NULL || stack->now >= listener->cookies_until || !recall(stack, segment, &syn))
+        return UTCP_COOKIE_NONE;
+    if (!is_newer(conn, segment, &syn)) {
+        utcp__reply_reset(stack, segment);
+        return UTCP_COOKIE_REFUSED;
+    }
+    utcp__conn_end(conn, conn->state == UTCP_TIME_WAIT ? 0 : -ECONNRESET);
+    return UTCP_COOKIE_DISPLACES;
 }

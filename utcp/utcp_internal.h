@@ -328,10 +328,12 @@ struct utcp_listener {
     struct list half_open, ready; /* connections that were not accepted */
     struct utcp_endpoint local;
     bool any_address;
+    bool elsewhere;                       /* SYNs are answered by somebody else */
     uint8_t mode;                         /* enum utcp_listen_mode */
     uint8_t cookies;                      /* enum utcp_syn_cookies */
     unsigned backlog, pending;            /* limit, and length of both lists */
     unsigned acceptable;                  /* length of `ready` */
+    uint64_t overflows;                   /* SYNs that found the backlog used up */
     uint64_t cookies_until;               /* before this an ACK may bring a cookie */
     uint64_t max_segment, receive_buffer; /* UTCP_OPTION_* for its connections; 0: not set */
     uint8_t dscp, hop_limit;              /* the same */
@@ -353,6 +355,7 @@ struct utcp_reply {
 struct utcp {
     uint64_t now;
     struct siphash_key key;
+    struct siphash_key cookie_key; /* of SYN cookies, and of the offsets of timestamps */
     const struct utcp_cc_ops *congestion, *congestion_module;
     uint32_t mtu, offloads, flags, connections_max, receive_max, send_max;
     uint64_t time_wait_us, stall_max_us, stall_spared_us;
@@ -372,9 +375,10 @@ struct utcp {
     struct list events; /* connections with something to tell */
     struct list listener_events;
     struct list listeners;
-    struct list time_wait; /* orphans in TIME-WAIT, the oldest first */
-    struct list scattered; /* connections with data out of order, for the longest first */
-    struct list dead;      /* to be freed before the call returns */
+    struct list time_wait;      /* orphans in TIME-WAIT, the oldest first */
+    uint32_t cookies_elsewhere; /* listeners whose SYNs somebody else answers */
+    struct list scattered;      /* connections with data out of order, for the longest first */
+    struct list dead;           /* to be freed before the call returns */
     struct utcp_wheel wheel;
     struct utcp_pool pool;
     void (*gone)(void *gone_context, const struct utcp_endpoint *local,
@@ -500,12 +504,29 @@ void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error);
 
 /* ── syncookie.c ───────────────────────────────────────────────────────────────────────────── */
 
+void utcp__cookie_init(struct utcp *stack);
+/* What the cookies' key makes of two endpoints (common/syncookie.h). */
+uint64_t utcp__cookie_ends(const struct utcp *stack, const struct utcp_endpoint *local,
+                           const struct utcp_endpoint *remote);
 /* Whether a SYN gets a cookie, now that the listener is full, or not full. */
 bool utcp__cookies_wanted(const struct utcp_listener *listener, bool full);
 /* Answers a SYN by a cookie, and keeps nothing of it. */
 void utcp__cookie_send(struct utcp_listener *listener, const struct utcp_segment *segment);
 /* An ACK for no connection. False: it brings no cookie of ours. */
 bool utcp__cookie_take(struct utcp_listener *listener, const struct utcp_segment *segment);
+
+enum utcp_cookie_verdict {
+    UTCP_COOKIE_NONE,      /* it brings none, or that of its own connection */
+    UTCP_COOKIE_REFUSED,   /* one that may be from before: answered by a RST */
+    UTCP_COOKIE_DISPLACES, /* the connection has ended: utcp__cookie_take() takes the segment */
+};
+
+/* A segment for `conn`, while cookies come from elsewhere: who gave the cookie did not know that there
+ * is a connection. Its bearer has answered a SYN-ACK, so it is the peer, and the peer has begun anew:
+ * it lost its end of the connection, or the connection is in TIME-WAIT. A stack that sees the SYN would
+ * have sent a challenge (RFC 5961 section 4.2), and heard so by a RST. */
+enum utcp_cookie_verdict utcp__cookie_displaces(struct utcp_conn *conn,
+                                                const struct utcp_segment *segment);
 
 /* ── fastopen.c ────────────────────────────────────────────────────────────────────────────── */
 

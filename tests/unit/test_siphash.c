@@ -51,6 +51,24 @@ static void another_key_gives_another_hash(void **state)
     assert_true(siphash(siphash_key(key), "abc", 3) != first);
 }
 
+static void words_hash_as_their_bytes(void **state)
+{
+    uint8_t key[16] = {1, 2, 3};
+    uint64_t words[5];
+    uint8_t bytes[sizeof(words)];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 37);
+    for (size_t i = 0; i < 5; i++) {
+        memcpy(&words[i], bytes + 8 * i, 8);
+        words[i] = le64toh(words[i]);
+    }
+    for (unsigned count = 0; count <= 5; count++)
+        assert_int_equal(siphash_words(siphash_key(key), words, count),
+                         siphash(siphash_key(key), bytes, 8 * count));
+}
+
 /* No published vectors are for whole words with the length left out; so what a table needs of it. */
 static void every_bit_of_input_and_key_moves_the_table_hash(void **state)
 {
@@ -75,6 +93,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_reference_vectors_come_out),
+        cmocka_unit_test(words_hash_as_their_bytes),
         cmocka_unit_test(every_bit_of_input_and_key_moves_the_table_hash),
         cmocka_unit_test(another_key_gives_another_hash),
     };
