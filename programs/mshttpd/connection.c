@@ -41,7 +41,8 @@ static enum outcome push_output(struct connection *connection)
     uint64_t length = connection->length < BYTES_PER_TURN ? connection->length : BYTES_PER_TURN;
     uint32_t head_size = connection->head_size;
     ptrdiff_t taken = server->ops->send(server->transport, &connection->transport, connection->head,
-                                        head_size, connection->file, connection->offset, length);
+                                        head_size, connection->file, connection->offset, length,
+                                        connection->closing && length == connection->length);
 
     if (taken == -EAGAIN)
         return WAIT;

@@ -102,9 +102,11 @@ struct transport_ops {
                       size_t size);
     /* Sends `head` (by copy) and then `length` bytes of `file` from `offset` on (by reference;
      * `file` may be NULL). Returns how many bytes of both together were taken; when that is not
-     * all, a TRANSPORT_WRITABLE will follow. -ENODATA: the file has become shorter. */
+     * all, a TRANSPORT_WRITABLE will follow. -ENODATA: the file has become shorter. `last`: the
+     * end of the connection follows at once, and may go with these bytes. */
     ptrdiff_t (*send)(struct transport *transport, struct transport_conn *conn, const void *head,
-                      size_t head_size, struct file *file, uint64_t offset, uint64_t length);
+                      size_t head_size, struct file *file, uint64_t offset, uint64_t length,
+                      bool last);
     /* So much is on its way that no more should be made: a TRANSPORT_WRITABLE will follow. */
     bool (*congested)(const struct transport_conn *conn);
     /* Bytes written and not acknowledged. */

@@ -3,7 +3,7 @@
  * a request on a standing connection costs an epoll_wait (shared by the batch), a recv and a
  * sendmsg.
  *
- * A small answer leaves by one sendmsg, header and body together; a large one begins with its
+ * A small answer leaves by one sendmsg, header and body together, with the FIN where it is the last; a large one begins with its
  * header under MSG_MORE and goes on by sendfile. TCP_NODELAY is set on the listener and inherited.
  */
 #include "cli.h"
@@ -285,9 +285,10 @@ static ptrdiff_t kernel_read(struct transport *transport, struct transport_conn 
     return got < 0 ? -errno : got;
 }
 
-/* Header, and a body that lies in memory, by one call. */
+/* Header, and a body that lies in memory, by one call. The last bytes wait for the FIN that comes next, and
+ * leave in one packet with it. */
 static ptrdiff_t send_memory(const struct transport_conn *conn, const void *head, size_t head_size,
-                             const struct file *file, uint64_t offset, uint64_t length)
+                             const struct file *file, uint64_t offset, uint64_t length, bool last)
 {
     struct iovec parts[2] = {{.iov_base = (void *)head, .iov_len = head_size}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 1};
@@ -297,7 +298,7 @@ static ptrdiff_t send_memory(const struct transport_conn *conn, const void *head
         parts[1] = (struct iovec){.iov_base = (void *)(file->data + offset), .iov_len = length};
         message.msg_iovlen = 2;
     }
-    sent = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+    sent = sendmsg(conn->fd, &message, MSG_NOSIGNAL | (last ? MSG_MORE : 0));
     return sent < 0 ? -errno : sent;
 }
 
@@ -322,13 +323,13 @@ static ptrdiff_t send_from_disk(const struct transport_conn *conn, const struct 
 
 static ptrdiff_t kernel_send(struct transport *transport, struct transport_conn *conn,
                              const void *head, size_t head_size, struct file *file, uint64_t offset,
-                             uint64_t length)
+                             uint64_t length, bool last)
 {
     ptrdiff_t taken = 0, more;
 
     (void)transport;
     if (!length || file->data)
-        return send_memory(conn, head, head_size, file, offset, length);
+        return send_memory(conn, head, head_size, file, offset, length, last);
     if (head_size) {
         taken = send(conn->fd, head, head_size, MSG_NOSIGNAL | MSG_MORE);
         if (taken < 0)

@@ -475,11 +475,13 @@ static ptrdiff_t send_pieces(struct utcp_transport *transport, struct transport_
 
 static ptrdiff_t transport_send(struct transport *base, struct transport_conn *conn,
                                 const void *head, size_t head_size, struct file *file,
-                                uint64_t offset, uint64_t length)
+                                uint64_t offset, uint64_t length, bool last)
 {
     struct utcp_transport *transport = transport_of(base);
     uint64_t now = runtime_now(transport->runtime);
     ptrdiff_t taken = 0, more;
+
+    (void)last; /* nothing leaves before the end of the batch */
 
     if (head_size) {
         taken = utcp_write(conn->utcp, now, head, head_size);

@@ -62,6 +62,15 @@ sys.exit(latency != sorted(latency) or latency[0] <= 0)' "$said"
     check_equal "$stack: two threads" "$(part requests <<<"$said") $(part connections_opened <<<"$said")" '300 6'
 done
 
+# The kernel's FIN goes with the response: SYN-ACK, the request's ACK, the response, the last ACK.
+sent() {
+    in_client cat /sys/class/net/eth0/statistics/tx_packets
+}
+before=$(sent)
+load server --stack utcp -c 4 -n 400 "http://$CLIENT4:8000/1k" >/dev/null
+each=$((($(sent) - before) * 10 / 400))
+check "mshttpd on the kernel sends four packets for a connection ($each tenths)" test $each -lt 45
+
 # Several servers in one run: each has its share of the connections, whatever the threads.
 start second server mshttpd --root "$lab_dir/www" --listen "$SERVER4:81" --stack utcp --access-log -
 check_soon 'another server' 'listens 81'
