@@ -47,7 +47,7 @@ struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, MUX_FRAGMENTS_MAX);
     __type(key, struct mux_fragment);
-    __type(value, __u64);
+    __type(value, struct mux_first);
 } mux_fragments SEC(".maps");
 
 #define IPV4_FRAGMENT_BITS 0x3fff /* more fragments, or an offset */
@@ -87,6 +87,8 @@ struct transport {
     __u32 length; /* bytes that the IP header gives it: Ethernet padding is not in it (W3) */
     __u8 family;
     __u8 protocol;
+    __u8 headless;  /* 1: a later fragment or an ICMP error: `offset` is not where its header is */
+    __u32 policy;   /* of the binding that claimed it: guard_maps.h */
     __u8 local[16]; /* destination address, in the notation of mux_maps.h */
 };
 
@@ -276,6 +278,7 @@ static __always_inline enum mux_verdict parse_icmp_v4(const struct frame *frame,
         __builtin_memcmp(&quoted->saddr, transport->local, 4))
         return MUX_PASS_UNPARSED;
     transport->protocol = quoted->protocol;
+    transport->headless = 1;
     *port = ports[0];
     if (transport->protocol == IPPROTO_TCP || transport->protocol == IPPROTO_UDP)
         return MUX_CLAIMED;
@@ -303,6 +306,7 @@ static __always_inline enum mux_verdict parse_icmp_v6(const struct frame *frame,
         __builtin_memcmp(&quoted->saddr, transport->local, sizeof(quoted->saddr)))
         return MUX_PASS_UNPARSED;
     transport->protocol = quoted->nexthdr;
+    transport->headless = 1;
     *port = ports[0];
     if (transport->protocol == IPPROTO_TCP || transport->protocol == IPPROTO_UDP)
         return MUX_CLAIMED;
@@ -324,25 +328,26 @@ static __always_inline bool destination_is_loopback(const struct transport *tran
  * nobody has bound of the protocol is not looked up: legacy traffic then costs one look-up where
  * stacks bind the wildcard address alone, and a wildcard binding still means this host's own
  * addresses and never what it forwards. */
-static __always_inline enum mux_verdict claim(const struct transport *transport, __be16 port)
+static __always_inline enum mux_verdict claim(struct transport *transport, __be16 port)
 {
     struct mux_key key = {
         .family = transport->family, .protocol = transport->protocol, .port = port};
     struct mux_addr address = {.family = transport->family};
     __u32 bits = bound_bits(transport->protocol);
-    bool bound = false;
+    const __u32 *bound = NULL;
 
     if (transport->family == 6)
         bits >>= MUX_BOUND_IPV6;
     __builtin_memcpy(key.address, transport->local, sizeof(key.address));
     if (bits & MUX_BOUND_EXACT)
-        bound = bpf_map_lookup_elem(&mux_bindings, &key) != NULL;
+        bound = bpf_map_lookup_elem(&mux_bindings, &key);
     if (!bound && bits & MUX_BOUND_WILDCARD) {
         __builtin_memset(key.address, 0, sizeof(key.address));
-        bound = bpf_map_lookup_elem(&mux_bindings, &key) != NULL;
+        bound = bpf_map_lookup_elem(&mux_bindings, &key);
     }
     if (!bound)
         return MUX_PASS_UNCLAIMED;
+    transport->policy = *bound;
     __builtin_memcpy(address.address, transport->local, sizeof(address.address));
     if (packet_is_local() && destination_is_loopback(transport))
         return MUX_CLAIMED;
@@ -364,7 +369,7 @@ static __noinline int claim_slowly(PACKET_CONTEXT *ctx, struct transport *transp
     struct udphdr udp;
     __be16 ports[2];
     enum mux_verdict verdict = MUX_CLAIMED;
-    __be16 port;
+    __be16 port = 0;
 
     if (!transport)
         return MUX_PASS_UNPARSED;
@@ -397,25 +402,30 @@ static __noinline int claim_slowly(PACKET_CONTEXT *ctx, struct transport *transp
 static __always_inline enum mux_verdict
 claim_first(PACKET_CONTEXT *ctx, struct transport *transport, const struct mux_fragment *key)
 {
+    struct mux_first first = {};
     enum mux_verdict verdict;
-    __u64 now;
 
     if (transport->length % 8) /* RFC 791: what has more behind it is a multiple of 8 */
         return MUX_PASS_FRAGMENT;
     verdict = claim_slowly(ctx, transport, 1);
     if (verdict != MUX_CLAIMED)
         return verdict;
-    now = bpf_ktime_get_ns();
-    return bpf_map_update_elem(&mux_fragments, key, &now, BPF_ANY) ? MUX_PASS_FRAGMENT
-                                                                   : MUX_CLAIMED;
+    first.seen_ns = bpf_ktime_get_ns();
+    first.policy = transport->policy;
+    return bpf_map_update_elem(&mux_fragments, key, &first, BPF_ANY) ? MUX_PASS_FRAGMENT
+                                                                     : MUX_CLAIMED;
 }
 
-static __always_inline enum mux_verdict claim_later(const struct mux_fragment *key)
+static __always_inline enum mux_verdict claim_later(struct transport *transport,
+                                                    const struct mux_fragment *key)
 {
-    const __u64 *first_ns = bpf_map_lookup_elem(&mux_fragments, key);
+    const struct mux_first *first = bpf_map_lookup_elem(&mux_fragments, key);
 
-    return first_ns && bpf_ktime_get_ns() - *first_ns < MUX_FRAGMENT_TIMEOUT_NS ? MUX_CLAIMED
-                                                                                : MUX_PASS_FRAGMENT;
+    if (!first || bpf_ktime_get_ns() - first->seen_ns >= MUX_FRAGMENT_TIMEOUT_NS)
+        return MUX_PASS_FRAGMENT;
+    transport->headless = 1;
+    transport->policy = first->policy;
+    return MUX_CLAIMED;
 }
 
 static __noinline int classify_fragment_v4(PACKET_CONTEXT *ctx, struct transport *transport)
@@ -431,7 +441,7 @@ static __noinline int classify_fragment_v4(PACKET_CONTEXT *ctx, struct transport
     key.id = ip.id;
     key.protocol = ip.protocol;
     offset = bpf_ntohs(ip.frag_off) & IPV4_OFFSET_BITS;
-    return offset ? claim_later(&key) : claim_first(ctx, transport, &key);
+    return offset ? claim_later(transport, &key) : claim_first(ctx, transport, &key);
 }
 
 /* The first two bytes of every extension header, and what follows in that of fragments (RFC 8200,
@@ -545,7 +555,7 @@ static __noinline int classify_extended(PACKET_CONTEXT *ctx, struct transport *t
     __builtin_memcpy(key.destination, &ip.daddr, 16);
     key.id = walk.id;
     if (walk.fragment == 2)
-        return claim_later(&key);
+        return claim_later(transport, &key);
     if (is_extension(walk.protocol))
         return MUX_PASS_UNPARSED;
     transport->protocol = walk.protocol;
@@ -554,61 +564,62 @@ static __noinline int classify_extended(PACKET_CONTEXT *ctx, struct transport *t
     return walk.fragment ? claim_first(ctx, transport, &key) : claim_slowly(ctx, transport, 0);
 }
 
-/* ---- the usual way */
+/* ---- the usual way. *transport is all zero before. */
 
-static __always_inline enum mux_verdict classify_ipv4(const struct frame *frame)
+static __always_inline enum mux_verdict classify_ipv4(const struct frame *frame,
+                                                      struct transport *transport)
 {
-    struct transport transport = {};
-    enum mux_verdict verdict = parse_ipv4(frame, &transport);
-    __be16 port;
+    enum mux_verdict verdict = parse_ipv4(frame, transport);
+    __be16 port = 0;
 
     if (verdict == MUX_PASS_FRAGMENT)
-        return classify_fragment_v4(frame->ctx, &transport);
+        return classify_fragment_v4(frame->ctx, transport);
     if (verdict != MUX_CLAIMED)
         return verdict;
-    switch (transport.protocol) {
-    case IPPROTO_TCP: verdict = parse_tcp(frame, AT_IPV4, transport.length, &port); break;
-    case IPPROTO_UDP: verdict = parse_udp(frame, AT_IPV4, transport.length, &port); break;
-    case IPPROTO_ICMP: verdict = parse_icmp_v4(frame, &transport, &port); break;
-    default: verdict = parse_other(frame, AT_IPV4, &transport, &port); break;
+    switch (transport->protocol) {
+    case IPPROTO_TCP: verdict = parse_tcp(frame, AT_IPV4, transport->length, &port); break;
+    case IPPROTO_UDP: verdict = parse_udp(frame, AT_IPV4, transport->length, &port); break;
+    case IPPROTO_ICMP: verdict = parse_icmp_v4(frame, transport, &port); break;
+    default: verdict = parse_other(frame, AT_IPV4, transport, &port); break;
     }
-    return verdict == MUX_CLAIMED ? claim(&transport, port) : verdict;
+    return verdict == MUX_CLAIMED ? claim(transport, port) : verdict;
 }
 
-static __always_inline enum mux_verdict classify_ipv6(const struct frame *frame)
+static __always_inline enum mux_verdict classify_ipv6(const struct frame *frame,
+                                                      struct transport *transport)
 {
-    struct transport transport = {};
-    enum mux_verdict verdict = parse_ipv6(frame, &transport);
-    __be16 port;
+    enum mux_verdict verdict = parse_ipv6(frame, transport);
+    __be16 port = 0;
 
     if (verdict != MUX_CLAIMED)
         return verdict;
-    switch (transport.protocol) {
-    case IPPROTO_TCP: verdict = parse_tcp(frame, AT_IPV6, transport.length, &port); break;
-    case IPPROTO_UDP: verdict = parse_udp(frame, AT_IPV6, transport.length, &port); break;
-    case IPPROTO_ICMPV6: verdict = parse_icmp_v6(frame, &transport, &port); break;
+    switch (transport->protocol) {
+    case IPPROTO_TCP: verdict = parse_tcp(frame, AT_IPV6, transport->length, &port); break;
+    case IPPROTO_UDP: verdict = parse_udp(frame, AT_IPV6, transport->length, &port); break;
+    case IPPROTO_ICMPV6: verdict = parse_icmp_v6(frame, transport, &port); break;
     case IPPROTO_HOPOPTS:
     case IPPROTO_ROUTING:
     case IPPROTO_DSTOPTS:
-    case IPPROTO_FRAGMENT: return classify_extended(frame->ctx, &transport);
-    default: verdict = parse_other(frame, AT_IPV6, &transport, &port); break;
+    case IPPROTO_FRAGMENT: return classify_extended(frame->ctx, transport);
+    default: verdict = parse_other(frame, AT_IPV6, transport, &port); break;
     }
-    return verdict == MUX_CLAIMED ? claim(&transport, port) : verdict;
+    return verdict == MUX_CLAIMED ? claim(transport, port) : verdict;
 }
 
 /* By Ethernet type, in network order. VLAN tags are other types, too: what is behind them is the
  * host's. */
-static __always_inline enum mux_verdict classify_ip(const struct frame *frame, __be16 type)
+static __always_inline enum mux_verdict classify_ip(const struct frame *frame, __be16 type,
+                                                    struct transport *transport)
 {
     switch (type) {
-    case bpf_htons(ETH_P_IP): return classify_ipv4(frame);
-    case bpf_htons(ETH_P_IPV6): return classify_ipv6(frame);
+    case bpf_htons(ETH_P_IP): return classify_ipv4(frame, transport);
+    case bpf_htons(ETH_P_IPV6): return classify_ipv6(frame, transport);
     default: return MUX_PASS_OTHER;
     }
 }
 
-/* The clock is read for claimed packets alone. */
-static __always_inline bool switch_is_alive(void)
+/* The clock is read for claimed packets alone. `everywhere`: whether the guard has rules for all. */
+static __always_inline bool switch_is_alive(__u32 *everywhere)
 {
     __u32 zero = 0;
     const struct mux_shared *shared = bpf_map_lookup_elem(&mux_shared, &zero);
@@ -619,6 +630,7 @@ static __always_inline bool switch_is_alive(void)
     heartbeat = *(const volatile __u64 *)&shared->heartbeat_ns;
     if (!heartbeat)
         return false;
+    *everywhere = *(const volatile __u32 *)&shared->guard;
     now = bpf_ktime_get_ns();
     return now < heartbeat || now - heartbeat < MUX_HEARTBEAT_TIMEOUT_NS;
 }

@@ -12,7 +12,7 @@
  *                             → protocols without ports      <protocol, address>, port 0 ┤
  *                             → ICMP, ICMPv6 errors          quoted source 3-tuple ───────┤
  *                                                                                         ▼
- *                                claim: bound? → an address of this host? → switch alive? → redirect
+ *                                claim: bound? → an address of this host? → switch alive? → guard → redirect
  *
  *   with extension headers or in fragments: the same, by way of a walk
  *
@@ -63,6 +63,7 @@ static __always_inline bool packet_is_local(void)
 }
 
 #include "classify.h"
+#include "guard.h"
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -90,7 +91,8 @@ static __always_inline bool mac_is_ours(const __u8 *mac)
            mac[3] == nic->mac[3] && mac[4] == nic->mac[4] && mac[5] == nic->mac[5];
 }
 
-static __always_inline enum mux_verdict classify(const struct frame *frame)
+static __always_inline enum mux_verdict classify(const struct frame *frame,
+                                                 struct transport *transport)
 {
     struct ethhdr copy;
     const struct ethhdr *ether = at(frame, 0, sizeof(*ether), &copy);
@@ -99,7 +101,7 @@ static __always_inline enum mux_verdict classify(const struct frame *frame)
         return MUX_PASS_UNPARSED;
     if (!mac_is_ours(ether->h_dest))
         return MUX_PASS_NOT_OURS;
-    return classify_ip(frame, ether->h_proto);
+    return classify_ip(frame, ether->h_proto, transport);
 }
 
 SEC("xdp.frags")
@@ -110,13 +112,20 @@ int multistack_mux(struct xdp_md *ctx)
         .data = (const __u8 *)(long)ctx->data,
         .data_end = (const __u8 *)(long)ctx->data_end,
     };
-    enum mux_verdict verdict = classify(&frame);
+    struct transport transport = {};
+    enum mux_verdict verdict = classify(&frame, &transport);
+    __u32 everywhere;
     int action;
 
     if (verdict != MUX_CLAIMED)
         return conclude(verdict, XDP_PASS);
-    if (!switch_is_alive())
+    if (!switch_is_alive(&everywhere))
         return conclude(MUX_PASS_NO_SWITCH, XDP_PASS);
+    if (transport.policy | everywhere) {
+        verdict = guard_judge(ctx, &transport, everywhere);
+        if (verdict != MUX_CLAIMED)
+            return conclude(verdict, XDP_DROP);
+    }
     /* A queue without a socket (the switch is being started again) gives the fallback. */
     action = bpf_redirect_map(&mux_sockets, ctx->rx_queue_index, XDP_PASS);
     return conclude(action == XDP_REDIRECT ? MUX_CLAIMED : MUX_PASS_NO_SWITCH, action);

@@ -2,16 +2,18 @@
 /* The maps that the mux program shares with multistackd: layouts and who writes what.
  *
  *   map            key               value            written by           read by
- *   mux_bindings   struct mux_key    __u32, unused    switch (bind/unbind) mux
+ *   mux_bindings   struct mux_key    __u32 guard id   switch (bind/unbind) mux
  *                                                     keeper (clears it when a switch dies)
  *   mux_addresses  struct mux_addr   __u32 ifindex    keeper (netlink)     mux
  *   mux_shared     0                 struct mux_shared  switch (mmap)      mux
  *   mux_nic        0                 struct mux_nic   keeper               mux; one per NIC
  *   mux_sockets    queue             AF_XDP socket    keeper               mux; one per NIC
- *   mux_fragments  struct mux_fragment  __u64 ns      mux                  mux; one per NIC
+ *   mux_fragments  struct mux_fragment  struct mux_first  mux              mux; one per NIC
  *   mux_verdicts   enum mux_verdict  __u64 per CPU    mux                  switch; one per NIC
  *
- * The first three are shared by the programs on all NICs, the others belong to one NIC. */
+ * The first three are shared by the programs on all NICs, the others belong to one NIC. The guard's own
+ * maps are in guard_maps.h; the value in mux_bindings is the id of the 3-tuple's rules, 0 where it has
+ * none. */
 #ifndef MULTISTACK_MUX_MAPS_H
 #define MULTISTACK_MUX_MAPS_H
 
@@ -63,6 +65,8 @@ struct mux_addr {
 struct mux_shared {
     __u64 heartbeat_ns; /* CLOCK_MONOTONIC when the switch last went round its loop; 0: no switch */
     __u8 bound[256];    /* MUX_BOUND_* by protocol */
+    __u32 guard;        /* 0: the guard has no rules for all bindings */
+    __u32 zero;
 };
 
 /* A fragmented datagram: RFC 791 section 3.2, RFC 8200 section 4.5 (whose id is of 32 bits, and
@@ -73,6 +77,13 @@ struct mux_fragment {
     __u8 family;
     __u8 protocol; /* IPv4 alone */
     __u8 zero[2];
+};
+
+/* What is known of its first fragment. */
+struct mux_first {
+    __u64 seen_ns;
+    __u32 policy; /* as in mux_bindings */
+    __u32 zero;
 };
 
 struct mux_nic {

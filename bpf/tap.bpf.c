@@ -4,7 +4,8 @@
  *
  * It decides what the mux decides (classify.h), but can take nothing away: what is claimed goes to
  * the packet socket *as well*, and the host's copy is swallowed by the placeholder that has bound
- * the same 3-tuple. Whatever is not claimed ends here, before it is queued or copied.
+ * the same 3-tuple. Whatever is not claimed ends here, before it is queued or copied; and what is claimed
+ * but refused by the guard (guard.h) ends at that placeholder alone.
  *
  * On lo a frame is addressed to the host's own stack or to a stack of its own, and never to both: so
  * what the switch sends into lo (to tuples that no stack has bound) does not come back to it, and
@@ -47,6 +48,7 @@ static __always_inline bool packet_is_local(void)
 }
 
 #include "classify.h"
+#include "guard.h"
 
 /* What the kernel keeps of the frame: all of it, or nothing. */
 #define KEEP 0xffffffff
@@ -56,17 +58,24 @@ SEC("socket")
 int multistack_tap(struct __sk_buff *ctx)
 {
     struct frame frame = {.ctx = ctx}; /* without direct access: everything is loaded */
+    struct transport transport = {};
     enum mux_verdict verdict;
+    __u32 everywhere;
 
     if (ctx->pkt_type > PACKET_TYPE_TO_ALL)
         return conclude(MUX_PASS_NOT_OURS, SKIP);
     if (ctx->vlan_present)
         return conclude(MUX_PASS_OTHER, SKIP);
-    verdict = classify_ip(&frame, (__be16)ctx->protocol);
+    verdict = classify_ip(&frame, (__be16)ctx->protocol, &transport);
     if (verdict != MUX_CLAIMED)
         return conclude(verdict, SKIP);
-    if (!switch_is_alive())
+    if (!switch_is_alive(&everywhere))
         return conclude(MUX_PASS_NO_SWITCH, SKIP);
+    if (transport.policy | everywhere) {
+        verdict = guard_judge(ctx, &transport, everywhere);
+        if (verdict != MUX_CLAIMED)
+            return conclude(verdict, SKIP);
+    }
     return conclude(MUX_CLAIMED, KEEP);
 }
 

@@ -77,7 +77,18 @@ enum detach_reason {
     X(PASS_FRAGMENT, "pass_fragment", "a fragment, and none before it was claimed")                \
     X(PASS_UNCLAIMED, "pass_unclaimed", "nobody has bound the destination")                        \
     X(PASS_NOT_OURS, "pass_not_ours", "not addressed to this host's MAC or IP address")            \
-    X(PASS_NO_SWITCH, "pass_no_switch", "claimed, but the switch is away or hangs")
+    X(PASS_NO_SWITCH, "pass_no_switch", "claimed, but the switch is away or hangs")                \
+    GUARD_VERDICTS(X)
+
+/* What the guard decided about a frame that was claimed (bpf/guard.h). */
+#define GUARD_VERDICTS(X)                                                                          \
+    X(GUARD_BLOCKED, "guard_blocked", "dropped: its source is on a block list")                    \
+    X(GUARD_MALFORMED, "guard_malformed", "dropped: TCP flags or ports that no TCP sends")         \
+    X(GUARD_SYN_SOURCE, "guard_syn_source", "SYN dropped: its source opens too much")              \
+    X(GUARD_SYN, "guard_syn", "SYN dropped: too many for the binding")                             \
+    X(GUARD_CONNECTIONS, "guard_connections", "opening dropped: too many new connections")
+
+#define MUX_GUARD_FIRST MUX_GUARD_BLOCKED
 
 enum mux_verdict {
 #define MUX_VERDICT_ENUM(symbol, name, text) MUX_##symbol,

@@ -44,14 +44,14 @@ static struct mux_shared shared; /* as the switch keeps it */
 void bind_tuple(uint8_t family, uint8_t protocol, const uint8_t *address, uint16_t port)
 {
     struct mux_key key = {.family = family, .protocol = protocol, .port = htons(port)};
-    uint32_t one = 1;
+    uint32_t no_rules = 0;
 
     if (address)
         memcpy(key.address, address, family == 4 ? 4 : 16);
     shared.bound[protocol] |= (uint8_t)((address ? MUX_BOUND_EXACT : MUX_BOUND_WILDCARD)
                                         << (family == 6 ? MUX_BOUND_IPV6 : 0));
-    assert_int_equal(bpf_map_update_elem(bpf_map__fd(mux->maps.mux_bindings), &key, &one, BPF_ANY),
-                     0);
+    assert_int_equal(
+        bpf_map_update_elem(bpf_map__fd(mux->maps.mux_bindings), &key, &no_rules, BPF_ANY), 0);
 }
 
 void add_address(uint8_t family, const uint8_t *address)
@@ -71,6 +71,12 @@ void set_heartbeat(uint64_t ns)
     shared.heartbeat_ns = ns;
     assert_int_equal(
         bpf_map_update_elem(bpf_map__fd(mux->maps.mux_shared), &zero, &shared, BPF_ANY), 0);
+}
+
+void set_guard(uint32_t flags)
+{
+    shared.guard = flags;
+    set_heartbeat(shared.heartbeat_ns);
 }
 
 uint64_t now_ns(void)
@@ -158,7 +164,10 @@ int run_split(const uint8_t *bytes, uint32_t size, uint32_t linear)
         verdict = i;
     }
     assert_true(verdict >= 0);
-    assert_int_equal(options.retval, verdict == MUX_CLAIMED ? XDP_REDIRECT : XDP_PASS);
+    if (verdict >= MUX_GUARD_FIRST)
+        assert_int_equal(options.retval, XDP_DROP);
+    else
+        assert_int_equal(options.retval, verdict == MUX_CLAIMED ? XDP_REDIRECT : XDP_PASS);
     return verdict;
 }
 

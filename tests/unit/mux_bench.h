@@ -38,6 +38,8 @@ const char *verdict_name(enum mux_verdict verdict);
 void bind_tuple(uint8_t family, uint8_t protocol, const uint8_t *address, uint16_t port);
 void add_address(uint8_t family, const uint8_t *address);
 void set_heartbeat(uint64_t ns);
+/* Whether there are rules for all bindings. */
+void set_guard(uint32_t flags);
 uint64_t now_ns(void);
 /* A new socket for the first queue; its descriptor, or -1. */
 int socket_in_map(void);

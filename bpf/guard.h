@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* guard: judges what has been claimed for a stack, before it leaves the kernel.
+ *
+ * It sees a packet only when the mux (or the tap) has found its 3-tuple bound and the switch alive: the
+ * host's own traffic never comes here. A packet is judged by the rules for all bindings, which only an
+ * administrator sets, then by those of its own binding; the first that refuses it decides.
+ *
+ *   claimed ─► lists ─► strict ─► source's ─► binding's ─► (who answers ─► connections ─► to the stack
+ *                │        │       limit       limit        SYNs itself)    limit
+ *             blocked  malformed    │           │                            │
+ *                └────────┴─────────┴───────────┴────────────────────────────┴──► counted, dropped
+ *
+ * Lists: the longest prefix that has not expired decides; where the same prefix is on both lists, allow
+ * does. Who is allowed is not asked for anything behind the lists of the same rules. A list without a
+ * matching prefix says nothing: "only these" is a block of /0 beside what is allowed.
+ *
+ * Strict and the limits are about TCP; the limits about SYNs alone. An ICMP error and a later fragment
+ * have no header of their own to look at: for them lists are all there is.
+ *
+ * Everything that follows from a rule costs its look-ups; no rules cost none (guard_maps.h). Included
+ * behind classify.h. */
+#ifndef MULTISTACK_GUARD_H
+#define MULTISTACK_GUARD_H
+
+#include "guard_maps.h"
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, GUARD_POLICIES_MAX);
+    __type(key, __u32);
+    __type(value, struct guard_policy);
+} guard_policies SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(max_entries, GUARD_PREFIXES_MAX);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct guard_prefix);
+    __type(value, struct guard_entry);
+} guard_prefixes SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, GUARD_POLICIES_MAX);
+    __type(key, __u32);
+    __type(value, struct guard_budget);
+} guard_budgets SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, GUARD_SOURCES_MAX);
+    __type(key, struct guard_source);
+    __type(value, __u64);
+} guard_sources SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, GUARD_POLICIES_MAX);
+    __type(key, __u32);
+    __type(value, struct guard_counts);
+} guard_counts SEC(".maps");
+
+#define GUARD_TCP_FIN 0x01
+#define GUARD_TCP_SYN 0x02
+#define GUARD_TCP_RST 0x04
+#define GUARD_TCP_PSH 0x08
+#define GUARD_TCP_ACK 0x10
+#define GUARD_TCP_URG 0x20
+
+#define GUARD_EXPIRED_MAX 4 /* prefixes that expired and that the switch has not taken out yet */
+#define GUARD_TRIES_MAX   4 /* to take from a bucket that other processors take from as well */
+
+/* What the rules ask about. */
+struct guard_packet {
+    __u64 now_ns;
+    __u32 family;
+    __u8 source[16];
+    bool tcp; /* and then: */
+    __u8 flags;
+    __be16 source_port;
+};
+
+static __always_inline const struct guard_policy *guard_policy_of(__u32 id)
+{
+    __u32 slot = guard_slot(id);
+    const struct guard_policy *policy = bpf_map_lookup_elem(&guard_policies, &slot);
+
+    return policy && policy->id == id ? policy : NULL;
+}
+
+static __always_inline void guard_count(__u32 id, enum mux_verdict verdict)
+{
+    __u32 slot = guard_slot(id), index = verdict - MUX_GUARD_FIRST;
+    struct guard_counts *counts = bpf_map_lookup_elem(&guard_counts, &slot);
+
+    if (counts && index < GUARD_COUNTS_MAX)
+        counts->count[index]++;
+}
+
+static __always_inline bool guard_read(PACKET_CONTEXT *ctx, const struct transport *transport,
+                                       struct guard_packet *packet)
+{
+    struct tcphdr tcp;
+
+    packet->family = transport->family;
+    packet->now_ns = bpf_ktime_get_ns();
+    if (transport->family == 4
+            ? packet_load(ctx, AT_IP + __builtin_offsetof(struct iphdr, saddr), packet->source, 4)
+            : packet_load(ctx, AT_IP + __builtin_offsetof(struct ipv6hdr, saddr), packet->source,
+                          16))
+        return false;
+    packet->tcp = transport->protocol == IPPROTO_TCP && !transport->headless;
+    if (!packet->tcp)
+        return true;
+    if (packet_load(ctx, transport->offset, &tcp, sizeof(tcp)))
+        return false;
+    packet->flags = ((const __u8 *)&tcp)[13];
+    packet->source_port = tcp.source;
+    return true;
+}
+
+enum guard_listed { GUARD_UNLISTED, GUARD_ALLOWED, GUARD_BLOCKED };
+
+/* An entry that has expired hides shorter ones until the switch takes it out: then they are asked. */
+static __noinline int guard_look_up(const struct guard_packet *packet, __u32 id)
+{
+    struct guard_prefix key = {.policy = id};
+
+    if (!packet)
+        return GUARD_UNLISTED;
+    key.length = GUARD_PREFIX_HEAD + (packet->family == 4 ? 32 : 128);
+    key.family = packet->family;
+    __builtin_memcpy(key.address, packet->source, sizeof(key.address));
+    for (int i = 0; i < GUARD_EXPIRED_MAX; i++) {
+        const struct guard_entry *entry = bpf_map_lookup_elem(&guard_prefixes, &key);
+
+        if (!entry)
+            return GUARD_UNLISTED;
+        if (entry->allow_until_ns > packet->now_ns)
+            return GUARD_ALLOWED;
+        if (entry->block_until_ns > packet->now_ns)
+            return GUARD_BLOCKED;
+        if (!entry->length)
+            return GUARD_UNLISTED;
+        key.length = GUARD_PREFIX_HEAD + entry->length - 1;
+    }
+    return GUARD_UNLISTED;
+}
+
+/* Combinations of flags that no TCP sends: RFC 9293 section 3.10.7 takes none of them further, but
+ * they cost a look-up, and scanners tell stacks apart by them. Port 0 is nobody's (RFC 6335). */
+static __always_inline bool guard_malformed(const struct guard_packet *packet)
+{
+    __u8 flags = packet->flags;
+    __u8 opening = flags & (GUARD_TCP_SYN | GUARD_TCP_FIN | GUARD_TCP_RST);
+
+    if (!packet->source_port)
+        return true;
+    if (opening & (opening - 1)) /* more than one of them */
+        return true;
+    return !(flags & (GUARD_TCP_SYN | GUARD_TCP_RST | GUARD_TCP_ACK)); /* NULL, FIN alone, XMAS */
+}
+
+static __always_inline bool guard_is_opening(const struct guard_packet *packet)
+{
+    return packet->tcp && (packet->flags & (GUARD_TCP_SYN | GUARD_TCP_ACK | GUARD_TCP_RST |
+                                            GUARD_TCP_FIN)) == GUARD_TCP_SYN;
+}
+
+static __always_inline bool guard_limit_is_on(const struct guard_limit *limit, __u64 now_ns)
+{
+    return limit->until_ns > now_ns;
+}
+
+static __always_inline bool guard_has_room(__u64 due_ns, __u64 now_ns,
+                                           const struct guard_limit *limit)
+{
+    return due_ns <= now_ns || due_ns - now_ns <= limit->tolerance_ns;
+}
+
+/* Takes one opening from a bucket that all processors share. Who loses the race again and again is
+ * let through: the limit is exceeded by less than one opening for each processor. */
+static __always_inline bool guard_take(__u64 *due_ns, __u64 now_ns, const struct guard_limit *limit)
+{
+    __u64 known = *(volatile __u64 *)due_ns;
+
+    for (int i = 0; i < GUARD_TRIES_MAX; i++) {
+        __u64 next = (known > now_ns ? known : now_ns) + limit->interval_ns, found;
+
+        if (!guard_has_room(known, now_ns, limit))
+            return false;
+        found = __sync_val_compare_and_swap(due_ns, known, next);
+        if (found == known)
+            return true;
+        known = found;
+    }
+    return true;
+}
+
+/* The same from the bucket of one source. A source that is not known has a full one: a flood from many
+ * addresses makes others forgotten sooner, and is the binding's limit's to stop. */
+static __noinline int guard_take_of_source(const struct guard_packet *packet,
+                                           const struct guard_policy *policy)
+{
+    struct guard_source key = {};
+    struct guard_limit limit;
+    __u64 *due_ns, first;
+
+    if (!packet || !policy)
+        return 1;
+    limit = policy->limits[GUARD_LIMIT_SOURCE];
+    key.policy = policy->id;
+    key.family = packet->family;
+    __builtin_memcpy(key.address, packet->source, 8);
+    due_ns = bpf_map_lookup_elem(&guard_sources, &key);
+    if (due_ns)
+        return guard_take(due_ns, packet->now_ns, &limit);
+    first = packet->now_ns + limit.interval_ns;
+    bpf_map_update_elem(&guard_sources, &key, &first, BPF_ANY);
+    return 1;
+}
+
+static __always_inline bool guard_limit_holds(const struct guard_policy *policy,
+                                              struct guard_budget *budget,
+                                              enum guard_limit_kind kind, __u64 now_ns)
+{
+    const struct guard_limit limit = policy->limits[kind];
+
+    return !guard_limit_is_on(&limit, now_ns) || guard_take(&budget->due_ns[kind], now_ns, &limit);
+}
+
+/* A SYN, by the limits of one policy. A binding that has had its share already is asked first, and
+ * costs no more: that is where a flood from made-up addresses ends. */
+static __always_inline enum mux_verdict
+guard_limit_opening(const struct guard_packet *packet, const struct guard_policy *policy, __u32 id)
+{
+    const struct guard_limit total = policy->limits[GUARD_LIMIT_SYN];
+    const struct guard_limit *each = &policy->limits[GUARD_LIMIT_SOURCE];
+    __u32 slot = guard_slot(id);
+    struct guard_budget *budget = bpf_map_lookup_elem(&guard_budgets, &slot);
+
+    if (!budget)
+        return MUX_CLAIMED;
+    if (guard_limit_is_on(&total, packet->now_ns) &&
+        !guard_has_room(budget->due_ns[GUARD_LIMIT_SYN], packet->now_ns, &total))
+        return MUX_GUARD_SYN;
+    if (guard_limit_is_on(each, packet->now_ns) && !guard_take_of_source(packet, policy))
+        return MUX_GUARD_SYN_SOURCE;
+    return guard_limit_holds(policy, budget, GUARD_LIMIT_SYN, packet->now_ns) ? MUX_CLAIMED
+                                                                              : MUX_GUARD_SYN;
+}
+
+/* What goes on to the stack as a new connection: a SYN that nobody answered on its behalf, or the last
+ * segment of a handshake that somebody did. */
+static __always_inline enum mux_verdict guard_limit_connection(const struct guard_packet *packet,
+                                                               const struct guard_policy *policy,
+                                                               __u32 id)
+{
+    __u32 slot = guard_slot(id);
+    struct guard_budget *budget = bpf_map_lookup_elem(&guard_budgets, &slot);
+
+    if (!budget || guard_limit_holds(policy, budget, GUARD_LIMIT_CONNECTIONS, packet->now_ns))
+        return MUX_CLAIMED;
+    return MUX_GUARD_CONNECTIONS;
+}
+
+/* By the rules of one policy. */
+static __noinline int guard_apply(const struct guard_packet *packet, __u32 id)
+{
+    const struct guard_policy *policy = guard_policy_of(id);
+    enum mux_verdict verdict = MUX_CLAIMED;
+    int listed = GUARD_UNLISTED;
+    __u32 flags;
+
+    if (!packet || !policy)
+        return MUX_CLAIMED;
+    flags = policy->flags;
+    if (flags & (packet->family == 4 ? GUARD_HAS_LIST_V4 : GUARD_HAS_LIST_V6))
+        listed = guard_look_up(packet, id);
+    if (listed == GUARD_ALLOWED)
+        return MUX_CLAIMED;
+    if (listed == GUARD_BLOCKED)
+        verdict = MUX_GUARD_BLOCKED;
+    else if (flags & GUARD_HAS_STRICT && packet->tcp && policy->strict_until_ns > packet->now_ns &&
+             guard_malformed(packet))
+        verdict = MUX_GUARD_MALFORMED;
+    else if (flags & GUARD_HAS_LIMITS && guard_is_opening(packet)) {
+        verdict = guard_limit_opening(packet, policy, id);
+        if (verdict == MUX_CLAIMED)
+            verdict = guard_limit_connection(packet, policy, id);
+    }
+    if (verdict != MUX_CLAIMED)
+        guard_count(id, verdict);
+    return verdict;
+}
+
+/* MUX_CLAIMED: it may go on. `everywhere`: whether there are rules for all bindings. */
+static __noinline int guard_judge(PACKET_CONTEXT *ctx, const struct transport *transport,
+                                  __u32 everywhere)
+{
+    struct guard_packet packet = {};
+    int verdict = MUX_CLAIMED;
+
+    if (!transport || !guard_read(ctx, transport, &packet))
+        return MUX_CLAIMED;
+    if (everywhere)
+        verdict = guard_apply(&packet, GUARD_EVERYWHERE);
+    if (verdict == MUX_CLAIMED && transport->policy)
+        verdict = guard_apply(&packet, transport->policy);
+    return verdict;
+}
+
+#endif
