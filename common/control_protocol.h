@@ -22,6 +22,8 @@
  *                       ←  CONTROL_CONNECTED
  *   CONTROL_DRAIN       →                         the rest of the flows is for the others
  *                       ←  CONTROL_DRAINED
+ *   CONTROL_GUARD       →                         a rule of the guard at the NIC
+ *                       ←  CONTROL_GUARDED
  *   CONTROL_QUERY       →                         any client; a page at a time
  *                       ←  CONTROL_RECORDS
  *   CONTROL_INSPECT     →                         + a socket, which goes on to a port's process
@@ -29,7 +31,7 @@
  *                       ←  CONTROL_EVENT          at any time after PORT_OPENED
  *
  * A client sends one request and waits for its answer before the next, but for BIND, UNBIND, SHARE,
- * CONNECT and DRAIN, of which up to CONTROL_PIPELINE_MAX may be on the way. The connection is the
+ * CONNECT, DRAIN and GUARD, of which up to CONTROL_PIPELINE_MAX may be on the way. The connection is the
  * port: when it closes, for whatever reason, the port and all of its bindings are gone. */
 #ifndef MULTISTACK_CONTROL_PROTOCOL_H
 #define MULTISTACK_CONTROL_PROTOCOL_H
@@ -49,7 +51,8 @@
 
 /* Feature bits of HELLO and WELCOME: the set in use is what both have. */
 #define CONTROL_FEATURE_INSPECT 0x1ULL /* CONTROL_INSPECT, CONTROL_PORT_INSPECTED */
-#define CONTROL_FEATURES        CONTROL_FEATURE_INSPECT
+#define CONTROL_FEATURE_GUARD   0x2ULL /* CONTROL_GUARD, CONTROL_SUBJECT_GUARD */
+#define CONTROL_FEATURES        (CONTROL_FEATURE_INSPECT | CONTROL_FEATURE_GUARD)
 
 enum control_type {
     CONTROL_HELLO = 1,
@@ -71,6 +74,8 @@ enum control_type {
     CONTROL_DRAINED,
     CONTROL_INSPECT,
     CONTROL_INSPECTED,
+    CONTROL_GUARD,
+    CONTROL_GUARDED,
 };
 
 struct control_header {
@@ -240,6 +245,58 @@ struct control_inspected {
     struct control_header header;
 };
 
+/* Rules of the guard, which judges at the NIC what was claimed for a stack (bpf/guard.h). */
+enum control_guard_kind {
+    CONTROL_GUARD_BLOCK = 1, /* `prefix`: sources whose packets are dropped … */
+    CONTROL_GUARD_ALLOW,  /* … and those that are asked for nothing else; beats an equal block */
+    CONTROL_GUARD_STRICT, /* TCP segments with flags that no TCP sends are dropped */
+    CONTROL_GUARD_SYN_SOURCE,  /* `rate`, `burst`: SYNs of one source (IPv4 address, IPv6 /64) */
+    CONTROL_GUARD_SYN,         /* the same of all sources */
+    CONTROL_GUARD_CONNECTIONS, /* the same of what goes on to the stack as a new connection */
+    CONTROL_GUARD_KINDS
+};
+
+enum control_guard_action {
+    CONTROL_GUARD_SET = 1,
+    CONTROL_GUARD_REMOVE,
+    CONTROL_GUARD_FLUSH, /* all of them; kind, prefix, rate and burst are 0 */
+};
+
+/* Addresses as in control_address; what is behind the prefix is zero. */
+struct control_prefix {
+    uint8_t bytes[16];
+    uint8_t family; /* 4 or 6 */
+    uint8_t length; /* bits */
+    uint16_t zero;
+};
+static_assert(sizeof(struct control_prefix) == 20, "no padding");
+
+#define CONTROL_GUARD_RATE_MAX     10000000u                     /* a second; and of `burst` */
+#define CONTROL_GUARD_DURATION_MAX (366ULL * 86400 * 1000000000) /* ns */
+
+/* A rule of a binding, for as long as that lives; setting it again changes it. Of a client that has a
+ * port: one of its own bindings. Of one that has none: any binding of the same user, and any at all for
+ * root; and binding 0, which is for administrators alone: rules for all bindings, which outlive the
+ * switch. Errors: -EPERM, -ENOENT (no such binding, no such rule), -EINVAL, -EPROTOTYPE (a rule about
+ * TCP, a binding of another protocol), -ENOSPC (too many: of this port, this user, or at all),
+ * -EOPNOTSUPP (no NIC has a guard, or the binding is a group's). */
+struct control_guard {
+    struct control_header header;
+    uint32_t binding;             /* 0: all */
+    uint32_t action;              /* enum control_guard_action */
+    uint32_t kind;                /* enum control_guard_kind */
+    uint32_t rate;                /* a second; of limits that are set */
+    uint32_t burst;               /* how many at once; 0: as many as in a second */
+    struct control_prefix prefix; /* of lists; otherwise zero */
+    uint64_t duration_ns;         /* 0: until it is removed */
+    uint32_t zero[2];
+};
+static_assert(sizeof(struct control_guard) == 72, "no padding");
+
+struct control_guarded {
+    struct control_header header;
+};
+
 enum control_event_kind {
     CONTROL_EVENT_DETACHED = 1, /* value: enum detach_reason; the connection closes behind it */
     CONTROL_EVENT_MTU,          /* value: the new smallest MTU */
@@ -271,6 +328,7 @@ enum control_subject {
     CONTROL_SUBJECT_PORTS,
     CONTROL_SUBJECT_BINDINGS,
     CONTROL_SUBJECT_COUNTERS,
+    CONTROL_SUBJECT_GUARD,
 };
 
 struct control_query {
@@ -350,12 +408,26 @@ enum control_binding_state {
     CONTROL_BINDING_SUSPENDED, /* active, but its address is not this host's for now */
 };
 
+/* One rule of the guard. */
+struct control_guard_record {
+    struct control_address address; /* of the binding; family 0: for all */
+    struct control_prefix prefix;
+    uint32_t binding; /* 0: for all */
+    uint32_t port;
+    uint32_t kind; /* enum control_guard_kind */
+    uint32_t rate;
+    uint32_t burst;
+    uint32_t zero;
+    uint64_t left_ns; /* until it ends by itself; 0: it does not */
+};
+
 /* One counter. `name` is "rx_packets", "tx_bytes", … or a drop reason. */
 enum control_scope {
     CONTROL_SCOPE_NIC = 1, /* id: NIC index; ring: queue */
     CONTROL_SCOPE_PORT,    /* id: port number; ring: ring */
     CONTROL_SCOPE_SWITCH,  /* id, ring: 0 */
     CONTROL_SCOPE_WORKER,  /* id: worker; ring: 0 */
+    CONTROL_SCOPE_BINDING, /* id: number of a binding with rules of the guard; ring: 0 */
 };
 
 struct control_counter_record {

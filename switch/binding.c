@@ -82,6 +82,7 @@ int binding_add(struct switch_core *core, struct port *port, const struct tuple 
     binding->placeholder_fd = placeholder_fd;
     binding->ring = terms->ring;
     binding->away_told = false;
+    binding->guard_rules = 0;
     binding->state = (uint8_t)sharing_begin(core, binding, terms);
     status = groups_enter(core, binding);
     if (!status)
@@ -111,6 +112,7 @@ void binding_close(struct switch_core *core, struct binding *binding)
         .kind = CHANGE_REMOVE, .tuple = binding->tuple, .member = {.port = port}};
 
     groups_leave(core, binding);
+    guard_forget(core, binding);
     core_change(core, &change);
     if (binding->previous == BINDING_NONE)
         port->first_binding = binding->next;

@@ -14,6 +14,8 @@
  *                                        and a packet socket for large sends where there is one
  *   CHANNEL_ADDRESS         →            each address of the host, then as they come and go
  *   CHANNEL_GROUPS          →            + groups_ring, the filter that fills it; or it is left out
+ *   CHANNEL_GUARD           →            + the maps of the guard that the switch writes, in the order of
+ *                                        CHANNEL_GUARD_*; left out where no NIC has a mux
  *   CHANNEL_PROTOCOL        →            each line of [protocols] in the configuration
  *   CHANNEL_PORT_RATE       →            --port-rate, and each line of [port-rates]
  *   CHANNEL_START           →
@@ -63,6 +65,7 @@ enum channel_type {
     CHANNEL_PACKET,
     CHANNEL_GROUPS,
     CHANNEL_PORT_RATE,
+    CHANNEL_GUARD,
 };
 
 struct channel_header {
@@ -162,6 +165,20 @@ enum channel_next_hop_kind {
     CHANNEL_HOP_RESOLVING, /* the same, the kernel is asking for the MAC: a NEIGHBOR will follow */
     CHANNEL_HOP_LOCAL,     /* an address of this host */
     CHANNEL_HOP_OTHER,     /* through a device that is not the switch's */
+};
+
+enum {
+    CHANNEL_GUARD_POLICIES,
+    CHANNEL_GUARD_PREFIXES,
+    CHANNEL_GUARD_BUDGETS,
+    CHANNEL_GUARD_COUNTS,
+    CHANNEL_GUARD_FDS
+};
+
+struct channel_guard {
+    struct channel_header header;
+    uint32_t cpus; /* values in one element of guard_counts */
+    uint32_t zero;
 };
 
 #define CHANNEL_PROTOCOLS_MAX 256

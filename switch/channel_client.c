@@ -34,6 +34,7 @@ union channel_message {
     struct channel_wire_link wire_link;
     struct channel_packet packet;
     struct channel_port_rate port_rate;
+    struct channel_guard guard;
     uint8_t bytes[CHANNEL_MESSAGE_MAX];
 };
 
@@ -66,6 +67,7 @@ static const struct {
                            CHANNEL_WIRE_LINK_FDS},
     [CHANNEL_PACKET] = {sizeof(struct channel_packet), 1, 1},
     [CHANNEL_PORT_RATE] = {sizeof(struct channel_port_rate), 0, 0},
+    [CHANNEL_GUARD] = {sizeof(struct channel_guard), CHANNEL_GUARD_FDS, CHANNEL_GUARD_FDS},
 };
 
 static const struct nic_ops *const drivers[] = {&afxdp_ops, &packet_ops, &wire_ops};
@@ -372,6 +374,10 @@ static int take_setup(struct switch_core *core, const struct received *received)
     case CHANNEL_PORT_RATE:
         return core->worker_count ? port_rates_add(&core->port_rates, &received->message.port_rate)
                                   : -EINVAL;
+    case CHANNEL_GUARD:
+        return core->worker_count && !core->guard.places
+                   ? guard_open(core, &received->message.guard, received->fds)
+                   : -EINVAL;
     case CHANNEL_START:
         if (!core->worker_count)
             return -EINVAL;

@@ -35,6 +35,7 @@ struct request {
         struct control_connect connect;
         struct control_drain drain;
         struct control_inspect inspect;
+        struct control_guard guard;
         uint8_t bytes[CONTROL_MESSAGE_MAX];
     };
     uint32_t size;
@@ -247,7 +248,7 @@ static void end_for_protocol(struct switch_core *core, struct connection *connec
     control_end(core, connection, DETACH_PROTOCOL);
 }
 
-/* All but HELLO, PORT_OPEN, QUERY and INSPECT are about a port of the client's. */
+/* All but HELLO, PORT_OPEN, QUERY, INSPECT and GUARD are about a port of the client's. */
 static bool has_port(struct switch_core *core, struct connection *connection,
                      struct request *request)
 {
@@ -361,6 +362,16 @@ static bool handle_inspect(struct switch_core *core, struct connection *connecti
     return control_reply(core, connection, &inspected, NULL, 0);
 }
 
+static bool handle_guard(struct switch_core *core, struct connection *connection,
+                         const struct request *request)
+{
+    struct control_guarded guarded = {0};
+    int status = guard_request(core, connection, &request->guard);
+
+    guarded.header = answer_header(request, CONTROL_GUARDED, sizeof(guarded), status);
+    return control_reply(core, connection, &guarded, NULL, 0);
+}
+
 /* What each request must look like; one that says how long it is is checked by its handler. */
 static const struct {
     uint32_t size;
@@ -377,6 +388,7 @@ static const struct {
     [CONTROL_CONNECT] = {sizeof(struct control_connect), 0, true},
     [CONTROL_DRAIN] = {sizeof(struct control_drain), 0},
     [CONTROL_INSPECT] = {sizeof(struct control_inspect), 1},
+    [CONTROL_GUARD] = {sizeof(struct control_guard), 0},
 };
 
 static bool request_fits(const struct connection *connection, struct request *request)
@@ -413,6 +425,7 @@ static bool handle_request(struct switch_core *core, struct connection *connecti
     case CONTROL_CONNECT: return handle_connect(core, connection, request);
     case CONTROL_DRAIN: return handle_drain(core, connection, request);
     case CONTROL_INSPECT: return handle_inspect(core, connection, request);
+    case CONTROL_GUARD: return handle_guard(core, connection, request);
     default: return handle_query(core, connection, request);
     }
 }
@@ -730,6 +743,7 @@ void control_housekeep(struct switch_core *core)
     misuse_housekeep(core, now_ns);
     sharing_housekeep(core, now_ns);
     suspension_housekeep(core);
+    guard_housekeep(core, core_clock());
     sharing_tell(core);
 }
 

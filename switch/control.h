@@ -8,12 +8,12 @@
  *   state          taken                       also
  *   AWAIT_HELLO    HELLO                       closed after CONTROL_HELLO_NS
  *   READY          PORT_OPEN once, QUERY,
- *                  INSPECT
+ *                  INSPECT, GUARD
  *   OPENING        nothing                     until the memory is there (memory_thread.h); what
  *                                              comes stays in the socket
  *   with a port    BIND, UNBIND, QUERY,        events may be sent at any time
  *                  SHARE, CONNECT, DRAIN,
- *                  INSPECT
+ *                  INSPECT, GUARD
  *
  * Whatever does not fit closes the connection, and every descriptor that came with it. Nothing here
  * waits: a reply that the socket cannot take closes the connection too, so there is no queue of

@@ -65,6 +65,7 @@ int core_init(struct switch_core *core, int channel_fd, int listen_fd, int bindi
         return -EIO;
     protocols_init(&core->protocols);
     groups_init(&core->groups);
+    guard_init(&core->guard);
     core->bindings_map_fd = bindings_map_fd;
     status = port_table_init(&core->ports, core->config.ports_max);
     for (uint32_t i = 0; !status && i < wanted; i++) {
@@ -99,6 +100,7 @@ void core_dispose(struct switch_core *core)
         free(core->nics[i].queues);
     }
     groups_dispose(&core->groups);
+    guard_dispose(&core->guard);
     if (core->shared != &core->own_shared) {
         core->shared->heartbeat_ns = 0; /* the mux passes everything from now on */
         munmap(core->shared, sizeof(struct mux_shared));

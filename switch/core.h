@@ -9,6 +9,7 @@
 #include "control.h"
 #include "crew.h"
 #include "groups.h"
+#include "guard_rules.h"
 #include "memory_thread.h"
 #include "mux_maps.h"
 #include "namespace.h"
@@ -34,6 +35,7 @@ struct switch_core {
     uint32_t nic_count;
     struct protocols protocols;
     struct groups groups;
+    struct guard guard;
     struct port_rates port_rates;
     struct port_table ports;
     struct control control;

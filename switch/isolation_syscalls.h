@@ -79,6 +79,7 @@
 #define ISOLATION_BPF_COMMANDS(X)                                                                  \
     X(BPF_MAP_LOOKUP_ELEM)                                                                         \
     X(BPF_MAP_UPDATE_ELEM)                                                                         \
-    X(BPF_MAP_DELETE_ELEM)
+    X(BPF_MAP_DELETE_ELEM)                                                                         \
+    X(BPF_MAP_GET_NEXT_KEY)
 
 #endif

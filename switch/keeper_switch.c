@@ -115,6 +115,16 @@ static int send_groups(struct keeper *keeper)
     return fds[0] < 0 || fds[1] < 0 ? 0 : keeper__send_patiently(keeper, &groups, fds, 2);
 }
 
+static int send_guard(struct keeper *keeper)
+{
+    struct channel_guard guard = {.header = {.type = CHANNEL_GUARD, .size = sizeof(guard)},
+                                  .cpus = mux_verdict_cpus()};
+
+    return keeper->maps.guard[0] < 0
+               ? 0
+               : keeper__send_patiently(keeper, &guard, keeper->maps.guard, CHANNEL_GUARD_FDS);
+}
+
 static int send_port_rates(struct keeper *keeper)
 {
     for (uint32_t i = 0; i < keeper->config->port_rate_count; i++) {
@@ -138,7 +148,7 @@ static int hand_over(struct keeper *keeper)
 {
     struct channel_plain start = {.header = {.type = CHANNEL_START, .size = sizeof(start)}};
 
-    if (send_config(keeper) || send_groups(keeper))
+    if (send_config(keeper) || send_groups(keeper) || send_guard(keeper))
         return -1;
     for (uint32_t i = 0; i < keeper->nic_count; i++) {
         if (keeper__send_nic(keeper, &keeper->nics[i]))

@@ -21,6 +21,7 @@
 
 #define MUX_SECTION        "xdp.frags"
 #define DISPATCHER_PROGRAM "xdp_dispatcher"
+#define PROGRAM_MAPS_MAX   32
 #define STALE_AFTER_NS     (4 * MUX_HEARTBEAT_TIMEOUT_NS)
 
 /* The libraries explain a failure in many lines before they return it. The last of them is kept and
@@ -61,6 +62,36 @@ const char *mux_library_reason(void)
     return library_words[0] ? library_words : "no further reason";
 }
 
+/* By these names both programs have them. */
+static const char *const guard_names[MUX_GUARD_MAPS] = {
+    [CHANNEL_GUARD_POLICIES] = "guard_policies", [CHANNEL_GUARD_PREFIXES] = "guard_prefixes",
+    [CHANNEL_GUARD_BUDGETS] = "guard_budgets",   [CHANNEL_GUARD_COUNTS] = "guard_counts",
+    [MUX_GUARD_SOURCES] = "guard_sources",
+};
+
+static int share_map(int fd, struct bpf_object *program, const char *name)
+{
+    struct bpf_map *map = bpf_object__find_map_by_name(program, name);
+
+    return map ? bpf_map__reuse_fd(map, fd) : -ENOENT;
+}
+
+int mux_share_maps(const struct mux_maps *maps, struct bpf_object *program)
+{
+    int status;
+
+    if (maps->bindings < 0)
+        return 0;
+    status = share_map(maps->bindings, program, "mux_bindings");
+    if (!status)
+        status = share_map(maps->addresses, program, "mux_addresses");
+    if (!status)
+        status = share_map(maps->shared_fd, program, "mux_shared");
+    for (uint32_t i = 0; !status && i < MUX_GUARD_MAPS; i++)
+        status = share_map(maps->guard[i], program, guard_names[i]);
+    return status;
+}
+
 static struct mux_bpf *open_skeleton(const struct mux_maps *maps, const char *device)
 {
     struct mux_bpf *skeleton = mux_bpf__open();
@@ -69,9 +100,7 @@ static struct mux_bpf *open_skeleton(const struct mux_maps *maps, const char *de
         log_error("%s: the mux cannot be opened: %s", device, strerror(errno));
         return NULL;
     }
-    if (maps->bindings >= 0 && (bpf_map__reuse_fd(skeleton->maps.mux_bindings, maps->bindings) ||
-                                bpf_map__reuse_fd(skeleton->maps.mux_addresses, maps->addresses) ||
-                                bpf_map__reuse_fd(skeleton->maps.mux_shared, maps->shared_fd))) {
+    if (mux_share_maps(maps, skeleton->obj)) {
         log_error("%s: the maps cannot be shared with this NIC: %s", device, mux_library_reason());
         mux_bpf__destroy(skeleton);
         return NULL;
@@ -127,14 +156,28 @@ static void load_groups(struct mux_maps *maps)
     groups_bpf__destroy(skeleton);
 }
 
-int mux_adopt_maps(struct mux_maps *maps, int bindings, int addresses, int shared)
+static int adopt_map(const struct bpf_object *program, const char *name)
 {
+    int fd = bpf_object__find_map_fd_by_name(program, name);
+
+    return fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+int mux_adopt_maps(struct mux_maps *maps, const struct bpf_object *program)
+{
+    bool all;
+
     if (maps->bindings >= 0)
         return 0;
-    maps->bindings = fcntl(bindings, F_DUPFD_CLOEXEC, 3);
-    maps->addresses = fcntl(addresses, F_DUPFD_CLOEXEC, 3);
-    maps->shared_fd = fcntl(shared, F_DUPFD_CLOEXEC, 3);
-    if (maps->bindings < 0 || maps->addresses < 0 || maps->shared_fd < 0) {
+    maps->bindings = adopt_map(program, "mux_bindings");
+    maps->addresses = adopt_map(program, "mux_addresses");
+    maps->shared_fd = adopt_map(program, "mux_shared");
+    all = maps->bindings >= 0 && maps->addresses >= 0 && maps->shared_fd >= 0;
+    for (uint32_t i = 0; all && i < MUX_GUARD_MAPS; i++) {
+        maps->guard[i] = adopt_map(program, guard_names[i]);
+        all = maps->guard[i] >= 0;
+    }
+    if (!all) {
         log_error("the maps cannot be kept: %s", strerror(errno));
         mux_close_maps(maps);
         return -1;
@@ -153,13 +196,6 @@ int mux_adopt_maps(struct mux_maps *maps, int bindings, int addresses, int share
         return -1;
     }
     return 0;
-}
-
-static int adopt_maps(struct mux_maps *maps, const struct mux_bpf *skeleton)
-{
-    return mux_adopt_maps(maps, bpf_map__fd(skeleton->maps.mux_bindings),
-                          bpf_map__fd(skeleton->maps.mux_addresses),
-                          bpf_map__fd(skeleton->maps.mux_shared));
 }
 
 uint32_t mux_occupant(const struct device *device)
@@ -273,15 +309,15 @@ static int attach_alone(struct mux_program *mux, struct mux_maps *maps, const st
         report_load_failure(device->link.name, -status);
         return -1;
     }
-    return adopt_maps(maps, mux->skeleton) ? -1 : attach_loaded(mux, device, spec);
+    return mux_adopt_maps(maps, mux->skeleton->obj) ? -1 : attach_loaded(mux, device, spec);
 }
 
 /* An instance of ours whose switch has not been heard of for long: its heartbeat is in a map of the
  * program. */
 static bool program_is_stale(int program_fd)
 {
-    uint32_t map_ids[16] = {0}, size;
-    struct bpf_prog_info info = {.nr_map_ids = 16, .map_ids = (uintptr_t)map_ids};
+    uint32_t map_ids[PROGRAM_MAPS_MAX] = {0}, size;
+    struct bpf_prog_info info = {.nr_map_ids = PROGRAM_MAPS_MAX, .map_ids = (uintptr_t)map_ids};
     struct timespec now;
     bool stale = false;
 
@@ -289,7 +325,7 @@ static bool program_is_stale(int program_fd)
     if (bpf_obj_get_info_by_fd(program_fd, &info, &size) || strcmp(info.name, MUX_PROGRAM_NAME))
         return false;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    for (uint32_t i = 0; i < info.nr_map_ids && i < 16; i++) {
+    for (uint32_t i = 0; i < info.nr_map_ids && i < PROGRAM_MAPS_MAX; i++) {
         struct bpf_map_info map_info = {0};
         struct mux_shared shared = {0};
         uint32_t zero = 0;
@@ -377,7 +413,7 @@ static int attach_shared(struct mux_program *mux, struct mux_maps *maps,
     for (size_t i = 0; i < mode_count && status && status != -EBUSY; i++)
         status = attach_in_mode(mux, device, modes[i]);
     if (!status)
-        return adopt_maps(maps, mux->skeleton);
+        return mux_adopt_maps(maps, mux->skeleton->obj);
     if (status == -EBUSY || status == -EEXIST)
         report_occupant(device, -status);
     else
@@ -529,5 +565,9 @@ void mux_close_maps(struct mux_maps *maps)
         close(maps->groups_ring);
     if (maps->groups_filter >= 0)
         close(maps->groups_filter);
+    for (uint32_t i = 0; i < MUX_GUARD_MAPS; i++) {
+        if (maps->guard[i] >= 0)
+            close(maps->guard[i]);
+    }
     *maps = (struct mux_maps)MUX_MAPS_INIT;
 }

@@ -12,26 +12,41 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "channel.h"
 #include "config.h"
 #include "device.h"
 #include "mux_maps.h"
 
 #define MUX_PROGRAM_NAME "multistack_mux"
 
+/* The guard's maps: those that the switch is given, in the channel's order, and one that is the
+ * programs' alone. */
+enum { MUX_GUARD_SOURCES = CHANNEL_GUARD_FDS, MUX_GUARD_MAPS };
+
 /* What all NICs share. */
 struct mux_maps {
     int bindings, addresses, shared_fd; /* -1: not created yet */
     int silencer; /* a socket filter that drops everything, for placeholders; -1: not loaded yet */
     int groups_ring, groups_filter; /* copies of what groups get, and who makes them; -1: none */
+    int guard[MUX_GUARD_MAPS];      /* those of guard_maps.h; -1: not created yet */
     struct mux_shared *shared;      /* the mapping of shared_fd */
 };
 
 #define MUX_MAPS_INIT                                                                              \
     {                                                                                              \
         .bindings = -1, .addresses = -1, .shared_fd = -1, .silencer = -1, .groups_ring = -1,       \
-        .groups_filter = -1                                                                        \
+        .groups_filter = -1, .guard = {                                                            \
+            -1,                                                                                    \
+            -1,                                                                                    \
+            -1,                                                                                    \
+            -1,                                                                                    \
+            -1                                                                                     \
+        }                                                                                          \
     }
 
+static_assert(MUX_GUARD_MAPS == 5, "MUX_MAPS_INIT has as many");
+
+struct bpf_object;
 struct mux_bpf;
 struct xdp_program;
 
@@ -74,7 +89,9 @@ int mux_set_address(const struct mux_maps *maps, const struct channel_ip *ip, ui
 /* Forgets every binding, after the switch that made them is gone. */
 void mux_clear_bindings(const struct mux_maps *maps);
 /* The maps of the first program become everybody's. Returns 0, or -1 after it has logged why. */
-int mux_adopt_maps(struct mux_maps *maps, int bindings, int addresses, int shared);
+int mux_adopt_maps(struct mux_maps *maps, const struct bpf_object *program);
+/* Another program gets the same ones, before it is loaded. 0 or a negative errno. */
+int mux_share_maps(const struct mux_maps *maps, struct bpf_object *program);
 void mux_close_maps(struct mux_maps *maps);
 
 #endif

@@ -41,11 +41,11 @@ static void count_bound(struct namespace_table *table, const struct tuple *tuple
 static int claim(struct namespace_table *table, const struct tuple *tuple)
 {
     struct mux_key key = mux_key_of(tuple);
-    __u32 value = 1;
+    __u32 no_rules = 0;
     int status = 0;
 
     if (table->mux_map_fd >= 0)
-        status = bpf_map_update_elem(table->mux_map_fd, &key, &value, BPF_ANY);
+        status = bpf_map_update_elem(table->mux_map_fd, &key, &no_rules, BPF_ANY);
     if (!status)
         count_bound(table, tuple, true);
     return status == -E2BIG ? -ENOSPC : status;
@@ -59,6 +59,14 @@ static void disclaim(struct namespace_table *table, const struct tuple *tuple)
     /* Fails only when the element is not there, which is what is wanted. */
     if (table->mux_map_fd >= 0)
         bpf_map_delete_elem(table->mux_map_fd, &key);
+}
+
+int namespace_set_policy(struct namespace_table *table, const struct tuple *tuple, uint32_t policy)
+{
+    struct mux_key key = mux_key_of(tuple);
+
+    return table->mux_map_fd < 0 ? 0
+                                 : bpf_map_update_elem(table->mux_map_fd, &key, &policy, BPF_EXIST);
 }
 
 /* Makes a group of a single port. NULL: out of memory. */

@@ -66,6 +66,10 @@ int namespace_set_state(struct namespace_table *table, const struct tuple *tuple
 uint32_t namespace_members(const struct namespace_table *table, const struct tuple *tuple,
                            struct owner_member members[OWNER_MEMBERS_MAX]);
 
+/* The guard's rules for a 3-tuple that somebody has: the id of its policy (bpf/guard_maps.h), 0: none
+ * any more. Of the table that writes the mux's map. 0 or what bpf(2) said. */
+int namespace_set_policy(struct namespace_table *table, const struct tuple *tuple, uint32_t policy);
+
 /* The flow of `view` (local, remote, remote_port) belongs to `port`, a member of the 3-tuple `tuple`
  * (which may be the wildcard address). Twice is once. 0, -ENOENT (it is no member), -EADDRINUSE (the
  * flow is another's), -ENOSPC, -ENOMEM. */

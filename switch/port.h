@@ -99,6 +99,7 @@ struct binding {
     uint32_t expected_members; /* what it had at the switch before this one */
     uint32_t expected_connected;
     uint32_t connected_count;
+    uint32_t guard_rules;   /* that it has (guard_rules.h) */
     uint64_t cookie;        /* of its placeholder */
     uint64_t deadline_ns;   /* successor: others had their time; otherwise: no more waiting for the
                             * expected; 0: none */
@@ -129,6 +130,7 @@ struct port {
     uint32_t first_binding;
     uint32_t binding_count;
     uint32_t connected_count; /* connected bindings of all its bindings */
+    uint32_t guard_rules;     /* of all its bindings */
     /* while its memory is being made or taken apart (memory_thread.h) */
     struct port *next;
     bool ending;

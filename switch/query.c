@@ -139,6 +139,37 @@ static void put_bindings(struct switch_core *core, struct page *page, uint64_t f
     }
 }
 
+static void put_guard(struct switch_core *core, struct page *page, uint64_t from)
+{
+    const struct guard *guard = &core->guard;
+    uint64_t now_ns = core_clock();
+
+    for (uint64_t i = from; i < guard->made; i++) {
+        const struct guard_rule *rule = &guard->rules[i];
+        struct control_guard_record *record;
+
+        if (!rule->kind)
+            continue;
+        if (!page_has_room(page, 1)) {
+            page->head->cursor = i;
+            return;
+        }
+        record = page_add(page);
+        if (rule->binding) {
+            record->address = tuple_to_address(&guard->places[rule->slot].tuple);
+            record->binding = rule->binding;
+            record->port =
+                core->ports.bindings[rule->binding % NAMESPACE_BINDINGS_MAX].port->number;
+        }
+        record->prefix = rule->prefix;
+        record->kind = rule->kind;
+        record->rate = rule->rate;
+        record->burst = rule->burst;
+        if (rule->until_ns != GUARD_FOR_EVER) /* 0 would be for ever */
+            record->left_ns = rule->until_ns > now_ns ? rule->until_ns - now_ns : 1;
+    }
+}
+
 /* Whose counters are being written. */
 struct counter_owner {
     struct page *page;
@@ -255,6 +286,30 @@ static void put_ring_counters(struct page *page, const struct port *port, uint32
     put_drops(&owner, &ring->drops);
 }
 
+/* What the rules of a policy refused. */
+static void put_guard_counts(const struct counter_owner *owner, const struct guard *guard,
+                             uint32_t slot)
+{
+    struct guard_counts sum;
+
+    if (slot == GUARD_NONE || !guard_read_counts(guard, slot, &sum))
+        return;
+    for (uint32_t verdict = MUX_GUARD_FIRST; verdict < MUX_VERDICT_COUNT; verdict++)
+        put_counter(owner, "", mux_verdict_name((enum mux_verdict)verdict),
+                    sum.count[verdict - MUX_GUARD_FIRST]);
+}
+
+static_assert(MUX_VERDICT_COUNT - MUX_GUARD_FIRST <= GUARD_COUNTS_MAX, "room for each");
+
+/* Of a 3-tuple, as one of its bindings has it. */
+static void put_binding_counters(struct switch_core *core, struct page *page,
+                                 const struct binding *binding)
+{
+    struct counter_owner owner = {page, CONTROL_SCOPE_BINDING, binding->number, 0};
+
+    put_guard_counts(&owner, &core->guard, guard_place_of(&core->guard, &binding->tuple));
+}
+
 static void put_switch_counters(struct switch_core *core, struct page *page)
 {
     struct counter_owner owner = {page, CONTROL_SCOPE_SWITCH, 0, 0};
@@ -271,6 +326,7 @@ static void put_switch_counters(struct switch_core *core, struct page *page)
     for (uint32_t reason = DETACH_NONE + 1; reason < DETACH_REASON_COUNT; reason++)
         put_counter(&owner, "ports_detached_", detach_reason_name((enum detach_reason)reason),
                     core->detached[reason]);
+    put_guard_counts(&owner, &core->guard, GUARD_EVERYWHERE);
 }
 
 /* Processor time of its thread; 0: it has none (any more). */
@@ -298,8 +354,8 @@ static void put_worker_counters(struct page *page, const struct worker *worker)
     put_counter(&owner, "", "handed_over_late", stats_read(&worker->handed_over_late));
 }
 
-/* The counters' list: queues of NICs, then rings of ports, then the switch, then its workers. Each of
- * these has its place, and a page holds whole ones. */
+/* The counters' list: queues of NICs, then rings of ports, then the switch, then its workers, then
+ * bindings that have rules of the guard. Each of these has its place, and a page holds whole ones. */
 #define QUEUES_PER_NIC   1024ULL
 #define PLACE_OF_PORTS   (SWITCH_NICS_MAX * QUEUES_PER_NIC)
 #define COUNTERS_AT_ONCE 64
@@ -314,8 +370,11 @@ static void put_counters(struct switch_core *core, struct page *page, uint64_t f
 {
     uint64_t place_of_switch = PLACE_OF_PORTS + (uint64_t)core->ports.capacity * PORT_RINGS_MAX;
     uint64_t place_of_workers = place_of_switch + 1;
+    uint64_t place_of_bindings = place_of_workers + core->worker_count;
+    uint64_t end = place_of_bindings + (core->guard.count ? core->ports.bindings_made : 0);
 
-    for (uint64_t place = from; place < place_of_workers + core->worker_count; place++) {
+    for (uint64_t place = from; place < end; place++) {
+        const struct binding *binding = NULL;
         struct nic_queue *queue = NULL;
         const struct port *port = NULL;
         uint32_t ring = (uint32_t)(place - PLACE_OF_PORTS) % PORT_RINGS_MAX;
@@ -330,6 +389,10 @@ static void put_counters(struct switch_core *core, struct page *page, uint64_t f
             port = core->ports.slots[(place - PLACE_OF_PORTS) / PORT_RINGS_MAX];
             if (!port || ring >= port->ring_count)
                 continue;
+        } else if (place >= place_of_bindings) {
+            binding = &core->ports.bindings[place - place_of_bindings];
+            if (!binding->port || !binding->guard_rules)
+                continue;
         }
         if (!page_has_room(page, COUNTERS_AT_ONCE)) {
             page->head->cursor = place;
@@ -341,6 +404,8 @@ static void put_counters(struct switch_core *core, struct page *page, uint64_t f
             put_ring_counters(page, port, ring);
         else if (place == place_of_switch)
             put_switch_counters(core, page);
+        else if (binding)
+            put_binding_counters(core, page, binding);
         else
             put_worker_counters(page, &core->workers[place - place_of_workers]);
     }
@@ -354,6 +419,7 @@ void query_answer(struct switch_core *core, const struct control_query *query, u
         [CONTROL_SUBJECT_PORTS] = sizeof(struct control_port_record),
         [CONTROL_SUBJECT_BINDINGS] = sizeof(struct control_binding_record),
         [CONTROL_SUBJECT_COUNTERS] = sizeof(struct control_counter_record),
+        [CONTROL_SUBJECT_GUARD] = sizeof(struct control_guard_record),
     };
     struct control_records *head = (struct control_records *)bytes;
     struct page page = {
@@ -374,6 +440,7 @@ void query_answer(struct switch_core *core, const struct control_query *query, u
     case CONTROL_SUBJECT_PORTS: put_ports(core, &page, query->cursor); break;
     case CONTROL_SUBJECT_BINDINGS: put_bindings(core, &page, query->cursor); break;
     case CONTROL_SUBJECT_COUNTERS: put_counters(core, &page, query->cursor); break;
+    case CONTROL_SUBJECT_GUARD: put_guard(core, &page, query->cursor); break;
     default: head->header.error = EINVAL; break;
     }
     head->header.size = (uint32_t)(sizeof(*head) + (size_t)head->count * head->record_size);

@@ -22,15 +22,6 @@
 #define RECEIVE_BUFFER (8 * 1024 * 1024) /* bytes; what waits for a switch that is busy */
 #define SEND_BUFFER    (4 * 1024 * 1024)
 
-static int share_maps(struct tap_bpf *skeleton, const struct mux_maps *maps)
-{
-    if (maps->bindings < 0)
-        return 0;
-    return bpf_map__reuse_fd(skeleton->maps.mux_bindings, maps->bindings) ||
-           bpf_map__reuse_fd(skeleton->maps.mux_addresses, maps->addresses) ||
-           bpf_map__reuse_fd(skeleton->maps.mux_shared, maps->shared_fd);
-}
-
 int tap_load(struct tap_program *tap, struct mux_maps *maps, const char *device, bool local)
 {
     struct tap_bpf *skeleton = tap_bpf__open();
@@ -41,16 +32,14 @@ int tap_load(struct tap_program *tap, struct mux_maps *maps, const char *device,
         return -1;
     }
     skeleton->rodata->tap_local = local;
-    status = share_maps(skeleton, maps);
+    status = mux_share_maps(maps, skeleton->obj);
     if (!status)
         status = tap_bpf__load(skeleton);
     if (status) {
         log_error("%s: the kernel does not load the tap: %s: %s", device, strerror(-status),
                   mux_library_reason());
     } else {
-        status = mux_adopt_maps(maps, bpf_map__fd(skeleton->maps.mux_bindings),
-                                bpf_map__fd(skeleton->maps.mux_addresses),
-                                bpf_map__fd(skeleton->maps.mux_shared));
+        status = mux_adopt_maps(maps, skeleton->obj);
     }
     if (status) {
         tap_bpf__destroy(skeleton);

@@ -86,7 +86,7 @@ struct fake_switch {
     struct {
         const void *records;
         uint32_t size, count;
-    } answers[CONTROL_SUBJECT_COUNTERS + 1];
+    } answers[CONTROL_SUBJECT_GUARD + 1];
     uint32_t page;        /* records in one message; 0: as many as there are */
     uint32_t later_bytes; /* that a later switch has put at the end of each record */
     unsigned queries;

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The rules of the guard: who may set them, how many there may be, when they end. What they do is told
+ * in bpf/guard.h, what a request looks like in control_protocol.h.
+ *
+ *   CONTROL_GUARD ─► may he? ─► rules, in lists by policy ─► guard_write.c: the maps ─► mux, tap
+ *                                  ▲              │
+ *      binding closed, time over ──┘              └─► CONTROL_SUBJECT_GUARD
+ *
+ * A rule is a binding's, and ends with it. A policy is what the program looks at: that of a 3-tuple is
+ * made of the rules of all its bindings (several ports of one user may share it): on a list is what one
+ * of them has put there, and of limits the lowest counts. Slot GUARD_EVERYWHERE has the administrator's
+ * rules, which are no binding's. They are in no application that could present them again, so a switch
+ * that is started anew reads them from the maps, which are the keeper's; all else that it finds there
+ * it deletes.
+ *
+ * Only the first worker touches any of this, when the control socket or the clock asks for it: no packet
+ * waits for it. */
+#ifndef MULTISTACK_SWITCH_GUARD_RULES_H
+#define MULTISTACK_SWITCH_GUARD_RULES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "channel.h"
+#include "control_protocol.h"
+#include "guard_maps.h"
+#include "tuple.h"
+
+#define GUARD_RULES_MAX        GUARD_PREFIXES_MAX
+#define GUARD_RULES_EVERYWHERE 4096 /* of those, which ports cannot use up */
+#define GUARD_RULES_PER_PORT   1024
+#define GUARD_RULES_PER_UID    4096
+#define GUARD_POLICIES_PER_UID 256
+#define GUARD_SWEPT_PER_TICK   64 /* rules that ended, taken out in one housekeeping */
+#define GUARD_NONE             UINT32_MAX
+
+struct binding;
+struct connection;
+struct port;
+struct switch_core;
+
+struct guard_rule {
+    uint32_t next;    /* in its policy's list, or in that of free ones */
+    uint32_t binding; /* number; 0: everywhere */
+    uint32_t slot;
+    uint32_t kind; /* enum control_guard_kind; 0: free */
+    struct control_prefix prefix;
+    uint32_t rate, burst;
+    uint64_t until_ns; /* CLOCK_MONOTONIC, or GUARD_FOR_EVER */
+};
+
+/* A policy. */
+struct guard_place {
+    struct tuple tuple;
+    uint32_t id; /* with the generation of its last use */
+    uint32_t first_rule;
+    uid_t uid;
+    bool used;
+};
+
+struct guard {
+    int fds[CHANNEL_GUARD_FDS]; /* maps, -1: none */
+    bool ready;                 /* somebody enforces rules */
+    uint32_t cpus;
+    struct guard_counts *counts; /* room for one element */
+    struct guard_rule *rules;
+    uint32_t capacity, made, free, count;
+    struct guard_place *places; /* GUARD_POLICIES_MAX */
+    uint64_t due_ns;            /* the first rule ends; GUARD_FOR_EVER: none does */
+};
+
+void guard_init(struct guard *guard);
+void guard_dispose(struct guard *guard);
+/* Takes the descriptors over and what an earlier switch has left in the maps. 0 or a negative errno. */
+int guard_open(struct switch_core *core, const struct channel_guard *message, const int *fds);
+
+/* CONTROL_GUARD of a client: 0 or a negative errno, as there. */
+int guard_request(struct switch_core *core, const struct connection *connection,
+                  const struct control_guard *wish);
+/* The binding is about to go: its rules go before. */
+void guard_forget(struct switch_core *core, struct binding *binding);
+/* Takes out what has ended. */
+void guard_housekeep(struct switch_core *core, uint64_t now_ns);
+
+/* The rules of a 3-tuple: its policy's slot, or GUARD_NONE. */
+uint32_t guard_place_of(const struct guard *guard, const struct tuple *tuple);
+/* Packets that a policy refused, by reason. False: nobody counts. */
+bool guard_read_counts(const struct guard *guard, uint32_t slot, struct guard_counts *sum);
+
+/* guard_write.c: each makes the maps say what the rules say. 0 or a negative errno. */
+int guard__write_prefix(const struct switch_core *core, uint32_t slot,
+                        const struct control_prefix *prefix);
+int guard__write_policy(struct switch_core *core, uint32_t slot);
+/* A policy that nobody has had: its counters and buckets are those of nobody. */
+int guard__write_new(const struct switch_core *core, uint32_t slot);
+/* Reads what an earlier switch has left, calls `take` with each rule that is to live on, and deletes
+ * the rest. */
+int guard__read_back(struct switch_core *core,
+                     void (*take)(struct switch_core *core, const struct guard_rule *rule));
+
+#endif

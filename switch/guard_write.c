@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* guard_rules.h: what the rules of a policy come to, in the maps that the programs at the NICs read
+ * (bpf/guard_maps.h). */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+#include "guard_rules.h"
+
+static const struct guard_rule *next_rule(const struct guard *guard, const struct guard_rule *rule,
+                                          uint32_t slot)
+{
+    uint32_t index = rule ? rule->next : guard->places[slot].first_rule;
+
+    return index == GUARD_NONE ? NULL : &guard->rules[index];
+}
+
+static void raise(__u64 *until_ns, uint64_t by_ns)
+{
+    if (by_ns > *until_ns)
+        *until_ns = by_ns;
+}
+
+static int update(const struct guard *guard, uint32_t map, const void *key, const void *value)
+{
+    return guard->fds[map] < 0 ? 0 : bpf_map_update_elem(guard->fds[map], key, value, BPF_ANY);
+}
+
+int guard__write_prefix(const struct switch_core *core, uint32_t slot,
+                        const struct control_prefix *prefix)
+{
+    const struct guard *guard = &core->guard;
+    struct guard_prefix key = {
+        .length = GUARD_PREFIX_HEAD + prefix->length,
+        .policy = guard->places[slot].id,
+        .family = prefix->family,
+    };
+    struct guard_entry entry = {.length = prefix->length};
+
+    memcpy(key.address, prefix->bytes, sizeof(key.address));
+    for (const struct guard_rule *rule = next_rule(guard, NULL, slot); rule;
+         rule = next_rule(guard, rule, slot)) {
+        if (memcmp(&rule->prefix, prefix, sizeof(*prefix)) != 0)
+            continue;
+        if (rule->kind == CONTROL_GUARD_ALLOW)
+            raise(&entry.allow_until_ns, rule->until_ns);
+        else if (rule->kind == CONTROL_GUARD_BLOCK)
+            raise(&entry.block_until_ns, rule->until_ns);
+    }
+    if (entry.allow_until_ns || entry.block_until_ns)
+        return update(guard, CHANNEL_GUARD_PREFIXES, &key, &entry);
+    if (guard->fds[CHANNEL_GUARD_PREFIXES] >= 0)
+        bpf_map_delete_elem(guard->fds[CHANNEL_GUARD_PREFIXES], &key);
+    return 0;
+}
+
+static_assert(CONTROL_GUARD_SYN - CONTROL_GUARD_SYN_SOURCE ==
+                      GUARD_LIMIT_SYN - GUARD_LIMIT_SOURCE &&
+                  CONTROL_GUARD_CONNECTIONS - CONTROL_GUARD_SYN_SOURCE ==
+                      GUARD_LIMIT_CONNECTIONS - GUARD_LIMIT_SOURCE,
+              "limits are in the same order");
+
+/* The lowest rate counts, and of equal rates the smallest burst. */
+static void lower(struct guard_limit *limit, const struct guard_rule *rule)
+{
+    struct guard_limit own = {.interval_ns = 1000000000 / rule->rate, .until_ns = rule->until_ns};
+
+    own.tolerance_ns = own.interval_ns * (rule->burst - 1);
+    if (!limit->until_ns || own.interval_ns > limit->interval_ns ||
+        (own.interval_ns == limit->interval_ns && own.tolerance_ns < limit->tolerance_ns))
+        *limit = own;
+}
+
+static void add_rule(struct guard_policy *policy, const struct guard_rule *rule)
+{
+    switch (rule->kind) {
+    case CONTROL_GUARD_BLOCK:
+    case CONTROL_GUARD_ALLOW:
+        policy->flags |= rule->prefix.family == 4 ? GUARD_HAS_LIST_V4 : GUARD_HAS_LIST_V6;
+        break;
+    case CONTROL_GUARD_STRICT:
+        policy->flags |= GUARD_HAS_STRICT;
+        raise(&policy->strict_until_ns, rule->until_ns);
+        break;
+    default:
+        policy->flags |= GUARD_HAS_LIMITS;
+        lower(&policy->limits[rule->kind - CONTROL_GUARD_SYN_SOURCE], rule);
+        break;
+    }
+}
+
+int guard__write_policy(struct switch_core *core, uint32_t slot)
+{
+    const struct guard *guard = &core->guard;
+    struct guard_policy policy = {.id = guard->places[slot].id};
+    int status;
+
+    for (const struct guard_rule *rule = next_rule(guard, NULL, slot); rule;
+         rule = next_rule(guard, rule, slot))
+        add_rule(&policy, rule);
+    status = update(guard, CHANNEL_GUARD_POLICIES, &slot, &policy);
+    if (!status && slot == GUARD_EVERYWHERE)
+        __atomic_store_n(&core->shared->guard, policy.flags, __ATOMIC_RELEASE);
+    return status;
+}
+
+int guard__write_new(const struct switch_core *core, uint32_t slot)
+{
+    const struct guard *guard = &core->guard;
+    const struct guard_budget budget = {{0}};
+    int status = update(guard, CHANNEL_GUARD_BUDGETS, &slot, &budget);
+
+    memset(guard->counts, 0, guard->cpus * sizeof(*guard->counts));
+    return status ? status : update(guard, CHANNEL_GUARD_COUNTS, &slot, guard->counts);
+}
+
+bool guard_read_counts(const struct guard *guard, uint32_t slot, struct guard_counts *sum)
+{
+    if (guard->fds[CHANNEL_GUARD_COUNTS] < 0 ||
+        bpf_map_lookup_elem(guard->fds[CHANNEL_GUARD_COUNTS], &slot, guard->counts))
+        return false;
+    memset(sum, 0, sizeof(*sum));
+    for (uint32_t cpu = 0; cpu < guard->cpus; cpu++) {
+        for (uint32_t i = 0; i < GUARD_COUNTS_MAX; i++)
+            sum->count[i] += guard->counts[cpu].count[i];
+    }
+    return true;
+}
+
+/* ---- what an earlier switch has left */
+
+/* All keys, before any is deleted: of a trie, what follows a key that is gone begins anew. */
+static struct guard_prefix *read_keys(int fd, uint32_t *count)
+{
+    struct guard_prefix *keys = calloc(GUARD_PREFIXES_MAX, sizeof(*keys));
+
+    *count = 0;
+    while (keys && *count < GUARD_PREFIXES_MAX &&
+           !bpf_map_get_next_key(fd, *count ? &keys[*count - 1] : NULL, &keys[*count]))
+        ++*count;
+    return keys;
+}
+
+static void read_prefix(struct switch_core *core, const struct guard_prefix *key,
+                        void (*take)(struct switch_core *core, const struct guard_rule *rule))
+{
+    int fd = core->guard.fds[CHANNEL_GUARD_PREFIXES];
+    struct guard_rule rule = {.kind = CONTROL_GUARD_BLOCK,
+                              .prefix = {.family = (uint8_t)key->family}};
+    struct guard_entry entry;
+
+    if (key->policy != GUARD_EVERYWHERE || bpf_map_lookup_elem(fd, key, &entry)) {
+        bpf_map_delete_elem(fd, key);
+        return;
+    }
+    memcpy(rule.prefix.bytes, key->address, sizeof(rule.prefix.bytes));
+    rule.prefix.length = (uint8_t)(key->length - GUARD_PREFIX_HEAD);
+    rule.until_ns = entry.block_until_ns;
+    take(core, &rule);
+    rule.kind = CONTROL_GUARD_ALLOW;
+    rule.until_ns = entry.allow_until_ns;
+    take(core, &rule);
+}
+
+static void read_limit(struct switch_core *core, const struct guard_limit *limit, uint32_t kind,
+                       void (*take)(struct switch_core *core, const struct guard_rule *rule))
+{
+    struct guard_rule rule = {.kind = kind, .until_ns = limit->until_ns};
+
+    if (!limit->interval_ns || limit->interval_ns > 1000000000)
+        return;
+    rule.rate = (uint32_t)(1000000000 / limit->interval_ns);
+    rule.burst = (uint32_t)(limit->tolerance_ns / limit->interval_ns) + 1;
+    take(core, &rule);
+}
+
+int guard__read_back(struct switch_core *core,
+                     void (*take)(struct switch_core *core, const struct guard_rule *rule))
+{
+    const struct guard *guard = &core->guard;
+    struct guard_rule strict = {.kind = CONTROL_GUARD_STRICT};
+    uint32_t everywhere = GUARD_EVERYWHERE, count;
+    struct guard_policy policy = {0};
+    struct guard_prefix *keys;
+
+    if (guard->fds[CHANNEL_GUARD_PREFIXES] < 0) /* in tests */
+        return 0;
+    keys = read_keys(guard->fds[CHANNEL_GUARD_PREFIXES], &count);
+    if (!keys)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++)
+        read_prefix(core, &keys[i], take);
+    free(keys);
+    if (bpf_map_lookup_elem(guard->fds[CHANNEL_GUARD_POLICIES], &everywhere, &policy))
+        return -errno;
+    strict.until_ns = policy.strict_until_ns;
+    take(core, &strict);
+    for (uint32_t i = 0; i < GUARD_LIMIT_COUNT; i++)
+        read_limit(core, &policy.limits[i], CONTROL_GUARD_SYN_SOURCE + i, take);
+    return 0;
+}
