@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "server.h"
 #include "utcp.h"
+#include "work.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -279,7 +280,7 @@ int main(int argc, char **argv)
     const char *stack = "utcp", *cookies = "full";
     struct server_options options = {0};
     struct transport_options transport_options = {0};
-    uint64_t threads = 1, connections_max = CONNECTIONS_MAX;
+    uint64_t threads = 1, connections_max = CONNECTIONS_MAX, work_us = 0;
     const struct cli_option table[] = {
         {.name = "root",
          .argument = "DIR",
@@ -334,6 +335,12 @@ int main(int argc, char **argv)
          .help = "a line for each response; - is standard output",
          .kind = CLI_STRING,
          .value = &options.access_log},
+        {.name = "work",
+         .argument = "USEC",
+         .help = "compute so long for each request, as an application would (0)",
+         .kind = CLI_NUMBER,
+         .value = &work_us,
+         .most = WORK_MOST},
         {.name = "takeover",
          .help = "succeed the mshttpd that listens there: it finishes what it has and ends",
          .kind = CLI_FLAG,
@@ -366,6 +373,7 @@ int main(int argc, char **argv)
         return CLI_FAILURE;
     }
     allow_descriptors();
+    options.work_rounds = work_rounds(work_us);
     options.connections_max = (unsigned)((connections_max + threads - 1) / threads);
     transport_options.connections_max = options.connections_max;
     return serve((unsigned)threads, &options,

@@ -6,6 +6,7 @@
 #include "http_target.h"
 #include "http_values.h"
 #include "server.h"
+#include "work.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -273,6 +274,8 @@ void response_build(struct server *server, const struct http_request *request, c
     size_t size;
     int error;
 
+    if (server->work_rounds)
+        server->work_result = work_do(server->work_rounds, server->work_result);
     *response = (struct response){0};
     error = http_target_path(data + request->target.at, request->target.size, path, &size);
     if (error) {

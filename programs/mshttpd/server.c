@@ -289,6 +289,7 @@ bool server_init(struct server *server, const struct server_options *options)
 {
     server->connections_max = options->connections_max;
     server->through_until = UINT64_MAX;
+    server->work_rounds = options->work_rounds;
     server->connection_pool.size = sizeof(struct connection);
     server->buffer_pool.size = BUFFER_SIZE;
     for (unsigned timer = 0; timer < TIMERS; timer++)

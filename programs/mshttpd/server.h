@@ -114,7 +114,8 @@ struct server {
     struct connection_list later; /* had their turn and have more to do */
     struct pool connection_pool, buffer_pool;
 
-    uint64_t date_until; /* µs: when `begin` is to be made anew */
+    uint64_t work_rounds, work_result; /* work.h */
+    uint64_t date_until;               /* µs: when `begin` is to be made anew */
     uint32_t begin_size;
     char begin[128]; /* "HTTP/1.1 200 OK", Server and Date, lines with their CRLF */
     char scratch[BUFFER_SIZE];
@@ -125,6 +126,7 @@ struct server_options {
     const char *root;
     unsigned connections_max;
     const char *access_log; /* path, "-", or NULL */
+    uint64_t work_rounds;   /* of computation for each request, work.h */
 };
 
 /* Opens the root and the log; errors are told on standard error. `server` is large and zero. */
