@@ -2,6 +2,8 @@
 /* Opening and closing, the step, and sleeping. Listening and connecting is in endpoints.c. */
 #include "runtime_internal.h"
 
+#include "core_offer.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -96,8 +98,10 @@ unsigned runtime__take_packets(struct ms_runtime *runtime)
             __builtin_prefetch(packets[i + 1].data);
         utcp_input(runtime->stack, runtime->now, packet->data, packet->length, flags);
     }
-    if (count)
+    if (count) {
+        adaptive_poll_worked(&runtime->poll, runtime->now * 1000);
         ms_receive_done(runtime->port, 0);
+    }
     return count;
 }
 
@@ -187,6 +191,25 @@ static int collect(struct ms_runtime *runtime, int timeout_ms)
     return 0;
 }
 
+/* Nothing to do: whether the caller should go round all the same. Descriptors are looked at as seldom as
+ * while there is work. */
+static bool polls_on(struct ms_runtime *runtime)
+{
+    enum adaptive_poll_advice advice = adaptive_poll_idle(&runtime->poll, runtime->now * 1000);
+
+    if (advice == ADAPTIVE_POLL_SLEEP)
+        return false;
+    if (advice == ADAPTIVE_POLL_OFFER && core_offer(&runtime->poll)) {
+        adaptive_poll_contended(&runtime->poll, clock_us() * 1000);
+        return false;
+    }
+    if (runtime->now >= runtime->collect_at) {
+        runtime->collect_at = runtime->now + DISPATCH_EVERY;
+        collect(runtime, 0);
+    }
+    return true;
+}
+
 static bool watch(const struct ms_runtime *runtime, int fd, uint32_t events, enum source source)
 {
     struct epoll_event event = {.events = events, .data.u32 = source};
@@ -273,6 +296,7 @@ int runtime_open(struct ms_runtime **opened, const struct ms_runtime_options *op
     runtime->suspended = options->suspended;
     runtime->time_wait_us = options->time_wait_us;
     runtime->armed = UINT64_MAX;
+    adaptive_poll_init(&runtime->poll, options->busy_poll_us);
     runtime->epoll = runtime->timer = runtime->wake = -1;
     error = open_stack(runtime, options);
     if (!error)
@@ -352,7 +376,7 @@ bool runtime_prepare(struct ms_runtime *runtime, uint64_t until)
 
     if (deadline <= runtime->now || (utcp_output_wanted(runtime->stack) && !runtime->no_room_for))
         return false;
-    if (!ms_ring_wait(runtime->port, 0, runtime->no_room_for))
+    if (polls_on(runtime) || !ms_ring_wait(runtime->port, 0, runtime->no_room_for))
         return false;
     arm_timer(runtime, deadline);
     runtime->prepared = true;

@@ -21,6 +21,11 @@
  * batch at once, and what it answers leaves together with the acknowledgments. As long as there is
  * work no system call is made, but a look at the control socket every few milliseconds.
  *
+ * With busy_poll_us the runtime is told how long it may go on looking before it sleeps. Within that it
+ * looks only if arrivals come so close that it pays, and not at all for a while once somebody else has
+ * wanted the core: a switch and its applications may share one (common/adaptive_poll.h tells how). The
+ * switch need not wake a runtime that looks.
+ *
  * A listener can be handed over to another process, such as the next version of the program, without
  * a connection refused or lost (handover.c).
  *
@@ -38,6 +43,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define MS_RUNTIME_POLL_ALWAYS UINT32_MAX
 
 struct ms_runtime;
 struct ms_runtime_listener;
@@ -57,6 +64,9 @@ struct ms_runtime_options {
     uint64_t memory_max;
     uint64_t time_wait_us;
     uint32_t stack_flags; /* UTCP_NO_* */
+    /* At most so long, in µs, runtime_wait() and runtime_prepare() keep the caller going round when there
+     * is nothing to do, where that pays. 0: not at all. MS_RUNTIME_POLL_ALWAYS: they never let it sleep. */
+    uint32_t busy_poll_us;
     /* Called within runtime_step() with what utcp_poll() gave: at most one event for each
      * connection or listener. It may do whatever it likes with connections. */
     void (*events)(void *context, const struct utcp_event *events, unsigned count);
@@ -114,11 +124,13 @@ int runtime_connect(struct ms_runtime *runtime, const struct sockaddr *remote, s
 bool runtime_step(struct ms_runtime *runtime);
 
 /* Sleeps until there is something to do, `until` has come (UINT64_MAX: no limit), a signal arrives
- * or runtime_wake() was called. 0, or an error that will not go away. */
+ * or runtime_wake() was called; returns at once while polling pays (busy_poll_us). 0, or an error that
+ * will not go away. */
 int runtime_wait(struct ms_runtime *runtime, uint64_t until);
 
 /* For other event loops: when runtime_prepare() says true it is time to sleep, and runtime_fd()
- * becomes readable when runtime_step() should be called; false: call it now. */
+ * becomes readable when runtime_step() should be called; false: call it now, and look at what else the
+ * loop waits for without sleeping. */
 int runtime_fd(const struct ms_runtime *runtime);
 bool runtime_prepare(struct ms_runtime *runtime, uint64_t until);
 

@@ -2,6 +2,7 @@
 #ifndef MS_RUNTIME_INTERNAL_H
 #define MS_RUNTIME_INTERNAL_H
 
+#include "adaptive_poll.h"
 #include "runtime.h"
 
 #define OUTGOING_BUCKETS 1024 /* a power of two */
@@ -44,6 +45,8 @@ struct ms_runtime {
     bool switch_away;
     bool prepared; /* the descriptors were asked to tell, and have not been looked at */
     int epoll, timer, wake;
+    struct adaptive_poll poll;
+    uint64_t collect_at; /* µs: while it polls, when it looks at the descriptors next */
     void (*deliver)(void *context, const struct utcp_event *events, unsigned count);
     void *context;
     void (*handed_over)(void *context, struct ms_runtime_listener *listener, bool away);

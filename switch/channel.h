@@ -87,7 +87,9 @@ struct channel_config {
     uint32_t keeper_pid;
     uint32_t restarts; /* of the switch, so far */
     uint32_t workers;
-    uint32_t busy_poll_us; /* 0: sleep as soon as there is nothing to do */
+    uint32_t
+        busy_poll_us; /* at most so long (adaptive_poll.h); 0: sleep as soon as there is nothing
+                            * to do; ADAPTIVE_POLL_ALWAYS: never sleep */
     uint32_t ports_max;
     uint32_t ports_per_uid_max;
     uint32_t ring_size_default;

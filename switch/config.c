@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adaptive_poll.h"
 #include "channel.h"
 #include "control_protocol.h"
 #include "port_layout.h"
@@ -30,7 +31,8 @@ const struct config_option config_options[] = {
      "[,corrupt=][,seed=N][,queues=N][,mtu=N]; may be repeated"},
     {"workers", CONFIG_WORKERS, "N", "threads that move packets (1)"},
     {"cpus", CONFIG_CPUS, "LIST", "a processor for each worker, such as 0-2,5"},
-    {"busy-poll", CONFIG_BUSY_POLL, "USEC", "poll so long before sleeping (0)"},
+    {"busy-poll", CONFIG_BUSY_POLL, "USEC|always",
+     "where it pays, poll so long before sleeping (0)"},
     {"control", CONFIG_CONTROL, "PATH", "the control socket (" CONTROL_PATH_DEFAULT ")"},
     {"user", CONFIG_USER, "USER", "run the switch as this user (multistack, else nobody)"},
     {"group", CONFIG_GROUP, "GROUP", "who may open ports (multistack, if it exists)"},
@@ -355,6 +357,18 @@ int config_set_port_rate(struct config *config, const char *name, const char *va
     return parse_port_rate(value, &rate, error) ? -1 : enter_port_rate(config, &rate, false, error);
 }
 
+static int set_busy_poll(struct config *config, const char *value, char error[CONFIG_ERROR_SIZE])
+{
+    if (strcmp(value, "always") == 0) {
+        config->busy_poll_us = ADAPTIVE_POLL_ALWAYS;
+        return 0;
+    }
+    if (parse_number("busy-poll", value, 0, 1000000, &config->busy_poll_us, error))
+        return fail(error, "busy-poll: '%.40s' is neither 'always' nor microseconds, 0 to 1000000",
+                    value);
+    return 0;
+}
+
 int config_set(struct config *config, enum config_option_id id, const char *value,
                char error[CONFIG_ERROR_SIZE])
 {
@@ -368,8 +382,7 @@ int config_set(struct config *config, enum config_option_id id, const char *valu
         if (config_parse_cpus(value, cpus, sizeof(cpus) * 8, error))
             return -1;
         return copy_text("cpus", value, config->cpus, sizeof(config->cpus), error);
-    case CONFIG_BUSY_POLL:
-        return parse_number("busy-poll", value, 0, 1000000, &config->busy_poll_us, error);
+    case CONFIG_BUSY_POLL: return set_busy_poll(config, value, error);
     case CONFIG_CONTROL:
         return copy_text("control", value, config->control, sizeof(config->control), error);
     case CONFIG_USER: return copy_text("user", value, config->user, sizeof(config->user), error);

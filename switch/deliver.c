@@ -292,6 +292,9 @@ void deliver_publish(struct worker *worker)
     ring_fence();
     for (struct port_ring *ring = first; ring; ring = ring->touched_next) {
         ring->touched = false;
+        if (worker->poll
+                .bound_ns) /* it will be answered, and who polls need not be woken for that */
+            worker_activate(worker, ring);
         if (ring_producer_must_wake(&ring->rx))
             port_ring_wake(ring);
     }

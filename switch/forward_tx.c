@@ -528,7 +528,7 @@ static void end_round(struct worker *worker)
 /* Takes a ring that had nothing for a while out of the round; true: it is out. */
 static bool retire(struct worker *worker, struct port_ring *ring, uint32_t at)
 {
-    if (++ring->idle_rounds < RING_IDLE_ROUNDS || !ring_consumer_sleep(&ring->tx))
+    if (worker->idle || ++ring->idle_rounds < RING_IDLE_ROUNDS || !ring_consumer_sleep(&ring->tx))
         return false;
     ring->active = false;
     worker->active[at] = worker->active[--worker->active_count];

@@ -60,6 +60,7 @@
     X(futex)                                                                                       \
     X(membarrier)                                                                                  \
     X(sched_yield)                                                                                 \
+    X(getrusage)         /* whether others want the core: core_offer.h */                          \
     X(sched_setaffinity) /* a worker stays on its processor of --cpus */                           \
     X(sched_getaffinity) /* the C library counts processors */                                     \
     X(sysinfo)           /* and pages, for qsort() */                                              \

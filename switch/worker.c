@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include "core.h"
+#include "core_offer.h"
 #include "forward.h"
 #include "handover.h"
 #include "log.h"
 
 #define EVENTS_MAX       64
 #define POLL_INTERVAL_NS 50000ULL     /* how often a busy worker looks at its descriptors */
+#define IDLE_INTERVAL_NS 5000ULL      /* while there is nothing else to do */
 #define HOUSEKEEPING_NS  100000000ULL /* and after what is due by time */
 #define SLEEP_MS         150          /* longest sleep: the heartbeat must move (mux_maps.h) */
 #define PENDING_SLEEP_MS 1            /* a NIC has not taken everything */
@@ -336,9 +338,21 @@ static int sleep_time(const struct worker *worker)
     return held_time(worker, SLEEP_MS);
 }
 
+/* Nothing to do: whether to go on looking. */
+static bool polls_on(struct worker *worker)
+{
+    enum adaptive_poll_advice advice = adaptive_poll_idle(&worker->poll, worker->now_ns);
+
+    if (advice == ADAPTIVE_POLL_OFFER && core_offer(&worker->poll)) {
+        worker->now_ns = core_clock();
+        adaptive_poll_contended(&worker->poll, worker->now_ns);
+        return false;
+    }
+    return advice != ADAPTIVE_POLL_SLEEP;
+}
+
 static void step(struct worker *worker)
 {
-    uint64_t busy_poll_ns = worker->core->config.busy_poll_us * 1000ULL;
     bool worked = worker_round(worker);
 
     worker->now_ns = core_clock();
@@ -348,9 +362,10 @@ static void step(struct worker *worker)
     if (worker->now_ns - worker->housekept_ns >= HOUSEKEEPING_NS)
         housekeep(worker);
     if (worked)
-        worker->worked_ns = worker->now_ns;
-    if (worked || worker->now_ns - worker->worked_ns < busy_poll_ns) {
-        if (worker->now_ns - worker->polled_ns >= POLL_INTERVAL_NS)
+        adaptive_poll_worked(&worker->poll, worker->now_ns);
+    worker->idle = !worked;
+    if (worked || polls_on(worker)) {
+        if (worker->now_ns - worker->polled_ns >= (worked ? POLL_INTERVAL_NS : IDLE_INTERVAL_NS))
             poll_descriptors(worker, 0);
     } else {
         bool sleeps = prepare_sleep(worker);
@@ -385,6 +400,7 @@ int worker_init(struct worker *worker, struct switch_core *core, uint32_t index)
 
     *worker = (struct worker){.core = core, .index = index, .epoll_fd = -1, .bell_fd = -1};
     worker->now_ns = core_clock();
+    adaptive_poll_init(&worker->poll, core->config.busy_poll_us);
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (worker->epoll_fd < 0)
         return -errno;

@@ -12,20 +12,21 @@
  *      │                                                                                       │
  *      │        now and then: descriptors (control, channel, wake-ups), housekeeping           │
  *      │                                                                                       │
- *      └── work was done, or busy_poll_us is not over ◄────────────────────────────────────────┤
+ *      └── work was done, or to go on looking pays (adaptive_poll.h) ◄─────────────────────────┤
  *                                                                                              │
  *          park every ring (consumer_sleeps), ask every NIC, epoll_wait ◄── nothing to do ─────┘
  *
  * A ring is active or parked. Active: looked at each round. Parked: its consumer_sleeps flag is up
  * and its TX eventfd is in the epoll set, edge-triggered and never read; the scan does not see it,
  * so idle ports cost nothing. A ring without packets for RING_IDLE_ROUNDS rounds is parked even
- * while others are busy. A ring that has sent all that its rate allows (rate_limit.h) is neither: it
+ * while others are busy; while nobody is, and the worker polls, rings stay: they are what it looks at. A ring that has sent all that its rate allows (rate_limit.h) is neither: it
  * is held, and nobody looks at it or is woken for it until it may send again. */
 #ifndef MULTISTACK_SWITCH_WORKER_H
 #define MULTISTACK_SWITCH_WORKER_H
 
 #include <pthread.h>
 
+#include "adaptive_poll.h"
 #include "fragments.h"
 #include "namespace.h"
 #include "next_hop.h"
@@ -115,7 +116,9 @@ struct worker {
     _Alignas(16) uint8_t head[WORKER_HEAD_SIZE]; /* headers of the packet that is being sent */
     uint8_t *scratch;                            /* WORKER_SCRATCH_SIZE */
     uint8_t *scratch_cut;
-    uint64_t polled_ns, worked_ns, housekept_ns;
+    uint64_t polled_ns, housekept_ns;
+    struct adaptive_poll poll;
+    bool idle; /* nothing to do in the last round */
     /* with other workers (crew.h, handover.h) */
     pthread_t thread;
     bool has_thread;

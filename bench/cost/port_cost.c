@@ -127,7 +127,6 @@ static const struct nic_ops empty_ops = {
 static void *run_switch(void *unused)
 {
     worker_pin(&core->workers[0]);
-    core->workers[0].worked_ns = core_clock(); /* and so it does not sleep for busy_poll_us */
     worker_run(&core->workers[0]);
     return unused;
 }
@@ -162,7 +161,7 @@ static struct sockaddr_un make_switch(bool thread)
     core = calloc(1, sizeof(*core));
     core->config = (struct channel_config){.ports_max = 64,
                                            .ports_per_uid_max = 64,
-                                           .busy_poll_us = 1000000000,
+                                           .busy_poll_us = ADAPTIVE_POLL_ALWAYS,
                                            .ring_size_default = RING_SIZE_DEFAULT};
     core->config.cpus[0] = first_cpu() + 1;
     if (getsockopt(any, SOL_SOCKET, SO_NETNS_COOKIE, &core->config.netns_cookie, &size))

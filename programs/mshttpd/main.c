@@ -5,6 +5,7 @@
  * log. They share the addresses, as several mshttpd with --shared would, and nothing else. The first
  * runs in the main thread, which also hears the signals. */
 #include "cli.h"
+#include "runtime.h"
 #include "server.h"
 #include "utcp.h"
 #include "work.h"
@@ -246,6 +247,21 @@ static bool can_take_over(const struct transport_options *options, const char *s
     return false;
 }
 
+static uint32_t busy_poll_us(const char *text, const char *stack)
+{
+    uint64_t us = 0;
+
+    if (!text)
+        return 0;
+    if (strcmp(stack, "kernel") == 0)
+        cli_wrong_usage("--busy-poll: of the kernel's stack, net.core.busy_poll decides");
+    if (strcmp(text, "always") == 0)
+        return MS_RUNTIME_POLL_ALWAYS;
+    if (!cli_number(text, 0, 1000000, &us))
+        cli_wrong_usage("--busy-poll %s: microseconds, 0 to 1000000, or always", text);
+    return (uint32_t)us;
+}
+
 static uint32_t cookie_flags(const char *when, const char *stack)
 {
     if (strcmp(when, "full") == 0)
@@ -277,7 +293,7 @@ int main(int argc, char **argv)
 {
     static const char *const stacks[] = {"utcp", "kernel", NULL};
     static const char *const cookie_choices[] = {"full", "always", "never", NULL};
-    const char *stack = "utcp", *cookies = "full";
+    const char *stack = "utcp", *cookies = "full", *busy_poll = NULL;
     struct server_options options = {0};
     struct transport_options transport_options = {0};
     uint64_t threads = 1, connections_max = CONNECTIONS_MAX, work_us = 0;
@@ -335,6 +351,11 @@ int main(int argc, char **argv)
          .help = "a line for each response; - is standard output",
          .kind = CLI_STRING,
          .value = &options.access_log},
+        {.name = "busy-poll",
+         .argument = "USEC|always",
+         .help = "where it pays, poll so long before sleeping; always: never sleep (0)",
+         .kind = CLI_STRING,
+         .value = &busy_poll},
         {.name = "work",
          .argument = "USEC",
          .help = "compute so long for each request, as an application would (0)",
@@ -365,6 +386,7 @@ int main(int argc, char **argv)
         cli_wrong_usage("--listen is missing");
     if (!can_take_over(&transport_options, stack))
         return CLI_FAILURE;
+    transport_options.busy_poll_us = busy_poll_us(busy_poll, stack);
     transport_options.stack_flags = cookie_flags(cookies, stack);
     check_threads(threads, &transport_options);
     if (getrandom(transport_options.fast_open_key, sizeof(transport_options.fast_open_key), 0) <

@@ -63,7 +63,7 @@ check_equal 'what arrives elsewhere is not ours' \
         "$LAB_PYTHON" "$LAB_TESTS/json_field" --sum rx_not_bound)" 0
 stop switch
 
-wire_switch '' --busy-poll 100000
+wire_switch '' --busy-poll always
 measures polling --poll
 check_equal 'whoever polls does not sleep' "$(field sleeps)" 0
 stop switch

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adaptive_poll.h"
 #include "config.h"
 #include "control_protocol.h"
 #include "port_layout.h"
@@ -151,6 +152,11 @@ static void options_take_what_makes_sense(void **state)
     assert_int_equal(config_set(&config, CONFIG_WORKERS, "0", error), -1);
     assert_int_equal(config_set(&config, CONFIG_BUSY_POLL, "50", error), 0);
     assert_int_equal(config.busy_poll_us, 50);
+    assert_int_equal(config_set(&config, CONFIG_BUSY_POLL, "always", error), 0);
+    assert_int_equal(config.busy_poll_us, ADAPTIVE_POLL_ALWAYS);
+    assert_int_equal(config_set(&config, CONFIG_BUSY_POLL, "1000001", error), -1);
+    assert_int_equal(config_set(&config, CONFIG_BUSY_POLL, "sometimes", error), -1);
+    assert_non_null(strstr(error, "always"));
     assert_int_equal(config_set(&config, CONFIG_RING_SIZE, "1048576", error), 0);
     assert_int_equal(config_set(&config, CONFIG_RING_SIZE, "1000000", error), -1);
     assert_int_equal(config.ring_size, 1048576);

@@ -415,6 +415,43 @@ static void writes_the_trace_of_a_peer_that_the_environment_names(void **state)
              directory);
     assert_int_equal(system(command), 0);
 }
+/* A world whose runtime may poll for so long. */
+static void poll_for(struct world *world, uint32_t busy_poll_us)
+{
+    struct ms_runtime_options options = {.control_path = world->fake->path,
+                                         .name = "test",
+                                         .busy_poll_us = busy_poll_us,
+                                         .events = on_events,
+                                         .context = world};
+
+    runtime_close(world->runtime);
+    world->runtime = NULL;
+    assert_int_equal(runtime_open(&world->runtime, &options), 0);
+    while (runtime_step(world->runtime))
+        ;
+}
+
+static void whoever_always_polls_never_sleeps(void **state)
+{
+    struct world *world = *state;
+
+    poll_for(world, MS_RUNTIME_POLL_ALWAYS);
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_false(runtime_prepare(world->runtime, UINT64_MAX));
+        assert_int_equal(runtime_wait(world->runtime, UINT64_MAX), 0);
+        runtime_step(world->runtime);
+    }
+}
+
+/* The bound is a second here, and nothing has come so far: nothing says that polling would pay. */
+static void whoever_may_poll_sleeps_when_nothing_comes(void **state)
+{
+    struct world *world = *state;
+
+    poll_for(world, 1000000);
+    assert_true(runtime_prepare(world->runtime, UINT64_MAX));
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -430,6 +467,8 @@ int main(void)
         TEST(keeps_connections_when_a_listener_stops),
         TEST(wakes_when_told),
         TEST(wakes_when_time_is_up),
+        TEST(whoever_always_polls_never_sleeps),
+        TEST(whoever_may_poll_sleeps_when_nothing_comes),
         cmocka_unit_test(turns_addresses_to_and_fro),
         cmocka_unit_test(writes_the_trace_of_a_peer_that_the_environment_names),
     };
