@@ -140,9 +140,10 @@ check_soon() {
     fi
 }
 
-# wait_for CONDITION SECONDS: evaluates the condition until it is true.
+# wait_for CONDITION SECONDS: evaluates the condition until it is true. On a slow machine (one that is
+# emulated: tests/kernels/boot) MS_PATIENCE times as long.
 wait_for() {
-    local deadline=$((${EPOCHREALTIME/./} + $2 * 1000000))
+    local deadline=$((${EPOCHREALTIME/./} + $2 * 1000000 * ${MS_PATIENCE:-1}))
     until eval "$1" >/dev/null 2>&1; do
         [ "${EPOCHREALTIME/./}" -lt $deadline ] || return 1
         sleep 0.02
