@@ -99,7 +99,8 @@ struct utcp_config {
 #define UTCP_PACE               0x40 /* UTCP_OPTION_PACING for every connection */
 #define UTCP_NO_SYN_COOKIES     0x80 /* for listeners that do not say otherwise */
 #define UTCP_ALWAYS_SYN_COOKIES 0x100
-#define UTCP_ASK_ECN            0x20 /* ask for it; without either it is accepted from who asks */
+#define UTCP_NO_MTU_PROBING     0x200 /* only ICMP says which packets the path passes (RFC 4821) */
+#define UTCP_ASK_ECN            0x20  /* ask for it; without either it is accepted from who asks */
 
 /* NULL: out of memory, or an unknown congestion control. `config` is not kept. */
 UTCP_API struct utcp *utcp_new(const struct utcp_config *config, uint64_t now);
@@ -150,8 +151,12 @@ struct utcp_stats {
     uint64_t syn_cookies_failed;    /* ACKs while cookies were about that did not bring one */
     uint64_t challenges_withheld;   /* challenge ACKs that their connection had no more of */
     uint64_t challenges_over_limit; /* ... or the stack, by challenge_acks_max */
-    uint64_t stalls_timed_out;      /* connections ended by stall_max_us */
-    uint64_t stalls_given_up;       /* ... by stall_spared_us, while memory was scarce */
+    uint64_t
+        mtu_black_holes; /* times that full segments vanished, so that smaller ones were sent */
+    uint64_t mtu_probes; /* packets sent to find out whether the path passes their size ... */
+    uint64_t mtu_probes_lost;  /* ... and which of them it did not pass */
+    uint64_t stalls_timed_out; /* connections ended by stall_max_us */
+    uint64_t stalls_given_up;  /* ... by stall_spared_us, while memory was scarce */
 };
 
 UTCP_API void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);

@@ -15,11 +15,13 @@ static uint32_t plateau_below(uint32_t mtu)
 }
 
 /* Path MTU discovery, RFC 1191 and RFC 8201. That the segment was too long says nothing about
- * congestion: it is cut and sent again, the window stays. */
-static void lower_path_mtu(struct utcp_conn *conn, uint32_t mtu)
+ * congestion: it is cut and sent again, the window stays. `seq` is that of the segment. */
+static void lower_path_mtu(struct utcp_conn *conn, uint32_t seq, uint32_t mtu)
 {
     uint32_t floor = conn->local.family == 4 ? UTCP_MTU_MIN_IPV4 : UTCP_MTU_MIN_IPV6;
 
+    if (utcp__mtu_refused(conn, seq, mtu))
+        return;
     if (mtu == 0)
         mtu = plateau_below(conn->path_mtu);
     if (mtu < floor)
@@ -28,6 +30,7 @@ static void lower_path_mtu(struct utcp_conn *conn, uint32_t mtu)
         return;
     conn->path_mtu = (uint16_t)mtu;
     utcp__conn_update_mss(conn);
+    utcp__mtu_lowered(conn);
     if (utcp__synchronized(conn)) {
         utcp__recovery_resend(conn);
     } else if (conn->fast.sent) { /* the SYN was too long for its data: again, without */
@@ -51,7 +54,7 @@ void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error)
         return;
     }
     if (error->too_big) {
-        lower_path_mtu(conn, error->mtu);
+        lower_path_mtu(conn, error->seq, error->mtu);
     } else if (error->error && !error->passing &&
                (conn->state == UTCP_SYN_SENT || conn->state == UTCP_SYN_RECEIVED)) {
         utcp__conn_end(conn, error->error);

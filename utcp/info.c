@@ -113,6 +113,8 @@ void utcp__count_round(struct utcp_conn *conn, bool window_used)
         more = utcp__more(conn);
     if (more == NULL)
         return;
+    if (more->mtu.high)
+        utcp__mtu_round(conn);
     took = conn->stack->now - more->round_at;
     bytes = delivered - more->round_from;
     if (more->round_at && took >= conn->rack.min_rtt) {

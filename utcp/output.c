@@ -19,7 +19,8 @@ enum plan_kind {
     PLAN_KEEPALIVE, /* a sequence number that the peer has acknowledged */
     PLAN_DUPLICATE, /* an ACK that tells of a segment out of order */
     PLAN_ACK,
-    PLAN_FLIP, /* an ACK of what came before ECN's echo changed */
+    PLAN_MTU_PROBE, /* new data in a larger packet than the path is known to pass */
+    PLAN_FLIP,      /* an ACK of what came before ECN's echo changed */
 };
 
 struct plan {
@@ -299,7 +300,7 @@ static bool blocked_by_cork(const struct utcp_conn *conn)
 /* A cork holds for so long only: tcp(7). */
 static bool plan_uncorked(const struct utcp_conn *conn, struct plan *plan)
 {
-    if (!conn->probe_due || !blocked_by_cork(conn))
+    if (!(conn->probe_due & UTCP_PROBE_WINDOW) || !blocked_by_cork(conn))
         return false;
     *plan = (struct plan){PLAN_DATA, conn->snd_nxt, min_u32((uint32_t)unsent(conn), conn->mss),
                           TCP_ACK | TCP_PSH};
@@ -310,7 +311,7 @@ static bool plan_uncorked(const struct utcp_conn *conn, struct plan *plan)
  * is the override timeout of section 3.8.6.2.1: what fits is sent. */
 static bool plan_probe(const struct utcp_conn *conn, struct plan *plan)
 {
-    if (!conn->probe_due || !blocked_by_window(conn))
+    if (!(conn->probe_due & UTCP_PROBE_WINDOW) || !blocked_by_window(conn))
         return false;
     if (conn->snd_wnd)
         *plan = (struct plan){PLAN_DATA, conn->snd_nxt, conn->snd_wnd, TCP_ACK};
@@ -319,11 +320,34 @@ static bool plan_probe(const struct utcp_conn *conn, struct plan *plan)
     return true;
 }
 
+/* True: a probe of the path is sent, or nothing new until there is room for it. */
+static bool plan_mtu_probe(struct utcp_conn *conn, struct plan *plan)
+{
+    uint32_t length;
+    enum utcp_mtu_turn turn;
+
+    if (!(conn->probe_due & UTCP_PROBE_MTU))
+        return false;
+    turn = utcp__mtu_turn(conn, &length);
+    if (turn == MTU_NOT_NOW)
+        conn->probe_due &= (uint8_t)~UTCP_PROBE_MTU;
+    else if (turn == MTU_SEND)
+        *plan = (struct plan){PLAN_MTU_PROBE, conn->snd_nxt, length, TCP_ACK, .new_data = true};
+    return turn != MTU_NOT_NOW;
+}
+
 /* There may be something else to send than what comes next. */
 static bool out_of_turn(const struct utcp_conn *conn)
 {
     return conn->board.lost || conn->rack.probe_due || conn->recovery.retransmit_due ||
            conn->probe_due;
+}
+
+/* True: what is planned is planned, be it nothing. */
+static bool plan_out_of_turn(struct utcp_conn *conn, struct plan *plan)
+{
+    return plan_resend(conn, plan) || plan_probe(conn, plan) || plan_uncorked(conn, plan) ||
+           plan_mtu_probe(conn, plan);
 }
 
 static void plan(struct utcp_conn *conn, struct plan *plan)
@@ -346,11 +370,12 @@ static void plan(struct utcp_conn *conn, struct plan *plan)
         *plan = (struct plan){PLAN_DUPLICATE, utcp__ack_sequence(conn), 0, TCP_ACK};
         return;
     }
-    if (out_of_turn(conn) &&
-        (plan_resend(conn, plan) || plan_probe(conn, plan) || plan_uncorked(conn, plan)))
+    if (out_of_turn(conn) && plan_out_of_turn(conn, plan)) {
+        if (plan->kind != PLAN_NOTHING)
+            return;
+    } else if (plan_data(conn, plan)) {
         return;
-    if (plan_data(conn, plan))
-        return;
+    }
     if (conn->keepalive_due)
         *plan = (struct plan){PLAN_KEEPALIVE, conn->snd_una - 1, 0, TCP_ACK};
     else if (conn->ack_now || utcp__window_to_update(conn))
@@ -406,7 +431,8 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
     uint32_t segments;
 
     packet = reserve(sink, headers + plan->length);
-    if (packet == NULL && plan->length > conn->mss) { /* perhaps there is room for less */
+    if (packet == NULL && plan->length > conn->mss &&
+        plan->kind != PLAN_MTU_PROBE) { /* perhaps there is room for less */
         plan->length = conn->mss;
         plan->flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
         packet = reserve(sink, headers + plan->length);
@@ -442,7 +468,7 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
     if (plan->length)
         utcp__sendbuf_get(&conn->send, conn->send.una + (plan->seq - conn->snd_una),
                           at + options_length, plan->length);
-    if (plan->length > conn->mss)
+    if (plan->length > conn->mss && plan->kind != PLAN_MTU_PROBE)
         offload.segment_size = conn->mss;
     utcp__packet_checksum(packet, &outgoing,
                           stack->offloads & UTCP_OFFLOAD_CHECKSUM || offload.segment_size,
@@ -590,8 +616,15 @@ static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t wi
         break;
     case PLAN_PROBE:
     case PLAN_DATA:
-        conn->probe_due = false;
+        conn->probe_due = 0;
         account_sequence(conn, plan);
+        account_probe(conn, false);
+        break;
+    case PLAN_MTU_PROBE:
+        conn->probe_due = 0;
+        account_sequence(conn, plan);
+        conn->snd_nxt = conn->snd_max;
+        utcp__mtu_probe_sent(conn, plan->seq, plan->length);
         account_probe(conn, false);
         break;
     case PLAN_KEEPALIVE: conn->keepalive_due = false; break;
@@ -620,7 +653,7 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
             else if (conn->control.rate && unsent(conn) == 0 &&
                      utcp__in_flight(conn) < conn->cc.cwnd)
                 utcp__rate_limited(conn);
-            conn->probe_due = false;
+            conn->probe_due &= UTCP_PROBE_MTU;
             conn->recovery.retransmit_due = false;
             conn->rack.probe_due = false;
             utcp__busy_update(conn);

@@ -30,13 +30,16 @@ static void retransmit_first(struct utcp_conn *conn)
 static void enter(struct utcp_conn *conn)
 {
     struct utcp_recovery *recovery = &conn->recovery;
+    bool probe = utcp__mtu_probe_lost(conn);
 
-    utcp__control_lost(conn, conn->snd_max - conn->snd_una);
+    if (!probe)
+        utcp__control_lost(conn, conn->snd_max - conn->snd_una);
     recovery->recover = conn->snd_max;
     recovery->active = true;
     recovery->partial_seen = false;
     recovery->extra = 0;
     utcp__undo_start(conn);
+    conn->undo.possible = !probe; /* else there is nothing to undo */
     add_extra(conn, DUPLICATES_LOST * conn->mss);
     UTCP_COUNT(conn, fast_retransmits, 1);
     retransmit_first(conn);
@@ -90,7 +93,8 @@ static void enter_with_sack(struct utcp_conn *conn, uint32_t delivered, uint32_t
 {
     struct utcp_recovery *recovery = &conn->recovery;
 
-    if (recovery->active || recovery->after_timeout || conn->board.lost == 0)
+    if (recovery->active || recovery->after_timeout || conn->board.lost == 0 ||
+        utcp__mtu_probe_lost(conn))
         return;
     utcp__control_lost(conn, conn->snd_max - conn->snd_una + advanced);
     recovery->recover = conn->snd_max;

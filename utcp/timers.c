@@ -49,9 +49,10 @@ static void retransmit_fires(struct utcp_conn *conn)
         conn->syn_due = true;
         conn->rtt.timed_at = 0;
     } else if (utcp__in_flight(conn) > 0) {
+        utcp__mtu_timed_out(conn);
         utcp__recovery_timed_out(conn);
     } else {
-        conn->probe_due = true;
+        conn->probe_due |= UTCP_PROBE_WINDOW;
     }
     if (conn->rtt.backoff < UINT8_MAX)
         conn->rtt.backoff++;

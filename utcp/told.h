@@ -13,6 +13,16 @@ enum utcp_limit {
     LIMITS,
 };
 
+/* The search for a larger path MTU (mtu.c). Sizes are bytes of IP packet. */
+struct utcp_mtu_search {
+    uint16_t low, high;     /* passes; is not known not to. high 0: nothing is searched for */
+    uint16_t probe;         /* what is out; 0: nothing, or its fate is known */
+    bool high_first;        /* the next one is `high` */
+    uint32_t start, end;    /* sequence numbers of the last probe; equal: all of that is over */
+    uint32_t retransmitted; /* segments_retransmitted when it was sent */
+    uint64_t next_at;       /* no probe before */
+};
+
 /* What is counted of things that do not happen to each connection: memory that an idle one goes
  * without. Made when the first of them happens (utcp__more()). */
 struct utcp_more {
@@ -35,6 +45,8 @@ struct utcp_more {
     bool last_round_limited;   /* for which the application had written too little */
 
     uint32_t not_sent_low; /* UTCP_OPTION_NOT_SENT_LOW */
+
+    struct utcp_mtu_search mtu;
 
     /* A window that stays closed (stall.c): since when, snd_una then, and when it was last seen. */
     uint32_t stalled_una;
@@ -65,6 +77,25 @@ void utcp__count_round(struct utcp_conn *conn, bool window_used);
 
 /* A probe is due: whether the window has been closed for too long, so that the connection is ended. */
 bool utcp__stalled_too_long(struct utcp_conn *conn);
+
+/* ── mtu.c ──────────────────────────────────────────────────────────────────────────────────── */
+
+/* Data in flight have timed out; `retries` counts that already. */
+void utcp__mtu_timed_out(struct utcp_conn *conn);
+/* ICMP has lowered path_mtu. */
+void utcp__mtu_lowered(struct utcp_conn *conn);
+/* ICMP says that the packet at `seq` was larger than `mtu` (0: it does not say). True: it was a probe,
+ * and that is all. */
+bool utcp__mtu_refused(struct utcp_conn *conn, uint32_t seq, uint32_t mtu);
+/* While more->mtu.high: a round trip is over. */
+void utcp__mtu_round(struct utcp_conn *conn);
+/* While UTCP_PROBE_MTU is due: whether a probe is sent, of *length bytes of payload; or nothing new
+ * until the congestion window has room for it. */
+enum utcp_mtu_turn { MTU_NOT_NOW, MTU_WAIT, MTU_SEND };
+enum utcp_mtu_turn utcp__mtu_turn(struct utcp_conn *conn, uint32_t *length);
+void utcp__mtu_probe_sent(struct utcp_conn *conn, uint32_t seq, uint32_t length);
+/* Something was lost: true when it was a probe alone, which is no sign of congestion. */
+bool utcp__mtu_probe_lost(struct utcp_conn *conn);
 
 /* ── busy.c ────────────────────────────────────────────────────────────────────────────────── */
 

@@ -35,7 +35,7 @@
  *   state.c      the one function that moves a state; how connections begin and end
  *   api.c        read, write, close …                             info.c     what is known
  *   memory.c     how large buffers may be, and what is given back
- *   stall.c      windows that stay closed
+ *   stall.c      windows that stay closed                     mtu.c      which packets pass
  *   sendbuf.c, recvbuf.c, ranges.c, pool.c, wheel.c   values with their own unit tests
  *   probes.h     tracepoints, and trace.c traces of single connections (doc/tracing.md)
  *
@@ -145,6 +145,9 @@ enum utcp_timer {
 
 #define TIMER_IDLE UINT64_MAX
 
+#define UTCP_PROBE_WINDOW 1 /* of a closed window, or what a cork has held back for long enough */
+#define UTCP_PROBE_MTU    2 /* of the path (mtu.c), when the time is right */
+
 struct utcp_rtt {
     uint32_t srtt, rttvar, rto; /* µs; srtt 0: no sample yet */
     uint32_t timed_seq;         /* end of the segment being timed */
@@ -240,9 +243,9 @@ struct utcp_conn {
     struct utcp_recvbuf receive;
     uint32_t receive_limit; /* bytes of receive buffer */
     struct utcp_drs drs;
-    uint32_t events; /* UTCP_* that utcp_poll() has not delivered */
-    bool probe_due;  /* a window probe */
-    bool fin_queued; /* no more will be written */
+    uint32_t events;   /* UTCP_* that utcp_poll() has not delivered */
+    uint8_t probe_due; /* UTCP_PROBE_* */
+    bool fin_queued;   /* no more will be written */
     bool fin_acked;
     bool peer_fin_known; /* peer_fin holds */
     uint32_t segments_retransmitted;

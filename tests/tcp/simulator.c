@@ -154,7 +154,7 @@ static void transmit(struct side *side, struct packet *packet)
     if (link->rate)
         side->busy_until += packet->length * 1000 / link->rate;
     at = side->busy_until + link->delay_us;
-    if (link->lose_next || chance(sim, link->loss)) {
+    if (link->lose_next || (link->hole && packet->length > link->hole) || chance(sim, link->loss)) {
         link->lose_next -= link->lose_next > 0;
         free(packet);
         return;

@@ -18,6 +18,7 @@ struct sim_link {
     uint64_t rate;      /* bytes per ms; 0: without limit */
     uint64_t queue_us;  /* how long a packet may have to wait; beyond it the sink is full */
     uint32_t mtu;       /* packets above it get an ICMP error; 0: none */
+    uint32_t hole;      /* packets above it are lost without a word; 0: none */
     bool cut;           /* large segments arrive as full ones (else merged, checksum partial) */
     unsigned lose_next; /* so many packets are lost */
 };
