@@ -468,3 +468,12 @@ void connection_timeout(struct connection *connection)
     }
     connection_end(connection);
 }
+
+void connection_give_way(struct connection *connection)
+{
+    if (has_output(connection) || connection->timer == TIMER_WRITE ||
+        connection->timer == TIMER_BODY)
+        abort_connection(connection);
+    else
+        connection_end(connection);
+}

@@ -1,37 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* mshttpd: the command line, and the joint of servers and transports.
+/* mshttpd: the joint of servers and transports.
  *
  * Each thread has a server with a transport of its own: loop, stack, port, connections, files and
  * log. They share the addresses, as several mshttpd with --shared would, and nothing else. The first
  * runs in the main thread, which also hears the signals. */
 #include "cli.h"
-#include "runtime.h"
-#include "server.h"
-#include "utcp.h"
-#include "work.h"
+#include "options.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 
-#define CONNECTIONS_MAX 65536
-
-static struct {
-    struct sockaddr_storage address;
-    socklen_t size;
-} listeners[TRANSPORT_LISTENERS_MAX];
-static unsigned listener_count;
-
 static atomic_bool stop;
-
-#define THREADS_MAX 1024
 
 struct service {
     struct server server;
@@ -43,18 +28,6 @@ struct service {
 
 static struct service *services; /* also for the signal handler: all are open before it is set */
 static unsigned service_count;
-
-static const char *add_listener(const char *text)
-{
-    const char *wrong;
-
-    if (listener_count == TRANSPORT_LISTENERS_MAX)
-        return "too many of them";
-    wrong = cli_endpoint(text, &listeners[listener_count].address, &listeners[listener_count].size);
-    if (!wrong)
-        listener_count++;
-    return wrong;
-}
 
 static void end_all(void)
 {
@@ -104,13 +77,13 @@ static void explain_listen(const char *address, int error)
     }
 }
 
-static bool listen_everywhere(struct transport *transport)
+static bool listen_everywhere(struct transport *transport, const struct options *options)
 {
     char address[CLI_ENDPOINT_SIZE];
 
-    for (unsigned i = 0; i < listener_count; i++) {
-        const struct sockaddr *to = (const struct sockaddr *)&listeners[i].address;
-        int error = transport->ops->listen(transport, to, listeners[i].size);
+    for (unsigned i = 0; i < options->listener_count; i++) {
+        const struct sockaddr *to = (const struct sockaddr *)&options->listeners[i].address;
+        int error = transport->ops->listen(transport, to, options->listeners[i].size);
 
         if (error) {
             cli_endpoint_text(to, address);
@@ -121,36 +94,37 @@ static bool listen_everywhere(struct transport *transport)
     return true;
 }
 
-static void say_serving(const char *root, const char *stack, unsigned threads)
+static void say_serving(const struct options *options)
 {
     char address[CLI_ENDPOINT_SIZE], count[32] = "";
 
-    if (threads > 1)
-        snprintf(count, sizeof(count), ", %u threads", threads);
-    for (unsigned i = 0; i < listener_count; i++) {
-        cli_endpoint_text((const struct sockaddr *)&listeners[i].address, address);
-        printf("mshttpd: serving %s on %s (%s%s)\n", root, address, stack, count);
+    if (options->threads > 1)
+        snprintf(count, sizeof(count), ", %u threads", options->threads);
+    for (unsigned i = 0; i < options->listener_count; i++) {
+        cli_endpoint_text((const struct sockaddr *)&options->listeners[i].address, address);
+        printf("mshttpd: serving %s on %s (%s%s)\n", options->server.root, address, options->stack,
+               count);
     }
     fflush(stdout);
 }
 
-static bool service_open(struct service *service, const struct server_options *options,
-                         const struct transport_ops *ops,
-                         const struct transport_options *transport_options)
+static bool service_open(struct service *service, const struct options *options)
 {
+    const struct transport_ops *ops =
+        strcmp(options->stack, "utcp") == 0 ? &transport_utcp : &transport_kernel;
     const struct transport_handler handler = {.events = server_events,
                                               .handed_over = server_handed_over,
                                               .suspended = server_suspended,
                                               .context = &service->server};
 
-    if (!server_init(&service->server, options))
+    if (!server_init(&service->server, &options->server))
         return false;
-    service->transport = ops->open(transport_options, &handler);
+    service->transport = ops->open(&options->transport, &handler);
     if (!service->transport)
         return false;
     service->server.transport = service->transport;
     service->server.ops = ops;
-    return listen_everywhere(service->transport);
+    return listen_everywhere(service->transport, options);
 }
 
 static void service_close(struct service *service)
@@ -209,25 +183,23 @@ static int run_all(const char *stack)
     return status;
 }
 
-static int serve(unsigned threads, const struct server_options *options,
-                 const struct transport_ops *ops, const char *stack,
-                 const struct transport_options *transport_options)
+static int serve(const struct options *options)
 {
     int status = CLI_FAILURE;
     unsigned open = 0;
 
-    services = calloc(threads, sizeof(*services));
+    services = calloc(options->threads, sizeof(*services));
     if (!services) {
         cli_error("%s", strerror(ENOMEM));
         return CLI_FAILURE;
     }
-    while (open < threads && service_open(&services[open], options, ops, transport_options))
+    while (open < options->threads && service_open(&services[open], options))
         open++;
-    if (open == threads) {
-        service_count = threads;
-        say_serving(options->root, stack, threads);
+    if (open == options->threads) {
+        service_count = open;
+        say_serving(options);
         catch_signals();
-        status = run_all(stack);
+        status = run_all(options->stack);
         service_count = 0; /* no signal finds what is being closed */
     } else {
         service_close(&services[open]);
@@ -238,167 +210,10 @@ static int serve(unsigned threads, const struct server_options *options,
     return status;
 }
 
-static bool can_take_over(const struct transport_options *options, const char *stack)
-{
-    if (!options->takeover || strcmp(stack, "utcp") == 0)
-        return true;
-    cli_error("--takeover: the kernel's stack hands no listener over");
-    cli_hint("`--shared` for both, and SIGTERM for the first, comes close");
-    return false;
-}
-
-static uint32_t busy_poll_us(const char *text, const char *stack)
-{
-    uint64_t us = 0;
-
-    if (!text)
-        return 0;
-    if (strcmp(stack, "kernel") == 0)
-        cli_wrong_usage("--busy-poll: of the kernel's stack, net.core.busy_poll decides");
-    if (strcmp(text, "always") == 0)
-        return MS_RUNTIME_POLL_ALWAYS;
-    if (!cli_number(text, 0, 1000000, &us))
-        cli_wrong_usage("--busy-poll %s: microseconds, 0 to 1000000, or always", text);
-    return (uint32_t)us;
-}
-
-static uint32_t cookie_flags(const char *when, const char *stack)
-{
-    if (strcmp(when, "full") == 0)
-        return 0;
-    if (strcmp(stack, "kernel") == 0)
-        cli_wrong_usage("--syn-cookies: of the kernel's stack, net.ipv4.tcp_syncookies decides");
-    return strcmp(when, "always") == 0 ? UTCP_ALWAYS_SYN_COOKIES : UTCP_NO_SYN_COOKIES;
-}
-
-/* Several threads share what they listen to, which has to be possible. */
-static void check_threads(uint64_t threads, struct transport_options *options)
-{
-    if (threads == 1)
-        return;
-    if (options->takeover)
-        cli_wrong_usage(
-            "--takeover: is for one thread; with several, let both say --shared and end the "
-            "first by SIGTERM");
-    for (unsigned i = 0; i < listener_count; i++) {
-        /* sin_port and sin6_port lie in the same place */
-        if (((const struct sockaddr_in *)&listeners[i].address)->sin_port == 0)
-            cli_wrong_usage("--listen: each thread would get a port number of its own for 0");
-    }
-    options->stays = !options->shared;
-    options->shared = true;
-}
-
 int main(int argc, char **argv)
 {
-    static const char *const stacks[] = {"utcp", "kernel", NULL};
-    static const char *const cookie_choices[] = {"full", "always", "never", NULL};
-    const char *stack = "utcp", *cookies = "full", *busy_poll = NULL;
-    struct server_options options = {0};
-    struct transport_options transport_options = {0};
-    uint64_t threads = 1, connections_max = CONNECTIONS_MAX, work_us = 0;
-    const struct cli_option table[] = {
-        {.name = "root",
-         .argument = "DIR",
-         .help = "folder whose files are served",
-         .kind = CLI_STRING,
-         .value = &options.root},
-        {.name = "listen",
-         .argument = "ADDR:PORT",
-         .help = "where to listen, for example 0.0.0.0:80 or [::]:80; may be repeated",
-         .kind = CLI_CALL,
-         .call = add_listener},
-        {.name = "stack",
-         .argument = "utcp|kernel",
-         .help = "whose TCP (utcp)",
-         .kind = CLI_CHOICE,
-         .value = &stack,
-         .choices = stacks},
-        {.name = "cc",
-         .argument = "NAME",
-         .help = "congestion control",
-         .kind = CLI_STRING,
-         .value = &transport_options.congestion},
-        {.name = "syn-cookies",
-         .argument = "WHEN",
-         .help =
-             "full, always or never: when the handshake keeps no state (full: when the queue is)",
-         .kind = CLI_CHOICE,
-         .value = &cookies,
-         .choices = cookie_choices},
-        {.name = "fast-open",
-         .argument = "N",
-         .help = "requests that come with the SYN (RFC 7413), from so many at once; 0: none (0)",
-         .kind = CLI_NUMBER,
-         .value = &transport_options.fast_open,
-         .most = 65536},
-        {.name = "threads",
-         .argument = "N",
-         .help = "threads that serve, each with a stack of its own (1)",
-         .kind = CLI_NUMBER,
-         .value = &threads,
-         .least = 1,
-         .most = THREADS_MAX},
-        {.name = "max-connections",
-         .argument = "N",
-         .help = "connections served at once (65536)",
-         .kind = CLI_NUMBER,
-         .value = &connections_max,
-         .least = 1,
-         .most = 10000000},
-        {.name = "access-log",
-         .argument = "FILE",
-         .help = "a line for each response; - is standard output",
-         .kind = CLI_STRING,
-         .value = &options.access_log},
-        {.name = "busy-poll",
-         .argument = "USEC|always",
-         .help = "where it pays, poll so long before sleeping; always: never sleep (0)",
-         .kind = CLI_STRING,
-         .value = &busy_poll},
-        {.name = "work",
-         .argument = "USEC",
-         .help = "compute so long for each request, as an application would (0)",
-         .kind = CLI_NUMBER,
-         .value = &work_us,
-         .most = WORK_MOST},
-        {.name = "takeover",
-         .help = "succeed the mshttpd that listens there: it finishes what it has and ends",
-         .kind = CLI_FLAG,
-         .value = &transport_options.takeover},
-        {.name = "shared",
-         .help = "share the address with others that say so, too",
-         .kind = CLI_FLAG,
-         .value = &transport_options.shared},
-        CLI_CONTROL_OPTION(&transport_options.control),
-        {0}};
-    const struct cli_program program = {
-        .name = "mshttpd",
-        .arguments = "--root DIR --listen ADDR:PORT [OPTIONS]",
-        .summary = "Serves files by HTTP/1.1, on a TCP of its own (UTCP) or on the kernel's.",
-        .options = table};
+    const struct options *options = options_parse(argc, argv);
 
-    if (cli_parse(&program, argc, argv) < argc)
-        cli_wrong_usage("unexpected argument");
-    if (!options.root)
-        cli_wrong_usage("--root is missing");
-    if (!listener_count)
-        cli_wrong_usage("--listen is missing");
-    if (!can_take_over(&transport_options, stack))
-        return CLI_FAILURE;
-    transport_options.busy_poll_us = busy_poll_us(busy_poll, stack);
-    transport_options.stack_flags = cookie_flags(cookies, stack);
-    check_threads(threads, &transport_options);
-    if (getrandom(transport_options.fast_open_key, sizeof(transport_options.fast_open_key), 0) <
-        0) {
-        cli_error("no random key: %s", strerror(errno));
-        return CLI_FAILURE;
-    }
     allow_descriptors();
-    options.work_rounds = work_rounds(work_us);
-    options.connections_max = (unsigned)((connections_max + threads - 1) / threads);
-    transport_options.connections_max = options.connections_max;
-    return serve((unsigned)threads, &options,
-                 strcmp(stack, "utcp") == 0 ? &transport_utcp : &transport_kernel, stack,
-                 &transport_options);
+    return serve(options);
 }

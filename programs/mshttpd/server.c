@@ -17,10 +17,16 @@
 #define REST           (9 * SECOND)      /* of FINISH_WITHIN, when idle connections are ended */
 #define LINGER         SECOND            /* the last acknowledgment may have to be sent again */
 
-static const uint64_t timeouts[TIMERS] = {
-    [TIMER_HEADER] = 10 * SECOND, [TIMER_BODY] = 60 * SECOND, [TIMER_IDLE] = 60 * SECOND,
-    [TIMER_WRITE] = 30 * SECOND, /* without any progress, looked at twice */
-    [TIMER_LINGER] = 2 * SECOND,
+#define LINGER_WITHIN (2 * SECOND)
+
+/* How long a connection is left in peace, in each of the things that it may be waiting for, while
+ * newcomers find every place taken; and in which order they give way. */
+static const struct {
+    enum timer timer;
+    uint64_t spared;
+} gives_way[] = {
+    {TIMER_LINGER, 0},        {TIMER_IDLE, SECOND},       {TIMER_HEADER, SECOND},
+    {TIMER_BODY, 5 * SECOND}, {TIMER_WRITE, 10 * SECOND},
 };
 
 /* ── Pools ───────────────────────────────────────────────────────────────────────────────────── */
@@ -92,7 +98,7 @@ static void run_timers(struct server *server)
         struct connection *first;
 
         while ((first = TAILQ_FIRST(&server->timers[timer])) &&
-               server->transport->now - first->since >= timeouts[timer])
+               server->transport->now - first->since >= server->timeouts[timer])
             connection_timeout(first);
     }
 }
@@ -100,6 +106,43 @@ static void run_timers(struct server *server)
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+/* ── Room for newcomers ──────────────────────────────────────────────────────────────────────── */
+
+static bool is_full(const struct server *server)
+{
+    return server->connections >= server->connections_max;
+}
+
+/* Frees a place, if anybody has had one for long enough without using it: neither those who keep
+ * connections idle nor those who send a request, or take a response, in drips (slowloris) shut the
+ * others out. */
+static bool make_room(struct server *server)
+{
+    for (size_t i = 0; i < sizeof(gives_way) / sizeof(*gives_way); i++) {
+        struct connection *first = TAILQ_FIRST(&server->timers[gives_way[i].timer]);
+
+        if (first && server->transport->now - first->since >= gives_way[i].spared) {
+            connection_give_way(first);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* When somebody will have to give way. */
+static uint64_t next_room(const struct server *server)
+{
+    uint64_t when = UINT64_MAX;
+
+    for (size_t i = 0; i < sizeof(gives_way) / sizeof(*gives_way); i++) {
+        const struct connection *first = TAILQ_FIRST(&server->timers[gives_way[i].timer]);
+
+        if (first)
+            when = earlier(when, first->since + gives_way[i].spared);
+    }
+    return when;
 }
 
 /* When the loop has to go round again even if nothing happens. */
@@ -113,10 +156,10 @@ static uint64_t next_deadline(struct server *server)
         const struct connection *first = TAILQ_FIRST(&server->timers[timer]);
 
         if (first)
-            deadline = earlier(deadline, first->since + timeouts[timer]);
+            deadline = earlier(deadline, first->since + server->timeouts[timer]);
     }
-    if (server->accept_pending && server->connections < server->connections_max)
-        deadline = earlier(deadline, server->accept_retry);
+    if (server->accept_pending)
+        deadline = earlier(deadline, is_full(server) ? next_room(server) : server->accept_retry);
     if (server->log)
         deadline = earlier(deadline, access_log_flush(server->log, server->transport->now));
     return deadline;
@@ -150,12 +193,25 @@ static void accept_some(struct server *server)
     int error = 0;
 
     for (unsigned i = 0; i < ACCEPT_BATCH && !error; i++) {
-        if (server->connections >= server->connections_max)
-            return; /* still pending: when one ends, the next is taken */
+        if (is_full(server)) {
+            server->accept_pending = true; /* when one ends, the next is taken */
+            return;
+        }
         error = accept_one(server);
     }
     server->accept_pending = error != -EAGAIN;
     server->accept_retry = server->transport->now + (error ? ACCEPT_RETRY : 0);
+}
+
+/* Not while events are handed out: some may be about whoever gives way. */
+static void accept_pending(struct server *server)
+{
+    accept_some(server);
+    for (unsigned i = 0; i < ACCEPT_BATCH && server->accept_pending && is_full(server); i++) {
+        if (!make_room(server))
+            return;
+        accept_some(server);
+    }
 }
 
 /* ── The loop ────────────────────────────────────────────────────────────────────────────────── */
@@ -186,7 +242,7 @@ static int loop_once(struct server *server, uint64_t until)
     run_later(server);
     run_timers(server);
     if (server->accept_pending && server->transport->now >= server->accept_retry)
-        accept_some(server);
+        accept_pending(server);
     return 0;
 }
 
@@ -288,6 +344,11 @@ static int go_down(struct server *server)
 bool server_init(struct server *server, const struct server_options *options)
 {
     server->connections_max = options->connections_max;
+    server->timeouts[TIMER_HEADER] = options->header_timeout * SECOND;
+    server->timeouts[TIMER_BODY] = options->body_timeout * SECOND;
+    server->timeouts[TIMER_IDLE] = options->idle_timeout * SECOND;
+    server->timeouts[TIMER_WRITE] = options->write_timeout * SECOND;
+    server->timeouts[TIMER_LINGER] = LINGER_WITHIN;
     server->through_until = UINT64_MAX;
     server->work_rounds = options->work_rounds;
     server->connection_pool.size = sizeof(struct connection);

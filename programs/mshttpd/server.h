@@ -25,9 +25,10 @@
  * ── Limits (hostile.md A2) ─────────────────────────────────────────────────────────────────────
  *
  *   header 10 s from the first byte (or from accepting) to the last; body 60 s, 1 MiB; idle 60 s;
- *   a peer that takes nothing for 30 to 60 s is cut off; REQUESTS_PER_TURN requests, or
- *   BYTES_PER_TURN bytes, until the next connection has its turn; what is unacknowledged is bounded
- *   by transport->congested(). */
+ *   a peer that takes nothing for 30 to 60 s is cut off (all of these are options);
+ *   REQUESTS_PER_TURN requests, or BYTES_PER_TURN bytes, until the next connection has its turn; what
+ *   is unacknowledged is bounded by transport->congested(). When connections_max are served and more
+ *   want to be, who has kept a place for longest without using it gives way (make_room()). */
 #ifndef SERVER_H
 #define SERVER_H
 
@@ -105,7 +106,8 @@ struct server {
     struct file_cache *files;
     struct access_log *log; /* or NULL */
     unsigned connections, connections_max;
-    bool accept_pending; /* a listener may have connections that were not taken */
+    uint64_t timeouts[TIMERS]; /* µs */
+    bool accept_pending;       /* a listener may have connections that were not taken */
     uint64_t accept_retry;
     bool stopping;
     uint64_t through_until; /* µs: `leaving`, and nothing left; UINT64_MAX: there is */
@@ -125,6 +127,8 @@ struct server {
 struct server_options {
     const char *root;
     unsigned connections_max;
+    uint64_t header_timeout, body_timeout, idle_timeout; /* s */
+    uint64_t write_timeout; /* s without any progress, looked at twice */
     const char *access_log; /* path, "-", or NULL */
     uint64_t work_rounds;   /* of computation for each request, work.h */
 };
@@ -153,6 +157,8 @@ void connection_begin(struct connection *connection);
 void connection_event(struct connection *connection, unsigned flags);
 void connection_run(struct connection *connection);
 void connection_timeout(struct connection *connection);
+/* Ends it, whatever it waits for: its place is wanted. */
+void connection_give_way(struct connection *connection);
 /* The server goes down: true when there is nothing to be finished. */
 bool connection_is_idle(const struct connection *connection);
 void connection_end(struct connection *connection);

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "options.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "cli.h"
+#include "runtime.h"
+#include "utcp.h"
+#include "work.h"
+
+#define THREADS_MAX 1024
+#define TIMEOUT_MAX 86400 /* s */
+
+/* What the table below fills in; with the defaults. */
+static struct options chosen = {
+    .server = {.header_timeout = 10, .body_timeout = 60, .idle_timeout = 60, .write_timeout = 30}};
+static const char *stack = "utcp", *cookies = "full", *busy_poll;
+static uint64_t threads = 1, connections_max = 65536, work_us;
+
+static const char *add_listener(const char *text)
+{
+    struct listener *listener = &chosen.listeners[chosen.listener_count];
+    const char *wrong;
+
+    if (chosen.listener_count == TRANSPORT_LISTENERS_MAX)
+        return "too many of them";
+    wrong = cli_endpoint(text, &listener->address, &listener->size);
+    if (!wrong)
+        chosen.listener_count++;
+    return wrong;
+}
+
+static const char *const stacks[] = {"utcp", "kernel", NULL};
+static const char *const cookie_choices[] = {"full", "always", "never", NULL};
+
+static const struct cli_option table[] = {
+    {.name = "root",
+     .argument = "DIR",
+     .help = "folder whose files are served",
+     .kind = CLI_STRING,
+     .value = &chosen.server.root},
+    {.name = "listen",
+     .argument = "ADDR:PORT",
+     .help = "where to listen, for example 0.0.0.0:80 or [::]:80; may be repeated",
+     .kind = CLI_CALL,
+     .call = add_listener},
+    {.name = "stack",
+     .argument = "utcp|kernel",
+     .help = "whose TCP (utcp)",
+     .kind = CLI_CHOICE,
+     .value = &stack,
+     .choices = stacks},
+    {.name = "cc",
+     .argument = "NAME",
+     .help = "congestion control",
+     .kind = CLI_STRING,
+     .value = &chosen.transport.congestion},
+    {.name = "syn-cookies",
+     .argument = "WHEN",
+     .help = "full, always or never: when the handshake keeps no state (full: when the queue is)",
+     .kind = CLI_CHOICE,
+     .value = &cookies,
+     .choices = cookie_choices},
+    {.name = "fast-open",
+     .argument = "N",
+     .help = "requests that come with the SYN (RFC 7413), from so many at once; 0: none (0)",
+     .kind = CLI_NUMBER,
+     .value = &chosen.transport.fast_open,
+     .most = 65536},
+    {.name = "threads",
+     .argument = "N",
+     .help = "threads that serve, each with a stack of its own (1)",
+     .kind = CLI_NUMBER,
+     .value = &threads,
+     .least = 1,
+     .most = THREADS_MAX},
+    {.name = "max-connections",
+     .argument = "N",
+     .help = "connections served at once (65536)",
+     .kind = CLI_NUMBER,
+     .value = &connections_max,
+     .least = 1,
+     .most = 10000000},
+    {.name = "header-timeout",
+     .argument = "SECONDS",
+     .help = "for the head of a request to come whole (10)",
+     .kind = CLI_NUMBER,
+     .value = &chosen.server.header_timeout,
+     .least = 1,
+     .most = TIMEOUT_MAX},
+    {.name = "body-timeout",
+     .argument = "SECONDS",
+     .help = "for its body (60)",
+     .kind = CLI_NUMBER,
+     .value = &chosen.server.body_timeout,
+     .least = 1,
+     .most = TIMEOUT_MAX},
+    {.name = "idle-timeout",
+     .argument = "SECONDS",
+     .help = "that a connection is kept for its next request (60)",
+     .kind = CLI_NUMBER,
+     .value = &chosen.server.idle_timeout,
+     .least = 1,
+     .most = TIMEOUT_MAX},
+    {.name = "write-timeout",
+     .argument = "SECONDS",
+     .help = "in which a client has to take something of its response (30)",
+     .kind = CLI_NUMBER,
+     .value = &chosen.server.write_timeout,
+     .least = 1,
+     .most = TIMEOUT_MAX},
+    {.name = "access-log",
+     .argument = "FILE",
+     .help = "a line for each response; - is standard output",
+     .kind = CLI_STRING,
+     .value = &chosen.server.access_log},
+    {.name = "busy-poll",
+     .argument = "USEC|always",
+     .help = "where it pays, poll so long before sleeping; always: never sleep (0)",
+     .kind = CLI_STRING,
+     .value = &busy_poll},
+    {.name = "work",
+     .argument = "USEC",
+     .help = "compute so long for each request, as an application would (0)",
+     .kind = CLI_NUMBER,
+     .value = &work_us,
+     .most = WORK_MOST},
+    {.name = "takeover",
+     .help = "succeed the mshttpd that listens there: it finishes what it has and ends",
+     .kind = CLI_FLAG,
+     .value = &chosen.transport.takeover},
+    {.name = "shared",
+     .help = "share the address with others that say so, too",
+     .kind = CLI_FLAG,
+     .value = &chosen.transport.shared},
+    CLI_CONTROL_OPTION(&chosen.transport.control),
+    {0}};
+
+static void check_takeover(void)
+{
+    if (!chosen.transport.takeover || strcmp(stack, "utcp") == 0)
+        return;
+    cli_error("--takeover: the kernel's stack hands no listener over");
+    cli_hint("`--shared` for both, and SIGTERM for the first, comes close");
+    exit(CLI_FAILURE);
+}
+
+static uint32_t busy_poll_us(void)
+{
+    uint64_t us = 0;
+
+    if (!busy_poll)
+        return 0;
+    if (strcmp(stack, "kernel") == 0)
+        cli_wrong_usage("--busy-poll: of the kernel's stack, net.core.busy_poll decides");
+    if (strcmp(busy_poll, "always") == 0)
+        return MS_RUNTIME_POLL_ALWAYS;
+    if (!cli_number(busy_poll, 0, 1000000, &us))
+        cli_wrong_usage("--busy-poll %s: microseconds, 0 to 1000000, or always", busy_poll);
+    return (uint32_t)us;
+}
+
+static uint32_t cookie_flags(const char *when)
+{
+    if (strcmp(when, "full") == 0)
+        return 0;
+    if (strcmp(stack, "kernel") == 0)
+        cli_wrong_usage("--syn-cookies: of the kernel's stack, net.ipv4.tcp_syncookies decides");
+    return strcmp(when, "always") == 0 ? UTCP_ALWAYS_SYN_COOKIES : UTCP_NO_SYN_COOKIES;
+}
+
+/* Several threads share what they listen to, which has to be possible. */
+static void check_threads(struct transport_options *options)
+{
+    if (threads == 1)
+        return;
+    if (options->takeover)
+        cli_wrong_usage(
+            "--takeover: is for one thread; with several, let both say --shared and end the "
+            "first by SIGTERM");
+    for (unsigned i = 0; i < chosen.listener_count; i++) {
+        /* sin_port and sin6_port lie in the same place */
+        if (((const struct sockaddr_in *)&chosen.listeners[i].address)->sin_port == 0)
+            cli_wrong_usage("--listen: each thread would get a port number of its own for 0");
+    }
+    options->stays = !options->shared;
+    options->shared = true;
+}
+
+const struct options *options_parse(int argc, char **argv)
+{
+    const struct cli_program program = {
+        .name = "mshttpd",
+        .arguments = "--root DIR --listen ADDR:PORT [OPTIONS]",
+        .summary = "Serves files by HTTP/1.1, on a TCP of its own (UTCP) or on the kernel's.",
+        .options = table};
+
+    if (cli_parse(&program, argc, argv) < argc)
+        cli_wrong_usage("unexpected argument");
+    if (!chosen.server.root)
+        cli_wrong_usage("--root is missing");
+    if (!chosen.listener_count)
+        cli_wrong_usage("--listen is missing");
+    check_takeover();
+    chosen.transport.busy_poll_us = busy_poll_us();
+    chosen.transport.stack_flags = cookie_flags(cookies);
+    check_threads(&chosen.transport);
+    if (getrandom(chosen.transport.fast_open_key, sizeof(chosen.transport.fast_open_key), 0) < 0) {
+        cli_error("no random key: %s", strerror(errno));
+        exit(CLI_FAILURE);
+    }
+    chosen.stack = stack;
+    chosen.server.work_rounds = work_rounds(work_us);
+    chosen.threads = (unsigned)threads;
+    chosen.server.connections_max = (unsigned)((connections_max + threads - 1) / threads);
+    chosen.transport.connections_max = chosen.server.connections_max;
+    return &chosen;
+}
