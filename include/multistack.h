@@ -90,8 +90,8 @@ struct ms_port_info {
     uint32_t mtu;        /* bytes of IP packet, the smallest of the NICs' */
     uint32_t offloads;   /* MS_OFFLOAD_* that may be asked for on sending */
     unsigned generation; /* how often the port was set up: 1 at first */
-    int last_error;      /* why the port is not connected, or a binding is not claimed: negative
-                            errno, or 0 */
+    int last_error; /* why the port is not connected, a binding is not claimed, or a rule of the
+                            guard is not set: negative errno, or 0 */
     unsigned bindings_waiting; /* bindings that are reserved in the kernel, but that the switch has
                                   not (or not again) accepted: tried again by itself */
     const char *detached;      /* why the switch cut the port off last (it broke a rule): a word of
@@ -180,6 +180,50 @@ MS_API int ms_unbind_connected(struct ms_port *port, int binding, const struct m
  * answer; then all that came before lies in the rings. Errors: -ENOENT, -EBUSY (there is nobody else
  * to have it). While the switch is away it counts when the switch is back. */
 MS_API int ms_drain(struct ms_port *port, int binding);
+
+/* Rules of the guard: they are judged in the kernel, at the NIC (or at the packet socket), before a
+ * packet for the binding costs its stack anything. No rule touches what goes to the host or to another
+ * binding. A packet is asked in this order: block and allow lists, MS_GUARD_STRICT, the limits.
+ *
+ * A prefix of sources is on a block list or an allow list, or on both, and then allow counts; the longest
+ * prefix that a source is in decides. Who is allowed is asked for nothing else. "These and nobody else" is
+ * a block of prefix 0 beside what is allowed. The limits count SYNs, and let `burst` through at once and
+ * `rate` in a second; where several are set, each must agree. */
+enum ms_guard_kind {
+    MS_GUARD_BLOCK = 1, /* source, prefix: dropped */
+    MS_GUARD_ALLOW,     /* source, prefix */
+    MS_GUARD_STRICT, /* TCP: segments with flags that no TCP sends (SYN and FIN, none at all …), or
+                           * from port 0, are dropped */
+    MS_GUARD_SYN_SOURCE,  /* TCP: rate, burst, for each IPv4 address or IPv6 /64 */
+    MS_GUARD_SYN,         /* TCP: rate, burst, of all sources */
+    MS_GUARD_CONNECTIONS, /* TCP: rate, burst, of what reaches the stack as a new connection */
+};
+
+#define MS_GUARD_SECONDS_MAX (366u * 86400)
+
+struct ms_guard_rule {
+    size_t size;                   /* sizeof(struct ms_guard_rule) */
+    int kind;                      /* enum ms_guard_kind */
+    const struct sockaddr *source; /* lists: any address of the prefix; its port is ignored */
+    socklen_t source_length;
+    unsigned prefix;  /* lists: bits, up to 32 or 128 */
+    unsigned rate;    /* limits: in a second, up to 10,000,000 */
+    unsigned burst;   /* limits: at once, up to 10,000,000; 0: as many as in a second */
+    unsigned seconds; /* until it ends by itself, up to MS_GUARD_SECONDS_MAX; 0: with the binding */
+};
+
+/* Sets a rule; one of the same kind (of lists: and prefix) that the binding has is changed. Rules end with
+ * their binding. Several bindings of one 3-tuple have theirs together: a prefix that one of them blocks
+ * is blocked, and the lowest rate counts. Waits for the switch's answer; while the switch is away rules are
+ * kept and presented when it is back, as bindings are, with the time that they still have. Errors:
+ * -ENOENT (no such binding), -EINVAL, -EAFNOSUPPORT, -ENOMEM, -EPROTOTYPE (a rule about TCP, a binding of
+ * another protocol), -ENOSPC (too many: of this port, this user, or at all), -EOPNOTSUPP (no NIC of this
+ * switch can, or the binding is a group's). */
+MS_API int ms_guard_set(struct ms_port *port, int binding, const struct ms_guard_rule *rule);
+/* Takes one back; its rate, burst and seconds are ignored. -ENOENT: there is none. */
+MS_API int ms_guard_remove(struct ms_port *port, int binding, const struct ms_guard_rule *rule);
+/* Takes all back that were set by this port. */
+MS_API int ms_guard_flush(struct ms_port *port, int binding);
 
 enum ms_event_kind {
     /* A successor is waiting: connect the flows that are to stay (ms_bind_connected()), then

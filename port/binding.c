@@ -30,6 +30,7 @@ static const struct binding free_one = {
 static void free_binding(struct ms_port *port, struct binding *binding)
 {
     connected__drop(port, (unsigned)(binding - port->bindings));
+    guard__drop(port, (unsigned)(binding - port->bindings));
     if (binding->placeholder >= 0)
         close(binding->placeholder);
     handover__forget_events(port, binding);
@@ -123,6 +124,7 @@ bool binding__unbound(struct ms_port *port, const struct control_unbound *unboun
 void binding__forget_claims(struct ms_port *port)
 {
     connected__forget_claims(port);
+    guard__forget_claims(port);
     for (unsigned i = 0; i < port->binding_count; i++) {
         struct binding *binding = &port->bindings[i];
 
@@ -172,6 +174,7 @@ void binding__dispose(struct ms_port *port)
     for (unsigned i = 0; i < port->binding_count; i++)
         free_binding(port, &port->bindings[i]);
     connected__dispose(port);
+    guard__dispose(port);
     free(port->bindings);
 }
 

@@ -23,6 +23,7 @@ struct control_message {
         struct control_records records;
         struct control_event event;
         struct control_connected connected;
+        struct control_guarded guarded;
         uint8_t bytes[CONTROL_MESSAGE_MAX];
     };
     int fds[CONTROL_FDS_MAX];

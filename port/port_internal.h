@@ -3,7 +3,8 @@
  *
  * Files: port.c opens, closes and waits. session.c is the conversation with the switch, a state
  * machine that never blocks. region.c is the shared memory of one conversation. ring.c moves
- * packets. placeholder.c makes the kernel sockets that reserve bindings, binding.c keeps them.
+ * packets. placeholder.c makes the kernel sockets that reserve bindings, binding.c keeps them,
+ * connected.c their connected bindings, guard.c the rules of the guard for them.
  *
  *            one thread                            the ring's thread
  *   ms_dispatch → session ──► region ◄─ adopt ──── ms_receive, ms_reserve …
@@ -146,6 +147,35 @@ struct flow_table {
     } batches[CONTROL_PIPELINE_MAX];
 };
 
+/* A rule of the guard (guard.c). */
+enum guard_state {
+    GUARD_FREE = 0,
+    GUARD_WAITING,   /* to be told to the switch */
+    GUARD_ASKED,     /* on the way */
+    GUARD_SET,       /* the switch has it */
+    GUARD_REFUSED,   /* this switch refused it; to be presented to the next one */
+    GUARD_LEAVING,   /* given back by the application, to be told to the switch */
+    GUARD_ABANDONED, /* given back while it was on the way */
+    GUARD_REMOVING,  /* its end is on the way */
+};
+
+struct guard_rule {
+    struct control_guard wish; /* its kind, prefix, rate and burst */
+    int64_t until_ms;
+    unsigned binding; /* index */
+    enum guard_state state;
+    uint32_t request;
+    int error;   /* REFUSED: why, negative */
+    bool again;  /* was changed while it was on the way */
+    bool orphan; /* the binding has gone */
+};
+
+struct guard_rules {
+    struct guard_rule *rules;
+    unsigned count, pending; /* neither FREE, SET nor REFUSED */
+    int error;               /* the first, of a call that waits */
+};
+
 enum session_state {
     SESSION_AWAY,    /* no connection; the timer says when to try again */
     SESSION_HELLO,   /* connected, HELLO sent */
@@ -158,7 +188,8 @@ struct session {
     enum session_state state;
     int fd;
     uint32_t request;    /* number of the request sent last */
-    unsigned on_the_way; /* BIND, UNBIND, CONNECT, SHARE and DRAIN */
+    unsigned on_the_way; /* BIND, UNBIND, CONNECT, SHARE, DRAIN and GUARD */
+    uint64_t features;   /* CONTROL_FEATURE_*, of this switch and ours */
     uint32_t asked;      /* SHARE or DRAIN that somebody waits for; 0: none */
     int answer;          /* to it: 0 or a negative errno */
     bool wants_write;
@@ -200,6 +231,7 @@ struct ms_port {
     unsigned binding_count;
     unsigned events; /* bindings' events and changes of `suspended` that nobody has taken */
     struct flow_table flows;
+    struct guard_rules guard;
 
     int inspections[INSPECTIONS_MAX]; /* sockets for ms_next_inspection() */
     unsigned inspection_count;
@@ -262,6 +294,21 @@ void connected__forget_claims(struct ms_port *port);
 void connected__drop(struct ms_port *port, unsigned index);
 void connected__dispose(struct ms_port *port);
 
+/* ── guard.c ── */
+
+/* Sends what is to be told of rules whose binding the switch has. 0, or what sending said. */
+int guard__present(struct ms_port *port);
+/* The answer to a GUARD has come. False: there was no such request. */
+bool guard__answered(struct ms_port *port, const struct control_guarded *answer);
+/* Whether the switch owes no word on any of them. */
+bool guard__is_settled(const struct ms_port *port);
+int guard__first_error(const struct ms_port *port);
+/* The switch is gone: all must be presented again. */
+void guard__forget_claims(struct ms_port *port);
+/* A binding is gone, and its rules with it. */
+void guard__drop(struct ms_port *port, unsigned index);
+void guard__dispose(struct ms_port *port);
+
 /* ── handover.c ── */
 
 /* An event about a binding. */
@@ -315,6 +362,9 @@ void session__await_binding(struct ms_port *port, unsigned index);
 int session__ask(struct ms_port *port, struct control_header *message);
 /* The same for all flows that are on the way. */
 void session__await_flows(struct ms_port *port);
+/* The same for rules of the guard. 0, or the first error that the switch answered; while it is away, 0:
+ * they will be presented. */
+int session__await_guard(struct ms_port *port);
 /* Hears what the switch has to say for so long, and connects again where it is due. */
 void session__linger(struct ms_port *port, int for_ms);
 /* Says in last_error what is wrong with the bindings, if anything. */

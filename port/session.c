@@ -124,7 +124,7 @@ static void settle(struct ms_port *port)
         if (port->bindings[i].state == BINDING_WAITING ||
             port->bindings[i].state == BINDING_CLAIMING)
             return;
-    if (port->flows.pending)
+    if (port->flows.pending || !guard__is_settled(port))
         return;
     session->state = SESSION_READY;
     session->ready_since_ms = control_client__now_ms();
@@ -217,6 +217,15 @@ void session__present_bindings(struct ms_port *port)
             return;
         }
     }
+    if (!full) {
+        int error = guard__present(port);
+
+        full = error == -EAGAIN;
+        if (error && !full) {
+            lose(port, error);
+            return;
+        }
+    }
     if (full != session->wants_write) {
         session->wants_write = full;
         watch_control(port, EPOLL_CTL_MOD, EPOLLIN | (full ? EPOLLOUT : 0U));
@@ -241,6 +250,7 @@ static int welcome_handler(struct ms_port *port, const struct control_message *m
 
     if (error)
         return error;
+    port->session.features = message->welcome.features & CONTROL_FEATURES;
     memcpy(open.name, port->name, sizeof(open.name));
     port->session.state = SESSION_OPENING;
     return control_client__send(port->session.fd, &open, -1);
@@ -276,6 +286,7 @@ static int answer_handler(struct ms_port *port, const struct control_message *me
     case CONTROL_BOUND: expected = binding__bound(port, &message->bound); break;
     case CONTROL_UNBOUND: expected = binding__unbound(port, &message->unbound); break;
     case CONTROL_CONNECTED: expected = connected__answered(port, &message->connected); break;
+    case CONTROL_GUARDED: expected = guard__answered(port, &message->guarded); break;
     default: /* SHARED, DRAINED */
         expected = session->asked && message->header.request == session->asked;
         session->asked = 0;
@@ -335,6 +346,7 @@ static int message_handler(struct ms_port *port, struct control_message *message
     case CONTROL_CONNECTED:
     case CONTROL_SHARED:
     case CONTROL_DRAINED:
+    case CONTROL_GUARDED:
         if (bound)
             return answer_handler(port, message);
         break;
@@ -413,8 +425,10 @@ void session__report_bindings(struct ms_port *port)
     if (session->state != SESSION_BINDING && session->state != SESSION_READY)
         return;
     port->last_error = binding__first_error(port);
-    if (!port->last_error)
+    if (!port->last_error) {
+        port->last_error = guard__first_error(port);
         session->refused_delay_ms = 0;
+    }
     if (!binding__any_refused(port) || session->refused_due)
         return;
     session->refused_delay_ms =
@@ -478,6 +492,21 @@ void session__await_flows(struct ms_port *port)
 {
     session__present_bindings(port);
     hear_until(port, flows_are_settled, control_client__now_ms() + port->timeout_ms);
+}
+
+static bool guard_is_settled(const struct ms_port *port)
+{
+    return guard__is_settled(port) || port->session.state != SESSION_READY;
+}
+
+int session__await_guard(struct ms_port *port)
+{
+    port->guard.error = 0;
+    session__present_bindings(port);
+    if (port->session.state == SESSION_READY &&
+        !hear_until(port, guard_is_settled, control_client__now_ms() + port->timeout_ms))
+        lose(port, -ETIMEDOUT); /* begin anew: it is presented then */
+    return port->session.state == SESSION_READY ? port->guard.error : 0;
 }
 
 int session__ask(struct ms_port *port, struct control_header *message)

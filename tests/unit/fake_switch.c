@@ -180,6 +180,7 @@ static void on_hello(struct fake_switch *fake, const struct control_hello *hello
                    fake->welcome_error},
         .magic = CONTROL_MAGIC,
         .version = fake->version,
+        .features = fake->no_guard ? 0 : CONTROL_FEATURE_GUARD,
         .instance = 1,
     }};
     struct control_port_opened opened = {
@@ -264,6 +265,17 @@ static void on_drain(struct fake_switch *fake, const struct control_drain *drain
     send_message(fake, &drained, sizeof(drained), NULL, 0);
 }
 
+static void on_guard(struct fake_switch *fake, const struct control_guard *guard)
+{
+    struct control_guarded guarded = {
+        .header = {CONTROL_GUARDED, sizeof(guarded), guard->header.request,
+                   guard->action == CONTROL_GUARD_SET ? fake->guard_error : 0}};
+
+    assert(!fake->no_guard && fake->rule_count < FAKE_RULES_MAX);
+    fake->rules[fake->rule_count++] = *guard;
+    send_message(fake, &guarded, sizeof(guarded), NULL, 0);
+}
+
 static void on_connect(struct fake_switch *fake, const struct control_connect *connect)
 {
     struct control_connected connected = {
@@ -334,6 +346,7 @@ static void on_readable(struct fake_switch *fake)
         struct control_share share;
         struct control_connect connect;
         struct control_drain drain;
+        struct control_guard guard;
         uint8_t bytes[CONTROL_MESSAGE_MAX];
     } message;
     union {
@@ -367,6 +380,7 @@ static void on_readable(struct fake_switch *fake)
     case CONTROL_SHARE: on_share(fake, &message.share); break;
     case CONTROL_CONNECT: on_connect(fake, &message.connect); break;
     case CONTROL_DRAIN: on_drain(fake, &message.drain); break;
+    case CONTROL_GUARD: on_guard(fake, &message.guard); break;
     default: assert(!"a message that no client sends");
     }
 }

@@ -53,6 +53,7 @@ struct fake_binding {
 };
 
 #define FAKE_FLOWS_MAX 4096
+#define FAKE_RULES_MAX 256
 
 struct fake_switch {
     pthread_t thread;
@@ -79,6 +80,11 @@ struct fake_switch {
     unsigned binding_count;
     uint32_t next_binding;
     unsigned shares, connects, drains;
+    bool no_guard;   /* it is older than rules of the guard */
+    int guard_error; /* of those that are set */
+    struct control_guard
+        rules[FAKE_RULES_MAX]; /* as they were asked for, in order; each start forgets */
+    unsigned rule_count;
     struct control_flow flows[FAKE_FLOWS_MAX]; /* connected, of all bindings */
     unsigned flow_count;
 
