@@ -366,6 +366,16 @@ static struct utcp_delivery delivery_of(const struct utcp_conn *conn,
     };
 }
 
+/* Where acknowledgments overtake each other, one from before snd_una still tells what has arrived
+ * beyond it: receivers report a range as long as there is room for it, but not for ever. */
+static void take_old_blocks(struct utcp_conn *conn, const struct utcp_segment *segment,
+                            struct utcp_delivery *delivery)
+{
+    utcp__sack_received(conn, segment, delivery);
+    if (delivery->reported || delivery->duplicate)
+        utcp__recovery_sacked(conn, delivery);
+}
+
 static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     struct utcp_delivery delivery;
@@ -384,8 +394,11 @@ static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
     delivery = delivery_of(conn, segment);
     heard(conn);
     conn->ecn.echoed = segment->flags & TCP_ECE;
-    if (seq_before(segment->ack, conn->snd_una))
-        return true; /* old, and so is its window */
+    if (seq_before(segment->ack, conn->snd_una)) { /* old, and so is its window */
+        if (conn->sack && segment->options.sacks)
+            take_old_blocks(conn, segment, &delivery);
+        return true;
+    }
     if (conn->sack)
         utcp__sack_received(conn, segment, &delivery);
     else if (is_duplicate(conn, segment))

@@ -238,6 +238,45 @@ TCP_TEST(rfc2018_blocks_without_negotiation_are_ignored)
     tcp_free(t);
 }
 
+/* The acknowledgment that came last was sent first. */
+TCP_TEST(rfc2018_5_blocks_of_an_acknowledgment_that_was_overtaken_count)
+{
+    struct tcp_test *t = begin(0);
+
+    ACKED(t, 3);
+    expect_nothing(t);
+    SACK(t, 1, 6, 11);
+    SENT(t, 3);
+    SENT(t, 4);
+    SENT(t, 5);
+    expect_nothing(t);
+    assert_int_equal(tcp_info(t).sacked, 5 * MSS);
+    SACK(t, 1, 2, 4); /* the part beyond snd_una */
+    assert_int_equal(tcp_info(t).sacked, 6 * MSS);
+    SACK(t, 1, 1, 3); /* nothing is */
+    assert_int_equal(tcp_info(t).sacked, 6 * MSS);
+    SACK(t, 3, 7, 9); /* known already */
+    expect_nothing(t);
+    assert_int_equal(tcp_info(t).sacked, 6 * MSS);
+    tcp_free(t);
+}
+
+/* And its window does not, nor does it count as a duplicate. */
+TCP_TEST(an_acknowledgment_that_was_overtaken_says_nothing_else)
+{
+    struct tcp_test *t = begin(20);
+
+    ACKED(t, 3);
+    pass(t, 0);
+    t->out_first = t->out_count = 0;
+    for (int i = 0; i < 5; i++)
+        peer(t, .flags = ACK, .seq = 1, .ack = AT(2), .window = 1);
+    expect_nothing(t);
+    assert_int_equal(tcp_info(t).fast_retransmits, 0);
+    assert_int_equal(tcp_info(t).send_window, 65535);
+    tcp_free(t);
+}
+
 TCP_TEST(rfc2018_8_a_peer_that_threw_data_away_gets_them_again_after_a_timeout)
 {
     struct tcp_test *t = begin(0);
@@ -544,6 +583,8 @@ int main(void)
         cmocka_unit_test(rfc9937_6_2_the_window_follows_what_is_delivered),
         cmocka_unit_test(rfc2018_blocks_that_make_no_sense_are_ignored),
         cmocka_unit_test(rfc2018_blocks_without_negotiation_are_ignored),
+        cmocka_unit_test(rfc2018_5_blocks_of_an_acknowledgment_that_was_overtaken_count),
+        cmocka_unit_test(an_acknowledgment_that_was_overtaken_says_nothing_else),
         cmocka_unit_test(rfc2018_8_a_peer_that_threw_data_away_gets_them_again_after_a_timeout),
         cmocka_unit_test(cve_2019_11478_a_scoreboard_of_crumbs_is_bounded),
         cmocka_unit_test(rfc2883_a_recovery_whose_retransmissions_all_came_twice_is_undone),
