@@ -324,6 +324,34 @@ static __always_inline bool destination_is_loopback(const struct transport *tran
     return ip6_is_loopback(word);
 }
 
+/* Ranges of ports, of each size that there is: the first port by masking. Changes the key. */
+static __noinline int is_in_range(struct mux_key *exact)
+{
+    struct mux_key wildcard = {};
+    __u32 zero = 0;
+    const struct mux_shared *shared = bpf_map_lookup_elem(&mux_shared, &zero);
+    __u8 family;
+    __u32 sizes;
+    __u16 port;
+
+    if (!shared || !exact)
+        return 0;
+    family = exact->family;
+    port = bpf_ntohs(exact->port);
+    sizes = *(const volatile __u32 *)&shared->range_sizes;
+    wildcard.protocol = exact->protocol;
+    for (int bits = MUX_RANGE_BITS_MIN; bits <= MUX_RANGE_BITS_MAX; bits++) {
+        if (!(sizes >> bits & 1))
+            continue;
+        exact->family = wildcard.family = family | bits << MUX_RANGE_SHIFT;
+        exact->port = wildcard.port = bpf_htons(port >> bits << bits);
+        if (bpf_map_lookup_elem(&mux_bindings, &wildcard) ||
+            bpf_map_lookup_elem(&mux_bindings, exact))
+            return 1;
+    }
+    return 0;
+}
+
 /* Exact address before wildcard (design.md, section 5). The address is looked up last, and what
  * nobody has bound of the protocol is not looked up: legacy traffic then costs one look-up where
  * stacks bind the wildcard address alone, and a wildcard binding still means this host's own
@@ -345,9 +373,16 @@ static __always_inline enum mux_verdict claim(struct transport *transport, __be1
         __builtin_memset(key.address, 0, sizeof(key.address));
         bound = bpf_map_lookup_elem(&mux_bindings, &key);
     }
-    if (!bound)
-        return MUX_PASS_UNCLAIMED;
-    transport->policy = *bound;
+    if (bound) {
+        transport->policy = *bound;
+    } else {
+        if (!(bits & MUX_BOUND_RANGE))
+            return MUX_PASS_UNCLAIMED;
+        __builtin_memcpy(key.address, transport->local, sizeof(key.address));
+        if (!is_in_range(&key))
+            return MUX_PASS_UNCLAIMED;
+        transport->policy = 0;
+    }
     __builtin_memcpy(address.address, transport->local, sizeof(address.address));
     if (packet_is_local() && destination_is_loopback(transport))
         return MUX_CLAIMED;

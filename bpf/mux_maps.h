@@ -37,10 +37,16 @@
  * to the host stack, where the placeholders swallow them. */
 #define MUX_HEARTBEAT_TIMEOUT_NS (500 * 1000 * 1000ULL)
 
+/* A range of 2^n ports is an element as well: its key has the first port, which is a multiple of its
+ * size, and n in the upper half of the family. The guard has no rules for it alone. */
+#define MUX_RANGE_BITS_MIN 6 /* 64 ports */
+#define MUX_RANGE_BITS_MAX 14
+#define MUX_RANGE_SHIFT    4
+
 /* A 3-tuple. IPv4 addresses stand in the first four bytes, the rest is zero; the wildcard address
  * is all zero. Ports are in network order. No padding: the kernel hashes every byte. */
 struct mux_key {
-    __u8 family;   /* 4 or 6 */
+    __u8 family;   /* 4 or 6, and of ranges more */
     __u8 protocol; /* IP protocol number */
     __be16 port;
     __u8 address[16];
@@ -53,12 +59,13 @@ struct mux_addr {
     __u8 address[16];
 };
 
-/* What is bound of a protocol at all: most look-ups need not be made. Shifted left by
- * MUX_BOUND_IPV6 for IPv6. */
+/* What is bound of a protocol at all: most look-ups need not be made. Shifted left by MUX_BOUND_IPV6
+ * for IPv6, but for MUX_BOUND_PORTS. */
 #define MUX_BOUND_EXACT    0x1
 #define MUX_BOUND_WILDCARD 0x2
 #define MUX_BOUND_IPV6     2
 #define MUX_BOUND_PORTS    0x10 /* the protocol has ports in its first four bytes */
+#define MUX_BOUND_RANGE    0x20 /* ranges of ports */
 
 /* Lives in a BPF_F_MMAPABLE array of one element, so that a heartbeat is one store and no system
  * call. Written by the switch, `bound` cleared by the keeper when a switch dies. */
@@ -66,7 +73,7 @@ struct mux_shared {
     __u64 heartbeat_ns; /* CLOCK_MONOTONIC when the switch last went round its loop; 0: no switch */
     __u8 bound[256];    /* MUX_BOUND_* by protocol */
     __u32 guard;        /* 0: the guard has no rules for all bindings */
-    __u32 zero;
+    __u32 range_sizes;  /* bit n: there are ranges of 2^n ports */
 };
 
 /* A fragmented datagram: RFC 791 section 3.2, RFC 8200 section 4.5 (whose id is of 32 bits, and

@@ -48,6 +48,11 @@ int change_apply(struct worker *worker, const struct change *change)
     case CHANGE_DISCONNECT:
         return namespace_disconnect(names, &change->tuple, member->port, &change->view);
     case CHANGE_ADDRESS: return namespace_set_address(names, &change->tuple, change->present);
+    case CHANGE_RANGE_ADD:
+        return namespace_add_range(names, &change->tuple, change->port_count, member);
+    case CHANGE_RANGE_REMOVE:
+        namespace_remove_range(names, &change->tuple, change->port_count, member->port);
+        break;
     case CHANGE_NEXT_HOP: apply_next_hop(worker, change); break;
     case CHANGE_NEIGHBOR: apply_neighbor(worker, change); break;
     case CHANGE_ROUTES: next_hops_doubt(&worker->hops); break;

@@ -16,13 +16,15 @@ struct worker;
 enum change_kind {
     /* of the namespace; each is the function of that name (namespace.h). None of these frees anything,
      * so they may be applied in the middle of a round */
-    CHANGE_ADD,        /* tuple, member.port, member.ring, member.binding */
-    CHANGE_JOIN,       /* tuple, member */
-    CHANGE_REMOVE,     /* tuple, member.port */
-    CHANGE_STATE,      /* tuple, member.port, member.state */
-    CHANGE_CONNECT,    /* tuple, member.port, view */
-    CHANGE_DISCONNECT, /* tuple, member.port, view */
-    CHANGE_ADDRESS,    /* tuple, present */
+    CHANGE_ADD,          /* tuple, member.port, member.ring, member.binding */
+    CHANGE_JOIN,         /* tuple, member */
+    CHANGE_REMOVE,       /* tuple, member.port */
+    CHANGE_STATE,        /* tuple, member.port, member.state */
+    CHANGE_CONNECT,      /* tuple, member.port, view */
+    CHANGE_DISCONNECT,   /* tuple, member.port, view */
+    CHANGE_ADDRESS,      /* tuple, present */
+    CHANGE_RANGE_ADD,    /* tuple, port_count, member.port, member.ring, member.binding */
+    CHANGE_RANGE_REMOVE, /* tuple, port_count, member.port */
     /* of what is known about next hops */
     CHANGE_NEXT_HOP, /* next_hop */
     CHANGE_NEIGHBOR, /* neighbor, nic */
@@ -38,6 +40,7 @@ struct change {
     enum change_kind kind;
     bool present;
     uint32_t nic;
+    uint32_t port_count;
     struct tuple tuple;
     union {
         struct {

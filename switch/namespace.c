@@ -38,17 +38,24 @@ static void count_bound(struct namespace_table *table, const struct tuple *tuple
         __atomic_and_fetch(&table->mux_shared->bound[key.protocol], ~(1 << kind), __ATOMIC_RELEASE);
 }
 
-static int claim(struct namespace_table *table, const struct tuple *tuple)
+static int tell_mux(const struct namespace_table *table, const struct mux_key *key)
 {
-    struct mux_key key = mux_key_of(tuple);
     __u32 no_rules = 0;
     int status = 0;
 
     if (table->mux_map_fd >= 0)
-        status = bpf_map_update_elem(table->mux_map_fd, &key, &no_rules, BPF_ANY);
+        status = bpf_map_update_elem(table->mux_map_fd, key, &no_rules, BPF_ANY);
+    return status == -E2BIG ? -ENOSPC : status;
+}
+
+static int claim(struct namespace_table *table, const struct tuple *tuple)
+{
+    struct mux_key key = mux_key_of(tuple);
+    int status = tell_mux(table, &key);
+
     if (!status)
         count_bound(table, tuple, true);
-    return status == -E2BIG ? -ENOSPC : status;
+    return status;
 }
 
 static void disclaim(struct namespace_table *table, const struct tuple *tuple)
@@ -174,6 +181,8 @@ void namespace_dispose(struct namespace_table *table)
     }
     tuple_table_dispose(&table->bindings);
     tuple_table_dispose(&table->addresses);
+    for (uint32_t i = 0; i < NAMESPACE_RANGE_SIZES; i++)
+        tuple_table_dispose(&table->ranges[i]);
     connected_table_dispose(&table->connected);
 }
 
@@ -211,6 +220,106 @@ int namespace_join(struct namespace_table *table, const struct tuple *tuple,
     simplify(slot);
     table->version++;
     return status == -EEXIST ? -EADDRINUSE : status;
+}
+
+/* Which of the tables. The size was checked where it came from. */
+static uint32_t range_size_of(uint32_t port_count)
+{
+    uint32_t size = (uint32_t)__builtin_ctz(port_count) - NAMESPACE_RANGE_BITS_MIN;
+
+    assert(port_count && !(port_count & (port_count - 1)) && size < NAMESPACE_RANGE_SIZES);
+    return size;
+}
+
+static struct mux_key range_key_of(const struct tuple *tuple, uint32_t size)
+{
+    struct mux_key key = mux_key_of(tuple);
+
+    key.family |= (uint8_t)((size + NAMESPACE_RANGE_BITS_MIN) << MUX_RANGE_SHIFT);
+    return key;
+}
+
+/* One range more or less: what there is of them at all, to the mux. The protocol's bit comes last and
+ * goes first. */
+static void count_range(struct namespace_table *table, const struct tuple *tuple, bool more)
+{
+    struct control_address address = tuple_to_address(tuple);
+    uint8_t bit = address.family == 6 ? MUX_BOUND_RANGE << MUX_BOUND_IPV6 : MUX_BOUND_RANGE;
+    uint32_t *count = &table->range_counts[address.protocol][address.family == 6];
+    struct mux_shared *shared = table->mux_shared;
+
+    *count += more ? 1 : UINT32_MAX;
+    if (!shared)
+        return;
+    if (!*count)
+        __atomic_and_fetch(&shared->bound[address.protocol], (uint8_t)~bit, __ATOMIC_RELEASE);
+    __atomic_store_n(&shared->range_sizes, table->range_sizes << NAMESPACE_RANGE_BITS_MIN,
+                     __ATOMIC_RELEASE);
+    if (*count)
+        __atomic_or_fetch(&shared->bound[address.protocol], bit, __ATOMIC_RELEASE);
+}
+
+int namespace_add_range(struct namespace_table *table, const struct tuple *tuple,
+                        uint32_t port_count, const struct owner_member *member)
+{
+    uint32_t size = range_size_of(port_count);
+    struct tuple_table *ranges = &table->ranges[size];
+    struct mux_key key = range_key_of(tuple, size);
+    int status = 0;
+
+    if (!ranges->slots)
+        status = tuple_table_init(ranges, &table->bindings.key, NAMESPACE_RANGES_MAX);
+    if (!status)
+        status = tuple_table_add(ranges, tuple, member->port, member->binding);
+    if (status)
+        return status == -EEXIST ? -EADDRINUSE : status;
+    ((struct tuple_slot *)tuple_table_find(ranges, tuple))->detail = member->ring;
+    status = tell_mux(table, &key);
+    if (status) {
+        tuple_table_remove(ranges, tuple);
+        return status;
+    }
+    table->range_sizes |= 1u << size;
+    count_range(table, tuple, true);
+    table->version++;
+    return 0;
+}
+
+void namespace_remove_range(struct namespace_table *table, const struct tuple *tuple,
+                            uint32_t port_count, const struct port *port)
+{
+    uint32_t size = range_size_of(port_count);
+    struct tuple_table *ranges = &table->ranges[size];
+    const struct tuple_slot *slot = ranges->slots ? tuple_table_find(ranges, tuple) : NULL;
+    struct mux_key key = range_key_of(tuple, size);
+
+    if (!slot || slot->value != port)
+        return;
+    if (table->mux_map_fd >= 0)
+        bpf_map_delete_elem(table->mux_map_fd, &key);
+    tuple_table_remove(ranges, tuple);
+    if (!ranges->used)
+        table->range_sizes &= ~(1u << size);
+    count_range(table, tuple, false);
+    table->version++;
+}
+
+const struct tuple_slot *namespace__find_range(const struct namespace_table *table,
+                                               const struct tuple *tuple)
+{
+    for (uint32_t left = table->range_sizes; left; left &= left - 1) {
+        uint32_t size = (uint32_t)__builtin_ctz(left);
+        struct tuple first = tuple_mask_port(tuple, size + NAMESPACE_RANGE_BITS_MIN);
+        const struct tuple_slot *slot = tuple_table_find(&table->ranges[size], &first);
+
+        if (slot)
+            return slot;
+        first = tuple_wildcard(&first);
+        slot = tuple_table_find(&table->ranges[size], &first);
+        if (slot)
+            return slot;
+    }
+    return NULL;
 }
 
 static void disconnect_all(struct namespace_table *table, struct owner_group *group,
@@ -387,7 +496,9 @@ static const struct tuple_slot *slot_for(const struct namespace_table *table,
     const struct tuple_slot *slot = tuple_table_find(&table->bindings, tuple);
     struct tuple wildcard = tuple_wildcard(tuple);
 
-    return slot ? slot : tuple_table_find(&table->bindings, &wildcard);
+    if (!slot)
+        slot = tuple_table_find(&table->bindings, &wildcard);
+    return slot || !table->range_sizes ? slot : namespace__find_range(table, tuple);
 }
 
 bool namespace_may_send(const struct namespace_table *table, const struct tuple *tuple,

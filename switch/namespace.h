@@ -14,6 +14,11 @@
  *        │                 └──► the flow's member    by a stable hash (owner_group.h)
  *   wildcard address, the same, where the address is the host's
  *
+ * Ranges of ports come last, and only where there are any: they never overlap with single bindings
+ * (range.h), so the order means nothing but who pays. There is a table for each size, keyed by the
+ * first port, which masking gives; `range_sizes` says which of them are not empty. A range has one
+ * owner, and flows cannot be connected to it.
+ *
  * A connected binding of the wildcard address comes before an exact 3-tuple: the latter's group says
  * that there may be one (`overlaid`).
  *
@@ -30,6 +35,12 @@
 #define NAMESPACE_BINDINGS_MAX  65536
 #define NAMESPACE_ADDRESSES_MAX 4096
 
+/* Sizes of ranges: 2^6 to 2^14 ports. */
+#define NAMESPACE_RANGE_BITS_MIN 6
+#define NAMESPACE_RANGE_BITS_MAX 14
+#define NAMESPACE_RANGE_SIZES    (NAMESPACE_RANGE_BITS_MAX - NAMESPACE_RANGE_BITS_MIN + 1)
+#define NAMESPACE_RANGES_MAX     4096 /* of one size */
+
 struct mux_shared;
 struct port;
 
@@ -42,6 +53,9 @@ struct namespace_table {
     int mux_map_fd;                /* -1: none */
     struct mux_shared *mux_shared; /* where the mux reads what is bound at all; NULL: none */
     uint32_t bound_counts[256][4]; /* 3-tuples by protocol; exact, wildcard, the same of IPv6 */
+    uint32_t range_sizes;          /* bit n: ranges[n] has an element */
+    uint32_t range_counts[256][2]; /* by protocol; of IPv4, of IPv6 */
+    struct tuple_table ranges[NAMESPACE_RANGE_SIZES]; /* of 2^(n + 6) ports: first port → port */
 };
 
 /* `mux_map_fd` is the map mux_bindings, or -1; it stays the caller's. 0 or -ENOMEM. */
@@ -69,6 +83,16 @@ uint32_t namespace_members(const struct namespace_table *table, const struct tup
 /* The guard's rules for a 3-tuple that somebody has: the id of its policy (bpf/guard_maps.h), 0: none
  * any more. Of the table that writes the mux's map. 0 or what bpf(2) said. */
 int namespace_set_policy(struct namespace_table *table, const struct tuple *tuple, uint32_t policy);
+
+/* A range of `port_count` ports (a power of two, 64 to 16,384) from that of `tuple` on, which is a
+ * multiple of it. Errors as namespace_add(). */
+int namespace_add_range(struct namespace_table *table, const struct tuple *tuple,
+                        uint32_t port_count, const struct owner_member *member);
+void namespace_remove_range(struct namespace_table *table, const struct tuple *tuple,
+                            uint32_t port_count, const struct port *port);
+/* The range that `tuple` lies in, of its address or of the wildcard address; NULL: none. */
+const struct tuple_slot *namespace__find_range(const struct namespace_table *table,
+                                               const struct tuple *tuple);
 
 /* The flow of `view` (local, remote, remote_port) belongs to `port`, a member of the 3-tuple `tuple`
  * (which may be the wildcard address). Twice is once. 0, -ENOENT (it is no member), -EADDRINUSE (the
@@ -99,6 +123,17 @@ static inline struct owner namespace__slot_owner(const struct namespace_table *t
     return namespace__group_owner(table, group, view);
 }
 
+/* A range of the wildcard address means the host's addresses, as a single binding does. */
+static inline struct owner namespace__range_owner(const struct namespace_table *table,
+                                                  const struct packet_view *view)
+{
+    const struct tuple_slot *slot = namespace__find_range(table, &view->local);
+
+    if (!slot || ((slot->low | slot->high) == 0 && !namespace_is_local(table, &view->local)))
+        return (struct owner){.port = NULL};
+    return (struct owner){.port = slot->value, .ring = slot->detail};
+}
+
 /* Who receives the packet of `view`. `hash` is tuple_hash() of view->local. */
 static inline struct owner namespace_owner(const struct namespace_table *table,
                                            const struct packet_view *view, uint64_t hash)
@@ -110,6 +145,8 @@ static inline struct owner namespace_owner(const struct namespace_table *table,
         return namespace__slot_owner(table, slot, view);
     wildcard = tuple_wildcard(&view->local);
     slot = tuple_table_find(&table->bindings, &wildcard);
+    if (!slot && table->range_sizes)
+        return namespace__range_owner(table, view);
     if (!slot || !namespace_is_local(table, &view->local))
         return (struct owner){.port = NULL};
     return namespace__slot_owner(table, slot, view);

@@ -11,6 +11,7 @@
 #ifndef MULTISTACK_SWITCH_TUPLE_H
 #define MULTISTACK_SWITCH_TUPLE_H
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -76,6 +77,11 @@ static inline uint8_t tuple_protocol(const struct tuple *tuple)
     return (uint8_t)(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? tuple->rest >> 24 : tuple->rest);
 }
 
+static inline be16 tuple_port(const struct tuple *tuple)
+{
+    return (be16)(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? tuple->rest : tuple->rest >> 16);
+}
+
 /* `address` points to 4 or 16 bytes, as `family` says. */
 static inline struct tuple tuple_make(const uint8_t *address, uint8_t family, uint8_t protocol,
                                       be16 port)
@@ -90,6 +96,14 @@ static inline struct tuple tuple_make(const uint8_t *address, uint8_t family, ui
 static inline struct tuple tuple_wildcard(const struct tuple *tuple)
 {
     return (struct tuple){0, 0, tuple->rest};
+}
+
+/* The same with the last `bits` bits of the port (as a number) zero. */
+static inline struct tuple tuple_mask_port(const struct tuple *tuple, uint32_t bits)
+{
+    const be16 mask = htons((uint16_t)(0xffffu << bits));
+
+    return (struct tuple){tuple->low, tuple->high, tuple->rest & tuple_rest(0xff, 0xff, mask)};
 }
 
 /* The address alone, which is how the table of the host's addresses is keyed. */

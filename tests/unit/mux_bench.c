@@ -54,6 +54,23 @@ void bind_tuple(uint8_t family, uint8_t protocol, const uint8_t *address, uint16
         bpf_map_update_elem(bpf_map__fd(mux->maps.mux_bindings), &key, &no_rules, BPF_ANY), 0);
 }
 
+void bind_range(uint8_t family, uint8_t protocol, const uint8_t *address, uint16_t first,
+                uint32_t port_count)
+{
+    struct mux_key key = {.family =
+                              (uint8_t)(family | __builtin_ctz(port_count) << MUX_RANGE_SHIFT),
+                          .protocol = protocol,
+                          .port = htons(first)};
+    uint32_t no_rules = 0;
+
+    if (address)
+        memcpy(key.address, address, family == 4 ? 4 : 16);
+    shared.bound[protocol] |= family == 6 ? MUX_BOUND_RANGE << MUX_BOUND_IPV6 : MUX_BOUND_RANGE;
+    shared.range_sizes |= port_count;
+    assert_int_equal(
+        bpf_map_update_elem(bpf_map__fd(mux->maps.mux_bindings), &key, &no_rules, BPF_ANY), 0);
+}
+
 void add_address(uint8_t family, const uint8_t *address)
 {
     struct mux_addr key = {.family = family};

@@ -36,6 +36,8 @@ extern void (*const good_frames[GOOD_FRAMES])(struct frame *);
 
 const char *verdict_name(enum mux_verdict verdict);
 void bind_tuple(uint8_t family, uint8_t protocol, const uint8_t *address, uint16_t port);
+void bind_range(uint8_t family, uint8_t protocol, const uint8_t *address, uint16_t first,
+                uint32_t port_count);
 void add_address(uint8_t family, const uint8_t *address);
 void set_heartbeat(uint64_t ns);
 /* Whether there are rules for all bindings. */

@@ -301,6 +301,41 @@ static void an_address_that_goes_away_is_not_claimed(void **state)
     assert_int_equal(run(frame.bytes, frame.size), MUX_CLAIMED);
 }
 
+/* Two ranges that begin at the same port, one in each family, are of different lengths: neither has the
+ * other's. */
+static void a_range_of_ports_is_one_element(void **state)
+{
+    static const struct {
+        void (*make)(struct frame *);
+        uint16_t port;
+        enum mux_verdict verdict;
+    } cases[] = {
+        {tcp4, 16383, MUX_PASS_UNCLAIMED}, {tcp4, 16384, MUX_CLAIMED},
+        {tcp4, 16400, MUX_CLAIMED},        {tcp4, 16447, MUX_CLAIMED},
+        {tcp4, 16448, MUX_PASS_UNCLAIMED}, {tcp4, 80, MUX_CLAIMED},
+        {tcp6, 16383, MUX_PASS_UNCLAIMED}, {tcp6, 16384, MUX_CLAIMED},
+        {tcp6, 16448, MUX_CLAIMED},        {tcp6, 20479, MUX_CLAIMED},
+        {tcp6, 20480, MUX_PASS_UNCLAIMED}, {udp4, 16400, MUX_PASS_UNCLAIMED},
+        {udp6, 49151, MUX_PASS_UNCLAIMED}, {udp6, 49152, MUX_CLAIMED},
+        {udp6, 65535, MUX_CLAIMED},
+    };
+
+    (void)state;
+    bind_range(4, IP_PROTOCOL_TCP, NULL, 16384, 64);
+    bind_range(6, IP_PROTOCOL_TCP, our_ip6, 16384, 4096);
+    bind_range(6, IP_PROTOCOL_UDP, NULL, 49152, 16384);
+    set_heartbeat(now_ns());
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct frame frame;
+
+        cases[i].make(&frame);
+        frame.bytes[frame.transport + 2] = (uint8_t)(cases[i].port >> 8);
+        frame.bytes[frame.transport + 3] = (uint8_t)cases[i].port;
+        if (run(frame.bytes, frame.size) != cases[i].verdict)
+            fail_msg("case %zu: port %u", i, cases[i].port);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +348,7 @@ int main(void)
         cmocka_unit_test(claimed_frames_pass_while_the_switch_is_away_or_hangs),
         cmocka_unit_test(claimed_frames_pass_on_a_queue_without_a_socket),
         cmocka_unit_test(an_address_that_goes_away_is_not_claimed),
+        cmocka_unit_test(a_range_of_ports_is_one_element),
     };
 
     return mux_bench_run("mux", tests, sizeof(tests) / sizeof(tests[0]));

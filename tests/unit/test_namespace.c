@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "mux_maps.h"
 #include "namespace.h"
 
 static const struct hash_key key = {{1, 0x9e3779b97f4a7c15, 3, 0xbf58476d1ce4e5b9}};
@@ -215,6 +216,86 @@ static void it_holds_65536_bindings_and_says_when_it_is_full(void **state)
     namespace_dispose(&table);
 }
 
+static int add_range(struct namespace_table *table, const struct tuple *tuple, uint32_t port_count,
+                     struct port *port)
+{
+    const struct owner_member member = {.port = port, .binding = 9, .ring = 2};
+
+    return namespace_add_range(table, tuple, port_count, &member);
+}
+
+static void a_range_is_one_element_for_all_of_its_ports(void **state)
+{
+    struct namespace_table table;
+    struct tuple host = make("10.0.0.1", 6, 0), first = make("0.0.0.0", 6, 16384);
+    struct tuple first6 = make("fd00::1", 6, 16384), single = make("10.0.0.1", 6, 80);
+    struct mux_shared shared = {0};
+
+    (void)state;
+    assert_int_equal(namespace_init(&table, &key, -1), 0);
+    table.mux_shared = &shared;
+    assert_int_equal(namespace_set_address(&table, &host, true), 0);
+    assert_int_equal(namespace_set_address(&table, &first6, true), 0);
+    assert_int_equal(add_range(&table, &first, 64, port_number(1)), 0);
+    assert_int_equal(add_range(&table, &first, 64, port_number(2)), -EADDRINUSE);
+    assert_int_equal(add_range(&table, &first6, 4096, port_number(2)), 0);
+    assert_int_equal(add(&table, &single, port_number(3), 1), 0);
+    assert_int_equal(shared.range_sizes, 64 | 4096);
+    assert_int_equal(shared.bound[6],
+                     MUX_BOUND_EXACT | MUX_BOUND_RANGE | MUX_BOUND_RANGE << MUX_BOUND_IPV6);
+    for (uint32_t port = 16300; port < 20600; port++) {
+        struct tuple tuple = make("10.0.0.1", 6, (uint16_t)port);
+        struct tuple tuple6 = make("fd00::1", 6, (uint16_t)port);
+        struct tuple other = make("10.0.0.2", 6, (uint16_t)port);
+        bool in = port >= 16384 && port < 16448, in6 = port >= 16384 && port < 20480;
+
+        assert_ptr_equal(owner(&table, &tuple), in ? port_number(1) : NULL);
+        assert_int_equal(namespace_may_send(&table, &tuple, port_number(1)), in);
+        assert_int_equal(namespace_ring(&table, &tuple, port_number(1)), in ? 2 : 0);
+        assert_false(namespace_may_send(&table, &tuple, port_number(2)));
+        assert_ptr_equal(owner(&table, &tuple6), in6 ? port_number(2) : NULL);
+        assert_int_equal(namespace_may_send(&table, &tuple6, port_number(2)), in6);
+        assert_null(owner(&table, &other)); /* not an address of the host's */
+    }
+    assert_ptr_equal(owner(&table, &single), port_number(3));
+
+    namespace_remove_range(&table, &first, 64, port_number(2)); /* not its own */
+    assert_int_equal(shared.range_sizes, 64 | 4096);
+    namespace_remove_range(&table, &first, 64, port_number(1));
+    assert_int_equal(shared.range_sizes, 4096);
+    namespace_remove_range(&table, &first6, 4096, port_number(2));
+    assert_int_equal(shared.range_sizes, 0);
+    assert_int_equal(shared.bound[6], MUX_BOUND_EXACT);
+    first.low = host.low;
+    assert_null(owner(&table, &first));
+    namespace_dispose(&table);
+}
+
+static void ranges_of_each_size_agree_with_a_list(void **state)
+{
+    static uint8_t oracle[65536];
+    struct namespace_table table;
+    struct tuple host = make("10.0.0.1", 17, 0);
+    uint32_t at = 64;
+
+    (void)state;
+    assert_int_equal(namespace_init(&table, &key, -1), 0);
+    assert_int_equal(namespace_set_address(&table, &host, true), 0);
+    for (uint32_t bits = 6; bits <= 14; bits++) {
+        struct tuple first = make("10.0.0.1", 17, (uint16_t)(1u << bits));
+
+        at = 1u << bits;
+        assert_int_equal(add_range(&table, &first, at, port_number(bits)), 0);
+        memset(oracle + at, (int)bits, at);
+    }
+    for (uint32_t port = 0; port < 65536; port++) {
+        struct tuple tuple = make("10.0.0.1", 17, (uint16_t)port);
+
+        assert_ptr_equal(owner(&table, &tuple), oracle[port] ? port_number(oracle[port]) : NULL);
+    }
+    namespace_dispose(&table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +306,8 @@ int main(void)
         cmocka_unit_test(a_port_sends_from_its_own_bindings_alone),
         cmocka_unit_test(every_change_moves_the_version),
         cmocka_unit_test(it_holds_65536_bindings_and_says_when_it_is_full),
+        cmocka_unit_test(a_range_is_one_element_for_all_of_its_ports),
+        cmocka_unit_test(ranges_of_each_size_agree_with_a_list),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
