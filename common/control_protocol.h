@@ -12,7 +12,7 @@
  *                       ←  CONTROL_WELCOME        or an error, then the connection closes
  *   CONTROL_PORT_OPEN   →                         at most one port for each connection
  *                       ←  CONTROL_PORT_OPENED    + memfd, then for each ring: RX and TX eventfd
- *   CONTROL_BIND        →                         + placeholder socket
+ *   CONTROL_BIND        →                         + placeholder socket; none for a range
  *                       ←  CONTROL_BOUND          of a successor: when the hand-over is done
  *   CONTROL_UNBIND      →
  *                       ←  CONTROL_UNBOUND
@@ -141,12 +141,21 @@ struct control_bind {
     struct control_header header;
     struct control_address address; /* must equal what getsockname() says of the placeholder */
     uint32_t flags;                 /* CONTROL_BIND_* */
-    uint16_t port_count;            /* 1; ranges are to come */
+    uint16_t port_count;            /* 1, or of a range (below) */
     uint16_t ring;                  /* with CONTROL_BIND_RING; otherwise 0 */
     /* For a binding that is presented again to a switch that was started anew; otherwise 0. */
     uint32_t members;   /* owners that the 3-tuple had, this one included: CONTROL_EVENT_MEMBERS */
     uint32_t connected; /* connected bindings that will be presented behind it */
 };
+
+/* A range of ports: `port_count` is a power of two within these limits, and the first port, which
+ * `address` names, a multiple of it; or 0, for any block that is free. No descriptor comes along, and
+ * no flag but CONTROL_BIND_RING. It is one binding, of one owner, of TCP or UDP. The answer says the
+ * first port. Errors: -EINVAL (what was just said), -EACCES (ports below 1,024), -EADDRINUSE (a port of
+ * it is somebody's, or no block is free), -EDQUOT (too many ports of this user), -EADDRNOTAVAIL,
+ * -EPROTONOSUPPORT, -EOPNOTSUPP (there are no ranges here), -EBUSY (too many requests at once). */
+#define CONTROL_RANGE_PORTS_MIN 64
+#define CONTROL_RANGE_PORTS_MAX 16384
 
 /* The placeholder has SO_REUSEPORT; others with the same flag may join, and share the flows. */
 #define CONTROL_BIND_SHARED 0x1
@@ -395,10 +404,12 @@ struct control_binding_record {
     struct control_address address;
     uint32_t binding;
     uint32_t port;
-    uint32_t flags;     /* CONTROL_BIND_SHARED, CONTROL_BIND_RING */
-    uint32_t state;     /* enum control_binding_state */
-    uint32_t connected; /* connected bindings that it has */
-    uint32_t ring;      /* with CONTROL_BIND_RING */
+    uint32_t flags;      /* CONTROL_BIND_SHARED, CONTROL_BIND_RING */
+    uint32_t state;      /* enum control_binding_state */
+    uint32_t connected;  /* connected bindings that it has */
+    uint32_t ring;       /* with CONTROL_BIND_RING */
+    uint32_t port_count; /* 1, or of a range */
+    uint32_t zero;
 };
 
 enum control_binding_state {

@@ -155,6 +155,26 @@ struct ms_bind_options {
 MS_API int ms_bind_with(struct ms_port *port, int protocol, const struct sockaddr *address,
                         socklen_t length, const struct ms_bind_options *options);
 
+/* Binds a range of `port_count` ports, a power of two from 64 to 16,384, of TCP or UDP, at an address
+ * (which may be the wildcard): one binding, for a stack that opens many connections and chooses their
+ * local ports by itself. The port of `address` is the first one, a multiple of port_count, or 0 for any
+ * block that is free; ms_binding_address() says which. Of `options` (may be NULL) MS_BIND_RING alone.
+ *
+ * No port of the range is anybody else's, at whatever address, nor will be as long as the binding lives:
+ * bind(2) says EADDRINUSE, and the host's own choice of ports (net.ipv4.ip_local_port_range) lies elsewhere.
+ * The switch's keeper holds them; the port's process has no descriptor for them. The binding survives
+ * restarts of the switch as others do, but not multistackd's own end: it is then asked for anew, and
+ * MS_EVENT_SUSPENDED tells when that fails. ms_bind_connected() and ms_drain() do not take it
+ * (-EOPNOTSUPP).
+ *
+ * Returns a binding's handle (≥ 0). Errors: -EINVAL, -EACCES (ports below 1,024), -EADDRINUSE (a port of
+ * it is in use, or outside of what the administrator gives; or no block is free), -EDQUOT (more ports
+ * than a user may have), -EADDRNOTAVAIL, -EOPNOTSUPP (no ranges on this host), -ENOTCONN (the switch is
+ * away), -EBUSY (too many asked at once), -ETIMEDOUT, -EPROTONOSUPPORT, -EAFNOSUPPORT, -ENOMEM. */
+MS_API int ms_bind_range(struct ms_port *port, int protocol, const struct sockaddr *address,
+                         socklen_t length, unsigned port_count,
+                         const struct ms_bind_options *options);
+
 /* A connected binding: a 5-tuple, whose protocol and local port are those of a binding. Packets of
  * that flow come to this port, whoever else has or shares the 3-tuple, for as long as this port has
  * the binding. IPv4 addresses are in the first four bytes, the rest is zero. */

@@ -24,8 +24,11 @@
 #define RETURN_WITHIN_MS 1000
 #define RETURN_LOOK_MS   50
 
-static const struct binding free_one = {
-    .state = BINDING_FREE, .placeholder = -1, .first_todo = FLOW_NONE, .last_todo = FLOW_NONE};
+static const struct binding free_one = {.state = BINDING_FREE,
+                                        .placeholder = -1,
+                                        .port_count = 1,
+                                        .first_todo = FLOW_NONE,
+                                        .last_todo = FLOW_NONE};
 
 static void free_binding(struct ms_port *port, struct binding *binding)
 {
@@ -85,11 +88,25 @@ static int find_place(struct ms_port *port)
     return (int)count;
 }
 
+/* The switch chooses where it was left to it, and there alone. */
+static bool take_range(struct binding *binding, const struct control_bound *bound)
+{
+    uint32_t first = ntohs(bound->address.port);
+
+    if (binding->port_count == 1 || bound->header.error)
+        return true;
+    if (!first || first % binding->port_count ||
+        (binding->address.port && binding->address.port != bound->address.port))
+        return false;
+    binding->address.port = bound->address.port;
+    return true;
+}
+
 bool binding__bound(struct ms_port *port, const struct control_bound *bound)
 {
     struct binding *binding = find_request(port, bound->header.request);
 
-    if (!binding || binding->state == BINDING_UNBINDING)
+    if (!binding || binding->state == BINDING_UNBINDING || !take_range(binding, bound))
         return false;
     binding->number = bound->binding;
     binding->error = -bound->header.error;
@@ -210,8 +227,8 @@ static int open_successor(struct ms_port *port, int protocol, const struct socka
 }
 
 /* Of an application that was built when the struct ended with its flags, `ring` is not there. */
-static int take_options(const struct ms_port *port, const struct ms_bind_options *options,
-                        struct binding *wish)
+int binding__options(const struct ms_port *port, const struct ms_bind_options *options,
+                     struct binding *wish)
 {
     unsigned known = MS_BIND_SHARED | MS_BIND_TAKEOVER;
 
@@ -243,11 +260,25 @@ static int reserve(int protocol, const struct sockaddr *address, socklen_t lengt
     return fd < 0 ? fd : 0;
 }
 
+int binding__enter(struct ms_port *port, struct binding *wish)
+{
+    int place = find_place(port);
+
+    if (place < 0) {
+        if (wish->placeholder >= 0)
+            close(wish->placeholder);
+        return place;
+    }
+    wish->state = BINDING_WAITING;
+    port->bindings[place] = *wish;
+    return place;
+}
+
 int ms_bind_with(struct ms_port *port, int protocol, const struct sockaddr *address,
                  socklen_t length, const struct ms_bind_options *options)
 {
     struct binding wish, *binding;
-    int place, error = take_options(port, options, &wish);
+    int place, error = binding__options(port, options, &wish);
 
     if (error)
         return error;
@@ -259,14 +290,9 @@ int ms_bind_with(struct ms_port *port, int protocol, const struct sockaddr *addr
     }
     if (error < 0)
         return error;
-    place = find_place(port);
-    if (place < 0) {
-        if (wish.placeholder >= 0)
-            close(wish.placeholder);
+    place = binding__enter(port, &wish);
+    if (place < 0)
         return place;
-    }
-    wish.state = BINDING_WAITING;
-    port->bindings[place] = wish;
     session__await_binding(port, (unsigned)place);
     binding = &port->bindings[place];
     if (binding->state != BINDING_REFUSED)

@@ -331,10 +331,13 @@ void connected__dispose(struct ms_port *port)
 
 int ms_bind_connected(struct ms_port *port, int handle, const struct ms_flow *flows, unsigned count)
 {
+    const struct binding *binding = binding__find(port, handle);
     int error = 0;
 
-    if (!binding__find(port, handle))
+    if (!binding)
         return -ENOENT;
+    if (binding->port_count > 1)
+        return -EOPNOTSUPP;
     for (unsigned i = 0; i < count && !error; i++)
         error = add(port, (unsigned)handle, (const struct control_flow *)&flows[i]);
     port->flows.error = 0;

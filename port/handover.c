@@ -112,6 +112,8 @@ int ms_drain(struct ms_port *port, int handle)
 
     if (!binding)
         return -ENOENT;
+    if (binding->port_count > 1)
+        return -EOPNOTSUPP;
     if (binding->state == BINDING_CLAIMED) {
         drain.binding = binding->number;
         error = session__ask(port, &drain.header);

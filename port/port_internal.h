@@ -93,6 +93,7 @@ struct binding {
     enum binding_state state;
     int placeholder;                /* -1 when given back */
     struct control_address address; /* as getsockname() of the placeholder says */
+    unsigned port_count;            /* more than 1: a range, from the address's port on */
     uint32_t request;               /* of the BIND or UNBIND on the way */
     uint32_t number;                /* the switch's */
     int error;                      /* REFUSED: why, negative */
@@ -322,6 +323,11 @@ int handover__let_in(struct ms_port *port, const struct control_address *address
 
 /* ── binding.c ── */
 
+/* What `options` (which may be NULL) say of a binding to be, which is empty but for that. 0, -EINVAL. */
+int binding__options(const struct ms_port *port, const struct ms_bind_options *options,
+                     struct binding *wish);
+/* Takes a binding over, with its placeholder, to be told to the switch: its handle, or -ENOMEM. */
+int binding__enter(struct ms_port *port, struct binding *wish);
 /* NULL: no such handle. */
 struct binding *binding__find(const struct ms_port *port, int handle);
 

@@ -143,10 +143,13 @@ static int send_bind(struct ms_port *port, struct binding *binding)
                    .size = sizeof(bind),
                    .request = port->session.request + 1},
         .address = binding->address,
-        .port_count = 1,
+        .port_count = (uint16_t)binding->port_count,
         .members = binding->was_claimed ? binding->members : 0,
         .connected = binding->was_claimed ? binding->flow_count : 0,
     };
+
+    if (binding->port_count > 1) /* has one owner, always */
+        bind.members = 0;
 
     if (binding->shared)
         bind.flags |= CONTROL_BIND_SHARED;

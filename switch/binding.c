@@ -54,6 +54,11 @@ static int enter(struct switch_core *core, const struct binding *binding)
                    .ring = binding->ring},
     };
 
+    if (binding->port_count > 1) {
+        change.kind = CHANGE_RANGE_ADD;
+        change.port_count = binding->port_count;
+        return core_change(core, &change);
+    }
     /* Nothing is sent from a group's address, and what is sent to it comes another way (groups.h). */
     if (groups_has_address(&binding->tuple))
         return 0;
@@ -81,6 +86,7 @@ int binding_add(struct switch_core *core, struct port *port, const struct tuple 
     binding->port = port;
     binding->placeholder_fd = placeholder_fd;
     binding->ring = terms->ring;
+    binding->port_count = terms->port_count ? terms->port_count : 1;
     binding->away_told = false;
     binding->guard_rules = 0;
     binding->state = (uint8_t)sharing_begin(core, binding, terms);
@@ -100,6 +106,8 @@ int binding_add(struct switch_core *core, struct port *port, const struct tuple 
     port->binding_count++;
     table->binding_count++;
     *number = binding->number;
+    if (binding->port_count > 1)
+        range_enter(core, binding);
     sharing_settle(core, tuple);
     return 0;
 }
@@ -108,12 +116,17 @@ void binding_close(struct switch_core *core, struct binding *binding)
 {
     struct port_table *table = &core->ports;
     struct port *port = binding->port;
-    const struct change change = {
-        .kind = CHANGE_REMOVE, .tuple = binding->tuple, .member = {.port = port}};
+    bool is_range = binding->port_count > 1;
+    const struct change change = {.kind = is_range ? CHANGE_RANGE_REMOVE : CHANGE_REMOVE,
+                                  .port_count = binding->port_count,
+                                  .tuple = binding->tuple,
+                                  .member = {.port = port}};
 
     groups_leave(core, binding);
     guard_forget(core, binding);
     core_change(core, &change);
+    if (is_range)
+        range_leave(core, binding);
     if (binding->previous == BINDING_NONE)
         port->first_binding = binding->next;
     else

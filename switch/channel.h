@@ -31,6 +31,9 @@
  *   CHANNEL_WIRE_LINK       →            for each of its queues, when its other end is there: + the
  *                                        link's memory and wake-ups
  *                           ←  CHANNEL_WIRE_BROKEN   its other end broke the rules
+ *                           ←  CHANNEL_RANGE      a block of ports is wanted (range.h)
+ *   CHANNEL_RANGE_ANSWER    →
+ *                           ←  CHANNEL_RANGE_RELEASE
  *   CHANNEL_PACKET          →            the one queue of a NIC of the packet driver, behind its NIC:
  *                                        + packet socket
  *
@@ -66,6 +69,9 @@ enum channel_type {
     CHANNEL_GROUPS,
     CHANNEL_PORT_RATE,
     CHANNEL_GUARD,
+    CHANNEL_RANGE,
+    CHANNEL_RANGE_ANSWER,
+    CHANNEL_RANGE_RELEASE,
 };
 
 struct channel_header {
@@ -207,6 +213,33 @@ struct channel_port_rate {
     uint64_t bits_s;    /* as they take time on the wire; 0: as many as it likes */
     uint32_t who;       /* enum channel_who: CHANNEL_WHO_ANYBODY or CHANNEL_WHO_USER */
     uint32_t id;        /* of the user */
+};
+
+/* Ports in host order. */
+struct channel_range {
+    struct channel_header header;
+    uint32_t id; /* repeated in the answer; not 0 */
+    uint32_t uid;
+    uint32_t protocol;
+    uint32_t first;      /* a multiple of port_count; 0: any block */
+    uint32_t port_count; /* a power of two */
+    uint32_t zero;
+};
+
+struct channel_range_answer {
+    struct channel_header header;
+    uint32_t id;
+    uint32_t error; /* 0 or a positive errno */
+    uint32_t first;
+    uint32_t zero;
+};
+
+struct channel_range_release {
+    struct channel_header header;
+    uint32_t protocol;
+    uint32_t first;
+    uint32_t port_count;
+    uint32_t zero;
 };
 
 struct channel_next_hop {

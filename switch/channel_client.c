@@ -35,6 +35,7 @@ union channel_message {
     struct channel_packet packet;
     struct channel_port_rate port_rate;
     struct channel_guard guard;
+    struct channel_range_answer range_answer;
     uint8_t bytes[CHANNEL_MESSAGE_MAX];
 };
 
@@ -68,6 +69,7 @@ static const struct {
     [CHANNEL_PACKET] = {sizeof(struct channel_packet), 1, 1},
     [CHANNEL_PORT_RATE] = {sizeof(struct channel_port_rate), 0, 0},
     [CHANNEL_GUARD] = {sizeof(struct channel_guard), CHANNEL_GUARD_FDS, CHANNEL_GUARD_FDS},
+    [CHANNEL_RANGE_ANSWER] = {sizeof(struct channel_range_answer), 0, 0},
 };
 
 static const struct nic_ops *const drivers[] = {&afxdp_ops, &packet_ops, &wire_ops};
@@ -428,6 +430,7 @@ static void take_message(struct switch_core *core, const struct received *receiv
     case CHANNEL_ADDRESS: take_address(core, &message->address); break;
     case CHANNEL_NEXT_HOP: take_next_hop(core, &message->next_hop); break;
     case CHANNEL_NEIGHBOR: take_neighbor(core, &message->neighbor); break;
+    case CHANNEL_RANGE_ANSWER: range_answered(core, &message->range_answer); break;
     case CHANNEL_ROUTES_CHANGED: doubt_next_hops(core); break;
     case CHANNEL_LINK:
         crew_pause(core);

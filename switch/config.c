@@ -46,6 +46,11 @@ const struct config_option config_options[] = {
     {"rejected-max", CONFIG_REJECTED_MAX, "N",
      "packets that no stack may send, in a second,\n"
      "for which a port is cut off (10000); 0: never"},
+    {"range-ports", CONFIG_RANGE_PORTS, "FIRST-LAST",
+     "ports that stacks may bind ranges of (16384-28671);\n"
+     "none: no ranges"},
+    {"range-ports-per-user", CONFIG_RANGE_PORTS_PER_USER, "N",
+     "ports in the ranges of one user (8192)"},
 };
 const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
 
@@ -369,6 +374,32 @@ static int set_busy_poll(struct config *config, const char *value, char error[CO
     return 0;
 }
 
+/* Ports below 1,024 are a privilege, and that is asked for by bind(2). */
+static int set_range_ports(struct config *config, const char *value, char error[CONFIG_ERROR_SIZE])
+{
+    char words[32], *dash;
+    uint32_t first = 0, last = 0;
+
+    if (!strcmp(value, "none")) {
+        config->range_first = config->range_last = 0;
+        return 0;
+    }
+    if (copy_text("range-ports", value, words, sizeof(words), error))
+        return -1;
+    dash = strchr(words, '-');
+    if (!dash)
+        return fail(error, "range-ports: '%s' is not FIRST-LAST or none", words);
+    *dash++ = '\0';
+    if (parse_number("range-ports", words, 1024, 65535, &first, error) ||
+        parse_number("range-ports", dash, 1024, 65535, &last, error))
+        return -1;
+    if (first > last)
+        return fail(error, "range-ports: %u-%u runs backwards", first, last);
+    config->range_first = first;
+    config->range_last = last;
+    return 0;
+}
+
 int config_set(struct config *config, enum config_option_id id, const char *value,
                char error[CONFIG_ERROR_SIZE])
 {
@@ -397,6 +428,10 @@ int config_set(struct config *config, enum config_option_id id, const char *valu
     case CONFIG_LOCAL: return set_local(config, value, error);
     case CONFIG_RING_SIZE: return set_ring_size(config, value, error);
     case CONFIG_PORT_RATE: return set_default_rate(config, value, error);
+    case CONFIG_RANGE_PORTS: return set_range_ports(config, value, error);
+    case CONFIG_RANGE_PORTS_PER_USER:
+        return parse_number("range-ports-per-user", value, 0, 131072, &config->range_ports_per_user,
+                            error);
     }
     return fail(error, "no such option");
 }
@@ -411,6 +446,9 @@ void config_init(struct config *config)
         .ports_per_user_max = 256,
         .ring_size = RING_SIZE_DEFAULT,
         .rejected_max = REJECTED_MAX_DEFAULT,
+        .range_first = 16384,
+        .range_last = 28671,
+        .range_ports_per_user = 8192,
         .local = true,
     };
     if (!control || !*control || strlen(control) >= sizeof(config->control))

@@ -65,8 +65,10 @@ struct config {
     char group[CONFIG_NAME_SIZE]; /* "": multistack, if it exists */
     uint32_t ports_max;
     uint32_t ports_per_user_max;
-    uint32_t ring_size;    /* bytes; default of a port's rings */
-    uint32_t rejected_max; /* packets a second that no stack may send; 0: any number */
+    uint32_t ring_size;               /* bytes; default of a port's rings */
+    uint32_t rejected_max;            /* packets a second that no stack may send; 0: any number */
+    uint32_t range_first, range_last; /* ports that ranges may be of; last 0: there are no ranges */
+    uint32_t range_ports_per_user;
     bool local; /* serve lo as well: programs of this host reach stacks, and these them */
     struct config_protocol protocols[CONFIG_PROTOCOLS_MAX];
     uint32_t protocol_count;
@@ -89,6 +91,8 @@ enum config_option_id {
     CONFIG_LOCAL,
     CONFIG_REJECTED_MAX,
     CONFIG_PORT_RATE,
+    CONFIG_RANGE_PORTS,
+    CONFIG_RANGE_PORTS_PER_USER,
 };
 
 struct config_option {

@@ -172,7 +172,7 @@ static int bind_terms(const struct port *port, const struct request *request,
         .expected_members = wish->members,
         .expected_connected = wish->connected,
     };
-    if ((wish->flags & ~known) || wish->port_count != 1 || (terms->takeover && terms->draining) ||
+    if ((wish->flags & ~known) || (terms->takeover && terms->draining) ||
         wish->ring >= (has_ring ? port->ring_count : 1))
         return -EINVAL;
     terms->ring = has_ring ? (uint8_t)(wish->ring + 1) : 0;
@@ -234,6 +234,8 @@ static int bind_tuple(struct switch_core *core, struct connection *connection,
         return status;
     if (!address_is_ours(core, &tuple))
         return -EADDRNOTAVAIL;
+    if (range_has(core, &tuple))
+        return -EADDRINUSE;
     status = binding_add(core, connection->port, &tuple, request->fds[0], terms, number);
     if (!status)
         request->fd_count = 0; /* the binding has it now */
@@ -257,6 +259,23 @@ static bool has_port(struct switch_core *core, struct connection *connection,
     return connection->port != NULL;
 }
 
+/* The answer comes later, where nothing is wrong with it (range.h). */
+static bool handle_bind_range(struct switch_core *core, struct connection *connection,
+                              struct request *request)
+{
+    struct control_bound bound = {.address = request->bind.address};
+    struct binding_terms terms;
+    int status = request->fd_count ? -EINVAL : bind_terms(connection->port, request, &terms);
+
+    close_fds(request);
+    if (!status)
+        status = range_bind(core, connection, &request->bind, terms.ring);
+    if (!status)
+        return true;
+    bound.header = answer_header(request, CONTROL_BOUND, sizeof(bound), status);
+    return control_reply(core, connection, &bound, NULL, 0);
+}
+
 static bool handle_bind(struct switch_core *core, struct connection *connection,
                         struct request *request)
 {
@@ -266,6 +285,8 @@ static bool handle_bind(struct switch_core *core, struct connection *connection,
 
     if (!has_port(core, connection, request))
         return false;
+    if (request->bind.port_count != 1)
+        return handle_bind_range(core, connection, request);
     status = bind_tuple(core, connection, request, &terms, &bound.binding);
     if (!status && terms.takeover)
         return true;    /* answered when it is the owner: control_send_bound() */
@@ -306,6 +327,8 @@ static bool handle_connect(struct switch_core *core, struct connection *connecti
     binding = binding_find(&core->ports, connection->port, wish->binding);
     if (!binding)
         status = -ENOENT;
+    else if (binding->port_count > 1)
+        status = -EOPNOTSUPP;
     else if (wish->remove <= 1 && !wish->zero)
         status = sharing_connect(core, binding, (const struct control_flow *)(wish + 1),
                                  wish->count, wish->remove, &connected.count);
@@ -324,7 +347,7 @@ static bool handle_drain(struct switch_core *core, struct connection *connection
         return false;
     binding = binding_find(&core->ports, connection->port, request->drain.binding);
     if (binding)
-        status = sharing_drain(core, binding);
+        status = binding->port_count > 1 ? -EOPNOTSUPP : sharing_drain(core, binding);
     drained.header = answer_header(request, CONTROL_DRAINED, sizeof(drained), status);
     return control_reply(core, connection, &drained, NULL, 0);
 }
@@ -740,6 +763,7 @@ void control_housekeep(struct switch_core *core)
             control_end(core, connection, DETACH_PROTOCOL);
     }
     audit_placeholders(core);
+    range_housekeep(core);
     misuse_housekeep(core, now_ns);
     sharing_housekeep(core, now_ns);
     suspension_housekeep(core);

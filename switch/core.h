@@ -16,6 +16,7 @@
 #include "nic.h"
 #include "port.h"
 #include "protocols.h"
+#include "range.h"
 #include "rate_limit.h"
 #include "worker.h"
 
@@ -37,6 +38,7 @@ struct switch_core {
     struct groups groups;
     struct guard guard;
     struct port_rates port_rates;
+    struct ranges ranges;
     struct port_table ports;
     struct control control;
     struct worker workers[SWITCH_WORKERS_MAX];

@@ -371,7 +371,7 @@ static int fits_binding(const struct binding *binding, const struct control_guar
 {
     if (!binding)
         return 0;
-    if (groups_has_address(&binding->tuple))
+    if (groups_has_address(&binding->tuple) || binding->port_count > 1)
         return -EOPNOTSUPP;
     return is_list(wish->kind) || tuple_protocol(&binding->tuple) == IP_PROTOCOL_TCP ? 0
                                                                                      : -EPROTOTYPE;

@@ -142,6 +142,7 @@ static int start(struct keeper *keeper)
     if (!some_nic_is_kernels(keeper) && keeper__do_without_mux(keeper))
         return -1;
     keeper__open_protocols(keeper);
+    keeper__open_ranges(keeper, some_nic_is_kernels(keeper));
     if (isolation_limit_keeper(some_nic_shares(keeper), some_nic_is_kernels(keeper)))
         return -1;
     keeper__prepare_host(keeper);
@@ -167,6 +168,7 @@ static void stop(struct keeper *keeper)
         keeper__close_nic(&keeper->nics[i]);
     host_settings_restore(&keeper->settings);
     keeper__close_protocols(keeper);
+    keeper__close_ranges(keeper);
     control_socket_close(&keeper->control);
     mux_close_maps(&keeper->maps);
     netlink_close(&keeper->netlink);
@@ -269,11 +271,14 @@ static int run_timers(struct keeper *keeper)
     uint64_t next = keeper__switch_timers(keeper, now);
     uint64_t watchdog = feed_watchdog(keeper, now);
     uint64_t wires = keeper__serve_wires(keeper, now);
+    uint64_t ranges = keeper__serve_ranges(keeper, now);
 
     if (watchdog < next)
         next = watchdog;
     if (wires < next)
         next = wires;
+    if (ranges < next)
+        next = ranges;
     now = keeper__now();
     return next <= now ? 0 : (int)((next - now + NS_PER_MS - 1) / NS_PER_MS);
 }

@@ -17,6 +17,7 @@
 #include "log.h"
 #include "mux_load.h"
 #include "netlink.h"
+#include "range_load.h"
 #include "tap_load.h"
 #include "wire_meeting.h"
 
@@ -87,6 +88,38 @@ struct keeper_reach {
     uint64_t due_ns; /* not to be asked for again before */
 };
 
+#define KEEPER_RANGES_MAX  (RANGE_PROTOCOLS * RANGE_UNITS)
+#define KEEPER_RANGE_QUEUE 256
+
+/* A block of ports that a stack has. */
+struct keeper_range {
+    uint32_t uid;
+    uint32_t first, port_count;
+    bool is_udp;
+    bool is_orphan; /* of a switch that died */
+};
+
+/* What is being tried for the head of the queue. */
+struct keeper_trial {
+    uint32_t offset;            /* of the first block, among those of this size */
+    uint32_t tried;             /* blocks so far */
+    uint32_t first, port_count; /* 0: none is being tried */
+    uint32_t port;              /* next */
+    bool is_udp;
+};
+
+struct keeper_ranges {
+    struct range_programs programs;
+    bool needs_programs;              /* there are NICs of the kernel's */
+    uint32_t local_first, local_last; /* ip_local_port_range */
+    uint32_t count;
+    uint32_t head, queued;
+    uint64_t orphans_until_ns; /* 0: there are none, or no switch that they could return to */
+    struct keeper_trial trial;
+    struct keeper_range list[KEEPER_RANGES_MAX];
+    struct channel_range queue[KEEPER_RANGE_QUEUE];
+};
+
 struct keeper {
     const struct config *config;
     struct keeper_nic nics[CONFIG_NICS_MAX + 1]; /* and lo */
@@ -99,6 +132,7 @@ struct keeper {
     struct host_settings settings;
     struct keeper_reach reach[2]; /* IPv4, IPv6 */
     struct keeper_switch child;
+    struct keeper_ranges ranges;
     sigset_t signals;
     int epoll_fd;
     int signal_fd;
@@ -145,6 +179,18 @@ void keeper__open_protocols(struct keeper *keeper);
 void keeper__close_protocols(struct keeper *keeper);
 /* To a switch that is starting. 0 or a negative errno. */
 int keeper__send_protocols(struct keeper *keeper);
+
+/* keeper_ranges.c: ranges of ports. `needs_programs`: some NIC is the kernel's. */
+void keeper__open_ranges(struct keeper *keeper, bool needs_programs);
+void keeper__close_ranges(struct keeper *keeper);
+/* What the switch says. */
+void keeper__want_range(struct keeper *keeper, const struct channel_range *request);
+void keeper__release_range(struct keeper *keeper, const struct channel_range_release *message);
+/* The switch died; there is another. */
+void keeper__orphan_ranges(struct keeper *keeper);
+void keeper__await_ranges(struct keeper *keeper);
+/* Goes on with what is wanted. Returns when to come again, ns. */
+uint64_t keeper__serve_ranges(struct keeper *keeper, uint64_t now);
 
 /* keeper_switch.c: the switch's life. */
 /* Starts a switch. 0, or -1 after it has logged why: then none is running. */

@@ -40,6 +40,7 @@
 #define REQUESTS_PER_SECOND 4000
 #define REQUEST_COST        (NS_PER_SEC / REQUESTS_PER_SECOND)
 #define REQUESTS_BURST      1000
+#define RANGE_COST          (10 * REQUEST_COST)
 
 int keeper__send(struct keeper *keeper, const void *message, const int *fds, uint32_t fd_count)
 {
@@ -188,6 +189,7 @@ static void clean_up_after(struct keeper *keeper)
     close_channel(&keeper->child);
     if (keeper->maps.bindings >= 0)
         mux_clear_bindings(&keeper->maps);
+    keeper__orphan_ranges(keeper);
 }
 
 static int prepare_nics(struct keeper *keeper)
@@ -372,6 +374,7 @@ static void on_ready(struct keeper *keeper)
     struct keeper_switch *child = &keeper->child;
 
     child->ready = true;
+    keeper__await_ranges(keeper);
     if (!keeper->announced)
         announce(keeper);
     if (child->died_ns)
@@ -390,6 +393,11 @@ static int answer(struct keeper *keeper, const struct channel_resolve *request)
     return keeper__send(keeper, &next_hop, NULL, 0) == -EAGAIN ? 0 : 1;
 }
 
+static void spend(struct keeper_switch *child, uint64_t cost)
+{
+    child->tokens_ns -= cost < child->tokens_ns ? cost : child->tokens_ns;
+}
+
 /* The switch may have been taken over: its messages are checked like anybody's. Returns whether to
  * go on. */
 static bool take_message(struct keeper *keeper, const char *bytes, size_t size)
@@ -397,6 +405,8 @@ static bool take_message(struct keeper *keeper, const char *bytes, size_t size)
     struct channel_header header;
     struct channel_resolve resolve;
     struct channel_wire_broken broken;
+    struct channel_range range;
+    struct channel_range_release release;
 
     if (size >= sizeof(header)) {
         memcpy(&header, bytes, sizeof(header));
@@ -415,6 +425,19 @@ static bool take_message(struct keeper *keeper, const char *bytes, size_t size)
             memcpy(&broken, bytes, sizeof(broken));
             keeper->child.tokens_ns -= REQUEST_COST;
             keeper__wire_broken(keeper, broken.nic);
+            return true;
+        }
+        if (header.size == size && header.type == CHANNEL_RANGE && size == sizeof(range)) {
+            memcpy(&range, bytes, sizeof(range));
+            spend(&keeper->child, RANGE_COST);
+            keeper__want_range(keeper, &range);
+            return true;
+        }
+        if (header.size == size && header.type == CHANNEL_RANGE_RELEASE &&
+            size == sizeof(release)) {
+            memcpy(&release, bytes, sizeof(release));
+            spend(&keeper->child, REQUEST_COST);
+            keeper__release_range(keeper, &release);
             return true;
         }
     }

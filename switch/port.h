@@ -83,6 +83,7 @@ struct binding {
     int placeholder_fd;
     uint32_t number;
     uint8_t ring;            /* as in struct owner */
+    uint16_t port_count;     /* more than 1: of a range (range.h), from the tuple's port on */
     uint32_t next, previous; /* slots: of the port's list, or of the free ones */
     /* with others that have the same 3-tuple: sharing.h */
     uint8_t state;   /* enum member_state */
@@ -191,13 +192,14 @@ struct binding_terms {
     bool shared;
     bool takeover;
     bool draining;
+    uint16_t port_count;       /* of a range; otherwise 0 */
     uint8_t ring;              /* as in struct owner, and one that the port has */
     uint32_t request;          /* takeover: of the BIND that is to be answered */
     uint32_t expected_members; /* see struct control_bind */
     uint32_t expected_connected;
 };
 
-/* Enters a binding whose placeholder was verified. Takes `placeholder_fd` over on success. 0,
+/* Enters a binding whose placeholder was verified, or a range that the keeper holds. Takes `placeholder_fd` over on success. 0,
  * -EADDRINUSE, -EBUSY (a hand-over is under way), -ENOSPC, -ENOMEM, or what bpf(2) said. */
 int binding_add(struct switch_core *core, struct port *port, const struct tuple *tuple,
                 int placeholder_fd, const struct binding_terms *terms, uint32_t *number);

@@ -136,6 +136,7 @@ static void put_bindings(struct switch_core *core, struct page *page, uint64_t f
                             ? CONTROL_BINDING_SUSPENDED
                             : binding->state;
         record->connected = binding->connected_count;
+        record->port_count = binding->port_count;
     }
 }
 

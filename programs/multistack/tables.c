@@ -136,6 +136,18 @@ static const char *state_text(const struct control_binding_record *binding)
     }
 }
 
+static const char *port_range_text(const struct control_binding_record *binding,
+                                   char text[TEXT_SIZE])
+{
+    unsigned first = ntohs(binding->address.port);
+
+    if (binding->port_count > 1)
+        snprintf(text, TEXT_SIZE, "%u-%u", first, first + binding->port_count - 1);
+    else
+        snprintf(text, TEXT_SIZE, "%u", first);
+    return text;
+}
+
 static int bindings_json(const struct records *bindings, const struct records *ports)
 {
     const struct control_binding_record *binding = bindings->data;
@@ -151,6 +163,7 @@ static int bindings_json(const struct records *bindings, const struct records *p
         json_string(&json, "protocol", protocol_text(binding[i].address.protocol, protocol));
         json_string(&json, "local_address", address_text(&binding[i].address, address));
         json_number(&json, "local_port", ntohs(binding[i].address.port));
+        json_number(&json, "port_count", binding[i].port_count ? binding[i].port_count : 1);
         json_number(&json, "binding", binding[i].binding);
         json_number(&json, "port", binding[i].port);
         if (port) {
@@ -188,7 +201,7 @@ static int bindings_text(const struct records *bindings, const struct records *p
 
         table_cell(&table, "%s", protocol_text(binding[i].address.protocol, text));
         table_cell(&table, "%s", address_text(&binding[i].address, address));
-        table_cell(&table, "%u", ntohs(binding[i].address.port));
+        table_cell(&table, "%s", port_range_text(&binding[i], text));
         table_cell(&table, "%s", port ? text_name(port->name, name) : "-");
         if (port)
             table_cell(&table, "%u", port->pid);

@@ -20,6 +20,7 @@ extern const struct mode ring_modes[];
 extern const struct mode packet_modes[];
 extern const struct mode control_modes[];
 extern const struct mode sharing_modes[];
+extern const struct mode range_modes[];
 
 /* From the command line. */
 extern const char *control;

@@ -98,6 +98,16 @@ rule drain_to_nobody 'outcome=refused errno=EBUSY'
 rule share_foreign_binding 'outcome=refused errno=EACCES' env # root: another user than the server
 rule handover_unanswered 'outcome=alive seconds=[12]'
 
+note 'ranges of ports'
+for mode in range_of_nothing range_odd_count range_absurd_count range_unaligned range_past_the_end \
+    range_shared range_with_socket; do
+    rule $mode 'outcome=refused errno=EINVAL'
+done
+rule range_privileged 'outcome=refused errno=EACCES'
+rule range_of_the_hosts 'outcome=refused errno=EADDRINUSE'
+rule range_flood 'outcome=refused errno=EDQUOT'
+rule range_storm 'outcome=refused errno=(EDQUOT|EADDRINUSE)'
+
 note 'and the others'
 check_soon 'the download ends' '! running download' 30
 check 'whole' cmp "$lab_dir/got" "$lab_dir/www/big"

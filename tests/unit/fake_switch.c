@@ -2,6 +2,7 @@
 /* See fake_switch.h. */
 #include "fake_switch.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -214,6 +215,8 @@ static void on_bind(struct fake_switch *fake, const struct control_bind *bind, i
     };
 
     fake->binds++;
+    if (bind->port_count > 1 && !bind->address.port)
+        bound.address.port = htons(FAKE_RANGE_FIRST);
     if (fake->bind_errors) {
         fake->bind_errors--;
         bound.header.error = fake->bind_error;
@@ -221,8 +224,8 @@ static void on_bind(struct fake_switch *fake, const struct control_bind *bind, i
     } else {
         assert(fake->binding_count < FAKE_BINDINGS_MAX);
         fake->bindings[fake->binding_count++] =
-            (struct fake_binding){bind->address, bound.binding, placeholder,    bind->flags,
-                                  bind->ring,    bind->members, bind->connected};
+            (struct fake_binding){bind->address, bound.binding, placeholder,     bind->flags,
+                                  bind->ring,    bind->members, bind->connected, bind->port_count};
     }
     send_message(fake, &bound, sizeof(bound), NULL, 0);
 }

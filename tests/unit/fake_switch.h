@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #define FAKE_BINDINGS_MAX 1024
+#define FAKE_RANGE_FIRST  16384       /* of any range */
 #define FAKE_RING_SIZE    (64 * 1024) /* where none is asked for */
 
 /* How the switch misbehaves. */
@@ -49,7 +50,7 @@ struct fake_binding {
     struct control_address address;
     uint32_t number;
     int placeholder;
-    uint32_t flags, ring, members, connected; /* as BIND said */
+    uint32_t flags, ring, members, connected, port_count; /* as BIND said */
 };
 
 #define FAKE_FLOWS_MAX 4096

@@ -241,6 +241,29 @@ static void a_file_has_the_names_of_the_command_line(void **state)
     assert_string_equal(config.control, "/run/x.sock");
 }
 
+static void range_ports_are_taken(void **state)
+{
+    struct config config;
+
+    (void)state;
+    config_init(&config);
+    assert_int_equal(config.range_first, 16384);
+    assert_int_equal(config.range_last, 28671);
+    assert_int_equal(read_text(&config, "[multistackd]\nrange-ports = 61440-65535\n"
+                                        "range-ports-per-user = 64\n"),
+                     0);
+    assert_int_equal(config.range_first, 61440);
+    assert_int_equal(config.range_last, 65535);
+    assert_int_equal(config.range_ports_per_user, 64);
+    assert_int_equal(read_text(&config, "[multistackd]\nrange-ports = none\n"), 0);
+    assert_int_equal(config.range_last, 0);
+    assert_int_not_equal(read_text(&config, "[multistackd]\nrange-ports = 2000\n"), 0);
+    assert_int_not_equal(read_text(&config, "[multistackd]\nrange-ports = 1000-2000\n"), 0);
+    assert_int_not_equal(read_text(&config, "[multistackd]\nrange-ports = 2000-1999\n"), 0);
+    assert_int_not_equal(read_text(&config, "[multistackd]\nrange-ports = 2000-65536\n"), 0);
+    assert_int_not_equal(read_text(&config, "[multistackd]\nrange-ports = 2000-\n"), 0);
+}
+
 static void port_rates_are_taken(void **state)
 {
     struct config config;
@@ -374,6 +397,7 @@ int main(void)
         cmocka_unit_test(a_file_has_the_names_of_the_command_line),
         cmocka_unit_test(protocols_say_who_may_bind_them),
         cmocka_unit_test(a_wrong_file_is_refused_with_the_line),
+        cmocka_unit_test(range_ports_are_taken),
         cmocka_unit_test(port_rates_are_taken),
         cmocka_unit_test(a_wrong_port_rate_is_refused_and_the_reason_says_why),
     };
