@@ -79,48 +79,59 @@ begin_switch() {
         fail "multistackd starts and answers: $(tail -n 3 "$(log_of "$1")")"
 }
 
-# begin_contender NAME PATH SAMPLES [MSHTTPD'S ARGS…]: the server, for so many samples.
+# begin_web CONTENDER NAME FIRST_PORT PORTS [MSHTTPD'S ARGS…]: one server, on the next ports.
+begin_web() {
+    local contender=$1 name=$2 first=$3 stack=kernel listen=() at
+    for ((at = first; at < first + $4; at++)); do
+        listen+=("$server_address:$at")
+    done
+    shift 4
+    [ "$contender" != utcp ] || stack=utcp
+    case $contender in
+    nginx*)
+        nginx_conf "${listen[@]}"
+        start "$name" server taskset -c 0 nginx -p "$lab_dir" -c "$lab_dir/nginx.conf"
+        wait_for "listens $first || ! running $name" 10
+        ;;
+    *)
+        start "$name" server taskset -c 0 mshttpd --root "$lab_dir/www" --stack $stack \
+            "${listen[@]/#/--listen=}" "$@"
+        wait_for "grep -q serving '$(log_of "$name")' || ! running $name" 10
+        ;;
+    esac
+    running "$name" || fail "$contender answers: $(tail -n 3 "$(log_of "$name")")"
+}
+
+# begin_contender NAME PATH SAMPLES [MSHTTPD'S ARGS…]: `processes` servers, each for so many samples, and the
+# switch, if there is one.
+processes=1
 begin_contender() {
-    local contender=$1 path=$2 samples=$3 nic=nic0 stack=kernel at listen=()
+    local contender=$1 path=$2 samples=$3 nic=nic0 at
     shift 3
     server_address=$SERVER4 switch_pid=0
     if [ "$path" = wire ]; then
         server_address=$WIRE_SERVER nic="wire:$lab_dir/run/wire,address=$WIRE_SERVER/24"
     fi
-    for ((at = next_port; at < next_port + samples; at++)); do
-        listen+=("$server_address:$at")
-    done
     if [ "$contender" = utcp ]; then
         begin_switch switch server 0 "$MULTISTACK_CONTROL" "$nic"
-        switch_pid=$(status_field switch_pid) stack=utcp
+        switch_pid=$(status_field switch_pid)
     fi
     # Without TSO the kernel cuts what it sends into segments itself, at the last moment.
     case $contender in
     *-notso) in_server ethtool -K nic0 tso off >/dev/null ;;
     *) in_server ethtool -K nic0 tso on >/dev/null ;;
     esac
-    case $contender in
-    nginx*)
-        nginx_conf "${listen[@]}"
-        start web server taskset -c 0 nginx -p "$lab_dir" -c "$lab_dir/nginx.conf"
-        ;;
-    *)
-        # shellcheck disable=SC2046
-        start web server taskset -c 0 mshttpd --root "$lab_dir/www" --stack $stack \
-            $(printf -- '--listen %s ' "${listen[@]}") "$@"
-        ;;
-    esac
-    if [ "$path" = veth ]; then
-        wait_for "listens $next_port || ! running web" 10
-    else
-        wait_for "grep -q serving '$(log_of web)' || ! running web" 10
-    fi
-    running web || fail "$contender answers: $(tail -n 3 "$(log_of web)")"
+    for ((at = 0; at < processes; at++)); do
+        begin_web "$contender" "web$at" $((next_port + at * samples)) "$samples" "$@"
+    done
 }
 end_contender() {
-    stop web
+    local at
+    for ((at = 0; at < processes; at++)); do
+        stop "web$at"
+        rm -f "$(log_of "web$at")"
+    done
     [ ! -e "$lab_dir/processes/switch" ] || stop switch
-    rm -f "$(log_of web)"
 }
 
 # begin_client PATH: the switch of msload, up to the moment when it has found the way to the server.
@@ -140,14 +151,23 @@ end_client() {
     client_switch_pid=0
 }
 
+# web_pids: of the servers, joined by +.
+web_pids() {
+    local file pids=''
+    for file in "$lab_dir"/processes/web*; do
+        pids+=+$(pid_of "$(basename "$file")")
+    done
+    echo "${pids#+}"
+}
+
 # sample KEYS COMMAND…: runs the client in its namespace on core 1; KEYS are those of the row, as JSON.
 sample() {
     local keys=$1
     shift
-    in_server "$LAB_PYTHON" "$BENCH/http_sample.py" "$keys" "$switch_pid,$(pid_of web),$client_switch_pid" \
+    in_server "$LAB_PYTHON" "$BENCH/http_sample.py" "$keys" "$switch_pid,$(web_pids),$client_switch_pid" \
         ip netns exec "$lab-client" taskset -c 1 "$@" |
         tee "$lab_dir/last" >&3 || fail "a sample: $keys"
-    next_port=$((next_port + 1))
+    next_port=$((next_port + ports))
 }
 
 # served: requests/s of the last sample.
@@ -170,10 +190,14 @@ by_wrk() {
         "http://$server_address:$next_port/$2.bin"
 }
 
-# by_msload CONTENDER PATH SIZE_KB KEEP_ALIVE CONNECTIONS SECONDS [ARGS…]
+# by_msload CONTENDER PATH SIZE_KB KEEP_ALIVE CONNECTIONS SECONDS [ARGS…]; with `ports` of the server at once.
+ports=1
 by_msload() {
-    local keep=()
+    local keep=() urls=() at
     [ "$4" = false ] || keep=(--keep-alive)
+    for ((at = next_port; at < next_port + ports; at++)); do
+        urls+=("http://$server_address:$at/$3.bin")
+    done
     sample "$(keys "$1" msload "$2" "$3" "$4" "$5")" msload -j --control "$CLIENT_CONTROL" "${keep[@]}" \
-        -c "$5" -d "$6" "${@:7}" "http://$server_address:$next_port/$3.bin"
+        -c "$5" -d "$6" "${@:7}" "${urls[@]}"
 }

@@ -3,7 +3,8 @@
 
 Runs the client (msload -j or wrk --latency) and prints a line of JSON: KEYS, what the client says, and what it
 cost. Runs in the server's network namespace, whose NIC is nic0. PIDS, with commas: the switch's (0: there is
-none), the server's, and those of others who take part.
+none), the server's, and those of others who take part; a + joins those of several. With msload --warm-up what
+it costs counts from when that is over.
 
   core0_percent, core1_percent   of the cores that hold the server side and the client side, of the time that the
                                  host gave them
@@ -17,7 +18,6 @@ none), the server's, and those of others who take part.
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 import time
@@ -117,23 +117,26 @@ def of_msload(text):
 
 def main():
     keys = json.loads(sys.argv[1])
-    switch, server, *helpers = (family(int(pid)) if pid != "0" else [] for pid in sys.argv[2].split(","))
+    switch, server, *helpers = ([member for pid in part.split("+") if pid != "0" for member in family(int(pid))]
+                                for part in sys.argv[2].split(","))
     known = sum(helpers, switch + server + packet_threads())
     packets = switch_packets if keys["path"] == "wire" else device_packets
-    packets0, switch0, server0 = packets(), run_seconds(switch), run_seconds(server)
-    known0, cores0, began = ticks(known), cores(), time.monotonic()
-    client = subprocess.run(sys.argv[3:], stdout=subprocess.PIPE, text=True, check=False)
-    cores1, known1, seconds = cores(), ticks(known), time.monotonic() - began
-    packets1, switch1, server1 = packets(), run_seconds(switch), run_seconds(server)
+    with subprocess.Popen(sys.argv[3:], stdout=subprocess.PIPE, text=True) as client:
+        known.append(client.pid)
+        time.sleep(warm_up())
+        packets0, switch0, server0 = packets(), run_seconds(switch), run_seconds(server)
+        known0, cores0, began = ticks(known), cores(), time.monotonic()
+        output = client.stdout.read()
+        # Ended, and not waited for: its times can still be read.
+        cores1, known1, seconds = cores(), ticks(known), time.monotonic() - began
+        packets1, switch1, server1 = packets(), run_seconds(switch), run_seconds(server)
     if keys["client"] == "wrk" and client.returncode:
         sys.exit(f"http_sample: the client's exit status is {client.returncode}")
-    sample = keys | (of_wrk if keys["client"] == "wrk" else of_msload)(client.stdout)
-    # All that was done counts for all that was asked: what the client's warm-up asked is not in its report.
-    requests = max(sample.pop("requests") * seconds / max(seconds - warm_up(), 0.001), 1)
+    sample = keys | (of_wrk if keys["client"] == "wrk" else of_msload)(output)
+    requests = max(sample.pop("requests"), 1)
     busy, given, net = ([after[i] - before[i] for before, after in zip(cores0, cores1)] for i in range(3))
     tick = 1 / os.sysconf("SC_CLK_TCK")
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    other = sum(busy) - sum(net) - (known1 - known0) - (spent.ru_utime + spent.ru_stime) / tick
+    other = sum(busy) - sum(net) - (known1 - known0)
     sample.update(cpu_us_per_request=round(busy[0] * tick * 1e6 / requests, 2),
                   core0_percent=round(100 * busy[0] / max(given[0], 1), 1),
                   core1_percent=round(100 * busy[1] / max(given[1], 1), 1),
@@ -146,7 +149,8 @@ def main():
 
 
 def warm_up():
-    return float(sys.argv[sys.argv.index("--warm-up") + 1]) if "--warm-up" in sys.argv else 0
+    """Seconds; and a little, until the client has begun."""
+    return 0.03 + float(sys.argv[sys.argv.index("--warm-up") + 1]) if "--warm-up" in sys.argv else 0
 
 
 main()
