@@ -5,6 +5,8 @@
 #include "options/options.h"
 #include "utcp_internal.h"
 
+#define SYN_AGAIN (2 * UTCP_MS) /* after an ACK of something else */
+
 void utcp__take_syn(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     conn->irs = segment->seq;
@@ -150,6 +152,20 @@ static bool echoes_another(const struct utcp_conn *conn, const struct utcp_segme
            age > since / UTCP_MS + 1;
 }
 
+/* An ACK that is not of our SYN: as a rule of a connection in TIME-WAIT that had our port before. Where the
+ * RST ends that one, another SYN is welcome at once; without it the peer's memory would cost a second. Only the
+ * first time: whoever forges such ACKs is not to have SYNs for them. */
+static void answered_for_another(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    uint64_t soon = conn->stack->now + SYN_AGAIN;
+
+    UTCP_DROP(conn->stack, NULL, dropped_unacceptable);
+    utcp__reply_reset(conn->stack, segment);
+    if (conn->retries == 0 && utcp__timer_runs(conn, TIMER_RETRANSMIT) &&
+        conn->deadline[TIMER_RETRANSMIT] > soon)
+        utcp__timer_set(conn, TIMER_RETRANSMIT, soon);
+}
+
 void utcp__input_syn_sent(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     struct utcp *stack = conn->stack;
@@ -158,8 +174,7 @@ void utcp__input_syn_sent(struct utcp_conn *conn, struct utcp_segment *segment)
     /* First, the ACK: of our SYN, and nothing else. (Before the SYN has gone out, of nothing.) */
     if (acknowledges &&
         (seq_up_to(segment->ack, conn->iss) || seq_before(conn->snd_max, segment->ack))) {
-        UTCP_DROP(stack, NULL, dropped_unacceptable);
-        utcp__reply_reset(stack, segment);
+        answered_for_another(conn, segment);
         return;
     }
     /* Second, a RST: believed when it knows our sequence number. */

@@ -165,6 +165,25 @@ TCP_TEST(a_wrong_ack_in_syn_sent_is_answered_by_rst)
     tcp_free(t);
 }
 
+/* A connection in TIME-WAIT that had the same port answers; our RST ends it, so another SYN is sent soon. */
+TCP_TEST(a_wrong_ack_in_syn_sent_brings_another_syn_soon_but_once)
+{
+    struct tcp_test *t = tcp_new(4, NULL);
+
+    tcp_connect(t);
+    expect(t, .flags = SYN);
+    peer(t, .flags = ACK, .seq = 7, .ack = 1000);
+    expect(t, .flags = RST, .seq = 1000);
+    expect_after(t, 2 * MS, .flags = SYN);
+    peer(t, .flags = ACK, .seq = 7, .ack = 1000);
+    expect(t, .flags = RST, .seq = 1000);
+    silent_for(t, 1900 * MS);
+    peer(t, .flags = SYN | ACK, .ack = 1);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1);
+    expect_state(t, UTCP_ESTABLISHED);
+    tcp_free(t);
+}
+
 TCP_TEST(an_ack_without_syn_in_syn_sent_is_dropped)
 {
     struct tcp_test *t = tcp_new(4, NULL);
@@ -505,6 +524,7 @@ int main(void)
         cmocka_unit_test(a_rst_to_the_syn_refuses_the_connection),
         cmocka_unit_test(a_rst_without_our_sequence_number_does_not),
         cmocka_unit_test(a_wrong_ack_in_syn_sent_is_answered_by_rst),
+        cmocka_unit_test(a_wrong_ack_in_syn_sent_brings_another_syn_soon_but_once),
         cmocka_unit_test(an_ack_without_syn_in_syn_sent_is_dropped),
         cmocka_unit_test(both_ends_may_open_at_once),
         cmocka_unit_test(a_simultaneous_open_may_also_end_with_a_bare_ack),
