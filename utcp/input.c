@@ -462,17 +462,20 @@ static void cut_at_fin(const struct utcp_conn *conn, struct utcp_segment *segmen
         segment->length = seq_before(segment->seq, fin) ? fin - segment->seq : 0;
 }
 
-/* Of data beyond a hole what was there already, as far as it lies together (RFC 2883 section 4). */
+/* What of the data was there already, the first of it that lies together (RFC 2883 section 4). */
 static void report_duplicate(struct utcp_conn *conn, uint64_t offset,
                              const struct utcp_segment *segment)
 {
-    uint64_t end = offset + segment->length;
+    const struct utcp_sack_report *report = &conn->report;
     struct utcp_range range;
 
-    if (conn->receive.pending.count && utcp__ranges_find(&conn->receive.pending, offset, &range))
-        utcp__sack_duplicate(conn, segment->seq,
-                             segment->seq +
-                                 (uint32_t)((range.end < end ? range.end : end) - offset));
+    if (conn->receive.pending.count == 0 ||
+        !utcp__ranges_meet(&conn->receive.pending, offset, offset + segment->length, &range))
+        return;
+    /* One is told, the first: trim() may have found it. */
+    if (!report->duplicate_due || report->duplicate.end != segment->seq)
+        utcp__sack_duplicate(conn, segment->seq + (uint32_t)(range.start - offset),
+                             segment->seq + (uint32_t)(range.end - offset));
 }
 
 /* There are more `bytes` to read; `holes`: there were some, whether they are filled or not. */

@@ -116,6 +116,18 @@ bool utcp__ranges_gap(const struct utcp_ranges *ranges, uint64_t from, uint64_t 
     return true;
 }
 
+bool utcp__ranges_meet(const struct utcp_ranges *ranges, uint64_t from, uint64_t end,
+                       struct utcp_range *range)
+{
+    uint32_t at = first_ending_from(ranges, from + 1);
+
+    if (at == ranges->count || ranges->at[at].start >= end)
+        return false;
+    range->start = ranges->at[at].start < from ? from : ranges->at[at].start;
+    range->end = ranges->at[at].end < end ? ranges->at[at].end : end;
+    return true;
+}
+
 bool utcp__ranges_find(const struct utcp_ranges *ranges, uint64_t number, struct utcp_range *range)
 {
     uint32_t at = first_ending_from(ranges, number + 1);

@@ -31,6 +31,10 @@ void utcp__ranges_drop_below(struct utcp_ranges *ranges, uint64_t end);
 bool utcp__ranges_gap(const struct utcp_ranges *ranges, uint64_t from, uint64_t end,
                       struct utcp_range *gap);
 
+/* The first stretch of [from, end) that is in the set. False: nothing of it is. */
+bool utcp__ranges_meet(const struct utcp_ranges *ranges, uint64_t from, uint64_t end,
+                       struct utcp_range *range);
+
 /* The range that `number` is in; false: none. */
 bool utcp__ranges_find(const struct utcp_ranges *ranges, uint64_t number, struct utcp_range *range);
 

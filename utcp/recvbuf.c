@@ -131,12 +131,15 @@ static uint32_t copy_gaps(struct utcp_recvbuf *buffer, struct utcp_pool *pool, u
 /* What was pending and has no hole before it any more is ready. */
 static void advance(struct utcp_recvbuf *buffer, uint64_t end)
 {
+    const struct utcp_ranges *pending = &buffer->pending;
+
+    /* It may reach over several ranges, and into the last of them. */
+    for (uint32_t i = 0; i < pending->count && pending->at[i].start <= end; i++)
+        if (pending->at[i].end > end)
+            end = pending->at[i].end;
     buffer->next = end;
-    if (buffer->pending.count && buffer->pending.at[0].start <= end) {
-        if (buffer->pending.at[0].end > end)
-            buffer->next = buffer->pending.at[0].end;
-        utcp__ranges_drop_below(&buffer->pending, buffer->next);
-    }
+    if (pending->count)
+        utcp__ranges_drop_below(&buffer->pending, end);
 }
 
 void utcp__recvbuf_init(struct utcp_recvbuf *buffer)

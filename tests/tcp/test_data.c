@@ -146,6 +146,26 @@ TCP_TEST(the_first_copy_of_a_byte_wins)
     tcp_free(t);
 }
 
+/* What lies over several ranges, and ends in one or where one begins, brings all of them. */
+TCP_TEST(a_segment_over_several_holes_brings_what_lies_behind_them)
+{
+    static const uint32_t lengths[] = {250, 300, 350, 399, 400, 401, 450, 500, 600, 601, 650, 700};
+    static const uint32_t ends[] = {300, 300, 350, 399, 500, 500, 500, 500, 700, 700, 700, 700};
+
+    for (unsigned i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        struct tcp_test *t = tcp_established(4);
+
+        for (uint32_t start = 200; start < 800; start += 200) { /* 200 to 300, 400 to 500, 600 … */
+            peer(t, .flags = ACK, .seq = 1 + start, .ack = 1, .length = 100);
+            expect(t, .flags = ACK, .seq = 1, .ack = 1);
+        }
+        peer(t, .flags = ACK, .seq = 1, .ack = 1, .length = lengths[i]);
+        expect(t, .flags = ACK, .seq = 1, .ack = 1 + ends[i]);
+        assert_int_equal(tcp_read(t, 0), ends[i]);
+        tcp_free(t);
+    }
+}
+
 TCP_TEST(holes_are_bounded_and_the_farthest_is_given_up)
 {
     struct tcp_test *t = tcp_established(4);
@@ -495,6 +515,7 @@ int main(void)
         cmocka_unit_test(old_data_are_acknowledged_again_and_not_taken_twice),
         cmocka_unit_test(a_segment_that_begins_with_old_data_brings_its_new_ones),
         cmocka_unit_test(the_first_copy_of_a_byte_wins),
+        cmocka_unit_test(a_segment_over_several_holes_brings_what_lies_behind_them),
         cmocka_unit_test(holes_are_bounded_and_the_farthest_is_given_up),
         cmocka_unit_test(what_is_beyond_the_window_is_cut_off),
         cmocka_unit_test(what_is_wholly_outside_of_the_window_is_answered),

@@ -157,6 +157,31 @@ TCP_TEST(rfc2883_5_a_duplicate_in_part_is_reported_in_part)
     tcp_free(t);
 }
 
+/* What came twice need not stand where the segment begins; the first of several is told. */
+TCP_TEST(rfc2883_4_a_duplicate_amid_a_segment_is_reported)
+{
+    struct tcp_test *t = tcp_established_sack(4, false);
+
+    DATA(t, 201, 100);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1);
+    DATA(t, 401, 100);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1);
+    DATA(t, 151, 100); /* the last half of it */
+    expect(t, .flags = ACK, .seq = 1, .ack = 1);
+    BLOCKS(t, 201, 251, 151, 301, 401, 501);
+    DATA(t, 101, 500); /* both ranges */
+    expect(t, .flags = ACK, .seq = 1, .ack = 1);
+    BLOCKS(t, 151, 301, 101, 601);
+    DATA(t, 1, 100);
+    expect(t, .flags = ACK, .seq = 1, .ack = 601);
+    DATA(t, 801, 100);
+    expect(t, .flags = ACK, .seq = 1, .ack = 601);
+    DATA(t, 501, 400); /* what was acknowledged comes first */
+    expect(t, .flags = ACK, .seq = 1, .ack = 901);
+    BLOCKS(t, 501, 601);
+    tcp_free(t);
+}
+
 TCP_TEST(rfc2018_many_holes_are_bounded_and_reports_stay_true)
 {
     struct tcp_test *t = tcp_established_sack(4, false);
@@ -188,6 +213,7 @@ int main(void)
         cmocka_unit_test(rfc2883_4_1_2_a_duplicate_below_a_hole_comes_before_the_other_blocks),
         cmocka_unit_test(rfc2883_4_2_a_duplicate_within_a_block_is_followed_by_that_block),
         cmocka_unit_test(rfc2883_5_a_duplicate_in_part_is_reported_in_part),
+        cmocka_unit_test(rfc2883_4_a_duplicate_amid_a_segment_is_reported),
         cmocka_unit_test(rfc2018_many_holes_are_bounded_and_reports_stay_true),
     };
 
