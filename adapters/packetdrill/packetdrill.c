@@ -66,6 +66,7 @@ struct drill {
     struct utcp *stack;        /* made at the first socket: after the script's settings */
     struct sockets *sockets;
     char congestion[32]; /* what --so_flags said; "": what the script's settings say */
+    long quick_acks;     /* the same; -1: as it is */
     struct queued_packet *first, **end;
     struct queued_packet *reserved;
     uint16_t next_port;
@@ -313,6 +314,8 @@ static bool make_stack(struct drill *drill)
         drill->sockets = sockets_new(drill->stack, &host);
     if (!drill->sockets)
         return false;
+    if (drill->quick_acks >= 0)
+        sockets_set_quick_acks(drill->sockets, (unsigned)drill->quick_acks);
     settings_read_keys(drill->stack);
     sockets_set_not_sent_low(drill->sockets, settings_not_sent_low());
     drill->config = config;
@@ -698,7 +701,29 @@ __attribute__((visibility("default"))) ssize_t sendfile(int out, int in, off_t *
     return sent;
 }
 
-/* What packetdrill looks for in a shared object. `flags`: what --so_flags said, NULL or cc=NAME. */
+/* What --so_flags said: cc=NAME and quickacks=NUMBER, with a comma between. False: something else. */
+static bool take_flags(struct drill *drill, const char *flags)
+{
+    while (*flags) {
+        size_t length = strcspn(flags, ",");
+        char *end;
+
+        if (strncmp(flags, "cc=", 3) == 0 && length - 3 < sizeof(drill->congestion)) {
+            memcpy(drill->congestion, flags + 3, length - 3);
+            drill->congestion[length - 3] = '\0';
+        } else if (strncmp(flags, "quickacks=", 10) == 0 && length > 10) {
+            drill->quick_acks = strtol(flags + 10, &end, 10);
+            if (end != flags + length || drill->quick_acks < 0 || drill->quick_acks > UINT8_MAX)
+                return false;
+        } else {
+            return false;
+        }
+        flags += length + (flags[length] == ',');
+    }
+    return true;
+}
+
+/* What packetdrill looks for in a shared object. `flags`: what --so_flags said, or NULL. */
 __attribute__((visibility("default"))) void
 packetdrill_interface_init(const char *flags, struct packetdrill_interface *interface);
 
@@ -710,11 +735,14 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
         fprintf(stderr, "packetdrill: no memory for UTCP\n");
         exit(EXIT_FAILURE);
     }
-    if (flags && (strncmp(flags, "cc=", 3) || strlen(flags + 3) >= sizeof(drill->congestion))) {
-        fprintf(stderr, "packetdrill: --so_flags=%s: UTCP knows cc=NAME\n", flags);
+    drill->quick_acks = -1;
+    if (flags && !take_flags(drill, flags)) {
+        fprintf(stderr,
+                "packetdrill: --so_flags=%s: UTCP knows cc=NAME and quickacks=NUMBER, with a comma "
+                "between\n",
+                flags);
         exit(EXIT_FAILURE);
     }
-    snprintf(drill->congestion, sizeof(drill->congestion), "%s", flags ? flags + 3 : "");
     pthread_mutex_init(&drill->lock, NULL);
     pthread_cond_init(&drill->changed, NULL);
     drill->main_thread = pthread_self();

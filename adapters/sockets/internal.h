@@ -76,6 +76,7 @@ struct sockets {
     struct socket **table; /* by descriptor */
     uint32_t size;
     unsigned fast_open; /* SOCKETS_FAST_OPEN_* */
+    unsigned quick_acks;
 };
 
 static inline uint64_t sockets__now(const struct sockets *sockets)

@@ -17,14 +17,21 @@ struct sockets *sockets_new(struct utcp *stack, const struct sockets_host *host)
     struct sockets *sockets = calloc(1, sizeof(*sockets));
 
     if (sockets)
-        *sockets =
-            (struct sockets){.stack = stack, .host = *host, .fast_open = SOCKETS_FAST_OPEN_CLIENT};
+        *sockets = (struct sockets){.stack = stack,
+                                    .host = *host,
+                                    .fast_open = SOCKETS_FAST_OPEN_CLIENT,
+                                    .quick_acks = QUICK_ACKS};
     return sockets;
 }
 
 void sockets_set_not_sent_low(struct sockets *sockets, uint32_t bytes)
 {
     sockets->not_sent_low = bytes;
+}
+
+void sockets_set_quick_acks(struct sockets *sockets, unsigned count)
+{
+    sockets->quick_acks = count;
 }
 
 void sockets_free(struct sockets *sockets)
@@ -342,7 +349,7 @@ static void take_over(const struct sockets *sockets, const struct socket *from,
     socket->error = -utcp_error(conn);
     utcp_set_user(conn, socket);
     sockets__apply_options(sockets, socket, conn);
-    utcp_set_option(conn, UTCP_OPTION_QUICK_ACKS, QUICK_ACKS);
+    utcp_set_option(conn, UTCP_OPTION_QUICK_ACKS, sockets->quick_acks);
 }
 
 int sockets_accept(struct sockets *sockets, int fd, struct sockaddr *address, socklen_t *length,
@@ -409,7 +416,7 @@ int sockets__begin_connecting(struct sockets *sockets, struct socket *socket,
     socket->connecting = true;
     socket->told = false;
     sockets__apply_options(sockets, socket, socket->conn);
-    utcp_set_option(socket->conn, UTCP_OPTION_QUICK_ACKS, QUICK_ACKS);
+    utcp_set_option(socket->conn, UTCP_OPTION_QUICK_ACKS, sockets->quick_acks);
     return 0;
 }
 

@@ -59,6 +59,8 @@ struct sockets_host {
 struct sockets *sockets_new(struct utcp *stack, const struct sockets_host *host);
 /* TCP_NOTSENT_LOWAT of sockets that do not say: bytes, as net.ipv4.tcp_notsent_lowat; 0: no limit. */
 void sockets_set_not_sent_low(struct sockets *sockets, uint32_t bytes);
+/* Acknowledgments at the start of connections from now on that are not delayed; else 16, as Linux has. */
+void sockets_set_quick_acks(struct sockets *sockets, unsigned count);
 /* Closes all that is open, at once. */
 void sockets_free(struct sockets *sockets);
 
