@@ -28,6 +28,8 @@
  *                       ←  CONTROL_RECORDS
  *   CONTROL_INSPECT     →                         + a socket, which goes on to a port's process
  *                       ←  CONTROL_INSPECTED
+ *   CONTROL_CAPTURE     →                         copies of a NIC's or port's packets, into my port
+ *                       ←  CONTROL_CAPTURED
  *                       ←  CONTROL_EVENT          at any time after PORT_OPENED
  *
  * A client sends one request and waits for its answer before the next, but for BIND, UNBIND, SHARE,
@@ -76,6 +78,8 @@ enum control_type {
     CONTROL_INSPECTED,
     CONTROL_GUARD,
     CONTROL_GUARDED,
+    CONTROL_CAPTURE,
+    CONTROL_CAPTURED,
 };
 
 struct control_header {
@@ -306,6 +310,32 @@ struct control_guarded {
     struct control_header header;
 };
 
+#define CONTROL_CAPTURE_NIC  1
+#define CONTROL_CAPTURE_PORT 2
+
+/* From now on the port of this connection, which has bound nothing and has as many rings as the switch
+ * has workers, receives copies of what passes a NIC (as the switch sees it: Ethernet frames) or stands
+ * in the rings of another port (IP packets), both ways; each behind a struct capture_head
+ * (capture_format.h). It cannot bind any more. A capture may have several sources, of as many requests.
+ * What its rings have no room for is lost and counted (CONTROL_SUBJECT_CAPTURES), and costs nobody else
+ * anything.
+ * A NIC and a port of another user: for root and members of the administrators' group. Errors: -ENOENT
+ * (no such NIC or port), -EACCES, -EINVAL (the port or what it asks for is not of that kind), -ENOSPC
+ * (too many sources). */
+struct control_capture {
+    struct control_header header;
+    uint32_t kind; /* CONTROL_CAPTURE_* */
+    uint32_t id;   /* index of the NIC, or number of the port */
+    uint32_t snap; /* the most bytes to be copied of a packet; at least 1 */
+    uint32_t zero;
+};
+
+struct control_captured {
+    struct control_header header;
+    uint32_t source; /* as in struct capture_head: they count up from 0 */
+    uint32_t zero;
+};
+
 enum control_event_kind {
     CONTROL_EVENT_DETACHED = 1, /* value: enum detach_reason; the connection closes behind it */
     CONTROL_EVENT_MTU,          /* value: the new smallest MTU */
@@ -319,6 +349,7 @@ enum control_event_kind {
     CONTROL_EVENT_RESTORED,  /* is this host's again */
     /* + a socket: CONTROL_INSPECT; only to ports that said CONTROL_PORT_INSPECTED */
     CONTROL_EVENT_INSPECT,
+    CONTROL_EVENT_CAPTURE_GONE, /* value: the source, a port that is gone */
 };
 
 struct control_event {
@@ -338,6 +369,7 @@ enum control_subject {
     CONTROL_SUBJECT_BINDINGS,
     CONTROL_SUBJECT_COUNTERS,
     CONTROL_SUBJECT_GUARD,
+    CONTROL_SUBJECT_CAPTURES,
 };
 
 struct control_query {
@@ -430,6 +462,17 @@ struct control_guard_record {
     uint32_t burst;
     uint32_t zero;
     uint64_t left_ns; /* until it ends by itself; 0: it does not */
+};
+
+/* A source of a capture. */
+struct control_capture_record {
+    char name[CONTROL_NAME_SIZE]; /* of the NIC or port */
+    uint32_t port;                /* the capture's */
+    uint32_t source;
+    uint32_t kind; /* CONTROL_CAPTURE_* */
+    uint32_t id;
+    uint64_t captured; /* packets that were copied */
+    uint64_t dropped;  /* for which the capture's ring had no room */
 };
 
 /* One counter. `name` is "rx_packets", "tx_bytes", … or a drop reason. */

@@ -127,6 +127,7 @@ static bool size_fits(const struct control_message *message)
     case CONTROL_DRAINED: return size == sizeof(struct control_drained);
     case CONTROL_INSPECTED: return size == sizeof(struct control_inspected);
     case CONTROL_GUARDED: return size == sizeof(struct control_guarded);
+    case CONTROL_CAPTURED: return size == sizeof(struct control_captured);
     case CONTROL_RECORDS:
         return size >= sizeof(*records) &&
                (uint64_t)records->count * records->record_size == size - sizeof(*records);

@@ -24,6 +24,7 @@ struct control_message {
         struct control_event event;
         struct control_connected connected;
         struct control_guarded guarded;
+        struct control_captured captured;
         uint8_t bytes[CONTROL_MESSAGE_MAX];
     };
     int fds[CONTROL_FDS_MAX];

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "capture.h"
 #include "core.h"
 #include "forward.h"
 #include "log.h"
@@ -58,6 +59,7 @@ int change_apply(struct worker *worker, const struct change *change)
     case CHANGE_ROUTES: next_hops_doubt(&worker->hops); break;
     case CHANGE_PORT_JOIN: worker_join(worker, change->port); break;
     case CHANGE_PORT_LEAVE: worker_leave(worker, change->port); break;
+    case CHANGE_CAPTURE: capture_attach(worker, change); break;
     case CHANGE_PAUSE: break; /* of the others */
     }
     return 0;

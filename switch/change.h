@@ -32,6 +32,7 @@ enum change_kind {
     /* of ports */
     CHANGE_PORT_JOIN,  /* port: its rings join their workers */
     CHANGE_PORT_LEAVE, /* port: nobody refers to it any more */
+    CHANGE_CAPTURE,    /* capture: one more source */
     /* of the workers */
     CHANGE_PAUSE, /* pause: stand still until it is over (crew.h) */
 };
@@ -50,6 +51,11 @@ struct change {
         struct channel_next_hop next_hop;
         struct channel_neighbor neighbor;
         struct port *port;
+        struct {
+            struct port *port;   /* the capture's */
+            struct port *target; /* NULL: a NIC */
+            uint32_t nic, source, snap;
+        } capture;
         uint64_t pause; /* its number */
     };
 };

@@ -36,6 +36,8 @@ const struct config_option config_options[] = {
     {"control", CONFIG_CONTROL, "PATH", "the control socket (" CONTROL_PATH_DEFAULT ")"},
     {"user", CONFIG_USER, "USER", "run the switch as this user (multistack, else nobody)"},
     {"group", CONFIG_GROUP, "GROUP", "who may open ports (multistack, if it exists)"},
+    {"admin-group", CONFIG_ADMIN_GROUP, "GROUP",
+     "who besides root may capture NICs and foreign ports"},
     {"ports-max", CONFIG_PORTS_MAX, "N", "ports open at a time (1024)"},
     {"ports-per-user", CONFIG_PORTS_PER_USER, "N", "ports of one user at a time (256)"},
     {"ring-size", CONFIG_RING_SIZE, "BYTES", "size of a ring where a port names none (524288)"},
@@ -419,6 +421,9 @@ int config_set(struct config *config, enum config_option_id id, const char *valu
     case CONFIG_USER: return copy_text("user", value, config->user, sizeof(config->user), error);
     case CONFIG_GROUP:
         return copy_text("group", value, config->group, sizeof(config->group), error);
+    case CONFIG_ADMIN_GROUP:
+        return copy_text("admin-group", value, config->admin_group, sizeof(config->admin_group),
+                         error);
     case CONFIG_PORTS_MAX:
         return parse_number("ports-max", value, 1, 65536, &config->ports_max, error);
     case CONFIG_PORTS_PER_USER:

@@ -61,8 +61,9 @@ struct config {
     char cpus[256]; /* as taskset(1) takes it; "": anywhere */
     uint32_t busy_poll_us;
     char control[CONFIG_PATH_SIZE];
-    char user[CONFIG_NAME_SIZE];  /* "": multistack, or nobody where it does not exist */
-    char group[CONFIG_NAME_SIZE]; /* "": multistack, if it exists */
+    char user[CONFIG_NAME_SIZE];        /* "": multistack, or nobody where it does not exist */
+    char group[CONFIG_NAME_SIZE];       /* "": multistack, if it exists */
+    char admin_group[CONFIG_NAME_SIZE]; /* "": root alone administers */
     uint32_t ports_max;
     uint32_t ports_per_user_max;
     uint32_t ring_size;               /* bytes; default of a port's rings */
@@ -85,6 +86,7 @@ enum config_option_id {
     CONFIG_CONTROL,
     CONFIG_USER,
     CONFIG_GROUP,
+    CONFIG_ADMIN_GROUP,
     CONFIG_PORTS_MAX,
     CONFIG_PORTS_PER_USER,
     CONFIG_RING_SIZE,

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "control_open.h"
 #include "control_protocol.h"
 #include "core.h"
@@ -36,6 +37,7 @@ struct request {
         struct control_drain drain;
         struct control_inspect inspect;
         struct control_guard guard;
+        struct control_capture capture;
         uint8_t bytes[CONTROL_MESSAGE_MAX];
     };
     uint32_t size;
@@ -172,7 +174,7 @@ static int bind_terms(const struct port *port, const struct request *request,
         .expected_members = wish->members,
         .expected_connected = wish->connected,
     };
-    if ((wish->flags & ~known) || (terms->takeover && terms->draining) ||
+    if (port->capture || (wish->flags & ~known) || (terms->takeover && terms->draining) ||
         wish->ring >= (has_ring ? port->ring_count : 1))
         return -EINVAL;
     terms->ring = has_ring ? (uint8_t)(wish->ring + 1) : 0;
@@ -395,6 +397,19 @@ static bool handle_guard(struct switch_core *core, struct connection *connection
     return control_reply(core, connection, &guarded, NULL, 0);
 }
 
+static bool handle_capture(struct switch_core *core, struct connection *connection,
+                           struct request *request)
+{
+    struct control_captured captured = {0};
+    int status;
+
+    if (!has_port(core, connection, request))
+        return false;
+    status = capture_begin(core, connection, &request->capture, &captured.source);
+    captured.header = answer_header(request, CONTROL_CAPTURED, sizeof(captured), status);
+    return control_reply(core, connection, &captured, NULL, 0);
+}
+
 /* What each request must look like; one that says how long it is is checked by its handler. */
 static const struct {
     uint32_t size;
@@ -412,6 +427,7 @@ static const struct {
     [CONTROL_DRAIN] = {sizeof(struct control_drain), 0},
     [CONTROL_INSPECT] = {sizeof(struct control_inspect), 1},
     [CONTROL_GUARD] = {sizeof(struct control_guard), 0},
+    [CONTROL_CAPTURE] = {sizeof(struct control_capture), 0},
 };
 
 static bool request_fits(const struct connection *connection, struct request *request)
@@ -449,6 +465,7 @@ static bool handle_request(struct switch_core *core, struct connection *connecti
     case CONTROL_DRAIN: return handle_drain(core, connection, request);
     case CONTROL_INSPECT: return handle_inspect(core, connection, request);
     case CONTROL_GUARD: return handle_guard(core, connection, request);
+    case CONTROL_CAPTURE: return handle_capture(core, connection, request);
     default: return handle_query(core, connection, request);
     }
 }
@@ -649,15 +666,6 @@ void control_accept(struct switch_core *core)
     }
 }
 
-static void send_event(struct switch_core *core, struct connection *connection, uint32_t kind,
-                       uint32_t value)
-{
-    struct control_event event = {
-        .header = {.type = CONTROL_EVENT, .size = sizeof(event)}, .kind = kind, .value = value};
-
-    control_reply(core, connection, &event, NULL, 0);
-}
-
 struct connection *control_connection_of(const struct switch_core *core, const struct port *port)
 {
     for (uint32_t i = 0; i < core->control.capacity; i++) {
@@ -669,34 +677,6 @@ struct connection *control_connection_of(const struct switch_core *core, const s
     return NULL;
 }
 
-void control_send_bound(struct switch_core *core, const struct binding *binding)
-{
-    struct connection *connection = control_connection_of(core, binding->port);
-    struct control_bound bound = {
-        .header = {.type = CONTROL_BOUND, .size = sizeof(bound), .request = binding->request},
-        .address = tuple_to_address(&binding->tuple),
-        .binding = binding->number,
-    };
-
-    if (connection)
-        control_reply(core, connection, &bound, NULL, 0);
-}
-
-void control_send_binding_event(struct switch_core *core, const struct binding *binding,
-                                uint32_t kind, uint32_t detail)
-{
-    struct connection *connection = control_connection_of(core, binding->port);
-    struct control_event event = {
-        .header = {.type = CONTROL_EVENT, .size = sizeof(event)},
-        .kind = kind,
-        .value = binding->number,
-        .detail = detail,
-    };
-
-    if (connection)
-        control_reply(core, connection, &event, NULL, 0);
-}
-
 void control_reap(struct switch_core *core)
 {
     for (uint32_t i = 0; i < core->control.capacity; i++) {
@@ -706,21 +686,11 @@ void control_reap(struct switch_core *core)
         if (connection->fd < 0 || !connection->port || port_broken(connection->port) == DETACH_NONE)
             continue;
         reason = (enum detach_reason)connection->port->detach;
-        send_event(core, connection, CONTROL_EVENT_DETACHED, reason);
+        control_send_event(core, connection, CONTROL_EVENT_DETACHED, reason);
         if (connection->fd >= 0)
             control_end(core, connection, reason);
     }
     sharing_tell(core);
-}
-
-void control_announce_mtu(struct switch_core *core, uint32_t mtu)
-{
-    for (uint32_t i = 0; i < core->control.capacity; i++) {
-        struct connection *connection = &core->control.connections[i];
-
-        if (connection->fd >= 0 && connection->port)
-            send_event(core, connection, CONTROL_EVENT_MTU, mtu);
-    }
 }
 
 /* The application has the placeholder too and can undo what it reserves, behind our back. */

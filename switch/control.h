@@ -13,7 +13,7 @@
  *                                              comes stays in the socket
  *   with a port    BIND, UNBIND, QUERY,        events may be sent at any time
  *                  SHARE, CONNECT, DRAIN,
- *                  INSPECT, GUARD
+ *                  INSPECT, GUARD, CAPTURE
  *
  * Whatever does not fit closes the connection, and every descriptor that came with it. Nothing here
  * waits: a reply that the socket cannot take closes the connection too, so there is no queue of
@@ -96,6 +96,9 @@ void control_housekeep(struct switch_core *core);
 void control_send_bound(struct switch_core *core, const struct binding *binding);
 void control_send_binding_event(struct switch_core *core, const struct binding *binding,
                                 uint32_t kind, uint32_t detail);
+/* CONTROL_EVENT_* without more than a number. The connection may be closed behind it. */
+void control_send_event(struct switch_core *core, struct connection *connection, uint32_t kind,
+                        uint32_t value);
 /* Tells every port the smallest MTU. */
 void control_announce_mtu(struct switch_core *core, uint32_t mtu);
 

@@ -109,6 +109,20 @@ static int give_to_group(const struct control_socket *control, const char *wishe
     return 0;
 }
 
+static int find_administrators(struct control_socket *control, const char *wished)
+{
+    const struct group *group = *wished ? getgrnam(wished) : NULL;
+
+    if (*wished && !group) {
+        log_error("admin-group: there is no group '%s'; create it (groupadd --system %s) or name "
+                  "another",
+                  wished, wished);
+        return -1;
+    }
+    control->admin_gid = group ? group->gr_gid : 0;
+    return 0;
+}
+
 static int listen_at(struct control_socket *control)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -138,7 +152,8 @@ int control_socket_open(struct control_socket *control, const struct config *con
         return -1;
     }
     if (take_lock(control) || remove_stale(control->path) || listen_at(control) ||
-        give_to_group(control, config->group)) {
+        give_to_group(control, config->group) ||
+        find_administrators(control, config->admin_group)) {
         control_socket_close(control);
         return -1;
     }

@@ -12,6 +12,7 @@
 struct control_socket {
     int fd;
     int lock_fd;
+    uint32_t admin_gid; /* 0: root alone administers */
     char path[CONFIG_PATH_SIZE];
     char lock_path[CONFIG_PATH_SIZE + 8];
 };

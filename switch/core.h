@@ -45,6 +45,7 @@ struct switch_core {
     uint32_t worker_count;
     struct crew crew;
     struct memory_thread memory;
+    uint32_t capture_count;                 /* ports that receive copies (capture.h) */
     bool broken;                            /* a worker but the first found a broken port */
     uint64_t detached[DETACH_REASON_COUNT]; /* ports that ended, by reason */
     bool stop;                              /* any worker may set it */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Into a port's ring: the end of each packet's way in. forward.h has the contract. */
+#include "capture.h"
 #include "checksum.h"
 #include "core.h"
 #include "forward.h"
@@ -280,12 +281,15 @@ enum drop_reason deliver(struct worker *worker, struct port *port, const struct 
 /* All indices, one fence, then all flags. */
 void deliver_publish(struct worker *worker)
 {
-    struct port_ring *first = worker->touched;
+    struct port_ring *first;
 
     handover_publish(worker);
-    if (!first)
+    if (!worker->touched)
         return;
     write_copies(worker);
+    if (__builtin_expect(worker->tap_count != 0, 0))
+        capture_received(worker);
+    first = worker->touched;
     worker->touched = NULL;
     for (struct port_ring *ring = first; ring; ring = ring->touched_next)
         ring_producer_show(&ring->rx);

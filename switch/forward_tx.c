@@ -32,6 +32,7 @@
  * A full NIC holds rings back: their records stay where they are, and the stacks feel it as rings
  * that fill up, as a socket does when the device's queue is full. After NIC_PATIENCE_NS without any
  * progress they are dropped, so that a device that is stuck does not hold the packets for others. */
+#include "capture.h"
 #include "core.h"
 #include "forward.h"
 #include "send.h"
@@ -431,7 +432,7 @@ static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
     struct turn turn = {.ring = ring, .queue = send_likely_queue(worker, ring), .most = UINT32_MAX};
     struct worker_queue *queue = turn.queue;
     bool empty = false;
-    uint32_t taken;
+    uint32_t taken, before = ring->tx.head;
     int32_t credit;
 
     turn.up = queue && queue->queue->nic->up;
@@ -449,6 +450,8 @@ static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
     find_short_way(worker, &turn);
     credit = ring->credit;
     taken = take_records(worker, &turn, &empty);
+    if (__builtin_expect(ring->captured, 0))
+        capture_sent(worker, ring, before);
     if (ring->limited)
         end_limited(worker, &turn, taken, credit - ring->credit);
     if (empty)

@@ -98,6 +98,7 @@ static int send_config(struct keeper *keeper)
         .ports_per_uid_max = keeper->config->ports_per_user_max,
         .ring_size_default = keeper->config->ring_size,
         .rejected_max = keeper->config->rejected_max,
+        .admin_gid = keeper->control.admin_gid,
     };
 
     for (uint32_t i = 0; i < cpu_count; i++)

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "core.h"
 #include "huge_map.h"
 
@@ -121,6 +122,7 @@ void port_unmake(struct port *port)
         munmap(port->region, port->region_size);
     if (port->memory_fd >= 0)
         close(port->memory_fd);
+    free(port->capture);
     free(port);
 }
 
@@ -274,6 +276,7 @@ void port_close(struct switch_core *core, struct port *port)
         binding_close(core, &table->bindings[port->first_binding]);
     table->slots[port->slot] = NULL;
     table->count--;
+    capture_port_gone(core, port);
     if (!core_change(core, &change) && core->worker_count == 1)
         port_free(core, port);
 }

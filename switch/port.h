@@ -31,6 +31,7 @@
 #define PORT_ICMP_INTERVAL 5000000ULL /* ns between the ICMP errors made for one port … */
 #define PORT_ICMP_BURST    50         /* … after so many at once */
 
+struct capture;
 struct next_hop;
 struct port;
 struct worker;
@@ -66,6 +67,7 @@ struct port_ring {
     struct tuple source;           /* was this port's when the namespace had source_version */
     uint32_t source_version;
     bool source_varies; /* it was another one's turn lately: look-ups are worth asking ahead for */
+    bool captured;      /* somebody looks at what passes it (capture.h) */
     struct sent_flow flow;
     struct worker *worker; /* who serves it: the only one to touch what stands above and below */
     int rx_fd;             /* woken by us: packets, or room in the TX ring */
@@ -118,6 +120,7 @@ struct port {
     struct misuse misuse;
     uint64_t inspections_until_ns; /* end of the time in which they are counted */
     uint32_t inspections;
+    struct capture *capture; /* it receives copies, and binds nothing; NULL: an ordinary port */
     /* for people, and for taking it apart */
     char name[CONTROL_NAME_SIZE];
     pid_t pid;

@@ -72,8 +72,7 @@ int protocols_add(struct protocols *protocols, const struct channel_protocol *ru
     return 0;
 }
 
-/* Groups as SO_PEERCRED and SO_PEERGROUPS tell them: the peer's at connect(2). */
-static bool is_member(int fd, uint32_t group)
+bool protocols_is_member(int fd, uint32_t group)
 {
     gid_t groups[GROUPS_MAX];
     struct ucred peer;
@@ -106,7 +105,7 @@ int protocols_allow(const struct protocols *protocols, uint8_t protocol, uint32_
             continue;
         if (rule->who == CHANNEL_WHO_ANYBODY ||
             (rule->who == CHANNEL_WHO_USER && rule->id == uid) ||
-            (rule->who == CHANNEL_WHO_GROUP && is_member(fd, rule->id)))
+            (rule->who == CHANNEL_WHO_GROUP && protocols_is_member(fd, rule->id)))
             return 0;
     }
     return -EACCES;

@@ -33,6 +33,10 @@ static inline bool protocols_have_ports(const struct protocols *protocols, uint8
     return protocols->ported[protocol / 64] >> (protocol % 64) & 1;
 }
 
+/* Groups as SO_PEERCRED and SO_PEERGROUPS tell them: those that the process at the other end of the Unix
+ * socket `fd` had at connect(2). */
+bool protocols_is_member(int fd, uint32_t group);
+
 /* Whether the process at the other end of the Unix socket `fd`, whose user is `uid`, may bind the
  * protocol without a placeholder. 0, -EPROTONOSUPPORT (nobody may), -EDESTADDRREQ (with a placeholder
  * only), -EACCES. */

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "core.h"
 #include "handover.h"
 #include "suspension.h"
@@ -412,6 +413,26 @@ static void put_counters(struct switch_core *core, struct page *page, uint64_t f
     }
 }
 
+static void put_captures(struct switch_core *core, struct page *page, uint64_t from)
+{
+    const uint64_t end = (uint64_t)core->ports.capacity * CAPTURE_SOURCES_MAX;
+
+    for (uint64_t place = from; place < end; place++) {
+        const struct port *port = core->ports.slots[place / CAPTURE_SOURCES_MAX];
+        uint32_t source = (uint32_t)(place % CAPTURE_SOURCES_MAX);
+
+        if (!port || !port->capture || source >= port->capture->source_count) {
+            place |= CAPTURE_SOURCES_MAX - 1;
+            continue;
+        }
+        if (!page_has_room(page, 1)) {
+            page->head->cursor = place;
+            return;
+        }
+        capture_describe(port, source, page_add(page));
+    }
+}
+
 void query_answer(struct switch_core *core, const struct control_query *query, uint8_t *bytes)
 {
     static const uint32_t record_sizes[] = {
@@ -421,6 +442,7 @@ void query_answer(struct switch_core *core, const struct control_query *query, u
         [CONTROL_SUBJECT_BINDINGS] = sizeof(struct control_binding_record),
         [CONTROL_SUBJECT_COUNTERS] = sizeof(struct control_counter_record),
         [CONTROL_SUBJECT_GUARD] = sizeof(struct control_guard_record),
+        [CONTROL_SUBJECT_CAPTURES] = sizeof(struct control_capture_record),
     };
     struct control_records *head = (struct control_records *)bytes;
     struct page page = {
@@ -442,6 +464,7 @@ void query_answer(struct switch_core *core, const struct control_query *query, u
     case CONTROL_SUBJECT_BINDINGS: put_bindings(core, &page, query->cursor); break;
     case CONTROL_SUBJECT_COUNTERS: put_counters(core, &page, query->cursor); break;
     case CONTROL_SUBJECT_GUARD: put_guard(core, &page, query->cursor); break;
+    case CONTROL_SUBJECT_CAPTURES: put_captures(core, &page, query->cursor); break;
     default: head->header.error = EINVAL; break;
     }
     head->header.size = (uint32_t)(sizeof(*head) + (size_t)head->count * head->record_size);

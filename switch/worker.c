@@ -149,6 +149,7 @@ void worker_leave(struct worker *worker, struct port *port)
         if (port->rings[i].worker == worker)
             leave(worker, &port->rings[i]);
     }
+    capture_detach(worker, port);
     forward_forget(worker, port);
 }
 

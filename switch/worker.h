@@ -27,6 +27,7 @@
 #include <pthread.h>
 
 #include "adaptive_poll.h"
+#include "capture.h"
 #include "fragments.h"
 #include "namespace.h"
 #include "next_hop.h"
@@ -81,6 +82,7 @@ struct worker_queue {
     bool interrupted;        /* a ring's turn, for want of room, in this round */
     bool watched;            /* its fd is in the epoll set */
     struct drop_counters drops;
+    struct capture_nic capture; /* in use while a capture looks at the NIC */
 };
 
 struct change_entry;
@@ -108,8 +110,10 @@ struct worker {
     uint32_t copy_count;
     struct port_ring *touched; /* received something in this batch */
     struct port_ring *served;  /* sent something in this round */
-    bool broken;               /* some port was broken in this round */
-    bool tx_pending;           /* a NIC has not taken everything, or a ring waits for one */
+    struct capture_tap taps[CAPTURE_TAPS_MAX];
+    uint32_t tap_count; /* 0 nearly always: then captures cost a look at this */
+    bool broken;        /* some port was broken in this round */
+    bool tx_pending;    /* a NIC has not taken everything, or a ring waits for one */
     struct next_hops hops;
     struct parking parking;
     struct fragments fragments;

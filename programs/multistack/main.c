@@ -34,13 +34,25 @@ static const struct cli_program program = {
     "  ports       open ports: which programs bring their own stack\n"
     "  bindings    protocols, addresses and ports that go to those stacks and not to the kernel's\n"
     "  stats       packets, bytes and drops by reason, of each NIC and port\n"
-    "  connections TCP connections of those stacks, with what their processes know of each"};
+    "  connections TCP connections of those stacks, with what their processes know of each\n"
+    "  capture     their packets, as pcapng (`multistack capture --help`)"};
 
 int main(int argc, char **argv)
 {
-    int first = cli_parse(&program, argc, argv);
-    const char *name = first < argc ? argv[first] : commands[0].name;
+    const char *name;
+    int first;
 
+    /* has options of its own, some of them by the same letters */
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "capture") == 0)
+            return capture_command(argc, argv, i);
+        if (strcmp(argv[i], "--control") == 0)
+            i++;
+        else if (argv[i][0] != '-')
+            break;
+    }
+    first = cli_parse(&program, argc, argv);
+    name = first < argc ? argv[first] : commands[0].name;
     if (argc - first > 1)
         cli_wrong_usage("%s: unexpected argument `%s`", name, argv[first + 1]);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

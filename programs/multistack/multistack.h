@@ -24,6 +24,8 @@ int ports_command(const struct request *request);
 int bindings_command(const struct request *request);
 int stats_command(const struct request *request);
 int connections_command(const struct request *request);
+/* With the command line: `capture` stands at argv[at]. */
+int capture_command(int argc, char **argv, int at);
 
 /* ── query.c ── */
 

@@ -39,6 +39,7 @@
     "\x7f\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\x0a\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\1\2\0\0"
 #define DRAIN          MESSAGE("\x18", "\x40", "\x10") "\0\0\1\0\0\0\0\0"
 #define UNBIND         MESSAGE("\x18", "\0", "\7") "\0\0\1\0\0\0\0\0"
+#define CAPTURE        MESSAGE("\x20", "\0", "\x16") "\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"
 #define QUERY(subject) MESSAGE("\x20", "\0", "\x09") subject "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 
 const struct fuzz_example fuzz_examples[] = {
@@ -46,6 +47,7 @@ const struct fuzz_example fuzz_examples[] = {
     FUZZ_TEXT(HELLO PORT_OPEN BIND UNBIND QUERY("\3")),
     FUZZ_TEXT(HELLO PORT_OPEN BIND BIND QUERY("\4") UNBIND UNBIND),
     FUZZ_TEXT(HELLO PORT_OPEN BIND SHARE CONNECT("\0") CONNECT("\0") CONNECT("\1") DRAIN UNBIND),
+    FUZZ_TEXT(HELLO PORT_OPEN CAPTURE CAPTURE BIND QUERY("\7")),
     FUZZ_TEXT(HELLO HELLO),
     FUZZ_TEXT(HELLO PORT_OPEN PORT_OPEN),
     {NULL, 0},

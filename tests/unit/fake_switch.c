@@ -314,7 +314,7 @@ static void on_query(struct fake_switch *fake, const struct control_query *query
     struct control_records *page = (struct control_records *)bytes;
     uint32_t subject = query->subject, from = (uint32_t)query->cursor, size, left;
 
-    assert(subject && subject <= CONTROL_SUBJECT_GUARD);
+    assert(subject && subject <= CONTROL_SUBJECT_CAPTURES);
     fake->queries++;
     size = fake->answers[subject].size;
     left = fake->answers[subject].count - from;

@@ -101,7 +101,7 @@ static void random_bytes_close_the_connection_and_leak_nothing(void **state)
         for (size_t w = 0; w < 64; w++)
             words[w] = random = random * 1664525 + 1013904223;
         size = (random >> 16) % sizeof(words) + 1;
-        header->type = (random >> 8) % (CONTROL_INSPECTED + 3);
+        header->type = (random >> 8) % (CONTROL_CAPTURED + 3);
         header->size = (uint32_t)size;
         header->error = 0;
         send_with_fds(client, words, size, &fd, random >> 30 & 1);
@@ -614,7 +614,7 @@ static void an_unknown_subject_and_an_odd_cursor_harm_nothing(void **state)
             serve(bench);
             assert_true(receive(client, page, sizeof(page), NULL) >= (ssize_t)sizeof(*head));
             assert_int_equal(head->header.error,
-                             subject >= 1 && subject <= CONTROL_SUBJECT_GUARD ? 0 : EINVAL);
+                             subject >= 1 && subject <= CONTROL_SUBJECT_CAPTURES ? 0 : EINVAL);
         }
     }
     close(client);
