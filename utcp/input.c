@@ -144,14 +144,27 @@ static bool step_sequence(struct utcp_conn *conn, struct utcp_segment *segment)
 
 /* ── Second: RST ───────────────────────────────────────────────────────────────────────────── */
 
+/* RFC 1337: an old segment that wanders about is answered by an ACK, the peer, which has forgotten the
+ * connection, answers that by a RST, and were it believed, other old segments could get into the next
+ * connection. It is believed where the ACK was the answer to a SYN: the peer is there, wants this
+ * connection no more, and its SYN, no newer than ours by RFC 6191, would be refused until the time is
+ * over. So it is with a host that was started again, or another one behind the same address. */
+static bool ends_time_wait(const struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    return conn->knocked && segment->seq == utcp__rcv_nxt(conn);
+}
+
 /* RFC 5961 section 3.2: only the exact sequence number ends the connection; a guess within the
  * window is asked to prove itself. */
 static bool step_reset(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     if (!(segment->flags & TCP_RST))
         return true;
-    if (conn->state == UTCP_TIME_WAIT) /* RFC 1337 */
+    if (conn->state == UTCP_TIME_WAIT) {
+        if (ends_time_wait(conn, segment))
+            utcp__conn_end(conn, 0);
         return false;
+    }
     if (segment->seq != utcp__rcv_nxt(conn)) {
         UTCP_DROP(conn->stack, conn, dropped_unacceptable);
         utcp__challenge_ack(conn);
@@ -737,6 +750,7 @@ static void input_segment(struct utcp *stack, struct utcp_segment *segment)
         conn->segments_in[segment->length > 0]++;
         if (conn->traced)
             utcp__trace_received(conn, segment);
+        conn->knocked |= listener && (segment->flags & (TCP_SYN | TCP_RST)) == TCP_SYN;
         if (conn->state == UTCP_SYN_SENT)
             utcp__input_syn_sent(conn, segment);
         else

@@ -73,7 +73,7 @@ void utcp__cookie_init(struct utcp *stack)
     }
 }
 
-void utcp_set_cookie_key(struct utcp *stack, const uint8_t *key)
+void utcp_set_cookie_key(struct utcp *stack, const uint8_t key[UTCP_COOKIE_KEY_SIZE])
 {
     stack->cookie_key = siphash_key(key);
 }

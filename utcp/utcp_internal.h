@@ -299,6 +299,7 @@ struct utcp_conn {
     uint8_t challenges : 4;   /* challenge ACKs in this period */
     bool timeout_due : 1;     /* RFC 5482: the next segment tells the peer … */
     bool timeout_adopted : 1; /* user_timeout_ms is the peer's */
+    bool knocked : 1;         /* in TIME-WAIT: somebody has tried to open it anew */
     uint16_t peer_mss;        /* options not counted */
     uint16_t path_mtu;
     uint16_t mss_max; /* what the application allows, options counted; 0: what the path has */

@@ -231,6 +231,29 @@ TCP_TEST(a_rst_does_not_end_time_wait)
     tcp_free(t);
 }
 
+/* The peer was started again, and its clock is behind: its SYN is answered as an old one would be. */
+TCP_TEST(a_rst_after_a_refused_syn_ends_time_wait)
+{
+    uint32_t seq, ack;
+    struct tcp_test *t = tcp_in_state(4, UTCP_TIME_WAIT, &seq, &ack);
+
+    utcp_close(t->conn, t->now);
+    t->conn = NULL;
+    peer(t, .flags = SYN, .seq = 0);
+    expect(t, .flags = ACK, .seq = 2, .ack = 2);
+    peer(t, .flags = RST, .seq = 3); /* not quite */
+    assert_int_equal(tcp_stats(t).time_wait, 1);
+    peer(t, .flags = RST, .seq = 2);
+    expect_nothing(t);
+    assert_int_equal(tcp_stats(t).time_wait, 0);
+    t->iss_known = false;
+    peer(t, .flags = SYN, .seq = 0);
+    expect(t, .flags = SYN | ACK, .ack = 1);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1);
+    expect_state(t, UTCP_ESTABLISHED);
+    tcp_free(t);
+}
+
 TCP_TEST(a_newer_syn_takes_the_place_of_a_connection_in_time_wait)
 {
     uint32_t seq, ack, old_end;
@@ -488,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_fin_in_time_wait_starts_the_time_anew),
         cmocka_unit_test(time_wait_lasts_as_long_as_configured),
         cmocka_unit_test(a_rst_does_not_end_time_wait),
+        cmocka_unit_test(a_rst_after_a_refused_syn_ends_time_wait),
         cmocka_unit_test(a_newer_syn_takes_the_place_of_a_connection_in_time_wait),
         cmocka_unit_test(an_older_syn_does_not),
         cmocka_unit_test(with_timestamps_the_clock_tells_which_syn_is_newer),
