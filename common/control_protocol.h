@@ -127,6 +127,8 @@ struct control_port_opened {
     uint64_t region_size;
     uint32_t mtu;      /* smallest of the NICs', bytes of IP packet */
     uint32_t offloads; /* CONTROL_OFFLOAD_* */
+    uint8_t user_key
+        [16]; /* the same for all ports of this user, until the keeper ends; known to no other */
 };
 
 #define CONTROL_OFFLOAD_CHECKSUM 0x1 /* RECORD_CHECKSUM_PARTIAL is taken on TX */

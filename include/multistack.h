@@ -96,6 +96,10 @@ struct ms_port_info {
                                   not (or not again) accepted: tried again by itself */
     const char *detached;      /* why the switch cut the port off last (it broke a rule): a word of
                                   multistack(1), such as "ring_index"; NULL: it never did */
+    /* Random, and the same for all ports of this user as long as multistackd runs: for what stacks that
+     * follow one another, or share an address, have to agree on. TCP's clock of timestamps is such a
+     * thing (RFC 6191), and so are SYN cookies. All zero before the port was connected once. */
+    uint8_t user_key[16];
 };
 
 #define MS_OFFLOAD_CHECKSUM 0x1

@@ -213,6 +213,7 @@ void ms_port_info(const struct ms_port *port, struct ms_port_info *info)
         .detached = port->detached,
     };
 
+    memcpy(now.user_key, port->user_key, sizeof(now.user_key));
     memcpy(info, &now, info->size < sizeof(now) ? info->size : sizeof(now));
 }
 

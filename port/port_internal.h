@@ -222,6 +222,7 @@ struct ms_port {
     uint32_t number; /* of the port at the switch */
     uint32_t mtu;
     uint32_t offloads;
+    uint8_t user_key[16];
     uint32_t rx_size;
     uint32_t tx_size;
     unsigned generation;

@@ -272,6 +272,7 @@ static int port_opened_handler(struct ms_port *port, struct control_message *mes
     port->number = opened->port;
     port->mtu = opened->mtu;
     port->offloads = opened->offloads;
+    memcpy(port->user_key, opened->user_key, sizeof(port->user_key));
     port->rx_size = opened->rx_size;
     port->tx_size = opened->tx_size;
     port->session.state = SESSION_BINDING;

@@ -250,6 +250,17 @@ static int open_stack(struct ms_runtime *runtime, const struct ms_runtime_option
     return 0;
 }
 
+/* All stacks of a user have one clock of timestamps: a port number may pass from one to the next while
+ * the peer still remembers the former's connection (RFC 6191), and may be shared. */
+static void share_user_key(struct ms_runtime *runtime)
+{
+    struct ms_port_info info = {.size = sizeof(info)};
+
+    ms_port_info(runtime->port, &info);
+    static_assert(sizeof(info.user_key) == UTCP_COOKIE_KEY_SIZE, "one is the other");
+    utcp_set_cookie_key(runtime->stack, info.user_key);
+}
+
 static int open_port(struct ms_runtime *runtime, const struct ms_runtime_options *options)
 {
     struct ms_port_options port_options = {.size = sizeof(port_options),
@@ -263,6 +274,7 @@ static int open_port(struct ms_runtime *runtime, const struct ms_runtime_options
 
     if (error)
         return error;
+    share_user_key(runtime);
     take_port_info(runtime);
     return 0;
 }

@@ -104,6 +104,7 @@ struct channel_config {
     uint32_t zero;
     uint64_t hash_key[4]; /* of the namespace and of flows: the same for each switch of this keeper,
                            * so that a restart moves no flow to another ring or port */
+    uint8_t secret[16];   /* of which the keys of users are made; as long as hash_key */
     uint32_t cpus[CHANNEL_WORKERS_MAX]; /* of each worker: its processor + 1; 0: any */
 };
 

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "core.h"
+#include "siphash.h"
 
 static bool size_fits(uint32_t size)
 {
@@ -59,6 +60,16 @@ static int begin(struct switch_core *core, const struct connection *connection,
     return port_begin(core, &request, port);
 }
 
+static void make_user_key(const struct switch_core *core, uid_t uid, uint8_t user_key[16])
+{
+    struct siphash_key key = siphash_key(core->config.secret);
+    uint64_t halves[2];
+
+    for (uint64_t i = 0; i < 2; i++)
+        halves[i] = siphash_words(key, (const uint64_t[]){uid, i}, 2);
+    memcpy(user_key, halves, sizeof(halves));
+}
+
 static bool answer(struct switch_core *core, struct connection *connection, uint32_t request,
                    int status)
 {
@@ -84,6 +95,7 @@ static bool answer(struct switch_core *core, struct connection *connection, uint
     opened.region_size = port->region_size;
     opened.mtu = core_mtu(core);
     opened.offloads = CONTROL_OFFLOAD_CHECKSUM | CONTROL_OFFLOAD_SEGMENT;
+    make_user_key(core, port->uid, opened.user_key);
     fds[fd_count++] = port->memory_fd;
     for (uint32_t i = 0; i < port->ring_count; i++) {
         fds[fd_count++] = port->rings[i].rx_fd;

@@ -148,7 +148,8 @@ static int start(struct keeper *keeper)
     keeper__prepare_host(keeper);
     if (getrandom(&keeper->instance, sizeof(keeper->instance), 0) < 0)
         keeper->instance = keeper__now();
-    if (getrandom(keeper->hash_key, sizeof(keeper->hash_key), 0) != sizeof(keeper->hash_key)) {
+    if (getrandom(keeper->hash_key, sizeof(keeper->hash_key), 0) != sizeof(keeper->hash_key) ||
+        getrandom(keeper->secret, sizeof(keeper->secret), 0) != sizeof(keeper->secret)) {
         log_error("no random numbers to be had: %s", strerror(errno));
         return -1;
     }

@@ -141,6 +141,7 @@ struct keeper {
     uint64_t known[4]; /* protocols of [protocols] that the kernel has sockets of: bits */
     uint64_t instance;
     uint64_t hash_key[4]; /* for every switch */
+    uint8_t secret[16];   /* the same */
     uint64_t netns_cookie;
     uint64_t started_ns;
     uint64_t watchdog_ns; /* interval that systemd wants to hear from us in; 0: it does not */

@@ -104,6 +104,7 @@ static int send_config(struct keeper *keeper)
     for (uint32_t i = 0; i < cpu_count; i++)
         message.cpus[i] = cpus[i] + 1;
     memcpy(message.hash_key, keeper->hash_key, sizeof(message.hash_key));
+    memcpy(message.secret, keeper->secret, sizeof(message.secret));
     if (keeper->maps.bindings < 0)
         return keeper__send_patiently(keeper, &message, without_mux, 2);
     return keeper__send_patiently(keeper, &message, fds, 4);

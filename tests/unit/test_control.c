@@ -252,6 +252,31 @@ static void a_user_may_open_so_many_ports(void **state)
     assert_int_equal(bench->core->ports.memory, 0);
 }
 
+static void all_ports_of_a_user_have_one_key_and_others_another(void **state)
+{
+    struct bench *bench = *state;
+    uint8_t keys[3][16];
+    int clients[3];
+
+    for (int i = 0; i < 3; i++) {
+        struct control_port_opened opened;
+
+        clients[i] = greeted_client(bench);
+        if (i == 2)
+            bench->core->control.connections[2].uid += 1;
+        opened = open_port(bench, clients[i], 1, NULL);
+        assert_int_equal(opened.header.error, 0);
+        memcpy(keys[i], opened.user_key, sizeof(keys[i]));
+    }
+    assert_memory_equal(keys[0], keys[1], sizeof(keys[0]));
+    assert_memory_not_equal(keys[0], keys[2], 8);
+    assert_memory_not_equal(keys[0] + 8, keys[2] + 8, 8);
+    assert_memory_not_equal(keys[0], keys[0] + 8, 8);
+    for (int i = 0; i < 3; i++)
+        close(clients[i]);
+    serve(bench);
+}
+
 /* ---- bindings */
 
 static struct port *owner(const struct namespace_table *names, const struct tuple *tuple)
@@ -635,6 +660,7 @@ int main(void)
         CONTROL_TEST(wrong_wishes_are_refused_without_a_trace),
         CONTROL_TEST(a_second_port_on_a_connection_closes_it),
         CONTROL_TEST(a_user_may_open_so_many_ports),
+        CONTROL_TEST(all_ports_of_a_user_have_one_key_and_others_another),
         CONTROL_TEST(a_binding_is_in_force_until_it_is_undone),
         CONTROL_TEST(bindings_go_with_their_connection),
         CONTROL_TEST(twice_the_same_is_in_use),
