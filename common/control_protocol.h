@@ -403,6 +403,7 @@ struct control_status_record {
     uint32_t bindings;
     uint32_t workers;
     uint32_t zero;
+    uint64_t absent; /* FEATURE_BIT()s (kernel_features.h) of what the kernel lacks */
 };
 
 struct control_nic_record {

@@ -90,6 +90,7 @@ struct channel_config {
     uint64_t netns_cookie;
     uint64_t instance;   /* random, for CONTROL_WELCOME */
     uint64_t started_ns; /* CLOCK_MONOTONIC of the keeper's start */
+    uint64_t absent;     /* FEATURE_BIT()s of what the kernel lacks, kernel_features.h */
     uint32_t keeper_pid;
     uint32_t restarts; /* of the switch, so far */
     uint32_t workers;

@@ -59,17 +59,37 @@ static const struct {
 };
 #define KEEPER_POWER_COUNT (sizeof(keeper_powers) / sizeof(keeper_powers[0]))
 
-bool isolation_has_power(bool devices)
-{
-    char missing[256] = "";
+enum powers { POWERS_ALL, POWERS_WITHOUT_DEVICES, POWERS_FOR_DEVICES };
 
+/* Fills `missing` with the names of those that this process lacks, or with "". */
+static void list_missing_powers(enum powers which, char missing[256])
+{
+    *missing = '\0';
     capng_get_caps_process();
     for (size_t i = 0; i < KEEPER_POWER_COUNT; i++) {
-        if ((devices || !keeper_powers[i].for_devices) &&
-            !capng_have_capability(CAPNG_EFFECTIVE, keeper_powers[i].capability))
-            snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing), "%s%s",
-                     *missing ? ", " : "", keeper_powers[i].name);
+        if (which == (keeper_powers[i].for_devices ? POWERS_WITHOUT_DEVICES : POWERS_FOR_DEVICES))
+            continue;
+        if (!capng_have_capability(CAPNG_EFFECTIVE, keeper_powers[i].capability))
+            snprintf(missing + strlen(missing), 256 - strlen(missing), "%s%s", *missing ? ", " : "",
+                     keeper_powers[i].name);
     }
+}
+
+bool isolation_may_look(void)
+{
+    char missing[256];
+
+    list_missing_powers(POWERS_FOR_DEVICES, missing);
+    if (*missing)
+        log_notice("what this kernel has is not looked at: that takes %s", missing);
+    return !*missing;
+}
+
+bool isolation_has_power(bool devices)
+{
+    char missing[256];
+
+    list_missing_powers(devices ? POWERS_ALL : POWERS_WITHOUT_DEVICES, missing);
     if (!*missing)
         return true;
     log_error("not enough privileges: %s missing; run it as root (sudo), or under systemd with "

@@ -29,6 +29,8 @@ struct isolation {
 /* False, after it has logged which are missing, where this process lacks capabilities that
  * multistackd needs; more of them with `devices`, where some NIC is a device of the kernel's. */
 bool isolation_has_power(bool devices);
+/* Whether this process may try what the kernel takes; false after it has logged what is missing. */
+bool isolation_may_look(void);
 
 /* Returns 0, or -1 after it has logged why. */
 int isolation_prepare(struct isolation *isolation, const struct config *config);

@@ -30,6 +30,9 @@
 #include <unistd.h>
 
 #include "keeper_internal.h"
+#include "kernel_features.h"
+#include "kernel_probe.h"
+#include "xsk_open.h"
 
 #ifndef SO_NETNS_COOKIE /* Linux 5.14 */
 #define SO_NETNS_COOKIE 71
@@ -116,34 +119,64 @@ static bool some_nic_shares(const struct keeper *keeper)
 }
 
 /* Wires need no device, and no privilege for one. */
-static bool some_nic_is_kernels(const struct keeper *keeper)
+static bool some_nic_is_kernels(const struct config *config)
 {
-    for (uint32_t i = 0; i < keeper->config->nic_count; i++) {
-        if (keeper->config->nics[i].driver != NIC_DRIVER_WIRE)
+    for (uint32_t i = 0; i < config->nic_count; i++) {
+        if (config->nics[i].driver != NIC_DRIVER_WIRE)
             return true;
     }
     return false;
+}
+
+static bool some_nic_is_afxdp(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->nic_count; i++) {
+        if (config->nics[i].driver == NIC_DRIVER_AFXDP)
+            return true;
+    }
+    return false;
+}
+
+/* What the kernel has not, and what that means; once, before anything is opened. */
+static void look_at_kernel(struct keeper *keeper)
+{
+    keeper->absent = kernel_probe(some_nic_is_afxdp(keeper->config));
+    kernel_report(keeper->absent);
+}
+
+/* What the kernel did not load; why stands in the log by now. */
+static void note_programs(struct keeper *keeper)
+{
+    const struct keeper_ranges *ranges = &keeper->ranges;
+
+    if (keeper->maps.bindings >= 0 && keeper->maps.groups_filter < 0)
+        keeper->absent |= FEATURE_BIT(FEATURE_GROUPS);
+    if (ranges->needs_programs && keeper->config->range_last &&
+        !range_programs_are_there(&ranges->programs))
+        keeper->absent |= FEATURE_BIT(FEATURE_PORT_RANGES);
 }
 
 static int start(struct keeper *keeper)
 {
     uint64_t watchdog_us = 0;
 
-    if (!isolation_has_power(some_nic_is_kernels(keeper)) || open_netlink(keeper) ||
+    if (!isolation_has_power(some_nic_is_kernels(keeper->config)) || open_netlink(keeper) ||
         open_events(keeper) || control_socket_open(&keeper->control, keeper->config) ||
         isolation_prepare(&keeper->isolation, keeper->config))
         return -1;
+    look_at_kernel(keeper);
     for (uint32_t i = 0; i < keeper->nic_count; i++) {
         if (keeper__open_nic(keeper, &keeper->nics[i]))
             return -1;
     }
-    if (keeper->config->local && some_nic_is_kernels(keeper))
+    if (keeper->config->local && some_nic_is_kernels(keeper->config))
         keeper__add_local(keeper);
-    if (!some_nic_is_kernels(keeper) && keeper__do_without_mux(keeper))
+    if (!some_nic_is_kernels(keeper->config) && keeper__do_without_mux(keeper))
         return -1;
     keeper__open_protocols(keeper);
-    keeper__open_ranges(keeper, some_nic_is_kernels(keeper));
-    if (isolation_limit_keeper(some_nic_shares(keeper), some_nic_is_kernels(keeper)))
+    keeper__open_ranges(keeper, some_nic_is_kernels(keeper->config));
+    note_programs(keeper);
+    if (isolation_limit_keeper(some_nic_shares(keeper), some_nic_is_kernels(keeper->config)))
         return -1;
     keeper__prepare_host(keeper);
     if (getrandom(&keeper->instance, sizeof(keeper->instance), 0) < 0)
@@ -354,6 +387,48 @@ static void warn_of_vlans(const struct nic_spec *spec)
                     spec->device, spec->device);
 }
 
+/* Whether the kernel takes the programs and the sockets, of which none stays. The first is enough: what
+ * it takes for one NIC it takes for another. */
+static int try_kernel(const struct config *config)
+{
+    struct mux_maps maps = MUX_MAPS_INIT;
+    struct range_programs ranges = {0};
+    bool mux = false, tap = false;
+    int status = 0;
+
+    mux_log_init();
+    for (uint32_t i = 0; i < config->nic_count && !status; i++) {
+        const struct nic_spec *spec = &config->nics[i];
+
+        if (spec->driver == NIC_DRIVER_AFXDP && !mux) {
+            mux = true;
+            status = !xsk_kernel_has_afxdp(spec->device) || mux_try(&maps, spec->device) ? -1 : 0;
+        } else if (spec->driver == NIC_DRIVER_PACKET && !tap) {
+            struct tap_program program = {0};
+
+            tap = true;
+            status = tap_load(&program, &maps, spec->device, false);
+            tap_unload(&program);
+        }
+    }
+    mux_close_maps(&maps);
+    if (!status && config->range_last && !range_programs_load(&ranges, 0))
+        range_programs_unload(&ranges);
+    return status;
+}
+
+static int check_kernel(const struct config *config)
+{
+    if (!some_nic_is_kernels(config)) {
+        kernel_report(kernel_probe(false));
+        return 0;
+    }
+    if (!isolation_may_look())
+        return 0;
+    kernel_report(kernel_probe(some_nic_is_afxdp(config)));
+    return try_kernel(config);
+}
+
 int keeper_check(const struct config *config)
 {
     struct netlink netlink;
@@ -378,5 +453,7 @@ int keeper_check(const struct config *config)
             warn_of_vlans(&config->nics[i]);
     }
     netlink_close(&netlink);
+    if (!status)
+        status = check_kernel(config);
     return status ? EXIT_FAILURE : EXIT_SUCCESS;
 }

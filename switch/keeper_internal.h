@@ -144,6 +144,7 @@ struct keeper {
     uint8_t secret[16];   /* the same */
     uint64_t netns_cookie;
     uint64_t started_ns;
+    uint64_t absent;      /* FEATURE_BIT()s of what the kernel lacks */
     uint64_t watchdog_ns; /* interval that systemd wants to hear from us in; 0: it does not */
     uint64_t watchdog_at_ns;
     uint64_t look_at_ns; /* when to look again at what nobody tells of the NICs */

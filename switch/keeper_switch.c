@@ -90,6 +90,7 @@ static int send_config(struct keeper *keeper)
         .netns_cookie = keeper->netns_cookie,
         .instance = keeper->instance + keeper->child.restarts,
         .started_ns = keeper->started_ns,
+        .absent = keeper->absent,
         .keeper_pid = (uint32_t)getpid(),
         .restarts = keeper->child.restarts,
         .workers = keeper->config->workers,

@@ -457,6 +457,22 @@ int mux_attach(struct mux_program *mux, struct mux_maps *maps, const struct devi
     return 0;
 }
 
+int mux_try(struct mux_maps *maps, const char *device)
+{
+    struct mux_bpf *skeleton = open_skeleton(maps, device);
+    int status;
+
+    if (!skeleton)
+        return -1;
+    status = mux_bpf__load(skeleton);
+    if (status)
+        report_load_failure(device, -status);
+    else
+        status = mux_adopt_maps(maps, skeleton->obj);
+    mux_bpf__destroy(skeleton);
+    return status ? -1 : 0;
+}
+
 int mux_attach_again(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
                      const struct nic_spec *spec)
 {

@@ -67,7 +67,9 @@ const char *mux_library_reason(void);
  * first. Returns 0, or -1 after it has logged why. */
 int mux_attach(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
                const struct nic_spec *spec);
-/* The same for a device that took the place of one that went away. Loads nothing anew, which takes
+/* Loads it as for `device`, and attaches it to nothing: does the kernel take it? */
+int mux_try(struct mux_maps *maps, const char *device);
+/* As mux_attach() for a device that took the place of one that went away. Loads nothing anew, which takes
  * a capability that the keeper has given away by then. */
 int mux_attach_again(struct mux_program *mux, struct mux_maps *maps, const struct device *device,
                      const struct nic_spec *spec);

@@ -55,6 +55,7 @@ static void put_status(struct switch_core *core, struct page *page)
     record->ports = core->ports.count;
     record->bindings = core->ports.binding_count;
     record->workers = core->worker_count;
+    record->absent = core->config.absent;
 }
 
 static void put_nics(struct switch_core *core, struct page *page, uint64_t from)

@@ -33,6 +33,15 @@ static int open_socket(const char *device)
     return fd;
 }
 
+bool xsk_kernel_has_afxdp(const char *device)
+{
+    int fd = open_socket(device);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 bool xsk_kernel_has_multi_buffer(void)
 {
     /* The kernel looks at the flags first and then for the device, which cannot exist. */
@@ -102,6 +111,26 @@ static int register_umem(const char *device, int fd, int umem_fd, bool *metadata
                   strerror(error),
                   error == ENOBUFS ? "; CAP_IPC_LOCK is missing and RLIMIT_MEMLOCK too low" : "");
     return status;
+}
+
+bool xsk_kernel_has_tx_metadata(void)
+{
+    const size_t size = 2 * XSK_CHUNK_SIZE;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct umem_registration umem = {.address = (uintptr_t)memory,
+                                     .length = size,
+                                     .chunk_size = XSK_CHUNK_SIZE,
+                                     .flags = XDP_UMEM_TX_METADATA_LEN,
+                                     .tx_metadata_length = XSK_TX_METADATA_SIZE};
+    int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+    bool has = fd >= 0 && memory != MAP_FAILED &&
+               !setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem));
+
+    if (fd >= 0)
+        close(fd);
+    if (memory != MAP_FAILED)
+        munmap(memory, size);
+    return has;
 }
 
 static int size_ring(const char *device, int fd, int option, uint32_t entries)

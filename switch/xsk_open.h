@@ -72,8 +72,12 @@ struct xsk {
     struct channel_queue message; /* filled but for `nic` */
 };
 
+/* Whether this kernel has AF_XDP sockets; false after it has logged what is missing. */
+bool xsk_kernel_has_afxdp(const char *device);
 /* Whether this kernel delivers frames as chains of chunks. */
 bool xsk_kernel_has_multi_buffer(void);
+/* Whether it fills in checksums of frames that it is given. */
+bool xsk_kernel_has_tx_metadata(void);
 
 /* Returns 0, or -1 after it has logged why. The descriptors and mappings are the caller's. */
 int xsk_open(const struct xsk_request *request, struct xsk *xsk);

@@ -2,6 +2,7 @@
 /* `multistack status`: what runs, and in which mode. */
 #include "cli.h"
 #include "json.h"
+#include "kernel_features.h"
 #include "multistack.h"
 
 #include <inttypes.h>
@@ -42,6 +43,21 @@ static void json_nic(struct json *json, const struct control_nic_record *nic)
     json_end(json);
 }
 
+static void json_absent(struct json *json, uint64_t absent)
+{
+    json_array(json, "kernel_lacks");
+    for (enum kernel_feature i = 0; i < FEATURE_COUNT; i++) {
+        if (!(absent & FEATURE_BIT(i)))
+            continue;
+        json_object(json, NULL);
+        json_string(json, "feature", kernel_feature_text(i)->name);
+        json_string(json, "since", kernel_feature_text(i)->since);
+        json_string(json, "without", kernel_feature_text(i)->without);
+        json_end(json);
+    }
+    json_end(json);
+}
+
 static int print_json(const struct control_status_record *status, const struct records *nics)
 {
     const struct control_nic_record *nic = nics->data;
@@ -64,6 +80,7 @@ static int print_json(const struct control_status_record *status, const struct r
     for (size_t i = 0; i < nics->count; i++)
         json_nic(&json, &nic[i]);
     json_end(&json);
+    json_absent(&json, status->absent);
     json_end(&json);
     return json_finish(&json) ? CLI_OK : CLI_FAILURE;
 }
@@ -71,6 +88,20 @@ static int print_json(const struct control_status_record *status, const struct r
 static const char *or_dash(const char *text)
 {
     return *text ? text : "-";
+}
+
+static void print_absent(uint64_t absent)
+{
+    const char *before = "  kernel   without ";
+
+    for (enum kernel_feature i = 0; i < FEATURE_COUNT; i++) {
+        if (absent & FEATURE_BIT(i)) {
+            printf("%s%s", before, kernel_feature_text(i)->name);
+            before = ", ";
+        }
+    }
+    if (*before == ',')
+        putchar('\n');
 }
 
 static int print_text(const struct control_status_record *status, const struct records *nics)
@@ -88,8 +119,10 @@ static int print_text(const struct control_status_record *status, const struct r
     if (status->restarts)
         printf(", restarted %u %s", status->restarts, status->restarts == 1 ? "time" : "times");
     printf("\n  keeper   process %u\n", status->keeper_pid);
-    printf("  ports    %u, with %u %s\n\n", status->ports, status->bindings,
+    printf("  ports    %u, with %u %s\n", status->ports, status->bindings,
            status->bindings == 1 ? "binding" : "bindings");
+    print_absent(status->absent);
+    putchar('\n');
     table_begin(&table, heads);
     for (size_t i = 0; i < nics->count; i++) {
         table_cell(&table, "%s", text_name(nic[i].name, name));

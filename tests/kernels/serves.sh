@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What MultiStack has to be able to do on every kernel that it says to run on, in little: another
 # kernel is emulated, and slow. Each system test can be run there as well (doc/kernels.md).
+#
+#   serves.sh [FEATURE ...]    what the kernel is known to lack (common/kernel_features.h); without any,
+#                              what multistackd says of it is taken as it is
 . "$(dirname "$0")/../system/lab.sh"
 lab_begin
 
@@ -10,10 +13,25 @@ file big 4
 head -c 1024 /dev/urandom >"$lab_dir/www/small"
 legacy web 8080 "$lab_dir/www"
 legacy far_web 8888 "$lab_dir/www" client
-check_match 'the configuration is found good' \
-    "$(in_server multistackd --nic nic0 --check-config 2>&1)" 'the configuration is good'
+said=$(in_server multistackd --nic nic0 --check-config 2>&1)
+check_match 'the configuration is found good' "$said" 'the configuration is good'
 start_switch
 note "$(grep -E 'nic0: afxdp' "$(log_of switch)")"
+
+# What the kernel lacks, one line each, and the same wherever it is said.
+lacks() {
+    sed -n 's/.*this kernel has no \([a-z_]*\) (.*): .*/\1/p' | paste -sd ' '
+}
+logged=$(lacks <"$(log_of switch)")
+grep 'this kernel has no' "$(log_of switch)" | sed 's/^/# /'
+check_equal '--check-config says what the kernel lacks, as the log does' \
+    "$(printf '%s\n' "$said" | lacks)" "$logged"
+check_equal 'and multistack status -j' "$(in_server multistack status -j | "$LAB_PYTHON" -c \
+    'import json, sys; print(*(f["feature"] for f in json.load(sys.stdin)["kernel_lacks"]))')" \
+    "$logged"
+check_equal 'and multistack status' \
+    "$(in_server multistack status | sed -n 's/^  kernel   without //p' | tr -d ,)" "$logged"
+[ $# = 0 ] || check_equal 'it is what is known of this kernel' "$logged" "$*"
 program=$(in_server ip -details link show nic0 | grep -oE 'prog/xdp id [0-9]+' | grep -oE '[0-9]+$')
 
 # HTTP, both ways, by both families.
