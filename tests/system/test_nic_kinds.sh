@@ -5,31 +5,7 @@
 # and by a packet socket.
 . "$(dirname "$0")/lab.sh"
 lab_begin
-
-head -c 1024 /dev/urandom >"$lab_dir/www/1k"
-file 10m 10
-
-# kind NAME DEVICE: a switch on DEVICE, which has the server's addresses by now.
-kind() {
-    local name=$1 device=$2 driver
-    for driver in afxdp packet; do
-        LAB_NIC=$driver:$device start_switch
-        serve "web" 80 "$lab_dir/www"
-        check_soon "$name, $driver: a page" "fetched 1k http://$SERVER4/1k"
-        check "$name, $driver: 10 MB" fetched 10m "http://$SERVER4/10m"
-        check "$name, $driver: the host's stack answers by IPv6" in_client ping -6 -c 1 -W 5 "$SERVER6"
-        check "$name, $driver: the host's stack answers by IPv4" in_client ping -c 1 -W 5 "$SERVER4"
-        stop web
-        stop switch
-        check_equal "$name, $driver: multistackd ends in order" $? 0
-    done
-}
-
-move_addresses() {
-    in_server ip address flush dev nic0
-    in_server ip link set "$1" up
-    address server "$1" $SERVER4/24 $SERVER6/64
-}
+. "$(dirname "$0")/nic_kind.sh"
 
 if in_server ip link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0 2>/dev/null; then
     in_server ip link set nic0 master br0
