@@ -35,7 +35,8 @@
  * application from a switch that lies about packets.
  *
  * Waking. Each side may sleep, and says so in its own line: `consumer_sleeps` asks the producer for
- * a write to the ring's eventfd after the next publication; `producer_waits` asks the consumer for
+ * a write to the ring's eventfd after the next publication, or, of an RX ring, after `wake_packets`
+ * packets or `wake_delay_us`, whichever comes first; `producer_waits` asks the consumer for
  * one after it has freed half of the ring. Setting such a flag and then looking again, and
  * publishing and then reading the other's flag, are each separated by a full fence; see ring.h. */
 #ifndef MULTISTACK_PORT_LAYOUT_H
@@ -54,6 +55,8 @@
 #define RING_SIZE_DEFAULT (512 * 1024)
 #define PORT_RINGS_MAX    16
 #define PORT_PAGE_SIZE    4096
+
+#define WAKE_DELAY_MOST_US 100000
 
 /* Record flags. Those in RECORD_TX_FLAGS may be set by an application, the others are ignored
  * there. */
@@ -89,7 +92,9 @@ struct ring_control {
     /* written by the consumer */
     uint32_t head;            /* bytes consumed so far */
     uint32_t consumer_sleeps; /* 1: wake me when something is published */
-    uint8_t consumer_line[120];
+    uint32_t wake_packets;    /* RX: … after so many packets; 0: whatever their number */
+    uint32_t wake_delay_us;   /* RX: … or after so long, at most WAKE_DELAY_MOST_US; 0: at once */
+    uint8_t consumer_line[112];
 };
 static_assert(sizeof(struct ring_control) == 256, "two pairs of cache lines");
 static_assert(offsetof(struct ring_control, head) == 128, "the sides do not share a line");

@@ -361,6 +361,14 @@ MS_API int ms_dispatch(struct ms_port *port);
  * cannot be made, -EINVAL for a ring that does not exist. */
 MS_API int ms_ring_fd(const struct ms_port *port, unsigned ring);
 
+/* Moderates the wake-ups of one ring: while it sleeps, it is woken when `packets` packets have come for it
+ * (0: however many), or when `delay_us` microseconds have passed since the first of them, whichever is
+ * earlier; also when half of the ring is full. A packet that comes alone is never held back for longer.
+ * delay_us 0, as it is at first: woken at once. It may be called at any time by the thread that serves the
+ * ring, and holds for the next switch as well. -EINVAL: there is no such ring, or the delay is above 100,000. */
+MS_API int ms_ring_moderate(struct ms_port *port, unsigned ring, unsigned packets,
+                            unsigned delay_us);
+
 /* Sleeps until ring 0 has packets or `timeout_ms` is over (-1: no limit), and dispatches. Returns 1
  * when there are packets, 0 when not, or a negative errno (-EINTR among them). */
 MS_API int ms_wait(struct ms_port *port, int timeout_ms);

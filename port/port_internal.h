@@ -58,8 +58,9 @@ struct receiver {
     unsigned epoch; /* of the port, when `region` was taken over */
     struct region *region;
     struct ring_consumer ring;
-    bool lent;   /* packets are handed out: they lie in `region` */
-    bool asleep; /* the ring's consumer_sleeps may be up */
+    bool lent;                            /* packets are handed out: they lie in `region` */
+    bool asleep;                          /* the ring's consumer_sleeps may be up */
+    uint32_t wake_packets, wake_delay_us; /* ms_ring_moderate() */
     counter packets, bytes;
 };
 

@@ -113,6 +113,14 @@ static void give_up(struct ms_port *port, struct region **region)
         eventfd_write(port->alarm_fd, 1);
 }
 
+static void tell_moderation(const struct receiver *rx)
+{
+    struct ring_control *control = rx->ring.control;
+
+    ring_store_relaxed(&control->wake_packets, rx->wake_packets);
+    ring_store_relaxed(&control->wake_delay_us, rx->wake_delay_us);
+}
+
 /* Once for each life of the switch, and so kept out of the functions that run for each packet. */
 static __attribute__((noinline)) bool receiver_follow(struct ms_port *port, unsigned index)
 {
@@ -123,9 +131,11 @@ static __attribute__((noinline)) bool receiver_follow(struct ms_port *port, unsi
         return false;
     rx->region = take_over(port, &rx->epoch);
     rx->asleep = false;
-    if (rx->region)
+    if (rx->region) {
         ring_consumer_init(&rx->ring, region__rx_control(rx->region, index),
                            region__rx_data(rx->region, index), rx->region->rx_size);
+        tell_moderation(rx);
+    }
     region__drop(old);
     return rx->region != NULL;
 }
@@ -329,6 +339,20 @@ bool ms_ring_wait(struct ms_port *port, unsigned index, uint32_t for_room)
             return false;
     }
     return true;
+}
+
+int ms_ring_moderate(struct ms_port *port, unsigned index, unsigned packets, unsigned delay_us)
+{
+    struct receiver *rx;
+
+    if (index >= port->ring_count || delay_us > WAKE_DELAY_MOST_US)
+        return -EINVAL;
+    rx = &port->rings[index].rx;
+    rx->wake_packets = packets;
+    rx->wake_delay_us = delay_us;
+    if (receiver_ready(port, index))
+        tell_moderation(rx);
+    return 0;
 }
 
 int ms_ring_fd(const struct ms_port *constant, unsigned index)

@@ -276,7 +276,7 @@ static int open_port(struct ms_runtime *runtime, const struct ms_runtime_options
         return error;
     share_user_key(runtime);
     take_port_info(runtime);
-    return 0;
+    return ms_ring_moderate(runtime->port, 0, options->wake_packets, options->wake_delay_us);
 }
 
 /* The timer and the wake-up are edge-triggered: nobody needs to read them. */

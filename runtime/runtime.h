@@ -67,6 +67,9 @@ struct ms_runtime_options {
     /* At most so long, in µs, runtime_wait() and runtime_prepare() keep the caller going round when there
      * is nothing to do, where that pays. 0: not at all. MS_RUNTIME_POLL_ALWAYS: they never let it sleep. */
     uint32_t busy_poll_us;
+    /* While it sleeps: woken after so many packets or so many µs, as ms_ring_moderate() says, which may
+     * change it at any time on runtime_port(), ring 0. 0: at once. */
+    uint32_t wake_packets, wake_delay_us;
     /* Called within runtime_step() with what utcp_poll() gave: at most one event for each
      * connection or listener. It may do whatever it likes with connections. */
     void (*events)(void *context, const struct utcp_event *events, unsigned count);
@@ -82,7 +85,7 @@ struct ms_runtime_options {
 };
 
 /* Opens a port and puts a stack on it. Errors: those of ms_port_open(); -ENOPROTOOPT: there is no
- * such congestion control. `options` is not kept. Where the environment has MULTISTACK_TRACE, connections
+ * such congestion control; -EINVAL: wake_delay_us is above 100,000. `options` is not kept. Where the environment has MULTISTACK_TRACE, connections
  * are traced into a file (doc/tracing.md): -EINVAL, or why it cannot be made. */
 int runtime_open(struct ms_runtime **runtime, const struct ms_runtime_options *options);
 

@@ -5,6 +5,7 @@
 #include "core.h"
 #include "forward.h"
 #include "handover.h"
+#include "moderation.h"
 #include "segment.h"
 
 #define COPIES_AHEAD 12 /* cache lines that are on their way at a time */
@@ -299,8 +300,7 @@ void deliver_publish(struct worker *worker)
         if (worker->poll
                 .bound_ns) /* it will be answered, and who polls need not be woken for that */
             worker_activate(worker, ring);
-        if (ring_producer_must_wake(&ring->rx))
-            port_ring_wake(ring);
+        moderation_published(worker, ring);
     }
 }
 

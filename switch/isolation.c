@@ -300,6 +300,8 @@ static void bind_process(pid_t keeper)
     need(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 8, "giving up new privileges");
     need(!setrlimit(RLIMIT_CORE, &no_core), 8, "forbidding core files");
     need(!prctl(PR_SET_DUMPABLE, ISOLATION_SANITIZED, 0, 0, 0), 8, "forbidding tracers");
+    /* 50 us by default, and some ports count on less (moderation.h) */
+    need(!prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0), 8, "waking in time");
     need(!prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), 8, "ending with the keeper");
     if (getppid() != keeper)
         _exit(ISOLATION_EXIT_STATUS);

@@ -51,6 +51,10 @@ struct port_ring {
     struct port *port;
     struct port_ring *touched_next; /* in the worker's list of rings to publish */
     bool touched;
+    bool deferred; /* its owner sleeps, and is woken at due_ns at the latest: moderation.h */
+    uint64_t due_ns;
+    uint64_t told_packets; /* of traffic.rx_packets, when the owner was awake last */
+    struct port_ring *deferred_next, *deferred_previous;
     uint8_t index;
     /* packets out */
     bool active;      /* in the worker's round; otherwise the application will wake us */

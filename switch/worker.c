@@ -14,6 +14,7 @@
 #include "forward.h"
 #include "handover.h"
 #include "log.h"
+#include "moderation.h"
 
 #define EVENTS_MAX       64
 #define POLL_INTERVAL_NS 50000ULL     /* how often a busy worker looks at its descriptors */
@@ -22,6 +23,7 @@
 #define SLEEP_MS         150          /* longest sleep: the heartbeat must move (mux_maps.h) */
 #define PENDING_SLEEP_MS 1            /* a NIC has not taken everything */
 
+static_assert(WAKE_DELAY_MOST_US < 1000000, "fits tv_nsec");
 static_assert(SLEEP_MS * 1000000ULL * 3 < MUX_HEARTBEAT_TIMEOUT_NS + 1,
               "one late wake-up is harmless");
 
@@ -139,6 +141,7 @@ static void leave(struct worker *worker, struct port_ring *ring)
             break;
         }
     }
+    moderation_leave(worker, ring);
     worker->ring_count--;
 }
 
@@ -232,10 +235,24 @@ static void handle(struct worker *worker, const struct epoll_event *event)
     }
 }
 
+/* Until somebody is to be woken, if that comes first: to the microsecond, where milliseconds do
+ * otherwise. */
+static int wait_for_events(const struct worker *worker, struct epoll_event *events, int timeout_ms)
+{
+    uint64_t due_ns = moderation_due(worker), left_ns;
+    struct timespec left;
+
+    if (due_ns >= worker->now_ns + (uint64_t)timeout_ms * 1000000)
+        return epoll_wait(worker->epoll_fd, events, EVENTS_MAX, timeout_ms);
+    left_ns = due_ns > worker->now_ns ? due_ns - worker->now_ns : 0;
+    left = (struct timespec){.tv_nsec = (long)left_ns}; /* WAKE_DELAY_MOST_US is below a second */
+    return epoll_pwait2(worker->epoll_fd, events, EVENTS_MAX, &left, NULL);
+}
+
 static void poll_descriptors(struct worker *worker, int timeout_ms)
 {
     struct epoll_event events[EVENTS_MAX];
-    int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, timeout_ms);
+    int count = wait_for_events(worker, events, timeout_ms);
 
     __atomic_store_n(&worker->asleep, 0, __ATOMIC_RELAXED);
     worker->now_ns = core_clock();
@@ -267,6 +284,7 @@ bool worker_round(struct worker *worker)
     for (uint32_t i = 0; i < worker->queue_count; i++)
         work += forward_receive(worker, &worker->queues[i]);
     work += forward_transmit(worker);
+    moderation_run(worker);
     if (worker->broken && worker->index) {
         worker->broken = false;
         __atomic_store_n(&core->broken, true, __ATOMIC_RELEASE);

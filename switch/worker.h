@@ -108,8 +108,10 @@ struct worker {
     uint32_t ring_count;    /* of all ports of this worker */
     struct packet_copy copies[WORKER_COPIES_MAX];
     uint32_t copy_count;
-    struct port_ring *touched; /* received something in this batch */
-    struct port_ring *served;  /* sent something in this round */
+    struct port_ring *touched;  /* received something in this batch */
+    struct port_ring *deferred; /* whose owners are to be woken later (moderation.h) */
+    uint64_t deferred_due_ns;   /* not later than the first of them */
+    struct port_ring *served;   /* sent something in this round */
     struct capture_tap taps[CAPTURE_TAPS_MAX];
     uint32_t tap_count; /* 0 nearly always: then captures cost a look at this */
     bool broken;        /* some port was broken in this round */

@@ -19,7 +19,7 @@
 static struct options chosen = {
     .server = {.header_timeout = 10, .body_timeout = 60, .idle_timeout = 60, .write_timeout = 30}};
 static const char *stack = "utcp", *cookies = "full", *busy_poll;
-static uint64_t threads = 1, connections_max = 65536, work_us;
+static uint64_t threads = 1, connections_max = 65536, work_us, wake_packets, wake_delay_us;
 
 static const char *add_listener(const char *text)
 {
@@ -123,6 +123,18 @@ static const struct cli_option table[] = {
      .help = "where it pays, poll so long before sleeping; always: never sleep (0)",
      .kind = CLI_STRING,
      .value = &busy_poll},
+    {.name = "wake-delay",
+     .argument = "USEC",
+     .help = "when asleep, be woken so long after a packet, not at once (0)",
+     .kind = CLI_NUMBER,
+     .value = &wake_delay_us,
+     .most = 100000},
+    {.name = "wake-packets",
+     .argument = "N",
+     .help = "with --wake-delay: be woken earlier when there are so many (0: no)",
+     .kind = CLI_NUMBER,
+     .value = &wake_packets,
+     .most = UINT32_MAX},
     {.name = "work",
      .argument = "USEC",
      .help = "compute so long for each request, as an application would (0)",
@@ -162,6 +174,16 @@ static uint32_t busy_poll_us(void)
     if (!cli_number(busy_poll, 0, 1000000, &us))
         cli_wrong_usage("--busy-poll %s: microseconds, 0 to 1000000, or always", busy_poll);
     return (uint32_t)us;
+}
+
+static void set_wake(struct transport_options *options)
+{
+    if (wake_delay_us && strcmp(stack, "kernel") == 0)
+        cli_wrong_usage("--wake-delay: of the kernel's stack, `ethtool -C` decides for the device");
+    if (wake_packets && !wake_delay_us)
+        cli_wrong_usage("--wake-packets: --wake-delay must say how long the first may wait");
+    options->wake_packets = (uint32_t)wake_packets;
+    options->wake_delay_us = (uint32_t)wake_delay_us;
 }
 
 static uint32_t cookie_flags(const char *when)
@@ -207,6 +229,7 @@ const struct options *options_parse(int argc, char **argv)
         cli_wrong_usage("--listen is missing");
     check_takeover();
     chosen.transport.busy_poll_us = busy_poll_us();
+    set_wake(&chosen.transport);
     chosen.transport.stack_flags = cookie_flags(cookies);
     check_threads(&chosen.transport);
     if (getrandom(chosen.transport.fast_open_key, sizeof(chosen.transport.fast_open_key), 0) < 0) {

@@ -65,6 +65,7 @@ struct transport_options {
     uint64_t fast_open; /* connections whose request came with the SYN, and that are not sure yet */
     uint8_t fast_open_key[16]; /* of their cookies: all threads have the same (UTCP only) */
     uint32_t busy_poll_us;     /* struct ms_runtime_options (UTCP only) */
+    uint32_t wake_packets, wake_delay_us;
     bool shared;               /* listen where others listen, too */
     bool stays;                /* these are threads of the same server: leave() is not for them */
     bool takeover;             /* succeed those who listen (UTCP only) */

@@ -34,6 +34,11 @@ stop web
 serve web 80 "$lab_dir/www" --busy-poll always
 check_equal 'a server that never sleeps answers, too' "$(get "http://$SERVER4/")" here
 stop web
+serve web 80 "$lab_dir/www" --wake-delay 1000 --wake-packets 4
+check_equal 'and one that is woken later' "$(get "http://$SERVER4/")" here
+stop web
+check_match 'packets alone would hold the last ones back' "$(in_server mshttpd --root "$lab_dir/www" \
+    --listen 0.0.0.0:80 --wake-packets 4 2>&1)" '--wake-delay must say'
 check_match 'a bound that is none is wrong usage' "$(in_server mshttpd --root "$lab_dir/www" \
     --listen 0.0.0.0:80 --busy-poll never 2>&1)" '--busy-poll never: microseconds'
 check_match 'the kernel has a setting of its own' "$(in_server mshttpd --root "$lab_dir/www" \

@@ -490,6 +490,34 @@ static void test_rings_of_two_threads_are_independent(void **state)
     }
 }
 
+/* What the fake switch reads where wake-ups are moderated. */
+static void assert_moderation(const struct fixture *fixture, uint32_t packets, uint32_t delay_us)
+{
+    const struct ring_control *control = fixture->fake->rx[0].control;
+
+    assert_int_equal(ring_load_relaxed(&control->wake_packets), packets);
+    assert_int_equal(ring_load_relaxed(&control->wake_delay_us), delay_us);
+}
+
+static void test_moderation_is_told_to_each_switch(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(ms_ring_moderate(fixture->port, 1, 8, 50), -EINVAL);
+    assert_int_equal(ms_ring_moderate(fixture->port, 0, 8, 100001), -EINVAL);
+    assert_moderation(fixture, 0, 0);
+    assert_int_equal(ms_ring_moderate(fixture->port, 0, 8, 50), 0);
+    assert_moderation(fixture, 8, 50);
+    fake_switch_kill(fixture->fake);
+    fake_switch_start(fixture->fake);
+    await_connected(fixture->port, false);
+    await_connected(fixture->port, true);
+    assert_true(ms_ring_wait(fixture->port, 0, 0));
+    assert_moderation(fixture, 8, 50);
+    assert_int_equal(ms_ring_moderate(fixture->port, 0, 0, 0), 0);
+    assert_moderation(fixture, 0, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -510,6 +538,7 @@ int main(void)
         TEST(test_reservation_over_a_restart_is_harmless),
         TEST(test_nothing_goes_in_or_out_while_the_switch_is_away),
         TEST(test_ring_with_its_own_descriptor_leaves_the_ports),
+        TEST(test_moderation_is_told_to_each_switch),
         TEST(test_rings_of_two_threads_are_independent),
     };
 
