@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Listening and connecting: a binding at the port, and its end in the stack.
  *
- * A listener's binding serves all connections that it accepted. An outgoing connection has a
- * binding of its own, which must outlive the application's handle: the stack says when the pair of
+ * A listener's binding serves all connections that it accepted, a range of local ports all outgoing
+ * ones that come from it (local_ports.h). Any other outgoing connection has a binding of its own, which must outlive the application's handle: the stack says when the pair of
  * endpoints is free (utcp_config.gone), in the midst of its own work; so the binding is put aside
  * there, and given back at the end of the step. */
 #include "runtime_internal.h"
@@ -12,6 +12,8 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SOURCE_HOLDS 100000 /* µs that the kernel's answer is taken for granted */
 
 bool runtime_endpoint(const struct sockaddr *address, struct utcp_endpoint *endpoint)
 {
@@ -151,25 +153,60 @@ static struct outgoing **bucket_of(struct ms_runtime *runtime, const struct utcp
     return &runtime->outgoing[local->port % OUTGOING_BUCKETS];
 }
 
+/* The kernel's routing is asked for each new peer, and every now and then: it takes four system calls. */
+static int find_source(struct ms_runtime *runtime, const struct sockaddr *remote, socklen_t length)
+{
+    struct source_cache *cache = &runtime->source;
+    int error;
+
+    if (length > sizeof(cache->remote))
+        return -EINVAL;
+    if (runtime->now < cache->until && memcmp(&cache->remote, remote, length) == 0)
+        return 0;
+    cache->until = 0;
+    error = ms_source_address(remote, length, &cache->local, &cache->local_length);
+    if (error)
+        return error;
+    memset(&cache->remote, 0, sizeof(cache->remote));
+    memcpy(&cache->remote, remote, length);
+    cache->until = runtime->now + SOURCE_HOLDS;
+    return 0;
+}
+
+/* Errors as runtime_connect(); -EADDRINUSE: no local port is to be had from a range. */
+static int connect_from_range(struct ms_runtime *runtime, const struct utcp_endpoint *peer,
+                              void *user, struct utcp_conn **conn)
+{
+    struct utcp_endpoint local;
+
+    if (!local_ports_ready(&runtime->local_ports, runtime->port, peer->family, runtime->now) ||
+        !runtime_endpoint((const struct sockaddr *)&runtime->source.local, &local))
+        return -EADDRINUSE;
+    return local_ports_connect(&runtime->local_ports, runtime->stack, runtime->now, &local, peer,
+                               user, conn);
+}
+
 int runtime_connect(struct ms_runtime *runtime, const struct sockaddr *remote, socklen_t length,
                     void *user, struct utcp_conn **conn)
 {
+    const struct sockaddr *source = (const struct sockaddr *)&runtime->source.local;
     struct utcp_endpoint peer;
-    struct sockaddr_storage source;
-    socklen_t source_length = sizeof(source);
     struct outgoing *outgoing, **bucket;
     int error;
 
     if (!runtime_endpoint(remote, &peer))
         return -EAFNOSUPPORT;
-    error = ms_source_address(remote, length, &source, &source_length);
+    error = find_source(runtime, remote, length);
     if (error)
+        return error;
+    error = connect_from_range(runtime, &peer, user, conn);
+    if (error != -EADDRINUSE)
         return error;
     outgoing = calloc(1, sizeof(*outgoing));
     if (!outgoing)
         return -ENOMEM;
     outgoing->binding =
-        bind_endpoint(runtime, (struct sockaddr *)&source, source_length, 0, &outgoing->local);
+        bind_endpoint(runtime, source, runtime->source.local_length, 0, &outgoing->local);
     if (outgoing->binding < 0) {
         error = outgoing->binding;
         free(outgoing);

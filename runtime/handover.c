@@ -182,6 +182,8 @@ void runtime__binding_events(struct ms_runtime *runtime)
     while (ms_next_event(runtime->port, &event)) {
         struct ms_runtime_listener *listener = listener_of(runtime, event.binding);
 
+        if (!listener && local_ports_event(&runtime->local_ports, &event))
+            continue;
         if (!listener)
             continue;
         switch ((enum ms_event_kind)event.kind) {

@@ -310,7 +310,9 @@ int runtime_open(struct ms_runtime **opened, const struct ms_runtime_options *op
     runtime->armed = UINT64_MAX;
     adaptive_poll_init(&runtime->poll, options->busy_poll_us);
     runtime->epoll = runtime->timer = runtime->wake = -1;
-    error = open_stack(runtime, options);
+    error = local_ports_init(&runtime->local_ports, options->local_ports);
+    if (!error)
+        error = open_stack(runtime, options);
     if (!error)
         error = open_port(runtime, options);
     if (!error)

@@ -64,6 +64,10 @@ struct ms_runtime_options {
     uint64_t memory_max;
     uint64_t time_wait_us;
     uint32_t stack_flags; /* UTCP_NO_* */
+    /* For who opens many connections: their local ports come out of ranges of so many, a power of two
+     * from 64 to 16,384, one for each family, which are bound with the first connection. Where the switch
+     * gives none, and for connections that find none free, and with 0: a binding for each connection. */
+    uint32_t local_ports;
     /* At most so long, in µs, runtime_wait() and runtime_prepare() keep the caller going round when there
      * is nothing to do, where that pays. 0: not at all. MS_RUNTIME_POLL_ALWAYS: they never let it sleep. */
     uint32_t busy_poll_us;

@@ -3,6 +3,7 @@
 #define MS_RUNTIME_INTERNAL_H
 
 #include "adaptive_poll.h"
+#include "local_ports.h"
 #include "runtime.h"
 
 #define OUTGOING_BUCKETS 1024 /* a power of two */
@@ -58,6 +59,12 @@ struct ms_runtime {
     struct inspection *inspection; /* inspection.c; NULL: nobody has asked yet */
     unsigned asking;               /* who ask now */
     struct trace *trace;           /* trace.c; NULL: nobody asked for one */
+    struct local_ports local_ports;
+    struct source_cache {
+        struct sockaddr_storage remote, local;
+        socklen_t local_length;
+        uint64_t until; /* 0: nothing is known */
+    } source;
     unsigned outgoing_count;
     struct outgoing *outgoing[OUTGOING_BUCKETS]; /* by local port */
 };

@@ -36,6 +36,7 @@ struct client_options {
     const char *control;    /* of the switch; NULL: the default (UTCP only) */
     const char *congestion; /* NULL: the default */
     unsigned connections;   /* that there will be at once */
+    uint32_t local_ports;   /* of a range, as struct ms_runtime_options has them (UTCP only) */
     void (*events)(void *context, const struct client_event *events, unsigned count);
     void *context;
 };

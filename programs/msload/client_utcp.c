@@ -75,6 +75,7 @@ static struct client *utcp_client_open(const struct client_options *options)
         .congestion = options->congestion,
         /* those that are closing count as well */
         .connections_max = 2 * options->connections + 1024,
+        .local_ports = options->local_ports,
         .events = on_events,
         .context = client,
     };

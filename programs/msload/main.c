@@ -19,6 +19,12 @@
 #define CONNECTIONS_MAX 10000000
 #define DURATION_S      10
 #define TIMEOUT_S       10
+/* Twice as many as are in use at once, and so many that a pair of endpoints comes back late. More than
+ * the latter a user does not get, as multistackd has it by default. */
+#define LOCAL_PORTS_MIN 4096
+#define LOCAL_PORTS_MAX 8192
+#define RANGE_MIN       64 /* of ms_bind_range() */
+#define RANGE_MAX       16384
 
 static atomic_bool stop;
 
@@ -39,6 +45,7 @@ struct request {
     const char *stack;
     struct client_options client;
     uint64_t connections, threads, duration_s, warm_up_s, requests, rate, timeout_s;
+    uint64_t local_ports; /* UINT64_MAX: as many as make sense */
     bool keep_alive, json;
 };
 
@@ -88,6 +95,20 @@ static uint64_t share(uint64_t all, uint64_t count, uint64_t index)
     return all / count + (index < all % count);
 }
 
+/* How large a range each thread binds; 0: none. */
+static uint32_t local_ports(const struct request *request)
+{
+    uint64_t all = request->local_ports, ports = RANGE_MAX;
+
+    if (all == UINT64_MAX)
+        all = 2 * request->connections > LOCAL_PORTS_MIN ? LOCAL_PORTS_MAX : LOCAL_PORTS_MIN;
+    if (all == 0)
+        return 0;
+    while (ports > RANGE_MIN && ports * request->threads > all)
+        ports /= 2;
+    return (uint32_t)ports;
+}
+
 /* `dealt`: the sessions of the workers before this one. */
 static bool worker_open(struct worker *worker, const struct request *request,
                         const struct load *load, unsigned index, unsigned *dealt)
@@ -104,6 +125,7 @@ static bool worker_open(struct worker *worker, const struct request *request,
         request->requests ? share(request->requests, request->threads, index) : UINT64_MAX;
     engine->rate = (double)request->rate / (double)request->threads;
     options.connections = engine->sessions_max;
+    options.local_ports = local_ports(request);
     options.events = engine_events;
     options.context = engine;
     engine->client =
@@ -355,8 +377,11 @@ static int run(const struct request *request)
 int main(int argc, char **argv)
 {
     static const char *const stacks[] = {"utcp", "kernel", NULL};
-    struct request request = {
-        .stack = "utcp", .connections = 10, .threads = 1, .timeout_s = TIMEOUT_S};
+    struct request request = {.stack = "utcp",
+                              .connections = 10,
+                              .threads = 1,
+                              .timeout_s = TIMEOUT_S,
+                              .local_ports = UINT64_MAX};
     const struct cli_option table[] = {
         {.name = "stack",
          .argument = "utcp|kernel",
@@ -416,6 +441,13 @@ int main(int argc, char **argv)
          .value = &request.threads,
          .least = 1,
          .most = THREADS_MAX},
+        {.name = "local-ports",
+         .argument = "N",
+         .help = "local ports in ranges that are bound once (4096); 0: bind them one by one",
+         .kind = CLI_NUMBER,
+         .value = &request.local_ports,
+         .least = 0,
+         .most = 65536},
         {.name = "timeout",
          .argument = "S",
          .help = "seconds that a request may take (10)",
