@@ -39,7 +39,7 @@ http_lab() {
     # Tens of thousands of connections a second to one port: a client would run out of ports, and search
     # for one for milliseconds, as soon as it is the one that keeps them in TIME-WAIT.
     in_client sysctl -qw net.ipv4.ip_local_port_range='1024 65535' net.ipv4.tcp_tw_reuse=1 \
-        net.ipv4.tcp_max_tw_buckets=1000
+        net.ipv4.tcp_max_tw_buckets=1000 net.ipv4.ip_local_reserved_ports=16384-28671
     in_server sysctl -qw net.core.somaxconn=65535 net.ipv4.tcp_max_syn_backlog=65535
     # Where the client's switch has no port for a program, the route says with which address it comes.
     in_client ip address add $WIRE_CLIENT/32 dev lo

@@ -110,8 +110,8 @@ struct keeper_trial {
 
 struct keeper_ranges {
     struct range_programs programs;
-    bool needs_programs;              /* there are NICs of the kernel's */
-    uint32_t local_first, local_last; /* ip_local_port_range */
+    bool needs_programs;   /* there are NICs of the kernel's */
+    uint64_t chosen[1024]; /* bits: ports that connect(2) may choose */
     uint32_t count;
     uint32_t head, queued;
     uint64_t orphans_until_ns; /* 0: there are none, or no switch that they could return to */

@@ -12,8 +12,8 @@
  *                 ▼
  *               kept, and answered
  *
- * Blocks lie within --range-ports, are never what connect(2) may choose (ip_local_port_range), and are
- * counted for each user. A block belongs to no address: whoever has it has the ports of all.
+ * Blocks lie within --range-ports, are never what connect(2) may choose (ip_local_port_range without
+ * ip_local_reserved_ports), and are counted for each user. A block belongs to no address: whoever has it has the ports of all.
  *
  * When the switch dies, its blocks are kept for a while: those who had them ask the next switch, and
  * get the same. Whatever ends this process ends all of it, for nothing but its descriptors holds
@@ -72,21 +72,59 @@ static void forget(struct keeper *keeper, struct keeper_range *range)
         range_programs_detach(&ranges->programs);
 }
 
-/* The ports that the host chooses by itself: with them a block would be in the way of connect(2). */
+static void choose(struct keeper_ranges *ranges, uint32_t first, uint32_t last, bool chosen)
+{
+    for (uint32_t port = first; port <= last && port <= UINT16_MAX; port++) {
+        uint64_t bit = 1ULL << (port % 64);
+
+        ranges->chosen[port / 64] =
+            chosen ? ranges->chosen[port / 64] | bit : ranges->chosen[port / 64] & ~bit;
+    }
+}
+
+/* A line of numbers and ranges, such as "32768 60999" and "8080,9000-9100"; or an empty one. */
+static char *read_line(const char *path, char *line, size_t size)
+{
+    FILE *file = fopen(path, "re");
+    char *read = file ? fgets(line, (int)size, file) : NULL;
+
+    if (file)
+        fclose(file);
+    return read;
+}
+
+/* The ports that the host chooses by itself: with them a block would be in the way of connect(2). Those
+ * that the administrator has reserved it does not choose. */
 static void read_local_ports(struct keeper_ranges *ranges)
 {
-    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-    char line[64], *rest = line;
+    static char line[65536]; /* a list of ports may be long */
+    char *at = read_line("/proc/sys/net/ipv4/ip_local_port_range", line, sizeof(line));
+    uint32_t first = 32768, last = 60999; /* the kernel's own choice */
 
-    ranges->local_first = 32768; /* the kernel's own choice */
-    ranges->local_last = 60999;
-    if (!file)
-        return;
-    if (fgets(line, sizeof(line), file)) {
-        ranges->local_first = (uint32_t)strtoul(line, &rest, 10);
-        ranges->local_last = (uint32_t)strtoul(rest, NULL, 10);
+    if (at) {
+        first = (uint32_t)strtoul(at, &at, 10);
+        last = (uint32_t)strtoul(at, NULL, 10);
     }
-    fclose(file);
+    memset(ranges->chosen, 0, sizeof(ranges->chosen));
+    choose(ranges, first, last, true);
+    at = read_line("/proc/sys/net/ipv4/ip_local_reserved_ports", line, sizeof(line));
+    while (at && *at >= '0' && *at <= '9') {
+        first = last = (uint32_t)strtoul(at, &at, 10);
+        if (*at == '-')
+            last = (uint32_t)strtoul(at + 1, &at, 10);
+        choose(ranges, first, last, false);
+        at += *at == ',';
+    }
+}
+
+/* Blocks are made of whole words of the bits. */
+static bool is_chosen(const struct keeper_ranges *ranges, uint32_t first, uint32_t port_count)
+{
+    uint64_t any = 0;
+
+    for (uint32_t word = first / 64; word < (first + port_count) / 64; word++)
+        any |= ranges->chosen[word];
+    return any != 0;
 }
 
 static bool may_be_given(const struct keeper *keeper, bool is_udp, uint32_t first,
@@ -97,7 +135,7 @@ static bool may_be_given(const struct keeper *keeper, bool is_udp, uint32_t firs
 
     if (first < keeper->config->range_first || last > keeper->config->range_last)
         return false;
-    if (ranges->needs_programs && first <= ranges->local_last && last >= ranges->local_first)
+    if (ranges->needs_programs && is_chosen(ranges, first, port_count))
         return false;
     return !is_anybodys(ranges, is_udp, first, port_count);
 }

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lab.sh"
 lab_begin
 
-start_switch --range-ports-per-user 8320
+start_switch --range-ports-per-user 8384
 # hold NAME WORDS…: somebody holds a range.
 hold() {
     local name=$1
@@ -77,9 +77,13 @@ check_not 'that is not the one with the legacy program' [ "$(first_of two)" = "$
 hold three udp $SERVER4 "$other" 64
 check_soon 'UDP has ranges, too' 'holds three'
 check_not 'which the host does not get' host_binds "$other" SOCK_DGRAM
-in_server sysctl -qw net.ipv4.ip_local_port_range='16384 28671'
+in_server sysctl -qw net.ipv4.ip_local_port_range='16384 40000'
 check 'nothing is given of what connect(2) may choose' refused 'Address already in use' udp 0.0.0.0 0 64
-in_server sysctl -qw net.ipv4.ip_local_port_range='32768 60999'
+in_server sysctl -qw net.ipv4.ip_local_reserved_ports='1024,16384-28671'
+hold four udp 0.0.0.0 0 64
+check_soon 'but what is reserved in there' 'holds four'
+stop four
+in_server sysctl -qw net.ipv4.ip_local_reserved_ports= net.ipv4.ip_local_port_range='32768 60999'
 check 'a connection of the host takes no port of a range' in_server "$LAB_PYTHON" -c "
 import socket
 l = socket.socket(); l.bind(('127.0.0.1', 0)); l.listen(300)

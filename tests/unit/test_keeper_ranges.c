@@ -195,8 +195,7 @@ static void the_hosts_own_choice_of_ports_is_never_given(void **state)
     fixture->keeper.ranges.programs.skeleton = (struct ranges_bpf *)&never_looked_into;
     memset(fixture->keeper.ranges.programs.mutes, 0xff, sizeof(int[RANGE_MUTES]));
     want(fixture, NOBODY, 49152, 1024);
-    fixture->keeper.ranges.local_first = 32768;
-    fixture->keeper.ranges.local_last = 60999;
+    fixture->keeper.ranges.chosen[(49152 + 1023) / 64] |= 1ULL << 63;
     assert_int_equal(answered(fixture, NULL), EADDRINUSE);
     fixture->keeper.ranges.programs = (struct range_programs){0};
 }
