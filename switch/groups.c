@@ -75,7 +75,9 @@ int groups_enter(struct switch_core *core, const struct binding *binding)
     struct tuple key = key_of(binding->cookie);
     int status;
 
-    if (!groups->members.slots || !placeholder_takes_datagrams(tuple_protocol(&binding->tuple)))
+    /* a range has no placeholder */
+    if (!groups->members.slots || binding->port_count > 1 ||
+        !placeholder_takes_datagrams(tuple_protocol(&binding->tuple)))
         return 0;
     status = tuple_table_add(&groups->members, &key, binding->port, binding->number);
     if (!status)

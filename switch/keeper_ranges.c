@@ -193,6 +193,17 @@ static uint32_t next_block(const struct keeper *keeper, const struct channel_ran
     return 0;
 }
 
+/* Any of those that --range-ports has, so that not everybody asks for the same ones. */
+static uint32_t some_block(const struct config *config, const struct channel_range *request)
+{
+    uint32_t span = (config->range_last - config->range_first) / request->port_count + 1;
+    uint32_t random = request->id;
+
+    if (getrandom(&random, sizeof(random), 0) < 0)
+        random = request->id;
+    return config->range_first / request->port_count + random % span;
+}
+
 /* False: it is answered. */
 static bool begin_trial(struct keeper *keeper, const struct channel_range *request)
 {
@@ -201,9 +212,8 @@ static bool begin_trial(struct keeper *keeper, const struct channel_range *reque
     uint32_t blocks = 65536 / request->port_count, tried;
     int status;
 
-    if (!trial->tried && getrandom(&trial->offset, sizeof(trial->offset), 0) < 0)
-        trial->offset = request->id;
-    trial->offset %= blocks;
+    if (!trial->tried)
+        trial->offset = some_block(keeper->config, request);
     tried = next_block(keeper, request);
     status = tried ? range_programs_attach(&ranges->programs) : -EADDRINUSE;
     if (ports_of(ranges, request->uid) + request->port_count > keeper->config->range_ports_per_user)
