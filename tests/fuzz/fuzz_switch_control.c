@@ -37,9 +37,14 @@
     MESSAGE("\x44", "\x40", "\x0e")                                                                \
     "\0\0\1\0\1\0\0\0" remove "\0\0\0\0\0\0\0"                                                     \
     "\x7f\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\x0a\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\1\2\0\0"
-#define DRAIN          MESSAGE("\x18", "\x40", "\x10") "\0\0\1\0\0\0\0\0"
-#define UNBIND         MESSAGE("\x18", "\0", "\7") "\0\0\1\0\0\0\0\0"
-#define CAPTURE        MESSAGE("\x20", "\0", "\x16") "\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"
+#define DRAIN   MESSAGE("\x18", "\x40", "\x10") "\0\0\1\0\0\0\0\0"
+#define UNBIND  MESSAGE("\x18", "\0", "\7") "\0\0\1\0\0\0\0\0"
+#define CAPTURE MESSAGE("\x20", "\0", "\x16") "\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"
+#define GUARD(action, kind)                                                                        \
+    MESSAGE("\x48", "\x40", "\x14")                                                                \
+    "\0\0\1\0" action "\0\0\0" kind "\0\0\0\0\0\0\0\0\0\0\0"                                       \
+    "\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\4\x08\0\0"                                                 \
+    "\0\xca\x9a\x3b\0\0\0\0\0\0\0\0\0\0\0\0"
 #define QUERY(subject) MESSAGE("\x20", "\0", "\x09") subject "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 
 const struct fuzz_example fuzz_examples[] = {
@@ -48,6 +53,9 @@ const struct fuzz_example fuzz_examples[] = {
     FUZZ_TEXT(HELLO PORT_OPEN BIND BIND QUERY("\4") UNBIND UNBIND),
     FUZZ_TEXT(HELLO PORT_OPEN BIND SHARE CONNECT("\0") CONNECT("\0") CONNECT("\1") DRAIN UNBIND),
     FUZZ_TEXT(HELLO PORT_OPEN CAPTURE CAPTURE BIND QUERY("\7")),
+    FUZZ_TEXT(HELLO PORT_OPEN BIND GUARD("\1", "\1") GUARD("\1", "\2") GUARD("\2", "\1")
+                  QUERY("\6")),
+    FUZZ_TEXT(HELLO PORT_OPEN BIND GUARD("\1", "\1") GUARD("\1", "\5") GUARD("\3", "\0") UNBIND),
     FUZZ_TEXT(HELLO HELLO),
     FUZZ_TEXT(HELLO PORT_OPEN PORT_OPEN),
     {NULL, 0},
@@ -59,11 +67,14 @@ static struct control_address place; /* of the placeholder */
 
 static void open_bench(void)
 {
+    const struct channel_guard guard = {.cpus = 1};
+    const int no_maps[CHANNEL_GUARD_FDS] = {-1, -1, -1, -1};
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(name), cookie_size = sizeof(uint64_t);
     struct tuple address;
 
     bench = bench_open();
+    assert(guard_open(bench->core, &guard, no_maps) == 0);
     placeholder_fd = socket(AF_INET, SOCK_DGRAM, 0);
     assert(bind(placeholder_fd, (struct sockaddr *)&name, size) == 0);
     assert(getsockname(placeholder_fd, (struct sockaddr *)&name, &size) == 0);
@@ -100,7 +111,7 @@ static void say(int client, uint8_t *message, uint8_t size, uint8_t how)
     }
     if ((how & RIGHT_PLACE) && size >= sizeof(struct control_unbind)) {
         if (message[0] == CONTROL_UNBIND || message[0] == CONTROL_CONNECT ||
-            message[0] == CONTROL_DRAIN)
+            message[0] == CONTROL_DRAIN || message[0] == CONTROL_GUARD)
             memcpy(message + sizeof(struct control_header), &bench->core->ports.bindings[0].number,
                    sizeof(uint32_t));
     }
@@ -156,6 +167,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     serve();
     assert(bench->core->control.count == 0);
     assert(bench->core->ports.count == 0 && bench->core->ports.binding_count == 0);
+    for (uint32_t i = 0; i < bench->core->guard.made; i++)
+        assert(!bench->core->guard.rules[i].kind || !bench->core->guard.rules[i].binding);
     assert(bench->core->workers[0].names.bindings.used == 0 && bench->worker->ring_count == 0);
     return 0;
 }

@@ -21,6 +21,7 @@ extern const struct mode packet_modes[];
 extern const struct mode control_modes[];
 extern const struct mode sharing_modes[];
 extern const struct mode range_modes[];
+extern const struct mode guard_modes[];
 
 /* From the command line. */
 extern const char *control;

@@ -126,8 +126,8 @@ static const struct cli_program program = {
     "Breaks one rule of the MultiStack switch and says what came of it. `list` lists the modes.",
     options, NULL};
 
-static const struct mode *const tables[] = {ring_modes,    packet_modes, control_modes,
-                                            sharing_modes, range_modes,  NULL};
+static const struct mode *const tables[] = {ring_modes,  packet_modes, control_modes, sharing_modes,
+                                            range_modes, guard_modes,  NULL};
 
 int main(int argc, char **argv)
 {

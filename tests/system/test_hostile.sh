@@ -108,6 +108,12 @@ rule range_of_the_hosts 'outcome=refused errno=EADDRINUSE'
 rule range_flood 'outcome=refused errno=EDQUOT'
 rule range_storm 'outcome=refused errno=(EDQUOT|EADDRINUSE)'
 
+note 'rules of the guard'
+rule guard_foreign_binding 'outcome=refused errno=EPERM'
+rule guard_for_all 'outcome=refused errno=EPERM'
+rule guard_absurd_rules 'outcome=refused errno=EINVAL'
+rule guard_flood 'outcome=refused errno=ENOSPC'
+
 note 'and the others'
 check_soon 'the download ends' '! running download' 30
 check 'whole' cmp "$lab_dir/got" "$lab_dir/www/big"
