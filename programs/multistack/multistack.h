@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The operator's command: main.c finds the subcommand in a table, query.c asks the switch,
- * status.c, tables.c and stats.c print, inspect.c asks the stacks' processes for connections.c to print, table.c lays columns out. */
+ * status.c, tables.c and stats.c print, guard.c sets rules as well, inspect.c asks the stacks' processes for connections.c to print, table.c lays columns out. */
 #ifndef MULTISTACK_COMMAND_H
 #define MULTISTACK_COMMAND_H
 
@@ -16,6 +16,12 @@ struct request {
     bool json;
     bool watch;
     uint64_t interval_s;
+    /* guard */
+    const char *binding; /* NULL: none was named */
+    bool all;
+    uint64_t for_s;        /* 0: for ever */
+    char *const *operands; /* behind the command's name */
+    size_t operand_count;
 };
 
 /* Subcommands. Each returns an exit status. */
@@ -26,11 +32,15 @@ int stats_command(const struct request *request);
 int connections_command(const struct request *request);
 /* With the command line: `capture` stands at argv[at]. */
 int capture_command(int argc, char **argv, int at);
+int guard_command(const struct request *request);
 
 /* ── query.c ── */
 
 /* Connects and says hello. Returns the descriptor; or -1, and has said why. */
 int query_open(const struct request *request);
+
+/* CONTROL_FEATURE_* of the switch that query_open() has reached last. */
+uint64_t query_features(void);
 
 /* All records of a subject, in memory of the caller's to free. Fields that the switch does not know
  * are zero, those that we do not know are left out. */

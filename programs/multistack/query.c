@@ -26,6 +26,13 @@ static int receive(int fd, struct control_message *message)
     return error;
 }
 
+static uint64_t features;
+
+uint64_t query_features(void)
+{
+    return features;
+}
+
 static int say_hello(int fd)
 {
     struct control_message message;
@@ -35,6 +42,7 @@ static int say_hello(int fd)
         error = receive(fd, &message);
     if (!error) {
         error = control_client__check_welcome(&message);
+        features = message.welcome.features;
         control_client__close_fds(&message);
     }
     return error;

@@ -212,6 +212,16 @@ static const struct control_port_record *find_port(const struct snapshot *snapsh
 
 /* ── JSON ── */
 
+/* Of a NIC they are all verdicts that there are; of the switch and of a binding, of the guard alone. */
+static void json_verdicts(struct json *json, const struct row *row)
+{
+    json_object(json, row->counters->scope == CONTROL_SCOPE_NIC ? "mux" : "guard");
+    for (size_t i = 0; i < row->count; i++)
+        if (mux_meaning(row->counters[i].name))
+            json_number(json, row->counters[i].name, row->counters[i].value);
+    json_end(json);
+}
+
 static void json_counters(struct json *json, const struct row *row)
 {
     bool verdicts = false;
@@ -228,13 +238,8 @@ static void json_counters(struct json *json, const struct row *row)
         if (drop_meaning(row->counters[i].name))
             json_number(json, row->counters[i].name, row->counters[i].value);
     json_end(json);
-    if (!verdicts)
-        return;
-    json_object(json, "mux");
-    for (size_t i = 0; i < row->count; i++)
-        if (mux_meaning(row->counters[i].name))
-            json_number(json, row->counters[i].name, row->counters[i].value);
-    json_end(json);
+    if (verdicts)
+        json_verdicts(json, row);
 }
 
 /* All rows of one NIC or port as an array of objects, `what` being "queue" or "ring". */
@@ -269,6 +274,24 @@ static void json_workers(struct json *json, const struct snapshot *snapshot)
         json_number(json, "worker", row.counters->id);
         for (size_t i = 0; i < row.count; i++)
             json_number(json, row.counters[i].name, row.counters[i].value);
+        json_end(json);
+    }
+    json_end(json);
+}
+
+/* Those that have rules of the guard. */
+static void json_bindings(struct json *json, const struct snapshot *snapshot)
+{
+    struct row row;
+    size_t at = 0;
+
+    json_array(json, "bindings");
+    while (next_row(&snapshot->counters, &at, &row)) {
+        if (row.counters->scope != CONTROL_SCOPE_BINDING)
+            continue;
+        json_object(json, NULL);
+        json_number(json, "binding", row.counters->id);
+        json_verdicts(json, &row);
         json_end(json);
     }
     json_end(json);
@@ -309,6 +332,7 @@ static bool print_json(const struct snapshot *snapshot, bool spread)
             json_counters(&json, &row);
     json_end(&json);
     json_workers(&json, snapshot);
+    json_bindings(&json, snapshot);
     json_end(&json);
     return json_finish(&json);
 }
@@ -333,6 +357,8 @@ static const char *row_name(const struct snapshot *snapshot, const struct row *r
                  port ? text_name(port->name, name) : "-", first->ring);
     } else if (first->scope == CONTROL_SCOPE_WORKER) {
         snprintf(text, TABLE_CELL_SIZE, "worker %u", first->id);
+    } else if (first->scope == CONTROL_SCOPE_BINDING) {
+        snprintf(text, TABLE_CELL_SIZE, "binding %u", first->id);
     } else {
         snprintf(text, TABLE_CELL_SIZE, "switch");
     }

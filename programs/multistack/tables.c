@@ -184,8 +184,9 @@ static int bindings_json(const struct records *bindings, const struct records *p
 
 static int bindings_text(const struct records *bindings, const struct records *ports)
 {
-    static const char *const heads[] = {"protocol", "local address", ">port",      "owner",
-                                        ">process", "state",         ">connected", NULL};
+    static const char *const heads[] = {"protocol",   "local address", ">port",
+                                        "owner",      ">process",      "state",
+                                        ">connected", ">binding",      NULL};
     const struct control_binding_record *binding = bindings->data;
     struct table table;
 
@@ -212,6 +213,7 @@ static int bindings_text(const struct records *bindings, const struct records *p
         table_cell(&table, "%s%s%s", state_text(&binding[i]),
                    binding[i].flags & CONTROL_BIND_SHARED ? ", shared" : "", ring);
         table_cell(&table, "%u", binding[i].connected);
+        table_cell(&table, "%u", binding[i].binding);
     }
     table_end(&table);
     return fflush(stdout) == 0 ? CLI_OK : CLI_FAILURE;

@@ -76,7 +76,21 @@ static const struct control_counter_record counters[] = {
     {"of_a_later_switch", CONTROL_SCOPE_PORT, 1, 0, 0, 3},
     {"rx_port_full", CONTROL_SCOPE_PORT, 2, 1, 0, 8},
     {"next_hops_asked", CONTROL_SCOPE_SWITCH, 0, 0, 0, 6},
+    {"guard_syn", CONTROL_SCOPE_SWITCH, 0, 0, 0, 1234},
     {"cpu_ns", CONTROL_SCOPE_WORKER, 1, 0, 0, 12345},
+    {"guard_blocked", CONTROL_SCOPE_BINDING, 1, 0, 0, 55},
+    {"guard_syn", CONTROL_SCOPE_BINDING, 1, 0, 0, 0},
+};
+
+static const struct control_guard_record guard_rules[] = {
+    {.address = {.bytes = {10, 0, 0, 1}, .family = 4, .protocol = IPPROTO_TCP, .port = 0x5000},
+     .prefix = {.bytes = {192, 0, 2}, .family = 4, .length = 24},
+     .binding = 1,
+     .port = 1,
+     .kind = CONTROL_GUARD_BLOCK,
+     .left_ns = 90000000000},
+    {.kind = CONTROL_GUARD_SYN, .rate = 1000, .burst = 50},
+    {.kind = 4711, .binding = 2, .address = {.family = 6, .protocol = IPPROTO_UDP}},
 };
 
 struct result {
@@ -146,6 +160,7 @@ static int set_up(void **state)
     ANSWER(CONTROL_SUBJECT_PORTS, ports);
     ANSWER(CONTROL_SUBJECT_BINDINGS, bindings);
     ANSWER(CONTROL_SUBJECT_COUNTERS, counters);
+    ANSWER(CONTROL_SUBJECT_GUARD, guard_rules);
     *state = fake;
     return 0;
 }
@@ -296,6 +311,80 @@ static void test_rubbish_is_an_error(void **state)
     }
 }
 
+static void test_rules_of_the_guard_are_listed(void **state)
+{
+    struct result result = RUN(*state, "guard");
+
+    assert_int_equal(result.status, 0);
+    assert_has(&result, "tcp 10.0.0.1:80");
+    assert_has(&result, "192.0.2.0/24");
+    assert_has(&result, "1 min 30 s");
+    assert_has(&result, "1000/s, 50 at once");
+    assert_has(&result, "unknown");
+    assert_has(&result, "1,234");
+    assert_has(&result, "guard_blocked");
+    assert_has(&result, "its source is on a block list");
+    result = RUN(*state, "guard", "list", "-j");
+    assert_int_equal(result.status, 0);
+    assert_has(&result, "\"prefix\": \"192.0.2.0/24\"");
+    assert_has(&result, "\"left_s\": 90");
+    assert_has(&result, "\"rate\": 1000");
+    assert_has(&result, "\"guard_syn\": 1234");
+    result = RUN(*state, "stats", "-j");
+    assert_has(&result, "\"guard_blocked\": 55");
+}
+
+static void test_rules_of_the_guard_are_set(void **state)
+{
+    struct fake_switch *fake = *state;
+    const struct control_guard *rules = fake->rules;
+
+    assert_int_equal(RUN(fake, "guard", "block", "10.0.0.0/8", "--all").status, 0);
+    assert_int_equal(RUN(fake, "guard", "strict", "-b7", "-f60").status, 0);
+    assert_int_equal(RUN(fake, "-b10.0.0.1:0", "guard", "allow", "fd00::1").status, 0);
+    assert_int_equal(RUN(fake, "-b2", "guard", "limit", "syn-source").status, 2);
+    assert_int_equal(fake_switch_count(fake, &fake->rule_count), 3);
+    assert_true(rules[0].kind == CONTROL_GUARD_BLOCK && rules[0].binding == 0);
+    assert_true(rules[0].prefix.length == 8 && rules[0].prefix.bytes[0] == 10);
+    assert_true(rules[1].kind == CONTROL_GUARD_STRICT && rules[1].binding == 7);
+    assert_true(rules[1].duration_ns == 60000000000);
+    assert_true(rules[2].kind == CONTROL_GUARD_ALLOW && rules[2].binding == 1);
+    assert_true(rules[2].prefix.family == 6 && rules[2].prefix.length == 128);
+    assert_int_equal(RUN(fake, "guard", "flush", "--all").status, 0);
+    assert_int_equal(rules[3].action, CONTROL_GUARD_FLUSH);
+    fake->guard_error = ENOSPC;
+    assert_int_equal(RUN(fake, "guard", "strict", "-b7").status, 1);
+    fake->no_guard = true;
+    assert_int_equal(RUN(fake, "guard", "strict", "-b7").status, 1);
+}
+
+static void test_wrong_words_for_the_guard(void **state)
+{
+    static const char *const wrong[][4] = {
+        {"guard", "nonsense", "--all"},
+        {"guard", "block", "--all"},
+        {"guard", "block", "10.0.0.0/8"}, /* for whom? */
+        {"guard", "block", "10.0.0.1/8", "--all"},
+        {"guard", "block", "10.0.0.0/33", "--all"},
+        {"guard", "block", "10.0.0/8", "--all"},
+        {"guard", "block", "fd00::/129", "--all"},
+        {"guard", "strict", "-ab7"},
+        {"guard", "strict", "now", "--all"},
+        {"guard", "syn", "--all"},
+        {"guard", "remove", "--all"},
+        {"guard", "flush", "all", "--all"},
+        {"guard", "flush", "-af9"},
+        {"guard", "strict", "-f0", "-a"},
+        {"guard", "list", "--all"},
+        {"guard", "list", "all"},
+        {"guard", "strict", "-a", "-j"},
+        {"ports", "--all"},
+    };
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_int_equal(run(*state, wrong[i]).status, 2);
+}
+
 static void test_wrong_usage_ends_with_2(void **state)
 {
     assert_int_equal(RUN(*state, "nonsense").status, 2);
@@ -320,6 +409,9 @@ int main(int argc, char **argv)
         TEST(test_empty_tables_say_what_that_means),
         TEST(test_without_a_switch_it_says_how_to_start_one),
         TEST(test_rubbish_is_an_error),
+        TEST(test_rules_of_the_guard_are_listed),
+        TEST(test_rules_of_the_guard_are_set),
+        TEST(test_wrong_words_for_the_guard),
         TEST(test_wrong_usage_ends_with_2),
     };
 
