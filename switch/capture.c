@@ -252,12 +252,6 @@ void capture_detach(struct worker *worker, const struct port *port)
 
 /* ── control ── */
 
-static bool is_administrator(const struct switch_core *core, const struct connection *connection)
-{
-    return connection->uid == 0 ||
-           (core->config.admin_gid && protocols_is_member(connection->fd, core->config.admin_gid));
-}
-
 static int find_port(struct switch_core *core, const struct connection *connection,
                      struct capture_source *source)
 {
@@ -266,7 +260,7 @@ static int find_port(struct switch_core *core, const struct connection *connecti
 
         if (!port || port->number != source->id)
             continue;
-        if (port->uid != connection->uid && !is_administrator(core, connection))
+        if (port->uid != connection->uid && !control_is_administrator(core, connection))
             return -EACCES;
         if (port->capture || port == connection->port)
             return -EINVAL; /* copies of copies */
@@ -280,7 +274,7 @@ static int find_port(struct switch_core *core, const struct connection *connecti
 static int find_nic(const struct switch_core *core, const struct connection *connection,
                     struct capture_source *source)
 {
-    if (!is_administrator(core, connection))
+    if (!control_is_administrator(core, connection))
         return -EACCES;
     if (source->id >= core->nic_count)
         return -ENOENT;

@@ -101,7 +101,8 @@ struct channel_config {
     uint32_t ports_per_uid_max;
     uint32_t ring_size_default;
     uint32_t rejected_max; /* misuse.h: in a second; 0: nobody is detached */
-    uint32_t admin_gid;    /* whose members may capture; 0: root alone */
+    uint32_t
+        admin_gid; /* whose members may capture, and set the guard's rules for all; 0: root alone */
     uint32_t zero;
     uint64_t hash_key[4]; /* of the namespace and of flows: the same for each switch of this keeper,
                            * so that a restart moves no flow to another ring or port */

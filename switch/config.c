@@ -37,7 +37,8 @@ const struct config_option config_options[] = {
     {"user", CONFIG_USER, "USER", "run the switch as this user (multistack, else nobody)"},
     {"group", CONFIG_GROUP, "GROUP", "who may open ports (multistack, if it exists)"},
     {"admin-group", CONFIG_ADMIN_GROUP, "GROUP",
-     "who besides root may capture NICs and foreign ports"},
+     "who besides root may capture NICs and foreign ports,\n"
+     "and set the guard's rules for all bindings"},
     {"ports-max", CONFIG_PORTS_MAX, "N", "ports open at a time (1024)"},
     {"ports-per-user", CONFIG_PORTS_PER_USER, "N", "ports of one user at a time (256)"},
     {"ring-size", CONFIG_RING_SIZE, "BYTES", "size of a ring where a port names none (524288)"},

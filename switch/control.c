@@ -666,6 +666,12 @@ void control_accept(struct switch_core *core)
     }
 }
 
+bool control_is_administrator(const struct switch_core *core, const struct connection *connection)
+{
+    return connection->uid == 0 ||
+           (core->config.admin_gid && protocols_is_member(connection->fd, core->config.admin_gid));
+}
+
 struct connection *control_connection_of(const struct switch_core *core, const struct port *port)
 {
     for (uint32_t i = 0; i < core->control.capacity; i++) {

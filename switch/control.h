@@ -84,6 +84,9 @@ bool control_reply(struct switch_core *core, struct connection *connection, cons
 void control_end(struct switch_core *core, struct connection *connection,
                  enum detach_reason reason);
 
+/* Whether the client is root or of the administrators' group (--admin-group). */
+bool control_is_administrator(const struct switch_core *core, const struct connection *connection);
+
 /* Whose port it is. */
 struct connection *control_connection_of(const struct switch_core *core, const struct port *port);
 

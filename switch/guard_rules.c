@@ -358,7 +358,7 @@ static int may_rule(struct switch_core *core, const struct connection *connectio
 {
     *binding = NULL;
     if (!number)
-        return connection->uid == 0 ? 0 : -EPERM;
+        return control_is_administrator(core, connection) ? 0 : -EPERM;
     *binding = binding_of(core, number);
     if (!*binding)
         return -ENOENT;

@@ -222,8 +222,9 @@ static int refused(const struct request *request, const struct control_guard *wi
     switch (error) {
     case -EPERM:
         cli_error("guard: not allowed");
-        cli_hint(wish->binding ? "rules are for root and for the user whose binding it is"
-                               : "rules for all bindings are for root");
+        cli_hint(wish->binding
+                     ? "rules are for root and for the user whose binding it is"
+                     : "rules for all bindings are for root, and for multistackd's admin-group");
         break;
     case -ENOENT:
         cli_error(wish->action == CONTROL_GUARD_REMOVE ? "guard: there is no such rule or binding"

@@ -8,7 +8,7 @@ lab_begin
 OTHER4=10.77.0.77
 in_client ip address add $OTHER4/24 dev eth0
 echo 'front page' >"$lab_dir/www/index.html"
-start_switch
+start_switch --admin-group users
 serve web 80 "$lab_dir/www"
 serve second 81 "$lab_dir/www"
 legacy host 8080 "$lab_dir/www"
@@ -68,6 +68,8 @@ check_not 'it reaches neither stack' from $OTHER4 80
 check_not 'nor the other' from $OTHER4 81
 check "but the host's own server" from $OTHER4 8080
 check 'others reach the stacks' from $CLIENT4 81
+check 'a member of the administrators'"'"' group may rule for all, too' in_server \
+    setpriv --reuid="$LAB_UID" --regid="$LAB_UID" --groups="$LAB_GROUP,users" multistack guard allow 192.0.2.0/24 --all
 
 # SYNs of nobody, faster than the limit: the rest is for who is allowed.
 mac=$(in_server cat /sys/class/net/nic0/address)

@@ -406,6 +406,24 @@ static void rules_for_all_are_the_administrators(void **state)
     leave(bench, &root);
 }
 
+static void administrators_may_be_a_group(void **state)
+{
+    struct bench *bench = *state;
+    gid_t own = getegid();
+    struct control_guard wish = block(0, "192.0.2.0", 24);
+    struct client user;
+
+    if (!own) /* 0 stands for no group */
+        assert_int_equal(setegid(4242), 0);
+    user = come(bench, true, 1000);
+    bench->core->config.admin_gid = getegid() + 1; /* others */
+    assert_int_equal(ask(bench, &user, &wish), -EPERM);
+    bench->core->config.admin_gid = getegid(); /* as the socket tells of us */
+    assert_int_equal(ask(bench, &user, &wish), 0);
+    leave(bench, &user);
+    assert_int_equal(setegid(own), 0);
+}
+
 /* A switch that is started anew finds its predecessor's maps: what is for all lives on. */
 static void rules_for_all_outlive_the_switch(void **state)
 {
@@ -659,6 +677,7 @@ int main(void)
         TEST(rules_end_by_time),
         TEST(only_its_own_bindings),
         TEST(rules_for_all_are_the_administrators),
+        TEST(administrators_may_be_a_group),
         TEST(rules_for_all_outlive_the_switch),
         TEST(nonsense_is_refused),
         TEST(rules_about_tcp_are_for_tcp),
