@@ -237,6 +237,9 @@ static int open_stack(struct ms_runtime *runtime, const struct ms_runtime_option
                                  .memory_max = options->memory_max,
                                  .congestion = options->congestion,
                                  .time_wait_us = options->time_wait_us,
+                                 .stall_max_us = options->stall_max_us,
+                                 .stall_spared_us = options->stall_spared_us,
+                                 .challenge_acks_max = options->challenge_acks_max,
                                  .flags = options->stack_flags,
                                  .gone = runtime__connection_gone,
                                  .gone_context = runtime};

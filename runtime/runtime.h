@@ -63,6 +63,8 @@ struct ms_runtime_options {
     uint32_t send_buffer_max;
     uint64_t memory_max;
     uint64_t time_wait_us;
+    uint64_t stall_max_us, stall_spared_us;
+    uint32_t challenge_acks_max;
     uint32_t stack_flags; /* UTCP_NO_* */
     /* For who opens many connections: their local ports come out of ranges of so many, a power of two
      * from 64 to 16,384, one for each family, which are bound with the first connection. Where the switch

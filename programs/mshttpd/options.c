@@ -20,6 +20,7 @@ static struct options chosen = {
     .server = {.header_timeout = 10, .body_timeout = 60, .idle_timeout = 60, .write_timeout = 30}};
 static const char *stack = "utcp", *cookies = "full", *busy_poll;
 static uint64_t threads = 1, connections_max = 65536, work_us, wake_packets, wake_delay_us;
+static uint64_t memory_mib, stall_seconds, challenges; /* 0: UTCP's defaults */
 
 static const char *add_listener(const char *text)
 {
@@ -85,6 +86,25 @@ static const struct cli_option table[] = {
      .value = &connections_max,
      .least = 1,
      .most = 10000000},
+    {.name = "max-memory",
+     .argument = "MIB",
+     .help = "for the buffers of all connections (1024)",
+     .kind = CLI_NUMBER,
+     .value = &memory_mib,
+     .least = 1,
+     .most = 1048576},
+    {.name = "max-stall",
+     .argument = "SECONDS",
+     .help = "that a client may keep its window closed; 0: as long as there is memory (0)",
+     .kind = CLI_NUMBER,
+     .value = &stall_seconds,
+     .most = TIMEOUT_MAX},
+    {.name = "max-challenges",
+     .argument = "N",
+     .help = "challenge ACKs (RFC 5961) a second, of all connections; 0: no limit (0)",
+     .kind = CLI_NUMBER,
+     .value = &challenges,
+     .most = 1000000},
     {.name = "header-timeout",
      .argument = "SECONDS",
      .help = "for the head of a request to come whole (10)",
@@ -195,6 +215,18 @@ static uint32_t cookie_flags(const char *when)
     return strcmp(when, "always") == 0 ? UTCP_ALWAYS_SYN_COOKIES : UTCP_NO_SYN_COOKIES;
 }
 
+/* Memory and challenge ACKs are divided by the threads, each of which has a stack. */
+static void take_limits(struct transport_options *options)
+{
+    if (strcmp(stack, "kernel") == 0 && memory_mib)
+        cli_wrong_usage("--max-memory: of the kernel's stack, net.ipv4.tcp_mem decides");
+    if (strcmp(stack, "kernel") == 0 && (stall_seconds || challenges))
+        cli_wrong_usage("--max-stall, --max-challenges: the kernel's stack has its own settings");
+    options->memory_max = ((memory_mib << 20) + threads - 1) / threads;
+    options->stall_max_us = stall_seconds * 1000000;
+    options->challenge_acks_max = (uint32_t)((challenges + threads - 1) / threads);
+}
+
 /* Several threads share what they listen to, which has to be possible. */
 static void check_threads(struct transport_options *options)
 {
@@ -231,6 +263,7 @@ const struct options *options_parse(int argc, char **argv)
     chosen.transport.busy_poll_us = busy_poll_us();
     set_wake(&chosen.transport);
     chosen.transport.stack_flags = cookie_flags(cookies);
+    take_limits(&chosen.transport);
     check_threads(&chosen.transport);
     if (getrandom(chosen.transport.fast_open_key, sizeof(chosen.transport.fast_open_key), 0) < 0) {
         cli_error("no random key: %s", strerror(errno));

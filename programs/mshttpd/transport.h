@@ -61,6 +61,9 @@ struct transport_options {
     const char *control;    /* of the switch; NULL: the default (UTCP only) */
     const char *congestion; /* NULL: the default */
     unsigned connections_max;
+    /* Limits of the stack, see struct utcp_config; 0: its defaults (UTCP only). */
+    uint64_t memory_max, stall_max_us;
+    uint32_t challenge_acks_max;
     uint32_t stack_flags; /* UTCP_NO_*, UTCP_ALWAYS_* (UTCP only) */
     uint64_t fast_open; /* connections whose request came with the SYN, and that are not sure yet */
     uint8_t fast_open_key[16]; /* of their cookies: all threads have the same (UTCP only) */

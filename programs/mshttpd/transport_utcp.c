@@ -204,17 +204,35 @@ static void refill(struct utcp_transport *transport)
 
 /* ── Opening and listening ────────────────────────────────────────────────────────────────────── */
 
-/* Says at the end what the stack had to throw away, by reason; silent when it was nothing. */
-static void report_drops(const struct utcp *stack)
+struct count {
+    const char *name;
+    uint64_t value;
+};
+
+/* Silent when all are zero. */
+static void tell(const char *what, const struct count *counts, size_t count)
+{
+    char text[512] = "";
+
+    for (size_t i = 0; i < count; i++) {
+        size_t used = strlen(text);
+
+        if (counts[i].value)
+            snprintf(text + used, sizeof(text) - used, "%s %s=%" PRIu64, used ? "," : "",
+                     counts[i].name, counts[i].value);
+    }
+    if (*text)
+        fprintf(stderr, "mshttpd: utcp %s:%s\n", what, text);
+}
+
+/* Says at the end what the stack had to throw away, by reason, and what it did against floods, stalls
+ * and broken paths. */
+static void report(const struct utcp *stack)
 {
     struct utcp_stats stats = {.size = sizeof(stats)};
-    char text[256] = "";
 
     utcp_stats(stack, &stats);
-    const struct {
-        const char *reason;
-        uint64_t count;
-    } drops[] = {
+    const struct count drops[] = {
         {"malformed", stats.dropped_malformed},
         {"checksum", stats.dropped_checksum},
         {"not_tcp", stats.dropped_not_tcp},
@@ -225,16 +243,19 @@ static void report_drops(const struct utcp *stack)
         {"syn_cookies_failed", stats.syn_cookies_failed},
         {"memory", stats.dropped_memory},
     };
+    const struct count defences[] = {
+        {"syn_cookies_sent", stats.syn_cookies_sent},
+        {"syn_cookies_accepted", stats.syn_cookies_accepted},
+        {"challenge_acks", stats.challenge_acks},
+        {"challenges_withheld", stats.challenges_withheld},
+        {"challenges_over_limit", stats.challenges_over_limit},
+        {"stalls_timed_out", stats.stalls_timed_out},
+        {"stalls_given_up", stats.stalls_given_up},
+        {"mtu_black_holes", stats.mtu_black_holes},
+    };
 
-    for (size_t i = 0; i < sizeof(drops) / sizeof(drops[0]); i++) {
-        size_t used = strlen(text);
-
-        if (drops[i].count)
-            snprintf(text + used, sizeof(text) - used, "%s %s=%" PRIu64, used ? "," : "",
-                     drops[i].reason, drops[i].count);
-    }
-    if (*text)
-        fprintf(stderr, "mshttpd: utcp dropped:%s\n", text);
+    tell("dropped", drops, sizeof(drops) / sizeof(drops[0]));
+    tell("defended", defences, sizeof(defences) / sizeof(defences[0]));
 }
 
 static void transport_close(struct transport *base)
@@ -243,7 +264,7 @@ static void transport_close(struct transport *base)
     struct piece *piece;
 
     if (transport->runtime)
-        report_drops(runtime_stack(transport->runtime));
+        report(runtime_stack(transport->runtime));
     runtime_close(transport->runtime);
     while ((piece = transport->free_pieces)) {
         transport->free_pieces = piece->next;
@@ -270,6 +291,9 @@ static struct transport *transport_open(const struct transport_options *options,
                                                  .name = "mshttpd",
                                                  .congestion = options->congestion,
                                                  .connections_max = options->connections_max,
+                                                 .memory_max = options->memory_max,
+                                                 .stall_max_us = options->stall_max_us,
+                                                 .challenge_acks_max = options->challenge_acks_max,
                                                  .stack_flags = options->stack_flags,
                                                  .busy_poll_us = options->busy_poll_us,
                                                  .wake_packets = options->wake_packets,

@@ -48,7 +48,26 @@ check_not 'and sees no error' grep -Eq 'Socket errors|Non-2xx' <<<"$load"
 check 'and a file of 20 MB' fetched big "http://$SERVER4:82/big"
 check_match 'of the kernel'"'"'s stack the kernel decides' "$(mshttpd --root "$lab_dir/www" --listen 0.0.0.0:83 \
     --stack kernel --syn-cookies always 2>&1)" 'net.ipv4.tcp_syncookies'
-for name in full never always; do
+check_match 'nor has it limits of ours' "$(mshttpd --root "$lab_dir/www" --listen 0.0.0.0:83 \
+    --stack kernel --max-memory 10 2>&1)" 'net.ipv4.tcp_mem'
+
+# A client that asks for much and reads nothing: its window closes, and that has an end.
+serve impatient 84 "$lab_dir/www" --max-stall 1 --max-memory 64 --max-challenges 100 --write-timeout 600
+start stalled client "$LAB_PYTHON" -c "
+import socket, time
+peer = socket.create_connection(('$SERVER4', 84))
+peer.sendall(b'GET /big HTTP/1.1\r\nHost: a\r\n\r\n')
+time.sleep(600)"
+established() { [ "$(in_server multistack connections | grep -c "^ESTABLISHED .*:84 $CLIENT4:")" = 1 ]; }
+wait_for established 10 || fail 'a client stalls'
+check 'a stall ends' wait_for '! established' 15
+stop stalled KILL
+
+for name in full never always impatient; do
     stop $name
     check_equal "$name: it ends in order" $? 0
 done
+check_match 'it says how many cookies were sent and came back' "$(cat "$(log_of always)")" \
+    'utcp defended: syn_cookies_sent=[1-9].* syn_cookies_accepted=[1-9]'
+check_not 'without cookies there are none' grep -q 'syn_cookies_sent' "$(log_of never)"
+check_match 'and that a stall was ended' "$(cat "$(log_of impatient)")" 'utcp defended:.* stalls_timed_out=1'
