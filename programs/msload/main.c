@@ -70,16 +70,18 @@ static void catch_signals(void)
     sigaction(SIGINT, &end, NULL);
 }
 
-/* A connection on the kernel's stack is a descriptor, one on UTCP reserves its port by one. */
-static bool allow_descriptors(uint64_t connections)
+/* A connection on the kernel's stack is a descriptor; on UTCP one whose port is not out of a range has one. */
+static bool allow_descriptors(const struct request *request)
 {
+    bool each = strcmp(request->stack, "kernel") == 0 || request->local_ports == 0;
+    uint64_t connections = request->connections;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return true;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_max == RLIM_INFINITY || connections + 64 <= limit.rlim_max)
+    if (!each || limit.rlim_max == RLIM_INFINITY || connections + 64 <= limit.rlim_max)
         return true;
     cli_error("--connections %ju: at most %ju open files are allowed", (uintmax_t)connections,
               (uintmax_t)limit.rlim_max);
@@ -366,7 +368,7 @@ static int run(const struct request *request)
         load.target_count++;
     if (load.target_count < request->url_count)
         cli_error("%s", strerror(ENOMEM));
-    else if (allow_descriptors(request->connections))
+    else if (allow_descriptors(request))
         status = load_with(request, &load);
     while (load.target_count)
         free((char *)targets[--load.target_count].request);

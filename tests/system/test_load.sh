@@ -71,6 +71,12 @@ load server --stack utcp -c 4 -n 400 "http://$CLIENT4:8000/1k" >/dev/null
 each=$((($(sent) - before) * 10 / 400))
 check "mshttpd on the kernel sends four packets for a connection ($each tenths)" test $each -lt 45
 
+# Ports out of a range: no descriptor for a connection.
+check_equal 'four hundred connections on UTCP, with fifty descriptors' \
+    "$(ulimit -n 50 && load server --stack utcp -k -c 400 -n 800 "http://$CLIENT4:8000/1k" | part requests)" 800
+check_not 'not on the kernel' in_client bash -c \
+    "ulimit -n 50 && msload --stack kernel -k -c 400 -n 800 http://$SERVER4/1k"
+
 # Several servers in one run: each has its share of the connections, whatever the threads.
 start second server mshttpd --root "$lab_dir/www" --listen "$SERVER4:81" --stack utcp --access-log -
 check_soon 'another server' 'listens 81'
