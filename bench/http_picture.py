@@ -46,7 +46,7 @@ def panel(rows, title, key, label):
                              + (f'title "{NAMES[name]}"' if full else "notitle"))
                 blocks.append("\n".join(block or ["NaN NaN NaN NaN"]) + "\ne")
             if block:
-                plots.append('"-" using 1:2:3:4 with yerrorbars lc black pt 0 notitle')
+                plots.append('"-" using 1:2:3:4 with yerrorbars lc black pt 7 ps 0.2 notitle')
                 blocks.append("\n".join(block) + "\ne")
     ticks = ", ".join(f'"{label(place)}" {at}' for at, place in enumerate(places))
     most = max(row["max"] for row in rows)
@@ -103,7 +103,7 @@ def draw_load(path, rows):
               'request, server held to one core, over veth"',
               'set xlabel "requests/s offered; a line ends where less than 90 % was served"',
               'set ylabel "microseconds"', "set logscale y", "set grid", 'set format x "%\'.0f"',
-              "set xtics rotate by -30", "set key outside bottom center horizontal", "set xrange [0:*]"]
+              "set xtics rotate by -30", "set key top left", "set rmargin 8", "set xrange [0:*]"]
     most = max(row["p999_us"] for row in served) * 1.5
     least = min(row["p50_us"] for row in served) / 1.5
     for metric, title in (("p50_us", "half are faster"), ("p99_us", "99 % are faster"),
