@@ -10,7 +10,7 @@
 # On a veth whoever sends also does what the receiver's kernel has to do for a packet, the XDP program
 # included. So a kernel server has half of its work done by the core of its client, and a figure is worth nothing
 # without both cores beside it. (RPS would put each side's work on its own core. The interrupts from core to core
-# that it takes are so slow on virtual machines that all contenders fall behind, the kernel's the furthest.)
+# that it takes are so slow on virtual machines that all contenders fall behind.)
 # The path "wire" has no kernel on it: the two switches meet in shared memory.
 #
 # A contender is begin_contender'ed, sampled (http_sample.py says what is in a sample) and ended. Figures count
