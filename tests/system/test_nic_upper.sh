@@ -22,6 +22,44 @@ check 'SYNs with a tag to the port of a stack' tagged
 check_soon 'pass to the host' '[ "$(counter pass_other)" -ge 20 ]'
 check_equal 'and none is claimed' "$(counter claimed) $(counter rx_packets)" "$claimed $received"
 
+# A tag beside the frame instead of in it, as VLAN devices give it to hardware, which puts it in. XDP does not
+# see one that is not in the frame; the filter of a packet socket does.
+tag_all() {
+    in_client tc qdisc add dev eth0 clsact && in_client tc filter add dev eth0 egress bpf \
+        direct-action obj "$LAB_BUILD/tests/system/tagged.bpf.o" sec tc
+}
+bound() {
+    in_server multistack bindings -j | grep -q '"local_port": 80\b'
+}
+# nobody NAME: nothing that comes with a tag is claimed.
+nobody() {
+    claimed=$(counter claimed) passed=$(counter pass_other)
+    check_not "$1: a tagged request is not answered" in_client curl -s --max-time 1 "http://$SERVER4/1k"
+    check_soon "$1: it passes to the host" '[ "$(counter pass_other)" -gt '"$passed"' ]'
+    check_equal "$1: and is not claimed" "$(counter claimed)" "$claimed"
+}
+stop web
+stop switch
+if tag_all 2>/dev/null; then
+    LAB_NIC=packet:nic0 start_switch
+    start web server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen 0.0.0.0:80 --stack utcp
+    check_soon 'mshttpd binds' bound
+    nobody 'by a packet socket'
+    stop web
+    stop switch
+    in_client ethtool -K eth0 txvlan off >/dev/null
+    start_switch
+    start web server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen 0.0.0.0:80 --stack utcp
+    check_soon 'mshttpd binds' bound
+    nobody 'by XDP, with tags in the frames'
+    stop web
+    stop switch
+    in_client tc qdisc del dev eth0 clsact
+    in_client ethtool -K eth0 txvlan on >/dev/null
+else
+    note 'this tc has no eBPF'
+fi
+
 # ---- a VLAN on top of the NIC is the host's, whose addresses no stack of the NIC claims; or a NIC itself
 if in_server ip link add link nic0 name nic0.5 type vlan id 5 2>/dev/null; then
     in_client ip link add link eth0 name eth0.5 type vlan id 5
@@ -29,16 +67,14 @@ if in_server ip link add link nic0 name nic0.5 type vlan id 5 2>/dev/null; then
     address client eth0.5 10.78.0.2/24 fd78::2/64
     in_server ip link set nic0.5 up
     in_client ip link set eth0.5 up
+    start_switch
     check 'a VLAN on top of the NIC goes on' in_client ping -c 1 -W 5 10.78.0.1
-    stop web
     stop switch
     kind VLAN nic0.5 10.78.0.1 fd78::1
     in_server ip link del nic0.5
     in_client ip link del eth0.5
 else
     note 'this kernel has no VLAN devices'
-    stop web
-    stop switch
 fi
 
 if in_server ip link add bond0 type bond mode active-backup 2>/dev/null; then
