@@ -153,7 +153,7 @@ static void copy_records(struct worker *worker, const struct port *target,
     }
 }
 
-void capture_received(struct worker *worker)
+struct port_ring *capture_received(struct worker *worker)
 {
     /* copies touch the captures' rings, which come in front of these */
     for (struct port_ring *ring = worker->touched; ring; ring = ring->touched_next) {
@@ -169,6 +169,7 @@ void capture_received(struct worker *worker)
         if (ring->captured)
             copy_records(worker, ring->port, &from, false);
     }
+    return worker->touched;
 }
 
 void capture_sent(struct worker *worker, struct port_ring *ring, uint32_t before)

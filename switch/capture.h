@@ -93,9 +93,13 @@ void capture_detach(struct worker *worker, const struct port *port);
 
 /* ── data path ── */
 
-/* What was put into rings that are looked at, before it is published. */
-void capture_received(struct worker *worker);
+/* Out of the way of the packets of others: inlined, they would take the compiler's registers. */
+
+/* What was put into rings that are looked at, before it is published. Returns the new worker->touched: the
+ * captures' rings have come into that list. */
+__attribute__((cold, noinline)) struct port_ring *capture_received(struct worker *worker);
 /* What was taken out of the ring, since its head stood at `before`. */
-void capture_sent(struct worker *worker, struct port_ring *ring, uint32_t before);
+__attribute__((cold, noinline)) void capture_sent(struct worker *worker, struct port_ring *ring,
+                                                  uint32_t before);
 
 #endif

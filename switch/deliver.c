@@ -282,15 +282,14 @@ enum drop_reason deliver(struct worker *worker, struct port *port, const struct 
 /* All indices, one fence, then all flags. */
 void deliver_publish(struct worker *worker)
 {
-    struct port_ring *first;
+    struct port_ring *first = worker->touched;
 
     handover_publish(worker);
-    if (!worker->touched)
+    if (!first)
         return;
     write_copies(worker);
     if (__builtin_expect(worker->tap_count != 0, 0))
-        capture_received(worker);
-    first = worker->touched;
+        first = capture_received(worker);
     worker->touched = NULL;
     for (struct port_ring *ring = first; ring; ring = ring->touched_next)
         ring_producer_show(&ring->rx);
