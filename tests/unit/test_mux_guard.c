@@ -165,7 +165,7 @@ static void what_is_not_claimed_passes_whatever_is_blocked(void **state)
     frame.size += 20;
     assert_int_equal(run(frame.bytes, frame.size), MUX_PASS_OTHER);
     assert_int_equal(run_good(tcp4), MUX_GUARD_BLOCKED);
-    set_heartbeat(now_ns() - 3600 * SECOND); /* and nothing is dropped while no switch is there */
+    set_heartbeat(0); /* and nothing is dropped while no switch is there */
     assert_int_equal(run_good(tcp4), MUX_PASS_NO_SWITCH);
 }
 
