@@ -376,6 +376,19 @@ static int run(const struct request *request)
     return status;
 }
 
+static int parse_and_run(const struct cli_program *program, int argc, char **argv,
+                         struct request *request)
+{
+    int first = cli_parse(program, argc, argv);
+
+    if (argc == first)
+        cli_wrong_usage("the URL is missing");
+    request->urls = argv + first;
+    request->url_count = (unsigned)(argc - first);
+    check(request);
+    return run(request);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const stacks[] = {"utcp", "kernel", NULL};
@@ -475,12 +488,6 @@ int main(int argc, char **argv)
         .summary =
             "Loads HTTP servers, on a TCP of its own (UTCP) or on the kernel's, and measures.",
         .options = table};
-    int first = cli_parse(&program, argc, argv);
 
-    if (argc == first)
-        cli_wrong_usage("the URL is missing");
-    request.urls = argv + first;
-    request.url_count = (unsigned)(argc - first);
-    check(&request);
-    return run(&request);
+    return parse_and_run(&program, argc, argv, &request);
 }
