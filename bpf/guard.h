@@ -10,6 +10,9 @@
  *             blocked  malformed    │           │                            │
  *                └────────┴─────────┴───────────┴────────────────────────────┴──► counted, dropped
  *
+ * packet_answer(ctx, terms, family), which the including file has, turns a SYN into its answer, where
+ * that can be done: MUX_GUARD_COOKIE. MUX_CLAIMED: it cannot be, and the frame is as it was.
+ *
  * Lists: the longest prefix that has not expired decides; where the same prefix is on both lists, allow
  * does. Who is allowed is not asked for anything behind the lists of the same rules. A list without a
  * matching prefix says nothing: "only these" is a block of /0 beside what is allowed.
@@ -22,6 +25,7 @@
 #ifndef MULTISTACK_GUARD_H
 #define MULTISTACK_GUARD_H
 
+#include "guard_cookie_maps.h"
 #include "guard_maps.h"
 
 struct {
@@ -60,6 +64,13 @@ struct {
     __type(value, struct guard_counts);
 } guard_counts SEC(".maps");
 
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, GUARD_POLICIES_MAX);
+    __type(key, __u32);
+    __type(value, struct guard_cookie);
+} guard_cookies SEC(".maps");
+
 #define GUARD_TCP_FIN 0x01
 #define GUARD_TCP_SYN 0x02
 #define GUARD_TCP_RST 0x04
@@ -75,7 +86,8 @@ struct guard_packet {
     __u64 now_ns;
     __u32 family;
     __u8 source[16];
-    bool tcp; /* and then: */
+    bool exempt; /* the binding's list allows it */
+    bool tcp;    /* and then: */
     __u8 flags;
     __be16 source_port;
 };
@@ -250,8 +262,8 @@ guard_limit_opening(const struct guard_packet *packet, const struct guard_policy
                                                                               : MUX_GUARD_SYN;
 }
 
-/* What goes on to the stack as a new connection: a SYN that nobody answered on its behalf, or the last
- * segment of a handshake that somebody did. */
+/* What goes on to the stack as a new connection: a SYN that nobody has answered on its behalf. (Those
+ * that come of answers are known to the stack alone: its backlog bounds them.) */
 static __always_inline enum mux_verdict guard_limit_connection(const struct guard_packet *packet,
                                                                const struct guard_policy *policy,
                                                                __u32 id)
@@ -264,8 +276,8 @@ static __always_inline enum mux_verdict guard_limit_connection(const struct guar
     return MUX_GUARD_CONNECTIONS;
 }
 
-/* By the rules of one policy. */
-static __noinline int guard_apply(const struct guard_packet *packet, __u32 id)
+/* By the rules of one policy, but for how many connections there may be. */
+static __noinline int guard_apply(struct guard_packet *packet, __u32 id)
 {
     const struct guard_policy *policy = guard_policy_of(id);
     enum mux_verdict verdict = MUX_CLAIMED;
@@ -277,20 +289,67 @@ static __noinline int guard_apply(const struct guard_packet *packet, __u32 id)
     flags = policy->flags;
     if (flags & (packet->family == 4 ? GUARD_HAS_LIST_V4 : GUARD_HAS_LIST_V6))
         listed = guard_look_up(packet, id);
-    if (listed == GUARD_ALLOWED)
+    packet->exempt = listed == GUARD_ALLOWED;
+    if (packet->exempt)
         return MUX_CLAIMED;
     if (listed == GUARD_BLOCKED)
         verdict = MUX_GUARD_BLOCKED;
     else if (flags & GUARD_HAS_STRICT && packet->tcp && policy->strict_until_ns > packet->now_ns &&
              guard_malformed(packet))
         verdict = MUX_GUARD_MALFORMED;
-    else if (flags & GUARD_HAS_LIMITS && guard_is_opening(packet)) {
+    else if (flags & GUARD_HAS_LIMITS && guard_is_opening(packet))
         verdict = guard_limit_opening(packet, policy, id);
-        if (verdict == MUX_CLAIMED)
-            verdict = guard_limit_connection(packet, policy, id);
-    }
     if (verdict != MUX_CLAIMED)
         guard_count(id, verdict);
+    return verdict;
+}
+
+/* A SYN that goes on to the stack, unless the policy's connections are too many. */
+static __noinline int guard_admit(const struct guard_packet *packet, __u32 id)
+{
+    const struct guard_policy *policy = guard_policy_of(id);
+    enum mux_verdict verdict;
+
+    if (!packet || !policy || !(policy->flags & GUARD_HAS_LIMITS))
+        return MUX_CLAIMED;
+    verdict = guard_limit_connection(packet, policy, id);
+    if (verdict != MUX_CLAIMED)
+        guard_count(id, verdict);
+    return verdict;
+}
+
+/* A SYN, for whose binding somebody may want it answered here. */
+static __always_inline enum mux_verdict
+guard_answer_opening(PACKET_CONTEXT *ctx, const struct guard_packet *packet, __u32 id)
+{
+    const struct guard_policy *policy = guard_policy_of(id);
+    __u32 slot = guard_slot(id);
+    const struct guard_cookie *terms;
+    enum mux_verdict verdict;
+
+    if (!policy || !(policy->flags & GUARD_HAS_COOKIES))
+        return MUX_CLAIMED;
+    terms = bpf_map_lookup_elem(&guard_cookies, &slot);
+    if (!terms)
+        return MUX_CLAIMED;
+    verdict = packet_answer(ctx, terms, packet->family);
+    if (verdict != MUX_CLAIMED)
+        guard_count(id, verdict);
+    return verdict;
+}
+
+/* What all rules let through so far and opens a connection. `everywhere`: there are rules for all, and
+ * they do not exempt it. */
+static __always_inline enum mux_verdict
+guard_open(PACKET_CONTEXT *ctx, const struct guard_packet *packet, __u32 id, bool everywhere)
+{
+    bool own = id && !packet->exempt;
+    enum mux_verdict verdict = own ? guard_answer_opening(ctx, packet, id) : MUX_CLAIMED;
+
+    if (verdict == MUX_CLAIMED && everywhere)
+        verdict = guard_admit(packet, GUARD_EVERYWHERE);
+    if (verdict == MUX_CLAIMED && own)
+        verdict = guard_admit(packet, id);
     return verdict;
 }
 
@@ -300,13 +359,20 @@ static __noinline int guard_judge(PACKET_CONTEXT *ctx, const struct transport *t
 {
     struct guard_packet packet = {};
     int verdict = MUX_CLAIMED;
+    __u32 policy;
 
     if (!transport || !guard_read(ctx, transport, &packet))
         return MUX_CLAIMED;
-    if (everywhere)
+    policy = transport->policy;
+    if (everywhere) {
         verdict = guard_apply(&packet, GUARD_EVERYWHERE);
-    if (verdict == MUX_CLAIMED && transport->policy)
-        verdict = guard_apply(&packet, transport->policy);
+        everywhere = !packet.exempt;
+        packet.exempt = false;
+    }
+    if (verdict == MUX_CLAIMED && policy)
+        verdict = guard_apply(&packet, policy);
+    if (verdict == MUX_CLAIMED && guard_is_opening(&packet))
+        verdict = guard_open(ctx, &packet, policy, everywhere);
     return verdict;
 }
 

@@ -32,6 +32,10 @@ enum guard_answer {
     GUARD_ANSWER_DAMAGED, /* a checksum is wrong */
 };
 
+/* How the frame goes back: by the kernel's own way, on which it completes a checksum that it knows to be
+ * partial, as the SYN's was. */
+#define GUARD_WAY_GENERIC 0x1
+
 #define IPV4_DONT_BIT 0x4000 /* fragment */
 
 #define GUARD_SYN_OPTIONS_MAX  40
@@ -48,7 +52,12 @@ enum guard_answer {
 #define GUARD_FLAGS_ECN     0xc0 /* ECE and CWR: RFC 3168 section 6.1.1 */
 #define GUARD_FLAGS_OPENING 0x17 /* ACK, RST, SYN, FIN: of these a SYN has one */
 
-/* What a SYN says, and what is agreed on. */
+struct guard_reply {
+    struct tcphdr tcp;
+    __u8 options[GUARD_REPLY_OPTIONS];
+};
+
+/* A SYN, what is agreed on, and the answer. */
 struct guard_syn {
     __u8 bytes[GUARD_SYN_OPTIONS_ROOM];
     __u32 size, at;  /* of and in them */
@@ -56,19 +65,36 @@ struct guard_syn {
     __u32 timestamp; /* as it lies in the packet */
     __u16 mss;
     __u8 window_scale;
-    __u8 has; /* GUARD_COOKIE_* */
+    __u8 has;  /* GUARD_COOKIE_* */
+    __u32 way; /* GUARD_WAY_* */
+    struct tcphdr tcp;
+    union {
+        struct iphdr ip4;
+        struct ipv6hdr ip6;
+    };
+    __u32 offset, length; /* of the segment */
+    __u64 addresses;      /* their sum */
+    uint64_t ends;        /* syncookie.h */
+    struct guard_reply reply;
 };
 
-struct guard_reply {
-    struct tcphdr tcp;
-    __u8 options[GUARD_REPLY_OPTIONS];
+/* The program's own stack is small. One for each processor: programs do not nest on one. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct guard_syn);
+} guard_syns SEC(".maps");
+
+struct guard_walk {
+    struct guard_syn *syn;
 };
 
 /* One option, as utcp__options_parse() takes it: of one that comes twice the first counts, one of a
  * wrong length is skipped, and where they make no sense the walk ends. */
 static long guard_take_option(__u64 index, void *context)
 {
-    struct guard_syn *syn = context;
+    struct guard_syn *syn = ((struct guard_walk *)context)->syn;
     __u32 at = syn->at, left = syn->size - at, length;
     const __u32 mask = GUARD_SYN_OPTIONS_ROOM - 1;
     __u8 kind;
@@ -141,9 +167,10 @@ static __always_inline __u64 guard_pseudo_sum(__u64 addresses, __u32 length)
 }
 
 /* A whole TCP header at `offset`, its options read into *syn. */
-static __always_inline bool guard_read_syn(struct xdp_md *ctx, __u32 offset, __u32 length,
-                                           struct tcphdr *tcp, struct guard_syn *syn)
+static __always_inline bool guard_read_syn(struct xdp_md *ctx, struct guard_syn *syn)
 {
+    const __u32 offset = syn->offset, length = syn->length;
+    struct tcphdr *tcp = &syn->tcp;
     __u32 size;
 
     if (length < sizeof(*tcp) || length > 0xffff ||
@@ -162,13 +189,17 @@ static __always_inline bool guard_read_syn(struct xdp_md *ctx, __u32 offset, __u
 
 /* The field may hold the pseudo-header's sum alone, where a peer on this machine leaves the rest to a
  * NIC that is not there. */
-static __always_inline bool guard_checksum_right(const struct tcphdr *tcp,
-                                                 const struct guard_syn *syn, __u64 pseudo)
+static __always_inline bool guard_is_partial(const struct tcphdr *tcp, __u64 pseudo)
 {
-    __u64 sum =
-        pseudo + guard_sum(tcp, sizeof(*tcp)) + guard_sum(syn->bytes, GUARD_SYN_OPTIONS_MAX);
+    return tcp->check == guard_fold(pseudo);
+}
 
-    return tcp->check == guard_fold(pseudo) || guard_fold(sum) == 0xffff;
+static __always_inline bool guard_checksum_right(const struct guard_syn *syn, __u64 pseudo)
+{
+    __u64 sum = pseudo + guard_sum(&syn->tcp, sizeof(syn->tcp)) +
+                guard_sum(syn->bytes, GUARD_SYN_OPTIONS_MAX);
+
+    return guard_is_partial(&syn->tcp, pseudo) || guard_fold(sum) == 0xffff;
 }
 
 /* What both want and the cookie has room for: without timestamps nothing but the MSS. Returns what goes
@@ -218,17 +249,20 @@ static __always_inline __u32 guard_put_options(__u8 *at, const struct guard_syn 
     return 20;
 }
 
-/* Fills *reply in but for its checksum; returns its size. */
-static __noinline int guard_make_reply(struct guard_reply *reply, const struct tcphdr *tcp,
-                                       struct guard_syn *syn, const struct guard_cookie *terms,
-                                       __u64 ends)
+/* Fills syn->reply in but for its checksum; returns its size. */
+static __always_inline __u32 guard_make_reply(struct guard_syn *syn,
+                                              const struct guard_cookie *terms)
 {
+    const __u64 ends = syn->ends;
+    const struct tcphdr *tcp = &syn->tcp;
+    struct guard_reply *reply = &syn->reply;
     __u64 now_us = bpf_ktime_get_ns() / 1000 - terms->behind_us;
     struct siphash_key key = {{terms->key[0], terms->key[1]}};
     __u8 flags = ((const __u8 *)tcp)[13];
     __u32 irs = bpf_ntohl(tcp->seq), timestamp, size;
     __u8 options = guard_agree(syn, terms, flags);
 
+    __builtin_memset(reply, 0, sizeof(*reply));
     timestamp = syncookie_timestamp((__u32)(now_us / 1000) + syncookie_timestamp_offset(ends),
                                     options & SYNCOOKIE_OPTIONS_MASK);
     size = sizeof(*tcp) + guard_put_options(reply->options, syn, terms, timestamp);
@@ -241,21 +275,24 @@ static __noinline int guard_make_reply(struct guard_reply *reply, const struct t
     ((__u8 *)&reply->tcp)[13] =
         GUARD_FLAGS_SYN | GUARD_FLAGS_ACK | (syn->has & GUARD_COOKIE_ECN ? GUARD_FLAGS_ECE : 0);
     reply->tcp.window = bpf_htons(terms->window);
-    return (int)size;
+    return size;
 }
 
-/* Cuts the frame to the reply, or makes it longer, and writes it behind the IP header. */
-static __always_inline bool guard_put_reply(struct xdp_md *ctx, __u32 offset,
-                                            struct guard_reply *reply, __u32 size, __u64 addresses)
+/* Cuts the frame to the reply, or makes it longer, and writes it behind the IP header. `partial`: the
+ * kernel fills in the rest of the checksum, in the same place as of the SYN. */
+static __always_inline bool guard_put_reply(struct xdp_md *ctx, struct guard_syn *syn, __u32 size,
+                                            bool partial)
 {
-    __u64 sum = guard_pseudo_sum(addresses, size) + guard_sum(reply, sizeof(*reply));
+    __u64 pseudo = guard_pseudo_sum(syn->addresses, size);
+    struct guard_reply *reply = &syn->reply;
 
-    reply->tcp.check = (__u16)~guard_fold(sum);
-    if (bpf_xdp_adjust_tail(ctx, (int)(offset + size) - (int)bpf_xdp_get_buff_len(ctx)))
+    reply->tcp.check = partial ? guard_fold(pseudo)
+                               : (__u16)~guard_fold(pseudo + guard_sum(reply, sizeof(*reply)));
+    if (bpf_xdp_adjust_tail(ctx, (int)(syn->offset + size) - (int)bpf_xdp_get_buff_len(ctx)))
         return false;
     if (size < sizeof(reply->tcp) || size > sizeof(*reply)) /* for the verifier */
         return false;
-    return !bpf_xdp_store_bytes(ctx, offset, reply, size);
+    return !bpf_xdp_store_bytes(ctx, syn->offset, reply, size);
 }
 
 /* One station's frame to another, in one buffer. */
@@ -283,98 +320,122 @@ static __always_inline int guard_put_headers(struct xdp_md *ctx, const void *ip,
                                                              : GUARD_ANSWER_SENT;
 }
 
-static __noinline int guard_answer_v4(struct xdp_md *ctx, const struct guard_cookie *terms)
+/* From the TCP header on: options in, and the answer's TCP header out, before which only the IP header
+ * is missing. Returns the answer's size; 0: it cannot be answered; or GUARD_ANSWER_DAMAGED below 0. */
+static __noinline int guard_turn_tcp(struct xdp_md *ctx, struct guard_syn *syn,
+                                     const struct guard_cookie *terms)
 {
-    struct siphash_key key = {{terms->key[0], terms->key[1]}};
-    struct guard_syn syn = {.mss = GUARD_MSS_DEFAULT_V4};
-    struct guard_reply reply = {};
-    struct iphdr ip, back;
-    struct tcphdr tcp;
-    __u64 addresses, ends;
-    __u32 length, size;
+    __u64 pseudo = guard_pseudo_sum(syn->addresses, syn->length);
+    struct guard_walk walk = {syn};
+    __u32 size;
+    bool partial;
 
-    if (bpf_xdp_load_bytes(ctx, AT_IP, &ip, sizeof(ip)) || ip.ihl != 5 ||
-        ip.frag_off & bpf_htons(IPV4_FRAGMENT_BITS) || ip.protocol != IPPROTO_TCP)
-        return GUARD_ANSWER_NONE;
-    length = bpf_ntohs(ip.tot_len) - sizeof(ip);
-    if (!guard_read_syn(ctx, AT_IPV4, length, &tcp, &syn))
-        return GUARD_ANSWER_NONE;
-    if (guard_fold(guard_sum(&ip, sizeof(ip))) != 0xffff)
-        return GUARD_ANSWER_DAMAGED;
-    addresses = guard_sum(&ip.saddr, 8);
-    if (length == tcp.doff * 4u &&
-        !guard_checksum_right(&tcp, &syn, guard_pseudo_sum(addresses, length)))
-        return GUARD_ANSWER_DAMAGED;
-    bpf_loop(GUARD_SYN_OPTIONS_MAX, guard_take_option, &syn, 0);
-    if (!syn.mss)
-        syn.mss = GUARD_MSS_DEFAULT_V4;
-    ends = syncookie_ends_v4(key, ip.daddr, ip.saddr, bpf_ntohs(tcp.dest), bpf_ntohs(tcp.source));
-    size = (__u32)guard_make_reply(&reply, &tcp, &syn, terms, ends);
-    if (!guard_put_reply(ctx, AT_IPV4, &reply, size, addresses))
-        return GUARD_ANSWER_NONE;
-    back = (struct iphdr){
-        .version = 4,
-        .ihl = 5,
-        .tos = (__u8)(terms->dscp << 2),
-        .tot_len = bpf_htons((__u16)(sizeof(back) + size)),
-        .frag_off = bpf_htons(IPV4_DONT_BIT), /* RFC 1191 */
-        .ttl = terms->hop_limit,
-        .protocol = IPPROTO_TCP,
-        .saddr = ip.daddr,
-        .daddr = ip.saddr,
-    };
-    back.check = (__u16)~guard_fold(guard_sum(&back, sizeof(back)));
-    return guard_put_headers(ctx, &back, sizeof(back));
+    if (syn->length == syn->tcp.doff * 4u && !guard_checksum_right(syn, pseudo))
+        return -GUARD_ANSWER_DAMAGED;
+    bpf_loop(GUARD_SYN_OPTIONS_MAX, guard_take_option, &walk, 0);
+    if (!syn->mss)
+        syn->mss = syn->offset == AT_IPV4 ? GUARD_MSS_DEFAULT_V4 : GUARD_MSS_DEFAULT_V6;
+    size = guard_make_reply(syn, terms);
+    partial = syn->way & GUARD_WAY_GENERIC && guard_is_partial(&syn->tcp, pseudo);
+    return guard_put_reply(ctx, syn, size, partial) ? (int)size : 0;
 }
 
-static __noinline int guard_answer_v6(struct xdp_md *ctx, const struct guard_cookie *terms)
+static __noinline int guard_read_v4(struct xdp_md *ctx, struct guard_syn *syn,
+                                    const struct guard_cookie *terms)
 {
     struct siphash_key key = {{terms->key[0], terms->key[1]}};
-    struct guard_syn syn = {.mss = GUARD_MSS_DEFAULT_V6};
-    struct guard_reply reply = {};
-    struct ipv6hdr ip, back;
-    struct tcphdr tcp;
-    __u64 addresses, ends;
+    const struct iphdr *ip = &syn->ip4;
+
+    if (bpf_xdp_load_bytes(ctx, AT_IP, &syn->ip4, sizeof(*ip)) || ip->ihl != 5 ||
+        ip->frag_off & bpf_htons(IPV4_FRAGMENT_BITS) || ip->protocol != IPPROTO_TCP)
+        return GUARD_ANSWER_NONE;
+    syn->offset = AT_IPV4;
+    syn->length = bpf_ntohs(ip->tot_len) - sizeof(*ip);
+    syn->addresses = guard_sum(&ip->saddr, 8);
+    if (!guard_read_syn(ctx, syn))
+        return GUARD_ANSWER_NONE;
+    if (guard_fold(guard_sum(ip, sizeof(*ip))) != 0xffff)
+        return GUARD_ANSWER_DAMAGED;
+    syn->ends = syncookie_ends_v4(key, ip->daddr, ip->saddr, bpf_ntohs(syn->tcp.dest),
+                                  bpf_ntohs(syn->tcp.source));
+    return GUARD_ANSWER_SENT;
+}
+
+static __noinline int guard_read_v6(struct xdp_md *ctx, struct guard_syn *syn,
+                                    const struct guard_cookie *terms)
+{
+    struct siphash_key key = {{terms->key[0], terms->key[1]}};
+    const struct ipv6hdr *ip = &syn->ip6;
     uint64_t words[4];
-    __u32 length, size;
 
-    if (bpf_xdp_load_bytes(ctx, AT_IP, &ip, sizeof(ip)) || ip.nexthdr != IPPROTO_TCP)
+    if (bpf_xdp_load_bytes(ctx, AT_IP, &syn->ip6, sizeof(*ip)) || ip->nexthdr != IPPROTO_TCP)
         return GUARD_ANSWER_NONE;
-    length = bpf_ntohs(ip.payload_len);
-    if (!guard_read_syn(ctx, AT_IPV6, length, &tcp, &syn))
+    syn->offset = AT_IPV6;
+    syn->length = bpf_ntohs(ip->payload_len);
+    syn->addresses = guard_sum(&ip->saddr, 32);
+    if (!guard_read_syn(ctx, syn))
         return GUARD_ANSWER_NONE;
-    addresses = guard_sum(&ip.saddr, 32);
-    if (length == tcp.doff * 4u &&
-        !guard_checksum_right(&tcp, &syn, guard_pseudo_sum(addresses, length)))
-        return GUARD_ANSWER_DAMAGED;
-    bpf_loop(GUARD_SYN_OPTIONS_MAX, guard_take_option, &syn, 0);
-    if (!syn.mss)
-        syn.mss = GUARD_MSS_DEFAULT_V6;
-    __builtin_memcpy(words, &ip.saddr, sizeof(words)); /* the client's two, then ours */
-    ends = syncookie_ends_v6(key, words + 2, words, bpf_ntohs(tcp.dest), bpf_ntohs(tcp.source));
-    size = (__u32)guard_make_reply(&reply, &tcp, &syn, terms, ends);
-    if (!guard_put_reply(ctx, AT_IPV6, &reply, size, addresses))
-        return GUARD_ANSWER_NONE;
-    back = (struct ipv6hdr){
-        .version = 6,
-        .priority = terms->dscp >> 2,
-        .flow_lbl = {(__u8)(terms->dscp << 6)},
-        .payload_len = bpf_htons((__u16)size),
-        .nexthdr = IPPROTO_TCP,
-        .hop_limit = terms->hop_limit,
-        .saddr = ip.daddr,
-        .daddr = ip.saddr,
-    };
-    return guard_put_headers(ctx, &back, sizeof(back));
+    __builtin_memcpy(words, &ip->saddr, sizeof(words)); /* the client's two, then ours */
+    syn->ends = syncookie_ends_v6(key, words + 2, words, bpf_ntohs(syn->tcp.dest),
+                                  bpf_ntohs(syn->tcp.source));
+    return GUARD_ANSWER_SENT;
 }
 
-/* A frame that was claimed and is, as far as that was looked at, a TCP segment of this family. */
-static __always_inline int guard_answer(struct xdp_md *ctx, const struct guard_cookie *terms,
-                                        __u32 family)
+static __noinline int guard_put_v4(struct xdp_md *ctx, struct guard_syn *syn,
+                                   const struct guard_cookie *terms, __u32 size)
 {
-    if (!terms->hop_limit || !guard_frame_is_plain(ctx))
+    struct iphdr *ip = &syn->ip4;
+    __be32 client = ip->saddr;
+
+    ip->tos = (__u8)(terms->dscp << 2);
+    ip->tot_len = bpf_htons((__u16)(sizeof(*ip) + size));
+    ip->id = 0;
+    ip->frag_off = bpf_htons(IPV4_DONT_BIT); /* RFC 1191 */
+    ip->ttl = terms->hop_limit;
+    ip->saddr = ip->daddr;
+    ip->daddr = client;
+    ip->check = 0;
+    ip->check = (__u16)~guard_fold(guard_sum(ip, sizeof(*ip)));
+    return guard_put_headers(ctx, ip, sizeof(*ip));
+}
+
+static __noinline int guard_put_v6(struct xdp_md *ctx, struct guard_syn *syn,
+                                   const struct guard_cookie *terms, __u32 size)
+{
+    struct ipv6hdr *ip = &syn->ip6;
+    struct in6_addr client = ip->saddr;
+
+    ip->priority = terms->dscp >> 2;
+    ip->flow_lbl[0] = (__u8)(terms->dscp << 6);
+    ip->flow_lbl[1] = ip->flow_lbl[2] = 0;
+    ip->payload_len = bpf_htons((__u16)size);
+    ip->hop_limit = terms->hop_limit;
+    ip->saddr = ip->daddr;
+    ip->daddr = client;
+    return guard_put_headers(ctx, ip, sizeof(*ip));
+}
+
+/* A frame that was claimed and is, as far as that was looked at, a TCP segment of this family. `way`:
+ * GUARD_WAY_*. */
+static __always_inline int guard_answer(struct xdp_md *ctx, const struct guard_cookie *terms,
+                                        __u32 family, __u32 way)
+{
+    __u32 zero = 0;
+    struct guard_syn *syn = bpf_map_lookup_elem(&guard_syns, &zero);
+    int done;
+
+    if (!syn || !terms->hop_limit || !guard_frame_is_plain(ctx))
         return GUARD_ANSWER_NONE;
-    return family == 4 ? guard_answer_v4(ctx, terms) : guard_answer_v6(ctx, terms);
+    __builtin_memset(syn, 0, sizeof(*syn));
+    syn->way = way;
+    done = family == 4 ? guard_read_v4(ctx, syn, terms) : guard_read_v6(ctx, syn, terms);
+    if (done != GUARD_ANSWER_SENT)
+        return done;
+    done = guard_turn_tcp(ctx, syn, terms);
+    if (done <= 0)
+        return -done;
+    return family == 4 ? guard_put_v4(ctx, syn, terms, (__u32)done)
+                       : guard_put_v6(ctx, syn, terms, (__u32)done);
 }
 
 #endif

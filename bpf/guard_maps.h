@@ -7,6 +7,7 @@
  *   guard_budgets   slot                  struct guard_budget    programs; switch (clears)
  *   guard_sources   struct guard_source   __u64 ns               programs; the oldest make room
  *   guard_counts    slot                  struct guard_counts    programs, per CPU; switch (clears)
+ *   guard_cookies   slot                  struct guard_cookie    switch; guard_cookie_maps.h
  *
  * A policy is the rules of one 3-tuple, or, in slot GUARD_EVERYWHERE, of all. A 3-tuple has its policy's
  * id as its value in mux_bindings (0: it has none); bits of `guard` in struct mux_shared say whether
@@ -38,6 +39,7 @@ static inline __u32 guard_slot(__u32 policy)
 #define GUARD_HAS_LIST_V6 0x2
 #define GUARD_HAS_STRICT  0x4
 #define GUARD_HAS_LIMITS  0x8
+#define GUARD_HAS_COOKIES 0x10
 
 /* Limits of openings, that is of SYNs, in the order in which they are asked. */
 enum guard_limit_kind {

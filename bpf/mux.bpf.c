@@ -63,7 +63,7 @@ static __always_inline bool packet_is_local(void)
 }
 
 #include "classify.h"
-#include "guard.h"
+#include "guard_cookie.h"
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -71,6 +71,23 @@ struct {
     __type(key, __u32);
     __type(value, struct mux_nic);
 } mux_nic SEC(".maps");
+
+static __always_inline enum mux_verdict
+packet_answer(struct xdp_md *ctx, const struct guard_cookie *terms, __u32 family)
+{
+    __u32 zero = 0;
+    const struct mux_nic *nic = bpf_map_lookup_elem(&mux_nic, &zero);
+
+    if (!nic || nic->way == MUX_WAY_NONE)
+        return MUX_CLAIMED;
+    switch (guard_answer(ctx, terms, family, nic->way == MUX_WAY_GENERIC ? GUARD_WAY_GENERIC : 0)) {
+    case GUARD_ANSWER_SENT: return MUX_GUARD_COOKIE;
+    case GUARD_ANSWER_DAMAGED: return MUX_GUARD_DAMAGED;
+    default: return MUX_CLAIMED;
+    }
+}
+
+#include "guard.h"
 
 struct {
     __uint(type, BPF_MAP_TYPE_XSKMAP);
@@ -124,7 +141,7 @@ int multistack_mux(struct xdp_md *ctx)
     if (transport.policy | everywhere) {
         verdict = guard_judge(ctx, &transport, everywhere);
         if (verdict != MUX_CLAIMED)
-            return conclude(verdict, XDP_DROP);
+            return conclude(verdict, verdict == MUX_GUARD_COOKIE ? XDP_TX : XDP_DROP);
     }
     /* A queue without a socket (the switch is being started again) gives the fallback. */
     action = bpf_redirect_map(&mux_sockets, ctx->rx_queue_index, XDP_PASS);

@@ -93,9 +93,15 @@ struct mux_first {
     __u32 zero;
 };
 
+/* What becomes of a frame that the program sends back (XDP_TX). */
+#define MUX_WAY_NONE    0 /* it may be lost: nothing is sent */
+#define MUX_WAY_NATIVE  1
+#define MUX_WAY_GENERIC 2 /* the kernel sends it as it does any packet of its own */
+
 struct mux_nic {
     __u8 mac[6];
-    __u8 zero[2];
+    __u8 way; /* MUX_WAY_* */
+    __u8 zero;
 };
 
 #endif

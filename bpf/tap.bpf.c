@@ -48,6 +48,19 @@ static __always_inline bool packet_is_local(void)
 }
 
 #include "classify.h"
+
+struct guard_cookie;
+
+/* A packet socket gets copies: nothing can be sent back from here. */
+static __always_inline enum mux_verdict
+packet_answer(struct __sk_buff *ctx, const struct guard_cookie *terms, __u32 family)
+{
+    (void)ctx;
+    (void)terms;
+    (void)family;
+    return MUX_CLAIMED;
+}
+
 #include "guard.h"
 
 /* What the kernel keeps of the frame: all of it, or nothing. */

@@ -268,6 +268,13 @@ enum control_guard_kind {
     CONTROL_GUARD_SYN_SOURCE,  /* `rate`, `burst`: SYNs of one source (IPv4 address, IPv6 /64) */
     CONTROL_GUARD_SYN,         /* the same of all sources */
     CONTROL_GUARD_CONNECTIONS, /* the same of what goes on to the stack as a new connection */
+    /* SYNs are answered in the stack's place, by `cookie`; its port alone sets it. `rate`: 1 if the
+     * stack asks for it now, 0 if it is only ready for it. It is done while one of those who share the
+     * 3-tuple asks, if the configuration lets stacks ask, or there is a rule …ALWAYS; and there is no
+     * …NEVER, and all who share the 3-tuple are ready, with the same cookie. */
+    CONTROL_GUARD_COOKIES,
+    CONTROL_GUARD_COOKIES_ALWAYS,
+    CONTROL_GUARD_COOKIES_NEVER,
     CONTROL_GUARD_KINDS
 };
 
@@ -286,6 +293,28 @@ struct control_prefix {
 };
 static_assert(sizeof(struct control_prefix) == 20, "no padding");
 
+#define CONTROL_COOKIE_TIMESTAMPS   0x1
+#define CONTROL_COOKIE_WINDOW_SCALE 0x2
+#define CONTROL_COOKIE_SACK         0x4
+#define CONTROL_COOKIE_ECN          0x8
+#define CONTROL_COOKIE_BEHIND_MAX   1000000 /* us */
+#define CONTROL_COOKIE_MSS_MIN      88
+#define CONTROL_COOKIE_SCALE_MAX    14 /* RFC 7323 section 2.3 */
+
+/* What SYN-ACKs in a stack's place say: syncookie.h has the arithmetic. */
+struct control_cookie {
+    uint8_t key[16];
+    uint32_t behind_us; /* what the clock of cookies is behind CLOCK_MONOTONIC */
+    uint16_t mss;       /* to offer */
+    uint16_t window;    /* as it stands in the header; host order, both */
+    uint8_t window_scale;
+    uint8_t hop_limit; /* not 0 */
+    uint8_t dscp;
+    uint8_t options; /* CONTROL_COOKIE_*: agreed on if the SYN asks for it */
+    uint32_t zero;
+};
+static_assert(sizeof(struct control_cookie) == 32, "no padding");
+
 #define CONTROL_GUARD_RATE_MAX     10000000u                     /* a second; and of `burst` */
 #define CONTROL_GUARD_DURATION_MAX (366ULL * 86400 * 1000000000) /* ns */
 
@@ -294,7 +323,8 @@ static_assert(sizeof(struct control_prefix) == 20, "no padding");
  * root; and binding 0, which is for administrators alone: rules for all bindings, which outlive the
  * switch. Errors: -EPERM, -ENOENT (no such binding, no such rule), -EINVAL, -EPROTOTYPE (a rule about
  * TCP, a binding of another protocol), -ENOSPC (too many: of this port, this user, or at all),
- * -EOPNOTSUPP (no NIC has a guard, or the binding is a group's). */
+ * -EOPNOTSUPP (no NIC has a guard, or the binding is a group's; of cookies: no NIC can answer),
+ * -EACCES (the configuration does not let stacks ask for cookies). */
 struct control_guard {
     struct control_header header;
     uint32_t binding;             /* 0: all */
@@ -305,8 +335,9 @@ struct control_guard {
     struct control_prefix prefix; /* of lists; otherwise zero */
     uint64_t duration_ns;         /* 0: until it is removed */
     uint32_t zero[2];
+    struct control_cookie cookie; /* of CONTROL_GUARD_COOKIES that is set; otherwise zero */
 };
-static_assert(sizeof(struct control_guard) == 72, "no padding");
+static_assert(sizeof(struct control_guard) == 104, "no padding");
 
 struct control_guarded {
     struct control_header header;

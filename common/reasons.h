@@ -86,7 +86,9 @@ enum detach_reason {
     X(GUARD_MALFORMED, "guard_malformed", "dropped: TCP flags or ports that no TCP sends")         \
     X(GUARD_SYN_SOURCE, "guard_syn_source", "SYN dropped: its source opens too much")              \
     X(GUARD_SYN, "guard_syn", "SYN dropped: too many for the binding")                             \
-    X(GUARD_CONNECTIONS, "guard_connections", "opening dropped: too many new connections")
+    X(GUARD_CONNECTIONS, "guard_connections", "opening dropped: too many new connections")         \
+    X(GUARD_DAMAGED, "guard_damaged", "SYN that was to be answered dropped: a checksum is wrong")  \
+    X(GUARD_COOKIE, "guard_cookie", "SYN answered in the stack's place, by a cookie")
 
 #define MUX_GUARD_FIRST MUX_GUARD_BLOCKED
 

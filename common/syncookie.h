@@ -25,6 +25,12 @@
 
 #include "siphash.h"
 
+#ifdef __bpf__ /* where functions have five arguments at most */
+#define SYNCOOKIE_INLINE static inline __attribute__((always_inline))
+#else
+#define SYNCOOKIE_INLINE static inline
+#endif
+
 #define SYNCOOKIE_MINUTE_US 60000000ULL
 #define SYNCOOKIE_MINUTES   2 /* that a cookie is good for: this one, and the one before */
 #define SYNCOOKIE_SEAL_BITS 24
@@ -43,7 +49,7 @@
 #define SYNCOOKIE_SIZES(X)   X(88) X(536) X(1220) X(1360) X(1440) X(1452) X(1460) X(8940)
 #define SYNCOOKIE_SIZE_COUNT 8
 
-static inline uint32_t syncookie_size_index(uint16_t mss)
+SYNCOOKIE_INLINE uint32_t syncookie_size_index(uint16_t mss)
 {
 #define SYNCOOKIE_AT_LEAST(size) +(mss >= (size))
     uint32_t count = 0 SYNCOOKIE_SIZES(SYNCOOKIE_AT_LEAST);
@@ -54,8 +60,8 @@ static inline uint32_t syncookie_size_index(uint16_t mss)
 
 /* What the key makes of two endpoints. Addresses are 4 or 16 bytes as words that lie as they do in the
  * packet; ports in the order of the host. */
-static inline uint64_t syncookie_ends_v4(struct siphash_key key, uint32_t local, uint32_t remote,
-                                         uint16_t local_port, uint16_t remote_port)
+SYNCOOKIE_INLINE uint64_t syncookie_ends_v4(struct siphash_key key, uint32_t local, uint32_t remote,
+                                            uint16_t local_port, uint16_t remote_port)
 {
     const uint64_t words[2] = {(uint64_t)local << 32 | remote,
                                4ULL << 32 | (uint64_t)local_port << 16 | remote_port};
@@ -63,9 +69,9 @@ static inline uint64_t syncookie_ends_v4(struct siphash_key key, uint32_t local,
     return siphash_words(key, words, 2);
 }
 
-static inline uint64_t syncookie_ends_v6(struct siphash_key key, const uint64_t local[2],
-                                         const uint64_t remote[2], uint16_t local_port,
-                                         uint16_t remote_port)
+SYNCOOKIE_INLINE uint64_t syncookie_ends_v6(struct siphash_key key, const uint64_t local[2],
+                                            const uint64_t remote[2], uint16_t local_port,
+                                            uint16_t remote_port)
 {
     const uint64_t words[5] = {local[0], local[1], remote[0], remote[1],
                                6ULL << 32 | (uint64_t)local_port << 16 | remote_port};
@@ -73,24 +79,24 @@ static inline uint64_t syncookie_ends_v6(struct siphash_key key, const uint64_t 
     return siphash_words(key, words, 5);
 }
 
-static inline uint32_t syncookie_place(uint64_t ends)
+SYNCOOKIE_INLINE uint32_t syncookie_place(uint64_t ends)
 {
     return (uint32_t)ends;
 }
 
-static inline uint32_t syncookie_timestamp_offset(uint64_t ends)
+SYNCOOKIE_INLINE uint32_t syncookie_timestamp_offset(uint64_t ends)
 {
     return (uint32_t)(ends >> 32);
 }
 
 /* The last time not after `timestamp` with these low bits. */
-static inline uint32_t syncookie_timestamp(uint32_t timestamp, uint8_t options)
+SYNCOOKIE_INLINE uint32_t syncookie_timestamp(uint32_t timestamp, uint8_t options)
 {
     return timestamp - ((timestamp - options) & SYNCOOKIE_OPTIONS_MASK);
 }
 
-static inline uint32_t syncookie_seal(struct siphash_key key, uint64_t ends, uint32_t irs,
-                                      uint64_t minute, uint8_t options)
+SYNCOOKIE_INLINE uint32_t syncookie_seal(struct siphash_key key, uint64_t ends, uint32_t irs,
+                                         uint64_t minute, uint8_t options)
 {
     const uint64_t words[3] = {ends, minute, (uint64_t)irs << 8 | options};
 
@@ -98,8 +104,8 @@ static inline uint32_t syncookie_seal(struct siphash_key key, uint64_t ends, uin
 }
 
 /* `irs`: the SYN's sequence number. `mss`: the peer's, or what counts for its. */
-static inline uint32_t syncookie_make(struct siphash_key key, uint64_t ends, uint32_t irs,
-                                      uint64_t minute, uint8_t options, uint16_t mss)
+SYNCOOKIE_INLINE uint32_t syncookie_make(struct siphash_key key, uint64_t ends, uint32_t irs,
+                                         uint64_t minute, uint8_t options, uint16_t mss)
 {
     return syncookie_place(ends) + irs + (uint32_t)(minute << SYNCOOKIE_SEAL_BITS) +
            ((syncookie_seal(key, ends, irs, minute, options) + syncookie_size_index(mss)) &

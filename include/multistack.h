@@ -221,6 +221,30 @@ enum ms_guard_kind {
     MS_GUARD_SYN_SOURCE,  /* TCP: rate, burst, for each IPv4 address or IPv6 /64 */
     MS_GUARD_SYN,         /* TCP: rate, burst, of all sources */
     MS_GUARD_CONNECTIONS, /* TCP: rate, burst, of what reaches the stack as a new connection */
+    /* TCP: SYNs are answered in the stack's place by SYN cookies, which `cookie` tells how to make. rate
+     * 1: from now on, 0: not, but the stack is ready for it: see the next two. Nothing is answered while
+     * others that share the 3-tuple have not told the same. */
+    MS_GUARD_COOKIES,
+    MS_GUARD_COOKIES_ALWAYS, /* TCP: … whether the stack asks or not */
+    MS_GUARD_COOKIES_NEVER,  /* TCP: … nor if it asks */
+};
+
+#define MS_COOKIE_TIMESTAMPS   0x1
+#define MS_COOKIE_WINDOW_SCALE 0x2
+#define MS_COOKIE_SACK         0x4
+#define MS_COOKIE_ECN          0x8
+
+/* What a SYN-ACK says that is sent in the stack's place; common/syncookie.h has the arithmetic of its
+ * sequence number and timestamp. */
+struct ms_guard_cookie {
+    uint8_t key[16];
+    uint32_t behind_us; /* what the cookies' clock is behind CLOCK_MONOTONIC; up to a second */
+    uint16_t mss;       /* to offer; 88 at least */
+    uint16_t window;    /* as it stands in the header, in host order */
+    uint8_t window_scale;
+    uint8_t hop_limit; /* not 0 */
+    uint8_t dscp;
+    uint8_t options; /* MS_COOKIE_*: agreed on if the SYN asks for it */
 };
 
 #define MS_GUARD_SECONDS_MAX (366u * 86400)
@@ -234,6 +258,7 @@ struct ms_guard_rule {
     unsigned rate;    /* limits: in a second, up to 10,000,000 */
     unsigned burst;   /* limits: at once, up to 10,000,000; 0: as many as in a second */
     unsigned seconds; /* until it ends by itself, up to MS_GUARD_SECONDS_MAX; 0: with the binding */
+    const struct ms_guard_cookie *cookie; /* of MS_GUARD_COOKIES; otherwise ignored */
 };
 
 /* Sets a rule; one of the same kind (of lists: and prefix) that the binding has is changed. Rules end with
@@ -242,7 +267,8 @@ struct ms_guard_rule {
  * kept and presented when it is back, as bindings are, with the time that they still have. Errors:
  * -ENOENT (no such binding), -EINVAL, -EAFNOSUPPORT, -ENOMEM, -EPROTOTYPE (a rule about TCP, a binding of
  * another protocol), -ENOSPC (too many: of this port, this user, or at all), -EOPNOTSUPP (no NIC of this
- * switch can, or the binding is a group's). */
+ * switch can, or the binding is a group's), -EACCES (the switch's administrator does not let stacks ask for
+ * cookies). */
 MS_API int ms_guard_set(struct ms_port *port, int binding, const struct ms_guard_rule *rule);
 /* Takes one back; its rate, burst and seconds are ignored. -ENOENT: there is none. */
 MS_API int ms_guard_remove(struct ms_port *port, int binding, const struct ms_guard_rule *rule);

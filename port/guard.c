@@ -93,7 +93,7 @@ static int present(struct ms_port *port, struct guard_rule *rule)
     message.binding = port->bindings[rule->binding].number;
     message.action = leaving ? CONTROL_GUARD_REMOVE : CONTROL_GUARD_SET;
     if (leaving)
-        message.rate = message.burst = 0;
+        message.rate = message.burst = 0, message.cookie = (struct control_cookie){.mss = 0};
     else if (rule->until_ms != FOR_EVER)
         message.duration_ns = (uint64_t)(rule->until_ms - now) * MS;
     error = control_client__send(port->session.fd, &message, -1);
@@ -213,7 +213,13 @@ static_assert((int)MS_GUARD_BLOCK == CONTROL_GUARD_BLOCK &&
                   (int)MS_GUARD_STRICT == CONTROL_GUARD_STRICT &&
                   (int)MS_GUARD_SYN_SOURCE == CONTROL_GUARD_SYN_SOURCE &&
                   (int)MS_GUARD_SYN == CONTROL_GUARD_SYN &&
-                  (int)MS_GUARD_CONNECTIONS == CONTROL_GUARD_CONNECTIONS,
+                  (int)MS_GUARD_CONNECTIONS == CONTROL_GUARD_CONNECTIONS &&
+                  (int)MS_GUARD_COOKIES == CONTROL_GUARD_COOKIES &&
+                  (int)MS_GUARD_COOKIES_ALWAYS == CONTROL_GUARD_COOKIES_ALWAYS &&
+                  (int)MS_GUARD_COOKIES_NEVER == CONTROL_GUARD_COOKIES_NEVER &&
+                  MS_COOKIE_TIMESTAMPS == CONTROL_COOKIE_TIMESTAMPS &&
+                  MS_COOKIE_WINDOW_SCALE == CONTROL_COOKIE_WINDOW_SCALE &&
+                  MS_COOKIE_SACK == CONTROL_COOKIE_SACK && MS_COOKIE_ECN == CONTROL_COOKIE_ECN,
               "one is told as the other");
 
 static int take_prefix(const struct ms_guard_rule *rule, struct control_prefix *prefix)
@@ -239,13 +245,30 @@ static int take_prefix(const struct ms_guard_rule *rule, struct control_prefix *
     return 0;
 }
 
+static struct control_cookie cookie_of(const struct ms_guard_cookie *cookie)
+{
+    struct control_cookie told = {.behind_us = cookie->behind_us,
+                                  .mss = cookie->mss,
+                                  .window = cookie->window,
+                                  .window_scale = cookie->window_scale,
+                                  .hop_limit = cookie->hop_limit,
+                                  .dscp = cookie->dscp,
+                                  .options = cookie->options};
+
+    memcpy(told.key, cookie->key, sizeof(told.key));
+    return told;
+}
+
 /* What the switch would refuse is refused here as well: it may be away. */
 static int take_rule(const struct ms_guard_rule *rule, struct control_guard *wish)
 {
     *wish = (struct control_guard){.kind = (uint32_t)rule->kind};
     if (rule->size < sizeof(*rule) || rule->kind < MS_GUARD_BLOCK ||
-        rule->kind > MS_GUARD_CONNECTIONS || rule->seconds > MS_GUARD_SECONDS_MAX)
+        rule->kind > MS_GUARD_COOKIES_NEVER || rule->seconds > MS_GUARD_SECONDS_MAX ||
+        (rule->kind == MS_GUARD_COOKIES && (!rule->cookie || rule->seconds)))
         return -EINVAL;
+    if (rule->kind == MS_GUARD_COOKIES)
+        wish->cookie = cookie_of(rule->cookie);
     if (rule->kind == MS_GUARD_BLOCK || rule->kind == MS_GUARD_ALLOW)
         return take_prefix(rule, &wish->prefix);
     wish->rate = rule->rate;
@@ -253,9 +276,19 @@ static int take_rule(const struct ms_guard_rule *rule, struct control_guard *wis
     return 0;
 }
 
+static bool cookie_is_sane(const struct control_cookie *cookie)
+{
+    return cookie->mss >= CONTROL_COOKIE_MSS_MIN && cookie->hop_limit && cookie->dscp < 64 &&
+           cookie->window_scale <= CONTROL_COOKIE_SCALE_MAX && cookie->options <= 0xf &&
+           cookie->behind_us <= CONTROL_COOKIE_BEHIND_MAX;
+}
+
 static bool limit_is_sane(const struct control_guard *wish)
 {
-    bool limit = wish->kind >= CONTROL_GUARD_SYN_SOURCE;
+    bool limit = wish->kind >= CONTROL_GUARD_SYN_SOURCE && wish->kind <= CONTROL_GUARD_CONNECTIONS;
+
+    if (wish->kind == CONTROL_GUARD_COOKIES)
+        return cookie_is_sane(&wish->cookie) && wish->rate <= 1 && !wish->burst;
 
     return limit ? wish->rate && wish->rate <= CONTROL_GUARD_RATE_MAX &&
                        wish->burst <= CONTROL_GUARD_RATE_MAX

@@ -105,6 +105,7 @@ int runtime_listen_with(struct ms_runtime *runtime, const struct sockaddr *addre
     }
     made->next = runtime->listeners;
     runtime->listeners = made;
+    runtime->check_at = runtime->dispatch_at = 0;
     *listener = made;
     return 0;
 }
@@ -128,6 +129,7 @@ int runtime_listener_address(const struct ms_runtime_listener *listener, struct 
 
 void runtime_listener_stop(struct ms_runtime_listener *listener)
 {
+    runtime__end_protection(listener);
     if (listener->listener)
         utcp_listener_close(listener->listener);
     listener->listener = NULL;

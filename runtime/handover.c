@@ -142,6 +142,7 @@ static void set_mode(struct ms_runtime_listener *listener, enum utcp_listen_mode
 
 static void go_away(struct ms_runtime_listener *listener)
 {
+    runtime__end_protection(listener);
     connect_flows(listener);
     set_mode(listener, UTCP_LISTEN_IGNORE);
     set_away(listener, true);
@@ -153,6 +154,7 @@ int runtime_listener_drain(struct ms_runtime_listener *listener)
     struct ms_runtime *runtime = listener->runtime;
     int error;
 
+    runtime__end_protection(listener); /* the successor has cookies of its own */
     set_mode(listener, UTCP_LISTEN_HOLD);
     connect_flows(listener);
     error = ms_drain(runtime->port, listener->binding);

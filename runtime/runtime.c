@@ -79,6 +79,7 @@ static void dispatch(struct ms_runtime *runtime)
         runtime__flush_trace(runtime);
     take_port_info(runtime);
     runtime__binding_events(runtime);
+    runtime__watch_pressure(runtime);
 }
 
 /* ── Packets ─────────────────────────────────────────────────────────────────────────────────── */
@@ -309,6 +310,8 @@ int runtime_open(struct ms_runtime **opened, const struct ms_runtime_options *op
     runtime->context = options->context;
     runtime->handed_over = options->handed_over;
     runtime->suspended = options->suspended;
+    runtime->guarded = options->guarded;
+    runtime->nic_cookies = options->nic_cookies;
     runtime->time_wait_us = options->time_wait_us;
     runtime->armed = UINT64_MAX;
     adaptive_poll_init(&runtime->poll, options->busy_poll_us);
@@ -389,7 +392,8 @@ bool runtime_step(struct ms_runtime *runtime)
 
 bool runtime_prepare(struct ms_runtime *runtime, uint64_t until)
 {
-    uint64_t deadline = earlier(utcp_deadline(runtime->stack), until);
+    uint64_t deadline =
+        earlier(earlier(utcp_deadline(runtime->stack), until), runtime__pressure_deadline(runtime));
 
     if (deadline <= runtime->now || (utcp_output_wanted(runtime->stack) && !runtime->no_room_for))
         return false;

@@ -49,6 +49,13 @@ extern "C" {
 struct ms_runtime;
 struct ms_runtime_listener;
 
+/* Whether SYNs are answered at the NIC, by SYN cookies, where the switch can and may do that. */
+enum runtime_nic_cookies {
+    RUNTIME_NIC_COOKIES_WHEN_FULL, /* while a flood of them uses up the backlog */
+    RUNTIME_NIC_COOKIES_ALWAYS,
+    RUNTIME_NIC_COOKIES_NEVER,
+};
+
 struct ms_runtime_options {
     /* The port, see struct ms_port_options; 0 or NULL: its defaults. */
     const char *control_path;
@@ -88,6 +95,11 @@ struct ms_runtime_options {
      * `error`, as MS_EVENT_SUSPENDED says; or (0) that is over. There is nothing to be done: TCP takes
      * it for loss. */
     void (*suspended)(void *context, struct ms_runtime_listener *listener, int error);
+    enum runtime_nic_cookies nic_cookies;
+    /* Called within runtime_step(), when not NULL: SYNs to the listener are answered at the NIC, now and
+     * then, because of a flood (status 1); the flood is over (0); there is one, but this cannot be done (a
+     * negative errno: -EOPNOTSUPP, no NIC that could; -EACCES, the switch's configuration). */
+    void (*guarded)(void *context, struct ms_runtime_listener *listener, int status);
 };
 
 /* Opens a port and puts a stack on it. Errors: those of ms_port_open(); -ENOPROTOOPT: there is no

@@ -20,6 +20,17 @@ struct flow_list {
     unsigned count, room;
 };
 
+/* protection.c */
+struct protection {
+    uint64_t overflows;             /* of the listener, when it was looked at last */
+    uint64_t hold;                  /* how long it is asked for; 0: there was no pressure lately */
+    uint64_t ends_at, ended_at;     /* the asking */
+    uint64_t not_before;            /* after a refusal */
+    struct utcp_cookie_terms terms; /* as the switch knows them */
+    int error;                      /* the last refusal */
+    bool told, asked;
+};
+
 struct ms_runtime_listener {
     struct ms_runtime *runtime;
     struct ms_runtime_listener *next;
@@ -27,7 +38,8 @@ struct ms_runtime_listener {
     int binding;
     struct utcp_endpoint local;
     bool shared;
-    bool away;                  /* handed over */
+    bool away; /* handed over */
+    struct protection protection;
     struct flow_list connected; /* told to the switch, and not yet looked at again */
     struct flow_list gone;      /* to be given back */
 };
@@ -52,6 +64,9 @@ struct ms_runtime {
     void *context;
     void (*handed_over)(void *context, struct ms_runtime_listener *listener, bool away);
     void (*suspended)(void *context, struct ms_runtime_listener *listener, int error);
+    void (*guarded)(void *context, struct ms_runtime_listener *listener, int status);
+    enum runtime_nic_cookies nic_cookies;
+    uint64_t check_at;     /* when pressure is looked for next */
     uint64_t time_wait_us; /* as asked for */
     unsigned away_count;   /* listeners handed over */
     struct ms_runtime_listener *listeners;
@@ -87,6 +102,15 @@ void runtime__flow_gone(struct ms_runtime *runtime, const struct utcp_endpoint *
 void runtime__disconnect_gone(struct ms_runtime *runtime);
 /* Before a listener goes. */
 void runtime__forget_handover(struct ms_runtime_listener *listener);
+
+/* ── protection.c ────────────────────────────────────────────────────────────────────────────── */
+
+/* Has SYNs answered at the NIC for listeners that have too many, or no longer. */
+void runtime__watch_pressure(struct ms_runtime *runtime);
+/* When that is to be called at the latest; UINT64_MAX: not by itself. */
+uint64_t runtime__pressure_deadline(const struct ms_runtime *runtime);
+/* SYNs are another's from now on, or nobody's. */
+void runtime__end_protection(struct ms_runtime_listener *listener);
 
 /* ── inspection.c ────────────────────────────────────────────────────────────────────────────── */
 

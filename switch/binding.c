@@ -109,6 +109,7 @@ int binding_add(struct switch_core *core, struct port *port, const struct tuple 
     if (binding->port_count > 1)
         range_enter(core, binding);
     sharing_settle(core, tuple);
+    guard_owners_changed(core, tuple);
     return 0;
 }
 
@@ -141,6 +142,7 @@ void binding_close(struct switch_core *core, struct binding *binding)
     table->binding_count--;
     free_slot(table, binding);
     sharing_left(core, binding);
+    guard_owners_changed(core, &change.tuple);
 }
 
 int binding_remove(struct switch_core *core, struct port *port, uint32_t number)

@@ -121,6 +121,7 @@ struct channel_nic {
     uint32_t mtu;
     uint32_t up;
     uint32_t is_virtual;
+    uint32_t answers; /* SYNs can be answered there */
     uint32_t queue_count;
     uint32_t verdict_cpus; /* values in one element of mux_verdicts; 0: this NIC has no mux */
     uint32_t is_loopback;  /* 1: it is lo */
@@ -185,13 +186,14 @@ enum {
     CHANNEL_GUARD_PREFIXES,
     CHANNEL_GUARD_BUDGETS,
     CHANNEL_GUARD_COUNTS,
+    CHANNEL_GUARD_COOKIES,
     CHANNEL_GUARD_FDS
 };
 
 struct channel_guard {
     struct channel_header header;
-    uint32_t cpus; /* values in one element of guard_counts */
-    uint32_t zero;
+    uint32_t cpus;    /* values in one element of guard_counts */
+    uint32_t may_ask; /* 1: stacks may have SYNs answered at the NIC */
 };
 
 #define CHANNEL_PROTOCOLS_MAX 256

@@ -173,6 +173,7 @@ static int take_nic(struct switch_core *core, const struct received *received)
         .mtu = message->mtu,
         .up = message->up,
         .is_virtual = message->is_virtual,
+        .answers = message->answers,
         .is_loopback = message->is_loopback,
         .verdicts_fd = received->fd_count ? received->fds[0] : -1,
         .verdict_cpus = message->verdict_cpus,

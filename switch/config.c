@@ -43,6 +43,8 @@ const struct config_option config_options[] = {
     {"ports-per-user", CONFIG_PORTS_PER_USER, "N", "ports of one user at a time (256)"},
     {"ring-size", CONFIG_RING_SIZE, "BYTES", "size of a ring where a port names none (524288)"},
     {"local", CONFIG_LOCAL, "yes|no", "serve programs of this host itself, by lo (yes)"},
+    {"asked-cookies", CONFIG_ASKED_COOKIES, "yes|no",
+     "answer SYNs at the NIC when a stack asks for it (yes)"},
     {"port-rate", CONFIG_PORT_RATE, "RATE",
      "what a port may send in a second:\n"
      "[packets=N][,bits=N], with k, M or G (none)"},
@@ -268,12 +270,12 @@ static int set_ring_size(struct config *config, const char *value, char error[CO
     return 0;
 }
 
-static int set_local(struct config *config, const char *value, char error[CONFIG_ERROR_SIZE])
+static int set_answer(const char *what, const char *value, bool *yes, char error[CONFIG_ERROR_SIZE])
 {
     static const char *const answers[] = {"no", "yes"};
-    int word = parse_word("local", value, answers, 2, error);
+    int word = parse_word(what, value, answers, 2, error);
 
-    config->local = word == 1;
+    *yes = word == 1;
     return word < 0 ? -1 : 0;
 }
 
@@ -431,7 +433,9 @@ int config_set(struct config *config, enum config_option_id id, const char *valu
         return parse_number("ports-per-user", value, 1, 65536, &config->ports_per_user_max, error);
     case CONFIG_REJECTED_MAX:
         return parse_number("rejected-max", value, 0, UINT32_MAX, &config->rejected_max, error);
-    case CONFIG_LOCAL: return set_local(config, value, error);
+    case CONFIG_LOCAL: return set_answer("local", value, &config->local, error);
+    case CONFIG_ASKED_COOKIES:
+        return set_answer("asked-cookies", value, &config->asked_cookies, error);
     case CONFIG_RING_SIZE: return set_ring_size(config, value, error);
     case CONFIG_PORT_RATE: return set_default_rate(config, value, error);
     case CONFIG_RANGE_PORTS: return set_range_ports(config, value, error);
@@ -455,6 +459,7 @@ void config_init(struct config *config)
         .range_first = 16384,
         .range_last = 28671,
         .range_ports_per_user = 8192,
+        .asked_cookies = true,
         .local = true,
     };
     if (!control || !*control || strlen(control) >= sizeof(config->control))

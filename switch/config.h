@@ -70,7 +70,8 @@ struct config {
     uint32_t rejected_max;            /* packets a second that no stack may send; 0: any number */
     uint32_t range_first, range_last; /* ports that ranges may be of; last 0: there are no ranges */
     uint32_t range_ports_per_user;
-    bool local; /* serve lo as well: programs of this host reach stacks, and these them */
+    bool asked_cookies; /* stacks may have SYNs answered at the NIC */
+    bool local;         /* serve lo as well: programs of this host reach stacks, and these them */
     struct config_protocol protocols[CONFIG_PROTOCOLS_MAX];
     uint32_t protocol_count;
     struct config_port_rate port_rates[CHANNEL_PORT_RATES_MAX];
@@ -95,6 +96,7 @@ enum config_option_id {
     CONFIG_PORT_RATE,
     CONFIG_RANGE_PORTS,
     CONFIG_RANGE_PORTS_PER_USER,
+    CONFIG_ASKED_COOKIES,
 };
 
 struct config_option {

@@ -37,6 +37,11 @@ static struct guard_rule *rule_at(const struct guard *guard, uint32_t index)
     return index == GUARD_NONE ? NULL : &guard->rules[index];
 }
 
+static bool is_cookies(uint32_t kind)
+{
+    return kind >= CONTROL_GUARD_COOKIES && kind <= CONTROL_GUARD_COOKIES_NEVER;
+}
+
 static bool is_list(uint32_t kind)
 {
     return kind == CONTROL_GUARD_BLOCK || kind == CONTROL_GUARD_ALLOW;
@@ -117,6 +122,27 @@ static void leave_place(struct switch_core *core, uint32_t slot)
     place->used = false;
 }
 
+/* Packets of the 3-tuple are judged by its policy, or, where that has nothing to say, by none. */
+static int refer(struct switch_core *core, uint32_t slot)
+{
+    const struct guard_place *place = &core->guard.places[slot];
+
+    return slot == GUARD_EVERYWHERE || !place->used
+               ? 0
+               : namespace_set_policy(&core->workers[0].names, &place->tuple,
+                                      place->flags ? place->id : 0);
+}
+
+void guard_owners_changed(struct switch_core *core, const struct tuple *tuple)
+{
+    uint32_t slot = core->guard.cookie_rules ? guard_place_of(&core->guard, tuple) : GUARD_NONE;
+
+    if (slot == GUARD_NONE)
+        return;
+    guard__write_policy(core, slot);
+    refer(core, slot);
+}
+
 /* Out of the list; the maps are written behind it, by what is left. Taking away never fails but when
  * the element is not there, which is what is wanted. */
 static void end_rule(struct switch_core *core, struct guard_rule *rule)
@@ -132,11 +158,13 @@ static void end_rule(struct switch_core *core, struct guard_rule *rule)
     *rule = (struct guard_rule){.next = guard->free};
     guard->free = index;
     guard->count--;
+    guard->cookie_rules -= ended.kind == CONTROL_GUARD_COOKIES;
     count_rule(core, ended.binding, false);
     leave_place(core, ended.slot);
     if (is_list(ended.kind))
         guard__write_prefix(core, ended.slot, &ended.prefix);
     guard__write_policy(core, ended.slot);
+    refer(core, ended.slot);
 }
 
 static uint32_t rules_of_uid(const struct switch_core *core, uid_t uid)
@@ -241,15 +269,16 @@ static int set_rule(struct switch_core *core, struct binding *binding,
         rule->kind = wish->kind;
         rule->prefix = wish->prefix;
         count_rule(core, number, true);
+        guard->cookie_rules += wish->kind == CONTROL_GUARD_COOKIES;
     }
     before = *rule;
     rule->rate = wish->rate;
     rule->burst = wish->burst ? wish->burst : wish->rate;
     rule->until_ns = end_of(core_clock(), wish->duration_ns);
+    rule->cookie = wish->cookie;
     status = write_rule(core, rule);
-    if (!status && binding)
-        status =
-            namespace_set_policy(&core->workers[0].names, &binding->tuple, guard->places[slot].id);
+    if (!status)
+        status = refer(core, slot);
     if (status && known) {
         *rule = before;
         write_rule(core, rule);
@@ -332,9 +361,13 @@ static bool is_zero(const void *bytes, size_t size)
 static bool wish_is_sane(const struct control_guard *wish)
 {
     bool set = wish->action == CONTROL_GUARD_SET;
-    bool limit = wish->kind >= CONTROL_GUARD_SYN_SOURCE;
+    bool limit = wish->kind >= CONTROL_GUARD_SYN_SOURCE && wish->kind <= CONTROL_GUARD_CONNECTIONS;
 
     if (wish->zero[0] || wish->zero[1])
+        return false;
+    if (set && wish->kind == CONTROL_GUARD_COOKIES)
+        return guard__cookie_is_sane(wish) && is_zero(&wish->prefix, sizeof(wish->prefix));
+    if (!is_zero(&wish->cookie, sizeof(wish->cookie)))
         return false;
     if (wish->action == CONTROL_GUARD_FLUSH)
         return !wish->kind && !wish->rate && !wish->burst && !wish->duration_ns &&
@@ -370,7 +403,7 @@ static int may_rule(struct switch_core *core, const struct connection *connectio
 static int fits_binding(const struct binding *binding, const struct control_guard *wish)
 {
     if (!binding)
-        return 0;
+        return is_cookies(wish->kind) ? -EINVAL : 0;
     if (groups_has_address(&binding->tuple) || binding->port_count > 1)
         return -EOPNOTSUPP;
     return is_list(wish->kind) || tuple_protocol(&binding->tuple) == IP_PROTOCOL_TCP ? 0
@@ -394,6 +427,10 @@ int guard_request(struct switch_core *core, const struct connection *connection,
         return -EOPNOTSUPP;
     if (wish->action == CONTROL_GUARD_SET) {
         status = fits_binding(binding, wish);
+        if (!status)
+            status = guard__cookies_available(core, wish);
+        if (!status && wish->kind == CONTROL_GUARD_COOKIES && !connection->port)
+            status = -EPERM;
         return status ? status : set_rule(core, binding, wish);
     }
     slot = binding ? guard_place_of(guard, &binding->tuple) : GUARD_EVERYWHERE;
@@ -435,6 +472,7 @@ int guard_open(struct switch_core *core, const struct channel_guard *message, co
 
     memcpy(guard->fds, fds, sizeof(guard->fds));
     guard->cpus = message->cpus;
+    guard->may_ask = message->may_ask;
     guard->counts = calloc(message->cpus + 1, sizeof(*guard->counts));
     guard->places = calloc(GUARD_POLICIES_MAX, sizeof(*guard->places));
     if (!guard->counts || !guard->places)

@@ -24,6 +24,7 @@
 
 #include "channel.h"
 #include "control_protocol.h"
+#include "guard_cookie_maps.h"
 #include "guard_maps.h"
 #include "tuple.h"
 
@@ -48,6 +49,7 @@ struct guard_rule {
     struct control_prefix prefix;
     uint32_t rate, burst;
     uint64_t until_ns; /* CLOCK_MONOTONIC, or GUARD_FOR_EVER */
+    struct control_cookie cookie;
 };
 
 /* A policy. */
@@ -55,6 +57,7 @@ struct guard_place {
     struct tuple tuple;
     uint32_t id; /* with the generation of its last use */
     uint32_t first_rule;
+    uint32_t flags; /* of the policy as it was written */
     uid_t uid;
     bool used;
 };
@@ -62,6 +65,8 @@ struct guard_place {
 struct guard {
     int fds[CHANNEL_GUARD_FDS]; /* maps, -1: none */
     bool ready;                 /* somebody enforces rules */
+    bool may_ask;               /* stacks may have SYNs answered */
+    uint32_t cookie_rules;      /* CONTROL_GUARD_COOKIES */
     uint32_t cpus;
     struct guard_counts *counts; /* room for one element */
     struct guard_rule *rules;
@@ -80,6 +85,9 @@ int guard_request(struct switch_core *core, const struct connection *connection,
                   const struct control_guard *wish);
 /* The binding is about to go: its rules go before. */
 void guard_forget(struct switch_core *core, struct binding *binding);
+/* There is one owner of the 3-tuple more, or one less: whether SYNs are answered for it is another
+ * question then. */
+void guard_owners_changed(struct switch_core *core, const struct tuple *tuple);
 /* Takes out what has ended. */
 void guard_housekeep(struct switch_core *core, uint64_t now_ns);
 
@@ -87,6 +95,13 @@ void guard_housekeep(struct switch_core *core, uint64_t now_ns);
 uint32_t guard_place_of(const struct guard *guard, const struct tuple *tuple);
 /* Packets that a policy refused, by reason. False: nobody counts. */
 bool guard_read_counts(const struct guard *guard, uint32_t slot, struct guard_counts *sum);
+
+/* guard_cookies.c: what a request about cookies must look like, whether the switch can do it (0 or a
+ * negative errno), and whether a policy has it done, by which terms. */
+bool guard__cookie_is_sane(const struct control_guard *wish);
+int guard__cookies_available(const struct switch_core *core, const struct control_guard *wish);
+bool guard__cookies_wanted(const struct switch_core *core, uint32_t slot,
+                           struct guard_cookie *terms);
 
 /* guard_write.c: each makes the maps say what the rules say. 0 or a negative errno. */
 int guard__write_prefix(const struct switch_core *core, uint32_t slot,

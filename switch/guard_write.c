@@ -84,6 +84,9 @@ static void add_rule(struct guard_policy *policy, const struct guard_rule *rule)
         policy->flags |= GUARD_HAS_STRICT;
         raise(&policy->strict_until_ns, rule->until_ns);
         break;
+    case CONTROL_GUARD_COOKIES:
+    case CONTROL_GUARD_COOKIES_ALWAYS:
+    case CONTROL_GUARD_COOKIES_NEVER: break; /* they are looked at together */
     default:
         policy->flags |= GUARD_HAS_LIMITS;
         lower(&policy->limits[rule->kind - CONTROL_GUARD_SYN_SOURCE], rule);
@@ -95,12 +98,20 @@ int guard__write_policy(struct switch_core *core, uint32_t slot)
 {
     const struct guard *guard = &core->guard;
     struct guard_policy policy = {.id = guard->places[slot].id};
-    int status;
+    struct guard_cookie terms;
+    int status = 0;
 
     for (const struct guard_rule *rule = next_rule(guard, NULL, slot); rule;
          rule = next_rule(guard, rule, slot))
         add_rule(&policy, rule);
-    status = update(guard, CHANNEL_GUARD_POLICIES, &slot, &policy);
+    if (slot != GUARD_EVERYWHERE && guard__cookies_wanted(core, slot, &terms)) {
+        policy.flags |= GUARD_HAS_COOKIES;
+        status = update(guard, CHANNEL_GUARD_COOKIES, &slot, &terms);
+    }
+    if (!status)
+        status = update(guard, CHANNEL_GUARD_POLICIES, &slot, &policy);
+    if (!status)
+        core->guard.places[slot].flags = policy.flags;
     if (!status && slot == GUARD_EVERYWHERE)
         __atomic_store_n(&core->shared->guard, policy.flags, __ATOMIC_RELEASE);
     return status;

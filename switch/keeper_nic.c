@@ -253,6 +253,7 @@ int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic)
         .mtu = link->mtu,
         .up = link->up,
         .is_virtual = nic->device.is_virtual,
+        .answers = nic->mux.answers,
         .queue_count = nic->queues ? nic->queue_count : 0,
         .verdict_cpus = mux_verdict_cpus(),
     };

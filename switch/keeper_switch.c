@@ -122,7 +122,8 @@ static int send_groups(struct keeper *keeper)
 static int send_guard(struct keeper *keeper)
 {
     struct channel_guard guard = {.header = {.type = CHANNEL_GUARD, .size = sizeof(guard)},
-                                  .cpus = mux_verdict_cpus()};
+                                  .cpus = mux_verdict_cpus(),
+                                  .may_ask = keeper->config->asked_cookies};
 
     return keeper->maps.guard[0] < 0
                ? 0

@@ -66,7 +66,7 @@ const char *mux_library_reason(void)
 static const char *const guard_names[MUX_GUARD_MAPS] = {
     [CHANNEL_GUARD_POLICIES] = "guard_policies", [CHANNEL_GUARD_PREFIXES] = "guard_prefixes",
     [CHANNEL_GUARD_BUDGETS] = "guard_budgets",   [CHANNEL_GUARD_COUNTS] = "guard_counts",
-    [MUX_GUARD_SOURCES] = "guard_sources",
+    [CHANNEL_GUARD_COOKIES] = "guard_cookies",   [MUX_GUARD_SOURCES] = "guard_sources",
 };
 
 static int share_map(int fd, struct bpf_object *program, const char *name)
@@ -428,7 +428,12 @@ static int attach_shared(struct mux_program *mux, struct mux_maps *maps,
 
 static int tell_mac(struct mux_program *mux, const struct device *device)
 {
-    int status = mux_set_mac(mux, device->link.mac);
+    int status;
+
+    /* The other end of a veth takes a frame of native XDP only while it has an XDP program, too, and who
+     * sends it hears nothing of its loss. */
+    mux->answers = !mux->native || !device->is_veth;
+    status = mux_set_mac(mux, device->link.mac);
 
     if (status)
         log_error("%s: the mux cannot be told the MAC address: %s", device->link.name,
@@ -523,6 +528,8 @@ int mux_set_mac(struct mux_program *mux, const uint8_t mac[6])
     uint32_t zero = 0;
 
     memcpy(nic.mac, mac, 6);
+    if (mux->answers)
+        nic.way = mux->native ? MUX_WAY_NATIVE : MUX_WAY_GENERIC;
     return bpf_map_update_elem(bpf_map__fd(mux->skeleton->maps.mux_nic), &zero, &nic, BPF_ANY);
 }
 

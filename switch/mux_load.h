@@ -40,11 +40,12 @@ struct mux_maps {
             -1,                                                                                    \
             -1,                                                                                    \
             -1,                                                                                    \
+            -1,                                                                                    \
             -1                                                                                     \
         }                                                                                          \
     }
 
-static_assert(MUX_GUARD_MAPS == 5, "MUX_MAPS_INIT has as many");
+static_assert(MUX_GUARD_MAPS == 6, "MUX_MAPS_INIT has as many");
 
 struct bpf_object;
 struct mux_bpf;
@@ -57,6 +58,7 @@ struct mux_program {
     int link_fd;                /* otherwise: what holds it */
     uint32_t ifindex;
     bool native;
+    bool answers; /* frames may be sent back (XDP_TX) */
 };
 
 /* Keeps the last of libbpf's and libxdp's own words, for our messages. */

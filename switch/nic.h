@@ -131,6 +131,7 @@ struct nic {
     uint32_t frame_max; /* longest frame that reserve() gives, bytes from the Ethernet header on */
     uint32_t large_min; /* frames longer than this may be cut, and do not use up room() */
     bool up;
+    bool answers;     /* SYNs can be answered there (guard_rules.h) */
     bool is_virtual;  /* frames may carry partial checksums (design.md, section 7) */
     bool is_loopback; /* lo: the way to the stack of the host itself, and from it */
     uint32_t capabilities;

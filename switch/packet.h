@@ -140,8 +140,8 @@ static inline uint64_t flow_hash(const struct hash_key *key, const struct tuple 
                                  const uint64_t remote[2], be16 remote_port)
 {
     uint64_t here = hash_fold(local->low ^ key->word[2], local->high ^ key->word[3]);
-    uint64_t hash = hash_words(key, remote[0], remote[1],
-                               here ^ ((uint64_t)remote_port << 32 | local->rest));
+    uint64_t hash =
+        hash_words(key, remote[0], remote[1], here ^ ((uint64_t)remote_port << 32 | local->rest));
 
     return hash_mix(hash);
 }

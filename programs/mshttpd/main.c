@@ -115,6 +115,7 @@ static bool service_open(struct service *service, const struct options *options)
     const struct transport_handler handler = {.events = server_events,
                                               .handed_over = server_handed_over,
                                               .suspended = server_suspended,
+                                              .guarded = server_guarded,
                                               .context = &service->server};
 
     if (!server_init(&service->server, &options->server))

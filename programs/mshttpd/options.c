@@ -21,6 +21,7 @@ static struct options chosen = {
 static const char *stack = "utcp", *cookies = "full", *busy_poll;
 static uint64_t threads = 1, connections_max = 65536, work_us, wake_packets, wake_delay_us;
 static uint64_t memory_mib, stall_seconds, challenges; /* 0: UTCP's defaults */
+static const char *nic_cookies = "full";
 
 static const char *add_listener(const char *text)
 {
@@ -65,6 +66,12 @@ static const struct cli_option table[] = {
      .help = "full, always or never: when the handshake keeps no state (full: when the queue is)",
      .kind = CLI_CHOICE,
      .value = &cookies,
+     .choices = cookie_choices},
+    {.name = "nic-cookies",
+     .argument = "WHEN",
+     .help = "full, always or never: when the NIC answers SYNs (full: while too many come)",
+     .kind = CLI_CHOICE,
+     .value = &nic_cookies,
      .choices = cookie_choices},
     {.name = "fast-open",
      .argument = "N",
@@ -227,6 +234,15 @@ static void take_limits(struct transport_options *options)
     options->challenge_acks_max = (uint32_t)((challenges + threads - 1) / threads);
 }
 
+static int nic_cookies_mode(const char *when)
+{
+    if (strcmp(when, "full") == 0)
+        return RUNTIME_NIC_COOKIES_WHEN_FULL;
+    if (strcmp(stack, "kernel") == 0)
+        cli_wrong_usage("--nic-cookies: the switch has nothing to do with the kernel's stack");
+    return strcmp(when, "always") == 0 ? RUNTIME_NIC_COOKIES_ALWAYS : RUNTIME_NIC_COOKIES_NEVER;
+}
+
 /* Several threads share what they listen to, which has to be possible. */
 static void check_threads(struct transport_options *options)
 {
@@ -265,6 +281,7 @@ const struct options *options_parse(int argc, char **argv)
     chosen.transport.stack_flags = cookie_flags(cookies);
     take_limits(&chosen.transport);
     check_threads(&chosen.transport);
+    chosen.transport.nic_cookies = nic_cookies_mode(nic_cookies);
     if (getrandom(chosen.transport.fast_open_key, sizeof(chosen.transport.fast_open_key), 0) < 0) {
         cli_error("no random key: %s", strerror(errno));
         exit(CLI_FAILURE);

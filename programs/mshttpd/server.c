@@ -273,6 +273,22 @@ void server_handed_over(void *context, bool away)
     fflush(stdout);
 }
 
+void server_guarded(void *context, const struct sockaddr *address, int status)
+{
+    char text[CLI_ENDPOINT_SIZE];
+
+    (void)context;
+    cli_endpoint_text(address, text);
+    if (status > 0)
+        printf("mshttpd: too many SYNs come to %s: they are answered at the NIC\n", text);
+    else if (status == 0)
+        printf("mshttpd: %s answers SYNs itself again\n", text);
+    else
+        printf("mshttpd: SYNs to %s cannot be answered at the NIC: %s\n", text,
+               status == -EACCES ? "the switch was told not to" : strerror(-status));
+    fflush(stdout);
+}
+
 void server_suspended(void *context, const struct sockaddr *address, int error)
 {
     (void)context;

@@ -146,6 +146,7 @@ void server_events(void *server, const struct transport_event *events, unsigned 
 /* The handler of a hand-over. */
 void server_handed_over(void *server, bool away);
 void server_suspended(void *server, const struct sockaddr *address, int error);
+void server_guarded(void *server, const struct sockaddr *address, int status);
 
 /* Serves until *stop is set (and the transport woken), then finishes what is in flight; or until all
  * listeners were handed over and no connection is left. 0, or a negative errno. */

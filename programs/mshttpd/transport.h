@@ -54,6 +54,8 @@ struct transport_handler {
     /* Nothing comes to a listener for now, because of `error` (a negative errno), or (0) it does again.
      */
     void (*suspended)(void *context, const struct sockaddr *address, int error);
+    /* struct ms_runtime_options */
+    void (*guarded)(void *context, const struct sockaddr *address, int status);
     void *context;
 };
 
@@ -67,6 +69,7 @@ struct transport_options {
     uint32_t stack_flags; /* UTCP_NO_*, UTCP_ALWAYS_* (UTCP only) */
     uint64_t fast_open; /* connections whose request came with the SYN, and that are not sure yet */
     uint8_t fast_open_key[16]; /* of their cookies: all threads have the same (UTCP only) */
+    int nic_cookies;           /* enum runtime_nic_cookies (UTCP only) */
     uint32_t busy_poll_us;     /* struct ms_runtime_options (UTCP only) */
     uint32_t wake_packets, wake_delay_us;
     bool shared;               /* listen where others listen, too */

@@ -185,6 +185,17 @@ static void suspended(void *context, struct ms_runtime_listener *listener, int e
         handler->suspended(handler->context, (const struct sockaddr *)&address, error);
 }
 
+static void guarded(void *context, struct ms_runtime_listener *listener, int status)
+{
+    struct utcp_transport *transport = context;
+    const struct transport_handler *handler = &transport->base.handler;
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+
+    if (runtime_listener_address(listener, (struct sockaddr *)&address, &length) == 0)
+        handler->guarded(handler->context, (const struct sockaddr *)&address, status);
+}
+
 /* Each that is on the list now, once. */
 static void refill(struct utcp_transport *transport)
 {
@@ -301,6 +312,9 @@ static struct transport *transport_open(const struct transport_options *options,
                                                  .events = utcp_events,
                                                  .handed_over = handed_over,
                                                  .suspended = suspended,
+                                                 .guarded = guarded,
+                                                 .nic_cookies =
+                                                     (enum runtime_nic_cookies)options->nic_cookies,
                                                  .context = transport};
     int error;
 

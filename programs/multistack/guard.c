@@ -4,8 +4,8 @@
  *   guard [list]                         what there is, and what it refused
  *   guard block|allow PREFIX …           each prefix a rule
  *   guard limit KIND RATE[/BURST]        KIND: syn-source, syn, connections
- *   guard strict
- *   guard remove block|allow PREFIX … | limit KIND | strict
+ *   guard strict | syn-cookies-on | syn-cookies-off
+ *   guard remove block|allow PREFIX … | limit KIND | strict | syn-cookies-on | syn-cookies-off
  *   guard flush
  *
  * A command is parsed whole into messages before the first one is sent. It is for the bindings of
@@ -31,12 +31,24 @@
 #define PREFIX_SIZE (INET6_ADDRSTRLEN + 4)
 
 static const char *const kind_names[] = {
-    [CONTROL_GUARD_BLOCK] = "block",   [CONTROL_GUARD_ALLOW] = "allow",
-    [CONTROL_GUARD_STRICT] = "strict", [CONTROL_GUARD_SYN_SOURCE] = "syn-source",
-    [CONTROL_GUARD_SYN] = "syn",       [CONTROL_GUARD_CONNECTIONS] = "connections",
+    [CONTROL_GUARD_BLOCK] = "block",
+    [CONTROL_GUARD_ALLOW] = "allow",
+    [CONTROL_GUARD_STRICT] = "strict",
+    [CONTROL_GUARD_SYN_SOURCE] = "syn-source",
+    [CONTROL_GUARD_SYN] = "syn",
+    [CONTROL_GUARD_CONNECTIONS] = "connections",
+    [CONTROL_GUARD_COOKIES] = "syn-cookies",
+    [CONTROL_GUARD_COOKIES_ALWAYS] = "syn-cookies-on",
+    [CONTROL_GUARD_COOKIES_NEVER] = "syn-cookies-off",
 };
 
 static_assert(sizeof(kind_names) / sizeof(kind_names[0]) == CONTROL_GUARD_KINDS, "a name for each");
+
+/* Set by a word alone. What is missing is the stack's (syn-cookies) or a limit. */
+static bool is_word(uint32_t kind)
+{
+    return kind && (kind < CONTROL_GUARD_SYN_SOURCE || kind > CONTROL_GUARD_COOKIES);
+}
 
 static bool is_list(uint32_t kind)
 {
@@ -113,7 +125,7 @@ static size_t parse_command(const struct request *request, struct control_guard 
         cli_wrong_usage("guard remove: which rule? block, allow, limit or strict");
     limit = !strcmp(words[0], "limit");
     wish->kind = limit ? 0 : find_kind(words[0], CONTROL_GUARD_BLOCK);
-    if (!limit && (!wish->kind || wish->kind >= CONTROL_GUARD_SYN_SOURCE))
+    if (!limit && !is_word(wish->kind))
         cli_wrong_usage("guard: there is no `%s`", words[0]);
     if (is_list(wish->kind)) {
         if (count < 2)
@@ -128,7 +140,7 @@ static size_t parse_command(const struct request *request, struct control_guard 
             cli_wrong_usage("guard limit: syn-source, syn or connections%s",
                             remove ? "" : ", and RATE[/BURST]");
         wish->kind = find_kind(words[1], CONTROL_GUARD_SYN_SOURCE);
-        if (!wish->kind)
+        if (!wish->kind || wish->kind > CONTROL_GUARD_CONNECTIONS)
             cli_wrong_usage("guard limit: there is no limit `%s`", words[1]);
         if (!remove)
             parse_rate(words[2], wish);
@@ -231,12 +243,15 @@ static int refused(const struct request *request, const struct control_guard *wi
                                                        : "guard: there is no such binding");
         cli_hint("`multistack guard` and `multistack bindings` show what there is");
         break;
-    case -EPROTOTYPE: cli_error("guard: limits and strict are for bindings of TCP"); break;
+    case -EPROTOTYPE: cli_error("guard: limits, strict and cookies are for bindings of TCP"); break;
+    case -EINVAL: cli_error("guard: SYN cookies are a binding's: say which by --binding"); break;
     case -ENOSPC:
         cli_error("guard: there are too many rules, of the port, its user or at all");
         break;
     case -EOPNOTSUPP:
-        cli_error("guard: no NIC of this switch can judge packets for that binding");
+        cli_error(wish->kind >= CONTROL_GUARD_COOKIES
+                      ? "guard: no NIC of this switch can answer SYNs"
+                      : "guard: no NIC of this switch can judge packets for that binding");
         break;
     default: cli_switch_error(request->control, error); break;
     }
@@ -333,6 +348,8 @@ static void json_rule(struct json *json, const struct control_guard_record *rule
     json_string(json, "rule", kind_text(rule->kind));
     if (is_list(rule->kind)) {
         json_string(json, "prefix", prefix_text(&rule->prefix, prefix));
+    } else if (rule->kind == CONTROL_GUARD_COOKIES) {
+        json_bool(json, "asked", rule->rate);
     } else if (rule->rate) {
         json_number(json, "rate", rule->rate);
         json_number(json, "burst", rule->burst);
@@ -396,6 +413,8 @@ static void rule_cells(struct table *table, const struct control_guard_record *r
     table_cell(table, "%s", kind_text(rule->kind));
     if (is_list(rule->kind))
         table_cell(table, "%s", prefix_text(&rule->prefix, prefix));
+    else if (rule->kind == CONTROL_GUARD_COOKIES)
+        table_cell(table, rule->rate ? "the stack asks for them" : "the stack is ready for them");
     else if (rule->rate)
         table_cell(table, "%u/s, %u at once", rule->rate, rule->burst);
     else

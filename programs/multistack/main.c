@@ -47,8 +47,10 @@ static const struct cli_program program = {
     "              guard [list]\n"
     "              guard block|allow PREFIX ... | strict | limit syn-source|syn|connections "
     "RATE[/BURST]\n"
+    "              guard syn-cookies-on | syn-cookies-off\n"
     "              guard remove block|allow PREFIX ... | strict | limit "
     "syn-source|syn|connections\n"
+    "              guard remove syn-cookies-on | syn-cookies-off\n"
     "              guard flush"};
 
 int main(int argc, char **argv)

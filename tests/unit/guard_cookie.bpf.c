@@ -25,6 +25,8 @@ struct {
     __type(value, struct guard_cookie);
 } terms SEC(".maps");
 
+__u32 way;
+
 SEC("xdp.frags")
 int answer(struct xdp_md *ctx)
 {
@@ -35,7 +37,7 @@ int answer(struct xdp_md *ctx)
     given = bpf_map_lookup_elem(&terms, &zero);
     if (!given || bpf_xdp_load_bytes(ctx, 0, &ether, sizeof(ether)))
         return XDP_ABORTED;
-    switch (guard_answer(ctx, given, ether.h_proto == bpf_htons(ETH_P_IP) ? 4 : 6)) {
+    switch (guard_answer(ctx, given, ether.h_proto == bpf_htons(ETH_P_IP) ? 4 : 6, way)) {
     case GUARD_ANSWER_SENT: return XDP_TX;
     case GUARD_ANSWER_DAMAGED: return XDP_DROP;
     default: return XDP_PASS;

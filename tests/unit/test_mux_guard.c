@@ -4,6 +4,8 @@
  * tried on others' packets as well.
  *
  * Needs the privilege to load XDP programs; exits 77 where there is none. */
+#include "checksum.h"
+#include "guard_cookie_maps.h"
 #include "guard_maps.h"
 #include "mux_bench.h"
 
@@ -450,6 +452,85 @@ static void a_flood_of_sources_fills_no_more_than_the_table(void **state)
     assert_in_range(held, 1, GUARD_SOURCES_MAX);
 }
 
+/* ---- SYNs answered by cookies; what the answer is: test_guard_cookie.c */
+
+static void put_cookies(uint8_t hop_limit)
+{
+    const struct guard_cookie cookie = {
+        .key = {1, 2}, .mss = 1460, .window = 65535, .hop_limit = hop_limit};
+    uint32_t slot = guard_slot(OURS);
+
+    assert_int_equal(
+        bpf_map_update_elem(bpf_map__fd(mux->maps.guard_cookies), &slot, &cookie, BPF_ANY), 0);
+}
+
+static enum mux_verdict run_syn(bool good)
+{
+    struct frame frame;
+    struct wire_ipv4 *ip;
+    struct wire_tcp *tcp;
+    uint64_t sum;
+
+    tcp4(&frame);
+    ip = (struct wire_ipv4 *)(frame.bytes + IP4);
+    tcp = (struct wire_tcp *)(frame.bytes + L4);
+    ip->checksum = checksum_ipv4_make(ip);
+    sum = checksum_pseudo_header(ip->source, ip->destination, 4, IP_PROTOCOL_TCP, sizeof(*tcp));
+    tcp->checksum = checksum_finish(checksum_add(sum, tcp, sizeof(*tcp)));
+    tcp->checksum ^= good ? 0 : 1;
+    return run(frame.bytes, frame.size);
+}
+
+static void a_syn_is_answered_where_the_policy_says_so(void **state)
+{
+    struct guard_policy policy = {.id = OURS, .flags = GUARD_HAS_COOKIES};
+
+    (void)state;
+    put_cookies(64);
+    assert_int_equal(run_syn(true), MUX_CLAIMED);
+    write_policy(&policy);
+    assert_int_equal(run_syn(true), MUX_GUARD_COOKIE);
+    assert_int_equal(run_syn(false), MUX_GUARD_DAMAGED);
+    assert_int_equal(run_flags(TCP_ACK), MUX_CLAIMED);
+    assert_int_equal(run_flags(TCP_SYN | TCP_ACK), MUX_CLAIMED);
+    assert_int_equal(run_good(udp4), MUX_CLAIMED);
+    put_cookies(0); /* without terms */
+    assert_int_equal(run_syn(true), MUX_CLAIMED);
+}
+
+static void who_is_allowed_talks_to_the_stack_itself(void **state)
+{
+    (void)state;
+    put_cookies(64);
+    write_policy(
+        &(struct guard_policy){.id = OURS, .flags = GUARD_HAS_COOKIES | GUARD_HAS_LIST_V4});
+    assert_int_equal(run_syn(true), MUX_GUARD_COOKIE);
+    list(OURS, "10.0.0.0", 24, GUARD_FOR_EVER, 0);
+    assert_int_equal(run_syn(true), MUX_CLAIMED);
+}
+
+static void what_is_answered_is_no_connection_yet(void **state)
+{
+    struct guard_policy policy = {.id = OURS, .flags = GUARD_HAS_COOKIES | GUARD_HAS_LIMITS};
+    const struct guard_limit one = {.interval_ns = SECOND * 100, .until_ns = GUARD_FOR_EVER};
+
+    (void)state;
+    put_cookies(64);
+    policy.limits[GUARD_LIMIT_CONNECTIONS] = one;
+    write_policy(&policy);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(run_syn(true), MUX_GUARD_COOKIE);
+    put_cookies(0);
+    assert_int_equal(run_syn(true), MUX_CLAIMED);
+    assert_int_equal(run_syn(true), MUX_GUARD_CONNECTIONS);
+    /* but it is a SYN */
+    put_cookies(64);
+    policy.limits[GUARD_LIMIT_SYN] = one;
+    write_policy(&policy);
+    assert_int_equal(run_syn(true), MUX_GUARD_COOKIE);
+    assert_int_equal(run_syn(true), MUX_GUARD_SYN);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -471,6 +552,9 @@ int main(void)
         TEST(who_is_allowed_is_not_limited),
         TEST(a_bucket_fills_again),
         TEST(a_flood_of_sources_fills_no_more_than_the_table),
+        TEST(a_syn_is_answered_where_the_policy_says_so),
+        TEST(who_is_allowed_talks_to_the_stack_itself),
+        TEST(what_is_answered_is_no_connection_yet),
     };
 
     return mux_bench_run("mux_guard", tests, sizeof(tests) / sizeof(tests[0]));

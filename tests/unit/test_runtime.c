@@ -27,6 +27,8 @@ struct world {
     struct utcp_conn *client, *server;
     uint32_t client_events, server_events, listener_events;
     unsigned batches;
+    unsigned guarded; /* times that SYNs were said to be answered at the NIC, or not */
+    int guard_status; /* the last of them */
 };
 
 static struct sockaddr_in address(uint16_t port)
@@ -52,6 +54,15 @@ static void on_events(void *context, const struct utcp_event *events, unsigned c
     }
 }
 
+static void on_guarded(void *context, struct ms_runtime_listener *listener, int status)
+{
+    struct world *world = context;
+
+    assert_ptr_equal(listener, world->listener);
+    world->guarded++;
+    world->guard_status = status;
+}
+
 static int open_runtime(struct world *world, const char *congestion, uint32_t tx_bytes)
 {
     struct ms_runtime_options options = {.control_path = world->fake->path,
@@ -60,6 +71,7 @@ static int open_runtime(struct world *world, const char *congestion, uint32_t tx
                                          .tx_bytes = tx_bytes,
                                          .time_wait_us = TIME_WAIT,
                                          .events = on_events,
+                                         .guarded = on_guarded,
                                          .context = world};
 
     return runtime_open(&world->runtime, &options);
@@ -452,6 +464,62 @@ static void whoever_may_poll_sleeps_when_nothing_comes(void **state)
     assert_true(runtime_prepare(world->runtime, UINT64_MAX));
 }
 
+/* More SYNs than the listener keeps. */
+static void flood(struct world *world)
+{
+    struct sockaddr_in where;
+    struct utcp_conn *conn;
+
+    listen_somewhere(world, &where);
+    for (int i = 0; i < 60; i++)
+        assert_int_equal(
+            runtime_connect(world->runtime, (struct sockaddr *)&where, sizeof(where), NULL, &conn),
+            0);
+}
+
+static void a_flood_is_left_to_the_nic_for_a_while(void **state)
+{
+    struct world *world = *state;
+    struct utcp_cookie_terms terms = {.size = sizeof(terms)};
+    const struct control_guard *rules = world->fake->rules;
+
+    flood(world);
+    assert_int_equal(utcp_listener_cookie_terms(runtime_listener(world->listener), &terms), 0);
+    UNTIL(world, world->guarded == 1);
+    assert_int_equal(world->guard_status, 1);
+    assert_int_equal(world->fake->rule_count, 1);
+    assert_int_equal(rules[0].action, CONTROL_GUARD_SET);
+    assert_int_equal(rules[0].kind, CONTROL_GUARD_COOKIES);
+    assert_int_equal(rules[0].rate, 1);
+    assert_memory_equal(rules[0].cookie.key, terms.key, sizeof(terms.key));
+    assert_int_equal(rules[0].cookie.mss, terms.mss);
+    assert_int_equal(rules[0].cookie.window_scale, terms.window_scale);
+    assert_int_equal(rules[0].cookie.hop_limit, 64);
+    assert_int_equal(rules[0].cookie.options, terms.options);
+    UNTIL(world, world->fake->rule_count >= 2); /* a look */
+    assert_int_equal(rules[1].kind, CONTROL_GUARD_COOKIES);
+    assert_int_equal(rules[1].rate, 0);
+    UNTIL(world, world->guarded == 2); /* nobody came any more */
+    assert_int_equal(world->guard_status, 0);
+    runtime_listener_stop(world->listener);
+    assert_int_equal(rules[world->fake->rule_count - 1].action, CONTROL_GUARD_REMOVE);
+}
+
+static void where_the_nic_cannot_that_is_told_once(void **state)
+{
+    struct world *world = *state;
+    uint64_t until;
+
+    world->fake->guard_error = EOPNOTSUPP;
+    flood(world);
+    UNTIL(world, world->guarded == 1);
+    assert_int_equal(world->guard_status, -EOPNOTSUPP);
+    until = runtime_now(world->runtime) + 300000;
+    UNTIL(world, runtime_now(world->runtime) > until);
+    assert_int_equal(world->guarded, 1);
+    assert_int_equal(world->fake->rule_count, 1);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -469,6 +537,8 @@ int main(void)
         TEST(wakes_when_time_is_up),
         TEST(whoever_always_polls_never_sleeps),
         TEST(whoever_may_poll_sleeps_when_nothing_comes),
+        TEST(a_flood_is_left_to_the_nic_for_a_while),
+        TEST(where_the_nic_cannot_that_is_told_once),
         cmocka_unit_test(turns_addresses_to_and_fro),
         cmocka_unit_test(writes_the_trace_of_a_peer_that_the_environment_names),
     };
