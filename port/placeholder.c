@@ -108,7 +108,8 @@ static int bind_and_listen(int fd, const struct sockaddr *address, socklen_t len
             error = -errno;
         deaf = true; /* it has to listen now, and is silent as soon as the switch has it */
     }
-    if (!error && deaf && listen(fd, 0) < 0)
+    /* one: SCTP takes none for an end of listening */
+    if (!error && deaf && listen(fd, 1) < 0)
         error = -errno;
     return error ? error : set(fd, SOL_SOCKET, SO_REUSEADDR, &no, sizeof(no));
 }

@@ -185,7 +185,7 @@ int placeholder_verify(int fd, const struct control_address *address, uint64_t n
     if (!status)
         status = silence(fd, silencer_fd, !placeholder_takes_datagrams(address->protocol));
     /* not before it is silent: it would accept connections that nobody serves */
-    if (!status && !listens(fd, address) && listen(fd, 0))
+    if (!status && !listens(fd, address) && listen(fd, 1)) /* SCTP: 0 means not to listen */
         status = -errno;
     return status;
 }
