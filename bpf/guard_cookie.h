@@ -180,7 +180,9 @@ static __always_inline bool guard_read_syn(struct xdp_md *ctx, struct guard_syn 
         tcp->doff < 5 || tcp->doff * 4u > length)
         return false;
     size = tcp->doff * 4u - sizeof(*tcp);
-    if (size && size <= GUARD_SYN_OPTIONS_MAX &&
+    /* Verifiers before Linux 6.8 learn nothing from "not 0", which the compiler would make of this. */
+    asm volatile("" : "+r"(size));
+    if (size >= 4 &&
         bpf_xdp_load_bytes(ctx, offset + sizeof(*tcp), syn->bytes, size))
         return false;
     syn->size = size;
