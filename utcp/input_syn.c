@@ -161,8 +161,8 @@ static void answered_for_another(struct utcp_conn *conn, const struct utcp_segme
 
     UTCP_DROP(conn->stack, NULL, dropped_unacceptable);
     utcp__reply_reset(conn->stack, segment);
-    if (conn->retries == 0 && utcp__timer_runs(conn, TIMER_RETRANSMIT) &&
-        conn->deadline[TIMER_RETRANSMIT] > soon)
+    if (!(segment->flags & TCP_RST) && conn->retries == 0 &&
+        utcp__timer_runs(conn, TIMER_RETRANSMIT) && conn->deadline[TIMER_RETRANSMIT] > soon)
         utcp__timer_set(conn, TIMER_RETRANSMIT, soon);
 }
 
