@@ -72,9 +72,9 @@ struct transport_options {
     int nic_cookies;           /* enum runtime_nic_cookies (UTCP only) */
     uint32_t busy_poll_us;     /* struct ms_runtime_options (UTCP only) */
     uint32_t wake_packets, wake_delay_us;
-    bool shared;               /* listen where others listen, too */
-    bool stays;                /* these are threads of the same server: leave() is not for them */
-    bool takeover;             /* succeed those who listen (UTCP only) */
+    bool shared;   /* listen where others listen, too */
+    bool stays;    /* these are threads of the same server: leave() is not for them */
+    bool takeover; /* succeed those who listen (UTCP only) */
 };
 
 struct transport;
