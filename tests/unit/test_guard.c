@@ -2,7 +2,7 @@
 /* The guard's rules in the switch: who may set them, what is refused, when they go, and what the maps
  * say then. Where maps may be made (as root) they are the kernel's; elsewhere the rules alone are
  * looked at. What programs make of the maps: test_mux_guard.c. */
-#include "control_bench.h"
+#include "guard_bench.h"
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -12,134 +12,6 @@
 #include <unistd.h>
 
 #include "guard_rules.h"
-
-#define SECOND 1000000000ULL
-
-static int maps[CHANNEL_GUARD_FDS]; /* ours; the switch has copies */
-static uint32_t cpus;
-
-static int make_map(enum bpf_map_type type, uint32_t key, uint32_t value, uint32_t count,
-                    uint32_t flags)
-{
-    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = flags);
-
-    return bpf_map_create(type, NULL, key, value, count, &options);
-}
-
-static void make_maps(void)
-{
-    int possible = libbpf_num_possible_cpus();
-
-    cpus = possible > 0 ? (uint32_t)possible : 1;
-    maps[CHANNEL_GUARD_POLICIES] =
-        make_map(BPF_MAP_TYPE_ARRAY, 4, sizeof(struct guard_policy), GUARD_POLICIES_MAX, 0);
-    maps[CHANNEL_GUARD_PREFIXES] =
-        make_map(BPF_MAP_TYPE_LPM_TRIE, sizeof(struct guard_prefix), sizeof(struct guard_entry),
-                 GUARD_PREFIXES_MAX, BPF_F_NO_PREALLOC);
-    maps[CHANNEL_GUARD_BUDGETS] =
-        make_map(BPF_MAP_TYPE_ARRAY, 4, sizeof(struct guard_budget), GUARD_POLICIES_MAX, 0);
-    maps[CHANNEL_GUARD_COUNTS] =
-        make_map(BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct guard_counts), GUARD_POLICIES_MAX, 0);
-    maps[CHANNEL_GUARD_COOKIES] =
-        make_map(BPF_MAP_TYPE_ARRAY, 4, sizeof(struct guard_cookie), GUARD_POLICIES_MAX, 0);
-    if (maps[CHANNEL_GUARD_PREFIXES] >= 0)
-        return;
-    for (uint32_t i = 0; i < CHANNEL_GUARD_FDS; i++) {
-        if (maps[i] >= 0)
-            close(maps[i]);
-        maps[i] = -1;
-    }
-}
-
-static int open_guard(struct bench *bench)
-{
-    struct channel_guard message = {.cpus = cpus};
-    int fds[CHANNEL_GUARD_FDS];
-
-    for (uint32_t i = 0; i < CHANNEL_GUARD_FDS; i++)
-        fds[i] = maps[i] < 0 ? -1 : dup(maps[i]);
-    return guard_open(bench->core, &message, fds);
-}
-
-static int set_up(void **state)
-{
-    control_bench_set_up(state);
-    make_maps();
-    return open_guard(*state);
-}
-
-static int tear_down(void **state)
-{
-    control_bench_tear_down(state);
-    for (uint32_t i = 0; i < CHANNEL_GUARD_FDS; i++) {
-        if (maps[i] >= 0)
-            close(maps[i]);
-    }
-    return 0;
-}
-
-static bool have_maps(void)
-{
-    return maps[0] >= 0;
-}
-
-/* ---- clients */
-
-struct client {
-    int fd;
-    struct connection *connection; /* at the switch */
-};
-
-static struct client come(struct bench *bench, bool with_port, uid_t uid)
-{
-    struct client client = {.connection = bench->core->control.connections};
-
-    while (client.connection->fd >= 0) /* the first free one is taken */
-        client.connection++;
-    client.fd = with_port ? client_with_port(bench) : greeted_client(bench);
-    client.connection->uid = uid;
-    if (with_port)
-        client.connection->port->uid = uid;
-    return client;
-}
-
-static void leave(struct bench *bench, const struct client *client)
-{
-    close(client->fd);
-    serve(bench);
-    assert_int_equal(client->connection->fd, -1);
-}
-
-/* Without a placeholder, which is not what is tried here. */
-static uint32_t bind_port(struct bench *bench, const struct client *client, uint8_t protocol,
-                          uint16_t port, bool shared)
-{
-    static const uint8_t loopback[16] = {127, 0, 0, 1};
-    struct tuple tuple = tuple_make(loopback, 4, protocol, htons(port));
-    const struct binding_terms terms = {.shared = shared};
-    uint32_t number;
-
-    assert_int_equal(
-        binding_add(bench->core, client->connection->port, &tuple, -1, &terms, &number), 0);
-    return number;
-}
-
-static int ask(struct bench *bench, const struct client *client, const struct control_guard *wish)
-{
-    struct control_guard request = *wish;
-    uint8_t bytes[CONTROL_MESSAGE_MAX];
-    struct control_guarded answer;
-
-    request.header = (struct control_header)HEADER(CONTROL_GUARD, request);
-    send_with_fds(client->fd, &request, sizeof(request), NULL, 0);
-    serve(bench);
-    do {
-        assert_true(receive(client->fd, bytes, sizeof(bytes), NULL) > 0);
-        memcpy(&answer, bytes, sizeof(answer));
-    } while (answer.header.type == CONTROL_EVENT); /* about others that share the 3-tuple */
-    assert_int_equal(answer.header.type, CONTROL_GUARDED);
-    return -answer.header.error;
-}
 
 static struct control_prefix prefix(const char *text, uint8_t length)
 {
@@ -179,17 +51,6 @@ static struct control_guard nth_block(uint32_t binding, uint32_t n)
     return wish;
 }
 
-static uint32_t rules(const struct bench *bench)
-{
-    return bench->core->guard.count;
-}
-
-static uint32_t slot_of(const struct bench *bench, uint32_t binding)
-{
-    return guard_place_of(&bench->core->guard,
-                          &bench->core->ports.bindings[binding % NAMESPACE_BINDINGS_MAX].tuple);
-}
-
 static bool entry_of(const struct bench *bench, uint32_t slot, const struct control_prefix *prefix,
                      struct guard_entry *entry)
 {
@@ -198,14 +59,15 @@ static bool entry_of(const struct bench *bench, uint32_t slot, const struct cont
                                .family = prefix->family};
 
     memcpy(key.address, prefix->bytes, sizeof(key.address));
-    return bpf_map_lookup_elem(maps[CHANNEL_GUARD_PREFIXES], &key, entry) == 0;
+    return bpf_map_lookup_elem(guard_bench_maps[CHANNEL_GUARD_PREFIXES], &key, entry) == 0;
 }
 
 static struct guard_policy policy_of(uint32_t slot)
 {
     struct guard_policy policy = {0};
 
-    assert_int_equal(bpf_map_lookup_elem(maps[CHANNEL_GUARD_POLICIES], &slot, &policy), 0);
+    assert_int_equal(bpf_map_lookup_elem(guard_bench_maps[CHANNEL_GUARD_POLICIES], &slot, &policy),
+                     0);
     return policy;
 }
 
@@ -448,12 +310,12 @@ static void rules_for_all_outlive_the_switch(void **state)
         assert_int_equal(ask(bench, &root, &wishes[i]), 0);
     next = bench_open();
     bench->core->guard.ready = false; /* dead; its end takes nothing out */
-    assert_int_equal(open_guard(next), 0);
+    assert_int_equal(guard_bench_open(next), 0);
     assert_int_equal(rules(next), 4);
     assert_int_equal(next->core->shared->guard,
                      GUARD_HAS_LIST_V4 | GUARD_HAS_LIST_V6 | GUARD_HAS_LIMITS | GUARD_HAS_STRICT);
-    for (const void *last = NULL; !bpf_map_get_next_key(maps[CHANNEL_GUARD_PREFIXES], last, &key);
-         last = &key) {
+    for (const void *last = NULL;
+         !bpf_map_get_next_key(guard_bench_maps[CHANNEL_GUARD_PREFIXES], last, &key); last = &key) {
         assert_int_equal(key.policy, GUARD_EVERYWHERE);
         keys++;
     }
@@ -668,163 +530,9 @@ static void rules_are_listed_page_by_page(void **state)
     leave(bench, &client);
 }
 
-/* ---- SYNs answered at the NIC */
-
-static struct control_guard cookies(uint32_t binding, bool asks)
-{
-    return (struct control_guard){.binding = binding,
-                                  .action = CONTROL_GUARD_SET,
-                                  .kind = CONTROL_GUARD_COOKIES,
-                                  .rate = asks,
-                                  .cookie = {.key = {1, 2, 3},
-                                             .mss = 1460,
-                                             .window = 65535,
-                                             .window_scale = 7,
-                                             .hop_limit = 64,
-                                             .options = 0xf}};
-}
-
-static struct control_guard choice(uint32_t binding, uint32_t kind)
-{
-    return (struct control_guard){.binding = binding, .action = CONTROL_GUARD_SET, .kind = kind};
-}
-
-static bool answered(const struct bench *bench, uint32_t binding)
-{
-    uint32_t slot = slot_of(bench, binding);
-
-    return slot != GUARD_NONE && bench->core->guard.places[slot].flags & GUARD_HAS_COOKIES;
-}
-
-static void with_xdp(struct bench *bench)
-{
-    bench->core->nics[0].answers = true;
-    bench->core->guard.may_ask = true;
-}
-
-static void syns_are_answered_while_the_stack_asks(void **state)
-{
-    struct bench *bench = *state;
-    struct client client = come(bench, true, 1000);
-    uint32_t binding = bind_port(bench, &client, IP_PROTOCOL_TCP, 80, false), slot;
-    struct control_guard wish = cookies(binding, false);
-    struct guard_cookie terms;
-
-    with_xdp(bench);
-    assert_int_equal(ask(bench, &client, &wish), 0); /* it is ready */
-    assert_false(answered(bench, binding));
-    wish.rate = 1;
-    assert_int_equal(ask(bench, &client, &wish), 0);
-    assert_true(answered(bench, binding));
-    assert_int_equal(rules(bench), 1);
-    slot = slot_of(bench, binding);
-    if (have_maps()) {
-        assert_int_equal(bpf_map_lookup_elem(maps[CHANNEL_GUARD_COOKIES], &slot, &terms), 0);
-        assert_memory_equal(terms.key, wish.cookie.key, 16);
-        assert_int_equal(terms.mss, 1460);
-        assert_int_equal(terms.hop_limit, 64);
-        assert_int_equal(terms.options, 0xf);
-    }
-    wish.rate = 0;
-    assert_int_equal(ask(bench, &client, &wish), 0);
-    assert_false(answered(bench, binding));
-    leave(bench, &client);
-    assert_int_equal(rules(bench), 0);
-    assert_int_equal(bench->core->guard.cookie_rules, 0);
-}
-
-static void the_owner_or_the_administrator_decides_otherwise(void **state)
-{
-    struct bench *bench = *state;
-    struct client client = come(bench, true, 1000), root = come(bench, false, 0);
-    uint32_t binding = bind_port(bench, &client, IP_PROTOCOL_TCP, 80, false);
-    struct control_guard always = choice(binding, CONTROL_GUARD_COOKIES_ALWAYS);
-    struct control_guard never = choice(binding, CONTROL_GUARD_COOKIES_NEVER);
-    struct control_guard wish = cookies(binding, true);
-
-    with_xdp(bench);
-    assert_int_equal(ask(bench, &root, &always), 0);
-    assert_false(answered(bench, binding)); /* nobody has told by which terms */
-    assert_int_equal(ask(bench, &root, &wish), -EPERM);
-    wish.rate = 0;
-    assert_int_equal(ask(bench, &client, &wish), 0);
-    assert_true(answered(bench, binding));
-    assert_int_equal(ask(bench, &root, &never), 0);
-    assert_false(answered(bench, binding));
-    wish.rate = 1;
-    assert_int_equal(ask(bench, &client, &wish), 0);
-    assert_false(answered(bench, binding));
-    never.action = CONTROL_GUARD_REMOVE;
-    assert_int_equal(ask(bench, &root, &never), 0);
-    assert_true(answered(bench, binding));
-    bench->core->guard.may_ask = false;
-    assert_int_equal(ask(bench, &client, &wish), -EACCES);
-    always.binding = 0;
-    assert_int_equal(ask(bench, &root, &always), -EINVAL);
-}
-
-static void all_owners_must_answer_alike(void **state)
-{
-    struct bench *bench = *state;
-    struct client first = come(bench, true, 1000), second = come(bench, true, 1000);
-    uint32_t one = bind_port(bench, &first, IP_PROTOCOL_TCP, 80, true), two;
-    struct control_guard wish = cookies(one, true);
-
-    with_xdp(bench);
-    assert_int_equal(ask(bench, &first, &wish), 0);
-    assert_true(answered(bench, one));
-    two = bind_port(bench, &second, IP_PROTOCOL_TCP, 80, true); /* its ACKs are not the first's */
-    assert_false(answered(bench, one));
-    wish = cookies(two, false);
-    wish.cookie.key[0]++;
-    assert_int_equal(ask(bench, &second, &wish), 0);
-    assert_false(answered(bench, one));
-    wish.cookie.key[0]--;
-    assert_int_equal(ask(bench, &second, &wish), 0);
-    assert_true(answered(bench, one));
-    wish.cookie.key[0]++;
-    assert_int_equal(ask(bench, &second, &wish), 0);
-    assert_false(answered(bench, one));
-    leave(bench, &second);
-    assert_true(answered(bench, one));
-}
-
-static void terms_that_make_no_sense_are_refused(void **state)
-{
-    struct bench *bench = *state;
-    struct client client = come(bench, true, 1000);
-    uint32_t binding = bind_port(bench, &client, IP_PROTOCOL_TCP, 80, false);
-    uint32_t udp = bind_port(bench, &client, IP_PROTOCOL_UDP, 80, false);
-    struct control_guard good = cookies(binding, true), wish = good;
-
-#define REFUSED(change, error)                                                                     \
-    wish = good;                                                                                   \
-    change;                                                                                        \
-    assert_int_equal(ask(bench, &client, &wish), error)
-
-    REFUSED((void)0, -EOPNOTSUPP); /* no NIC has a program that could */
-    with_xdp(bench);
-    REFUSED(wish.rate = 2, -EINVAL);
-    REFUSED(wish.burst = 1, -EINVAL);
-    REFUSED(wish.duration_ns = 1, -EINVAL);
-    REFUSED(wish.cookie.mss = 87, -EINVAL);
-    REFUSED(wish.cookie.window_scale = 15, -EINVAL);
-    REFUSED(wish.cookie.hop_limit = 0, -EINVAL);
-    REFUSED(wish.cookie.dscp = 64, -EINVAL);
-    REFUSED(wish.cookie.options = 16, -EINVAL);
-    REFUSED(wish.cookie.behind_us = CONTROL_COOKIE_BEHIND_MAX + 1, -EINVAL);
-    REFUSED(wish.cookie.zero = 1, -EINVAL);
-    REFUSED(wish.prefix.family = 4, -EINVAL);
-    REFUSED(wish.action = CONTROL_GUARD_REMOVE, -EINVAL);
-    REFUSED(wish.kind = CONTROL_GUARD_STRICT, -EINVAL);
-    REFUSED(wish.binding = udp, -EPROTOTYPE);
-#undef REFUSED
-    assert_int_equal(rules(bench), 0);
-}
-
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guard_bench_set_up, guard_bench_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_rule_is_in_the_maps_until_it_is_removed),
         TEST(limits_are_told_as_intervals),
@@ -842,10 +550,6 @@ int main(void)
         TEST(a_user_has_so_many_bindings_with_rules),
         TEST(the_administrator_has_room_of_his_own),
         TEST(rules_are_listed_page_by_page),
-        TEST(syns_are_answered_while_the_stack_asks),
-        TEST(the_owner_or_the_administrator_decides_otherwise),
-        TEST(all_owners_must_answer_alike),
-        TEST(terms_that_make_no_sense_are_refused),
     };
 
     return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
