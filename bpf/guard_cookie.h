@@ -182,8 +182,7 @@ static __always_inline bool guard_read_syn(struct xdp_md *ctx, struct guard_syn 
     size = tcp->doff * 4u - sizeof(*tcp);
     /* Verifiers before Linux 6.8 learn nothing from "not 0", which the compiler would make of this. */
     asm volatile("" : "+r"(size));
-    if (size >= 4 &&
-        bpf_xdp_load_bytes(ctx, offset + sizeof(*tcp), syn->bytes, size))
+    if (size >= 4 && bpf_xdp_load_bytes(ctx, offset + sizeof(*tcp), syn->bytes, size))
         return false;
     syn->size = size;
     return true;
