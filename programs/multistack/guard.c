@@ -373,7 +373,7 @@ static int list_json(const struct records *rules, const struct records *counters
     for (size_t i = 0; i < rules->count; i++)
         json_rule(&json, &rule[i]);
     json_end(&json);
-    json_array(&json, "dropped");
+    json_array(&json, "packets");
     for (size_t i = 0; i < counters->count; i++) {
         if (!is_count(&counter[i]))
             continue;
@@ -425,7 +425,7 @@ static void rule_cells(struct table *table, const struct control_guard_record *r
 static int list_text(const struct records *rules, const struct records *counters)
 {
     static const char *const heads[] = {">binding", "", "rule", "", "ends in", NULL};
-    static const char *const count_heads[] = {">binding", ">dropped", "what", "", NULL};
+    static const char *const count_heads[] = {">binding", ">packets", "what the guard did", "", NULL};
     const struct control_guard_record *rule = rules->data;
     struct control_counter_record *counter = counters->data;
     struct table table;
