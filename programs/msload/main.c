@@ -5,6 +5,7 @@
 #include "json.h"
 #include "url.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -118,6 +119,7 @@ static bool worker_open(struct worker *worker, const struct request *request,
     struct client_options options = request->client;
     struct engine *engine = &worker->engine;
 
+    assert(load->target_count && request->threads); /* main() has seen to it */
     engine->load = load;
     engine->stop = &stop;
     engine->sessions_max = (unsigned)share(request->connections, request->threads, index);

@@ -425,7 +425,8 @@ static void rule_cells(struct table *table, const struct control_guard_record *r
 static int list_text(const struct records *rules, const struct records *counters)
 {
     static const char *const heads[] = {">binding", "", "rule", "", "ends in", NULL};
-    static const char *const count_heads[] = {">binding", ">packets", "what the guard did", "", NULL};
+    static const char *const count_heads[] = {">binding", ">packets", "what the guard did", "",
+                                              NULL};
     const struct control_guard_record *rule = rules->data;
     struct control_counter_record *counter = counters->data;
     struct table table;

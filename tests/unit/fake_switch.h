@@ -93,7 +93,7 @@ struct fake_switch {
     struct {
         const void *records;
         uint32_t size, count;
-    } answers[CONTROL_SUBJECT_GUARD + 1];
+    } answers[CONTROL_SUBJECT_CAPTURES + 1];
     uint32_t page;        /* records in one message; 0: as many as there are */
     uint32_t later_bytes; /* that a later switch has put at the end of each record */
     unsigned queries;

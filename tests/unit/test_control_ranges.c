@@ -288,8 +288,8 @@ static void nobody_connects_to_a_range_or_drains_it(void **state)
     } connect = {
         .head = {.header = HEADER(CONTROL_CONNECT, connect), .binding = number, .count = 1},
         .flow = {.local = {127, 0, 0, 1}, .remote = {10, 0, 0, 9}, .remote_port = 1}};
-    struct control_drained drained;
-    struct control_connected connected;
+    struct control_drained drained = {0};
+    struct control_connected connected = {0};
 
     send_with_fds(client, &drain, sizeof(drain), NULL, 0);
     serve(bench);

@@ -384,7 +384,7 @@ static void check_same_connection(struct server *own, struct server *other, uint
 
 static void the_answer_is_what_utcp_would_have_sent_and_utcp_takes_over(void **state)
 {
-    struct frame syn, out;
+    struct frame syn, out = {0};
 
     (void)state;
     seed = 1;
@@ -458,7 +458,7 @@ static void what_is_no_plain_syn_is_left_as_it_is(void **state)
         {"RST", 6, 14 + 40 + 13, 0x04},
         {"no flags", 6, 14 + 40 + 13, 0},
     };
-    struct frame syn, out;
+    struct frame syn, out = {0};
 
     (void)state;
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
@@ -475,7 +475,7 @@ static void what_is_no_plain_syn_is_left_as_it_is(void **state)
 
 static void every_cut_frame_is_left_or_dropped(void **state)
 {
-    struct frame syn, out;
+    struct frame syn, out = {0};
 
     (void)state;
     for (uint8_t family = 4; family <= 6; family += 2) {
@@ -490,7 +490,7 @@ static void every_cut_frame_is_left_or_dropped(void **state)
 
 static void a_damaged_syn_is_dropped(void **state)
 {
-    struct frame syn, out;
+    struct frame syn, out = {0};
 
     (void)state;
     for (uint8_t family = 4; family <= 6; family += 2) {
@@ -512,7 +512,7 @@ static void without_terms_nothing_is_answered(void **state)
 {
     const struct guard_cookie none = {0};
     uint32_t zero = 0;
-    struct frame syn, out;
+    struct frame syn, out = {0};
     struct server server = begin(4, &syn);
 
     (void)state;
