@@ -309,7 +309,7 @@ static void another_client_cannot_give_it_back(void **state)
     int client = client_with_port(bench), other = client_with_port(bench);
     struct control_unbind unbind = {.header = HEADER(CONTROL_UNBIND, unbind),
                                     .binding = bind_range(bench, client, 64)};
-    struct control_unbound unbound;
+    struct control_unbound unbound = {0};
 
     send_with_fds(other, &unbind, sizeof(unbind), NULL, 0);
     serve(bench);
