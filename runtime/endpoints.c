@@ -2,9 +2,10 @@
 /* Listening and connecting: a binding at the port, and its end in the stack.
  *
  * A listener's binding serves all connections that it accepted, a range of local ports all outgoing
- * ones that come from it (local_ports.h). Any other outgoing connection has a binding of its own, which must outlive the application's handle: the stack says when the pair of
- * endpoints is free (utcp_config.gone), in the midst of its own work; so the binding is put aside
- * there, and given back at the end of the step. */
+ * ones that come from it (local_ports.h). Any other outgoing connection has a binding of its own, which
+ * must outlive the application's handle: the stack says when the pair of endpoints is free
+ * (utcp_config.gone), in the midst of its own work; so the binding is put aside there, and given back
+ * at the end of the step. */
 #include "runtime_internal.h"
 
 #include <assert.h>

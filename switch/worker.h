@@ -19,8 +19,9 @@
  * A ring is active or parked. Active: looked at each round. Parked: its consumer_sleeps flag is up
  * and its TX eventfd is in the epoll set, edge-triggered and never read; the scan does not see it,
  * so idle ports cost nothing. A ring without packets for RING_IDLE_ROUNDS rounds is parked even
- * while others are busy; while nobody is, and the worker polls, rings stay: they are what it looks at. A ring that has sent all that its rate allows (rate_limit.h) is neither: it
- * is held, and nobody looks at it or is woken for it until it may send again. */
+ * while others are busy; while nobody is, and the worker polls, rings stay: they are what it looks at.
+ * A ring that has sent all that its rate allows (rate_limit.h) is neither: it is held, and nobody looks
+ * at it or is woken for it until it may send again. */
 #ifndef MULTISTACK_SWITCH_WORKER_H
 #define MULTISTACK_SWITCH_WORKER_H
 

@@ -204,7 +204,7 @@ static void accept_some(struct server *server)
 }
 
 /* Not while events are handed out: some may be about whoever gives way. */
-static void accept_pending(struct server *server)
+static void accept_waiting(struct server *server)
 {
     accept_some(server);
     for (unsigned i = 0; i < ACCEPT_BATCH && server->accept_pending && is_full(server); i++) {
@@ -242,7 +242,7 @@ static int loop_once(struct server *server, uint64_t until)
     run_later(server);
     run_timers(server);
     if (server->accept_pending && server->transport->now >= server->accept_retry)
-        accept_pending(server);
+        accept_waiting(server);
     return 0;
 }
 

@@ -157,6 +157,36 @@ TCP_TEST(our_timestamps_tick_in_milliseconds)
     tcp_free(t);
 }
 
+/* The timestamp of the SYN-ACK of a stack with that secret, and that key unless it is NULL. */
+static uint32_t clock_of(uint8_t secret, const uint8_t *key, uint32_t *iss)
+{
+    struct utcp_config config = {.secret = {secret}};
+    struct tcp_test *t = tcp_new(4, &config);
+    uint32_t value;
+
+    if (key)
+        utcp_set_cookie_key(t->stack, key);
+    tcp_listen(t, 1);
+    peer(t, .flags = SYN, .mss = 1460, .timestamps = true, .ts_value = 1);
+    expect(t, .flags = SYN | ACK, .ack = 1);
+    value = t->last.ts_value;
+    *iss = t->iss;
+    tcp_free(t);
+    return value;
+}
+
+/* So that a peer in TIME-WAIT takes the one for the successor of the other (RFC 6191). */
+TCP_TEST(stacks_with_the_same_key_have_the_same_clock)
+{
+    static const uint8_t key[UTCP_COOKIE_KEY_SIZE] = {1}, other[UTCP_COOKIE_KEY_SIZE] = {2};
+    uint32_t iss[2], unused, value = clock_of(1, key, &iss[0]);
+
+    assert_int_equal(clock_of(2, key, &iss[1]), value);
+    assert_int_not_equal(iss[0], iss[1]); /* that is the secret's */
+    assert_int_not_equal(clock_of(1, other, &unused), value);
+    assert_int_not_equal(clock_of(1, NULL, &unused), clock_of(2, NULL, &unused));
+}
+
 TCP_TEST(paws_drops_an_old_segment_and_answers)
 {
     struct tcp_test *t = tcp_established_timestamps(4);
@@ -328,6 +358,7 @@ int main(void)
         cmocka_unit_test(a_huge_mss_is_cut_to_our_path),
         cmocka_unit_test(timestamps_take_their_room_from_every_segment),
         cmocka_unit_test(our_timestamps_tick_in_milliseconds),
+        cmocka_unit_test(stacks_with_the_same_key_have_the_same_clock),
         cmocka_unit_test(paws_drops_an_old_segment_and_answers),
         cmocka_unit_test(paws_believes_a_rst),
         cmocka_unit_test(paws_forgets_after_24_days),
