@@ -34,8 +34,8 @@
  *                           ←  CHANNEL_RANGE      a block of ports is wanted (range.h)
  *   CHANNEL_RANGE_ANSWER    →
  *                           ←  CHANNEL_RANGE_RELEASE
- *   CHANNEL_PACKET          →            the one queue of a NIC of the packet driver, behind its NIC:
- *                                        + packet socket
+ *   CHANNEL_PACKET          →            once for each queue of a NIC of the packet driver, behind its
+ *                                        NIC: + packet socket
  *
  * Either side's death closes the pair: the switch then ends, the keeper then starts another switch.
  */
@@ -296,7 +296,7 @@ struct channel_wire {
 struct channel_packet {
     struct channel_header header;
     uint32_t nic;
-    uint32_t zero;
+    uint32_t queue;
 };
 
 #define CHANNEL_WIRE_LINK_FDS 5 /* control, data to write, data to read, our wake-up, the other's */

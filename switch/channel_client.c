@@ -224,19 +224,25 @@ static int take_queue(struct switch_core *core, const struct received *received)
 static int take_packet(struct switch_core *core, const struct received *received)
 {
     const struct channel_packet *message = &received->message.packet;
-    struct worker *worker = &core->workers[0];
-    struct nic *nic = &core->nics[message->nic];
+    struct nic_queue *queue;
+    struct worker *worker;
+    struct nic *nic;
     int status;
 
-    if (message->nic >= core->nic_count || nic->ops != &packet_ops || nic->queue_count ||
-        !nic->queue_wanted || worker->queue_count == WORKER_QUEUES_MAX)
+    if (message->nic >= core->nic_count)
         return -EINVAL;
-    nic->queues[0] = (struct nic_queue){.ops = nic->ops, .nic = nic};
-    status = packet_open(&nic->queues[0], received->fds[0]);
+    nic = &core->nics[message->nic];
+    worker = &core->workers[(message->nic + message->queue) % core->worker_count];
+    if (nic->ops != &packet_ops || message->queue != nic->queue_count ||
+        message->queue >= nic->queue_wanted || worker->queue_count == WORKER_QUEUES_MAX)
+        return -EINVAL;
+    queue = &nic->queues[message->queue];
+    *queue = (struct nic_queue){.ops = nic->ops, .nic = nic, .index = message->queue};
+    status = packet_open(queue, received->fds[0]);
     if (status)
         return status;
-    nic->queue_count = 1;
-    worker_add_queue(worker, &nic->queues[0]);
+    nic->queue_count++;
+    worker_add_queue(worker, queue);
     return 0;
 }
 

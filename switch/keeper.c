@@ -279,7 +279,9 @@ static void serve_changed(struct keeper *keeper, uint64_t now)
             continue;
         if (nic->returned || (look && try_again(nic, now))) {
             changed |= open_returned(keeper, nic, now);
-        } else if (look && !nic->gone && !keeper__is_packet(nic)) {
+        } else if (keeper__is_packet(nic)) {
+            changed |= keeper__may_spread_now(nic);
+        } else if (look && !nic->gone) {
             keeper__watch_mux(keeper, nic);
             changed |= keeper__queues_changed(nic);
         }

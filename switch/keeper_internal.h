@@ -36,6 +36,7 @@ struct keeper_nic {
     bool returned;               /* and there is one of its name again */
     bool dirty;                  /* the switch does not know the latest state of the link */
     bool displaced;              /* somebody took the mux off, and another program is there */
+    bool spread_later;           /* workers share its frames only when it is up (packet) */
     uint64_t opened_at_ns;       /* when opening it was tried the last time, since it is gone */
     struct log_limit said;       /* links flap */
     struct wire_meeting meeting; /* of a wire */
@@ -250,6 +251,8 @@ static inline bool keeper__is_packet(const struct keeper_nic *nic)
 }
 int keeper__open_packet(struct keeper *keeper, struct keeper_nic *nic);
 int keeper__send_packet(struct keeper *keeper, struct keeper_nic *nic);
+/* Whether the kernel refused to spread its frames over the workers only because it was down, and it is up. */
+bool keeper__may_spread_now(const struct keeper_nic *nic);
 /* Serves lo as well, where nobody has named it. Without it, after it has logged why, goes on. */
 void keeper__add_local(struct keeper *keeper);
 /* Makes lo's settings, where it is served. */

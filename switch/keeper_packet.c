@@ -8,6 +8,10 @@
  *                                └─► tap: claimed ──► packet socket ──► switch ──► port
  *   port ──► switch ──► packet socket ──► lo ──► host stack ──► curl
  *
+ * With several workers the kernel spreads flows over as many sockets (PACKET_FANOUT_HASH: by addresses and
+ * ports, fragments by addresses). Which of them a flow comes by need not be its ring's worker: as between the
+ * queues of a NIC, lanes take it there (handover.h). Each sends by its own.
+ *
  * What the switch sends into lo has an own address of the host as its source, which the host stack
  * takes from lo only with some settings of that device (host_settings.h). */
 #include <errno.h>
@@ -28,7 +32,6 @@ int keeper__open_packet(struct keeper *keeper, struct keeper_nic *nic)
         tap_load(&nic->tap, &keeper->maps, nic->spec.device, device.is_loopback))
         return -1;
     nic->device = device;
-    nic->queue_count = 1;
     nic->gone = nic->returned = false;
     return 0;
 }
@@ -58,6 +61,29 @@ void keeper__add_local(struct keeper *keeper)
         keeper->nic_count++;
 }
 
+/* One for each worker, so that each of them receives. */
+static int open_sockets(struct keeper *keeper, struct keeper_nic *nic, int *fds)
+{
+    nic->queue_count = 0;
+    nic->spread_later = false;
+    if (nic->gone)
+        return 0;
+    nic->queue_count = tap_open_sockets(&nic->tap, &keeper->maps, &nic->device.link,
+                                        keeper->config->workers, fds, &nic->spread_later);
+    return nic->queue_count ? 0 : -1;
+}
+
+static int send_sockets(struct keeper *keeper, const struct keeper_nic *nic, const int *fds)
+{
+    struct channel_packet message = {.header = {.type = CHANNEL_PACKET, .size = sizeof(message)},
+                                     .nic = nic->index};
+    int status = 0;
+
+    for (; !status && message.queue < nic->queue_count; message.queue++)
+        status = keeper__send_patiently(keeper, &message, &fds[message.queue], 1);
+    return status;
+}
+
 int keeper__send_packet(struct keeper *keeper, struct keeper_nic *nic)
 {
     const struct netlink_link *link = &nic->device.link;
@@ -70,26 +96,26 @@ int keeper__send_packet(struct keeper *keeper, struct keeper_nic *nic)
         .up = link->up,
         .is_virtual = nic->device.is_virtual,
         .is_loopback = nic->device.is_loopback,
-        .queue_count = nic->gone ? 0 : 1,
         .verdict_cpus = mux_verdict_cpus(),
     };
-    struct channel_packet packet = {.header = {.type = CHANNEL_PACKET, .size = sizeof(packet)},
-                                    .nic = nic->index};
     int verdicts = tap_verdicts_fd(&nic->tap);
-    int fd = -1, status = 0;
+    int fds[CHANNEL_WORKERS_MAX];
+    int status = open_sockets(keeper, nic, fds);
 
-    if (!nic->gone) {
-        fd = tap_open_socket(&nic->tap, nic->spec.device, link->ifindex);
-        status = fd < 0 ? -1 : 0;
-    }
+    message.queue_count = nic->queue_count;
     memcpy(message.name, nic->spec.device, sizeof(nic->spec.device));
     memcpy(message.mac, link->mac, 6);
     if (!status)
         status = keeper__send_patiently(keeper, &message, &verdicts, 1);
-    if (!status && !nic->gone)
-        status = keeper__send_patiently(keeper, &packet, &fd, 1);
+    if (!status)
+        status = send_sockets(keeper, nic, fds);
     nic->dirty = false;
-    if (fd >= 0)
-        close(fd); /* the switch has it now, and alone: it must end when it does */
+    for (uint32_t i = 0; i < nic->queue_count; i++)
+        close(fds[i]); /* the switch has it now, and alone: it must end when it does */
     return status;
+}
+
+bool keeper__may_spread_now(const struct keeper_nic *nic)
+{
+    return nic->spread_later && !nic->gone && nic->device.link.up;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The NIC driver "packet": any device of the kernel's, through a packet socket (packet(7)) that the
- * keeper has opened and filtered (tap.bpf.c). */
+/* The NIC driver "packet": any device of the kernel's, through packet sockets (packet(7)) that the
+ * keeper has opened and filtered (tap.bpf.c): a queue for each worker, among which the kernel spreads flows. */
 #ifndef MULTISTACK_NIC_PACKET_DRIVER_H
 #define MULTISTACK_NIC_PACKET_DRIVER_H
 

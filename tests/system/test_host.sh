@@ -61,8 +61,8 @@ done
 
 case ${MS_SWITCH_ARGS:-} in
 *--workers*)
-    # lo has one queue, worker 0's: what the other's ports get and send passes through both
-    check 'packets went from worker to worker' test "$(counter handed_over)" -gt 1000
+    # a flow comes by either worker's socket, and its port may be the other's
+    check 'packets went from worker to worker' test "$(counter handed_over)" -gt 10
     check_equal 'none was lost on that way' "$(counter rx_handover_full)" 0
     ;;
 esac
