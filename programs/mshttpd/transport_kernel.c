@@ -3,8 +3,9 @@
  * a request on a standing connection costs an epoll_wait (shared by the batch), a recv and a
  * sendmsg.
  *
- * A small answer leaves by one sendmsg, header and body together, with the FIN where it is the last; a large one begins with its
- * header under MSG_MORE and goes on by sendfile. TCP_NODELAY is set on the listener and inherited.
+ * A small answer leaves by one sendmsg, header and body together, with the FIN where it is the last; a
+ * large one begins with its header under MSG_MORE and goes on by sendfile. TCP_NODELAY is set on the
+ * listener and inherited.
  */
 #include "cli.h"
 #include "transport.h"
@@ -27,6 +28,12 @@
 #define BACKLOG 4096
 #define BATCH   256
 
+/* A socket that is listened on. */
+struct listener {
+    int fd;
+    bool ready; /* not known to have no connection waiting */
+};
+
 struct kernel {
     struct transport base;
     int epoll;
@@ -36,11 +43,11 @@ struct kernel {
     int fast_open;       /* TCP_FASTOPEN */
     unsigned listener_count;
     unsigned next_listener; /* whose turn it is to be accepted from */
-    int listeners[TRANSPORT_LISTENERS_MAX];
+    struct listener listeners[TRANSPORT_LISTENERS_MAX];
 };
 
-/* What an epoll event carries besides a connection. */
-static char listener_mark, wake_mark;
+/* What an epoll event carries besides a connection or a listener. */
+static char wake_mark;
 
 static struct kernel *kernel_of(struct transport *transport)
 {
@@ -69,7 +76,7 @@ static void kernel_stop_listening(struct transport *transport)
     struct kernel *kernel = kernel_of(transport);
 
     while (kernel->listener_count)
-        close(kernel->listeners[--kernel->listener_count]);
+        close(kernel->listeners[--kernel->listener_count].fd);
 }
 
 static void kernel_close(struct transport *transport)
@@ -160,6 +167,7 @@ static int kernel_listen(struct transport *transport, const struct sockaddr *add
                          socklen_t size)
 {
     struct kernel *kernel = kernel_of(transport);
+    struct listener *listener = &kernel->listeners[kernel->listener_count];
     int error = 0, fd;
 
     if (kernel->listener_count == TRANSPORT_LISTENERS_MAX)
@@ -170,32 +178,39 @@ static int kernel_listen(struct transport *transport, const struct sockaddr *add
     if (!error)
         error = prepare_listener(kernel, fd, address->sa_family);
     if (!error && (bind(fd, address, size) != 0 || listen(fd, BACKLOG) != 0 ||
-                   watch(kernel, fd, EPOLLIN | EPOLLET, &listener_mark) != 0))
+                   watch(kernel, fd, EPOLLIN | EPOLLET, listener) != 0))
         error = -errno;
     if (error) {
         if (fd >= 0)
             close(fd);
         return error;
     }
-    kernel->listeners[kernel->listener_count++] = fd;
+    *listener = (struct listener){.fd = fd};
+    kernel->listener_count++;
     return 0;
 }
 
-/* Each listener has its turn, so that none starves behind a busy one. */
+/* Each listener that has something has its turn, so that none starves behind a busy one; who has nothing is
+ * not asked, which would be a system call for each listener and connection. */
 static int kernel_accept(struct transport *transport, struct transport_conn *conn)
 {
     struct kernel *kernel = kernel_of(transport);
     int error = -EAGAIN;
 
     for (unsigned i = 0; i < kernel->listener_count; i++) {
-        unsigned turn = kernel->next_listener++ % kernel->listener_count;
+        struct listener *listener =
+            &kernel->listeners[kernel->next_listener++ % kernel->listener_count];
         int fd;
 
+        if (!listener->ready)
+            continue;
         do
-            fd = accept4(kernel->listeners[turn], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
         if (fd < 0) {
-            if (errno != EAGAIN)
+            if (errno == EAGAIN)
+                listener->ready = false;
+            else
                 error = -errno;
             continue;
         }
@@ -208,6 +223,11 @@ static int kernel_accept(struct transport *transport, struct transport_conn *con
         return 0;
     }
     return error;
+}
+
+static bool is_listener(const struct kernel *kernel, const void *what)
+{
+    return (uintptr_t)what - (uintptr_t)kernel->listeners < sizeof(kernel->listeners);
 }
 
 /* ── Waiting ─────────────────────────────────────────────────────────────────────────────────── */
@@ -247,11 +267,13 @@ static int kernel_step(struct transport *transport, uint64_t until)
     for (int i = 0; i < found; i++) {
         if (ready[i].data.ptr == &wake_mark)
             continue;
-        if (ready[i].data.ptr == &listener_mark)
+        if (is_listener(kernel, ready[i].data.ptr)) {
+            ((struct listener *)ready[i].data.ptr)->ready = true;
             events[count++] = (struct transport_event){.flags = TRANSPORT_ACCEPTABLE};
-        else
+        } else {
             events[count++] = (struct transport_event){.conn = ready[i].data.ptr,
                                                        .flags = flags_of(ready[i].events)};
+        }
     }
     transport->handler.events(transport->handler.context, events, count);
     return 0;
