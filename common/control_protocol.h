@@ -320,9 +320,10 @@ static_assert(sizeof(struct control_cookie) == 32, "no padding");
 
 /* A rule of a binding, for as long as that lives; setting it again changes it. Of a client that has a
  * port: one of its own bindings. Of one that has none: any binding of the same user, and any at all for
- * root; and binding 0, which is for administrators alone: rules for all bindings, which outlive the
- * switch. Errors: -EPERM, -ENOENT (no such binding, no such rule), -EINVAL, -EPROTOTYPE (a rule about
- * TCP, a binding of another protocol), -ENOSPC (too many: of this port, this user, or at all),
+ * root; and binding 0, which is for administrators alone: rules for all bindings. These, and what a client
+ * without a port has set, outlive the switch (guard_rules.h); a port presents its own again.
+ * Errors: -EPERM, -ENOENT (no such binding, no such rule), -EINVAL, -EPROTOTYPE (a rule about TCP, a
+ * binding of another protocol), -ENOSPC (too many: of this port, this user, or at all),
  * -EOPNOTSUPP (no NIC has a guard, or the binding is a group's; of cookies: no NIC can answer),
  * -EACCES (the configuration does not let stacks ask for cookies). */
 struct control_guard {

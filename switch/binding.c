@@ -109,6 +109,7 @@ int binding_add(struct switch_core *core, struct port *port, const struct tuple 
     if (binding->port_count > 1)
         range_enter(core, binding);
     sharing_settle(core, tuple);
+    guard_adopt(core, binding);
     guard_owners_changed(core, tuple);
     return 0;
 }

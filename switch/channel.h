@@ -14,7 +14,8 @@
  *                                        and a packet socket for large sends where there is one
  *   CHANNEL_ADDRESS         →            each address of the host, then as they come and go
  *   CHANNEL_GROUPS          →            + groups_ring, the filter that fills it; or it is left out
- *   CHANNEL_GUARD           →            + the maps of the guard that the switch writes, in the order of
+ *   CHANNEL_GUARD           →            + the maps of the guard that the switch writes, and memory for
+ *                                        rules that outlive it, in the order of
  *                                        CHANNEL_GUARD_*; left out where no NIC has a mux
  *   CHANNEL_PROTOCOL        →            each line of [protocols] in the configuration
  *   CHANNEL_PORT_RATE       →            --port-rate, and each line of [port-rates]
@@ -187,6 +188,8 @@ enum {
     CHANNEL_GUARD_BUDGETS,
     CHANNEL_GUARD_COUNTS,
     CHANNEL_GUARD_COOKIES,
+    CHANNEL_GUARD_MAPS,
+    CHANNEL_GUARD_STORE = CHANNEL_GUARD_MAPS, /* memory: struct guard_store */
     CHANNEL_GUARD_FDS
 };
 

@@ -5,28 +5,27 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "core.h"
 
-#define RULES_FIRST 64 /* room, before it grows */
-
 void guard_init(struct guard *guard)
 {
     *guard = (struct guard){.free = GUARD_NONE, .due_ns = GUARD_FOR_EVER};
-    for (uint32_t i = 0; i < CHANNEL_GUARD_FDS; i++)
+    for (uint32_t i = 0; i < CHANNEL_GUARD_MAPS; i++)
         guard->fds[i] = -1;
 }
 
 void guard_dispose(struct guard *guard)
 {
-    for (uint32_t i = 0; i < CHANNEL_GUARD_FDS; i++) {
+    for (uint32_t i = 0; i < CHANNEL_GUARD_MAPS; i++) {
         if (guard->fds[i] >= 0)
             close(guard->fds[i]);
     }
     free(guard->counts);
-    free(guard->rules);
-    free(guard->places);
+    if (guard->store)
+        munmap(guard->store, sizeof(*guard->store));
     guard_init(guard);
 }
 
@@ -74,19 +73,13 @@ static struct guard_rule *new_rule(struct guard *guard, uint32_t slot)
     struct guard_place *place = &guard->places[slot];
     uint32_t index = guard->free;
 
-    if (index == GUARD_NONE && guard->made == guard->capacity) {
-        uint32_t capacity = guard->capacity ? guard->capacity * 2 : RULES_FIRST;
-        struct guard_rule *larger = reallocarray(guard->rules, capacity, sizeof(*larger));
-
-        if (!larger)
-            return NULL;
-        guard->rules = larger;
-        guard->capacity = capacity;
-    }
+    if (index == GUARD_NONE && guard->made == GUARD_RULES_MAX)
+        return NULL;
     if (index == GUARD_NONE)
         index = guard->made++;
     else
         guard->free = guard->rules[index].next;
+    guard->store->made = guard->made;
     guard->rules[index] = (struct guard_rule){.next = place->first_rule, .slot = slot};
     place->first_rule = index;
     guard->count++;
@@ -101,7 +94,7 @@ static struct binding *binding_of(struct switch_core *core, uint32_t number)
     return number && binding->port && binding->number == number ? binding : NULL;
 }
 
-static void count_rule(struct switch_core *core, uint32_t number, bool more)
+void guard__count_rule(struct switch_core *core, uint32_t number, bool more)
 {
     struct binding *binding = binding_of(core, number);
 
@@ -111,8 +104,7 @@ static void count_rule(struct switch_core *core, uint32_t number, bool more)
     binding->port->guard_rules += more ? 1 : UINT32_MAX;
 }
 
-/* The last rule of a 3-tuple goes: nobody looks at its policy any more. */
-static void leave_place(struct switch_core *core, uint32_t slot)
+void guard__leave_place(struct switch_core *core, uint32_t slot)
 {
     struct guard_place *place = &core->guard.places[slot];
 
@@ -122,8 +114,7 @@ static void leave_place(struct switch_core *core, uint32_t slot)
     place->used = false;
 }
 
-/* Packets of the 3-tuple are judged by its policy, or, where that has nothing to say, by none. */
-static int refer(struct switch_core *core, uint32_t slot)
+int guard__refer(struct switch_core *core, uint32_t slot)
 {
     const struct guard_place *place = &core->guard.places[slot];
 
@@ -140,12 +131,12 @@ void guard_owners_changed(struct switch_core *core, const struct tuple *tuple)
     if (slot == GUARD_NONE)
         return;
     guard__write_policy(core, slot);
-    refer(core, slot);
+    guard__refer(core, slot);
 }
 
 /* Out of the list; the maps are written behind it, by what is left. Taking away never fails but when
  * the element is not there, which is what is wanted. */
-static void end_rule(struct switch_core *core, struct guard_rule *rule)
+void guard__end_rule(struct switch_core *core, struct guard_rule *rule)
 {
     struct guard *guard = &core->guard;
     const struct guard_rule ended = *rule;
@@ -159,12 +150,12 @@ static void end_rule(struct switch_core *core, struct guard_rule *rule)
     guard->free = index;
     guard->count--;
     guard->cookie_rules -= ended.kind == CONTROL_GUARD_COOKIES;
-    count_rule(core, ended.binding, false);
-    leave_place(core, ended.slot);
+    guard__count_rule(core, ended.binding, false);
+    guard__leave_place(core, ended.slot);
     if (is_list(ended.kind))
         guard__write_prefix(core, ended.slot, &ended.prefix);
     guard__write_policy(core, ended.slot);
-    refer(core, ended.slot);
+    guard__refer(core, ended.slot);
 }
 
 static uint32_t rules_of_uid(const struct switch_core *core, uid_t uid)
@@ -246,7 +237,7 @@ static uint64_t end_of(uint64_t now_ns, uint64_t duration_ns)
 }
 
 static int set_rule(struct switch_core *core, struct binding *binding,
-                    const struct control_guard *wish)
+                    const struct control_guard *wish, bool by_hand)
 {
     struct guard *guard = &core->guard;
     uint32_t number = binding ? binding->number : 0, slot;
@@ -262,13 +253,13 @@ static int set_rule(struct switch_core *core, struct binding *binding,
         status = may_have_more(core, binding);
         rule = status ? NULL : new_rule(guard, slot);
         if (!rule) {
-            leave_place(core, slot);
+            guard__leave_place(core, slot);
             return status ? status : -ENOMEM;
         }
         rule->binding = number;
         rule->kind = wish->kind;
         rule->prefix = wish->prefix;
-        count_rule(core, number, true);
+        guard__count_rule(core, number, true);
         guard->cookie_rules += wish->kind == CONTROL_GUARD_COOKIES;
     }
     before = *rule;
@@ -276,14 +267,16 @@ static int set_rule(struct switch_core *core, struct binding *binding,
     rule->burst = wish->burst ? wish->burst : wish->rate;
     rule->until_ns = end_of(core_clock(), wish->duration_ns);
     rule->cookie = wish->cookie;
+    rule->pid = binding ? (uint32_t)binding->port->pid : 0;
+    rule->by_hand = by_hand;
     status = write_rule(core, rule);
     if (!status)
-        status = refer(core, slot);
+        status = guard__refer(core, slot);
     if (status && known) {
         *rule = before;
         write_rule(core, rule);
     } else if (status) {
-        end_rule(core, rule);
+        guard__end_rule(core, rule);
     } else if (rule->until_ns < guard->due_ns) {
         guard->due_ns = rule->until_ns;
     }
@@ -300,14 +293,20 @@ static void end_rules(struct switch_core *core, uint32_t slot, uint32_t binding)
 
         index = rule->next;
         if (rule->binding == binding)
-            end_rule(core, rule);
+            guard__end_rule(core, rule);
     }
 }
 
 void guard_forget(struct switch_core *core, struct binding *binding)
 {
-    if (binding->guard_rules)
-        end_rules(core, guard_place_of(&core->guard, &binding->tuple), binding->number);
+    uint32_t slot = GUARD_NONE;
+
+    if (binding->guard_rules || core->guard.awaiting_ns)
+        slot = guard_place_of(&core->guard, &binding->tuple);
+    if (slot == GUARD_NONE)
+        return;
+    end_rules(core, slot, binding->number);
+    guard__leave_place(core, slot);
 }
 
 void guard_housekeep(struct switch_core *core, uint64_t now_ns)
@@ -315,6 +314,8 @@ void guard_housekeep(struct switch_core *core, uint64_t now_ns)
     struct guard *guard = &core->guard;
     uint32_t swept = 0;
 
+    if (guard->awaiting_ns && now_ns >= guard->awaiting_ns)
+        guard__end_awaiting(core);
     if (now_ns < guard->due_ns)
         return;
     guard->due_ns = GUARD_FOR_EVER;
@@ -325,7 +326,7 @@ void guard_housekeep(struct switch_core *core, uint64_t now_ns)
             continue;
         if (rule->until_ns <= now_ns && swept < GUARD_SWEPT_PER_TICK) {
             swept++;
-            end_rule(core, rule);
+            guard__end_rule(core, rule);
         } else if (rule->until_ns < guard->due_ns) {
             guard->due_ns = rule->until_ns; /* of those that were too many: at once */
         }
@@ -358,7 +359,7 @@ static bool is_zero(const void *bytes, size_t size)
     return true;
 }
 
-static bool wish_is_sane(const struct control_guard *wish)
+bool guard__is_sane(const struct control_guard *wish)
 {
     bool set = wish->action == CONTROL_GUARD_SET;
     bool limit = wish->kind >= CONTROL_GUARD_SYN_SOURCE && wish->kind <= CONTROL_GUARD_CONNECTIONS;
@@ -421,7 +422,7 @@ int guard_request(struct switch_core *core, const struct connection *connection,
 
     if (status)
         return status;
-    if (!wish_is_sane(wish))
+    if (!guard__is_sane(wish))
         return -EINVAL;
     if (!guard->ready)
         return -EOPNOTSUPP;
@@ -431,7 +432,7 @@ int guard_request(struct switch_core *core, const struct connection *connection,
             status = guard__cookies_available(core, wish);
         if (!status && wish->kind == CONTROL_GUARD_COOKIES && !connection->port)
             status = -EPERM;
-        return status ? status : set_rule(core, binding, wish);
+        return status ? status : set_rule(core, binding, wish, !connection->port);
     }
     slot = binding ? guard_place_of(guard, &binding->tuple) : GUARD_EVERYWHERE;
     if (wish->action == CONTROL_GUARD_FLUSH) {
@@ -443,26 +444,26 @@ int guard_request(struct switch_core *core, const struct connection *connection,
                               : find_rule(guard, slot, wish->binding, wish->kind, &wish->prefix);
     if (!rule)
         return -ENOENT;
-    end_rule(core, rule);
+    guard__end_rule(core, rule);
     return 0;
 }
 
 /* ---- at the start */
 
-static void take_left_rule(struct switch_core *core, const struct guard_rule *left)
+static int write_everywhere(struct switch_core *core)
 {
     struct guard *guard = &core->guard;
-    struct guard_rule *rule =
-        left->until_ns > core_clock() ? new_rule(guard, GUARD_EVERYWHERE) : NULL;
-    uint32_t next;
+    int status = 0;
 
-    if (!rule)
-        return;
-    next = rule->next;
-    *rule = *left;
-    rule->next = next;
-    if (rule->until_ns < guard->due_ns)
-        guard->due_ns = rule->until_ns;
+    for (uint32_t i = 0; !status && i < guard->made; i++) {
+        const struct guard_rule *rule = &guard->rules[i];
+
+        if (rule->kind && rule->until_ns < guard->due_ns)
+            guard->due_ns = rule->until_ns;
+        if (is_list(rule->kind) && rule->slot == GUARD_EVERYWHERE)
+            status = guard__write_prefix(core, GUARD_EVERYWHERE, &rule->prefix);
+    }
+    return status ? status : guard__write_policy(core, GUARD_EVERYWHERE);
 }
 
 int guard_open(struct switch_core *core, const struct channel_guard *message, const int *fds)
@@ -474,15 +475,13 @@ int guard_open(struct switch_core *core, const struct channel_guard *message, co
     guard->cpus = message->cpus;
     guard->may_ask = message->may_ask;
     guard->counts = calloc(message->cpus + 1, sizeof(*guard->counts));
-    guard->places = calloc(GUARD_POLICIES_MAX, sizeof(*guard->places));
-    if (!guard->counts || !guard->places)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < GUARD_POLICIES_MAX; i++)
-        guard->places[i].first_rule = GUARD_NONE;
-    guard->places[GUARD_EVERYWHERE].used = true;
-    status = guard__read_back(core, take_left_rule);
+    status = guard__open_store(guard, fds[CHANNEL_GUARD_STORE]);
+    if (!status && !guard->counts)
+        status = -ENOMEM;
     if (!status)
-        status = guard__write_policy(core, GUARD_EVERYWHERE);
+        status = guard__clear_maps(core);
+    if (!status)
+        status = write_everywhere(core);
     guard->ready = !status;
     return status;
 }

@@ -9,9 +9,17 @@
  * A rule is a binding's, and ends with it. A policy is what the program looks at: that of a 3-tuple is
  * made of the rules of all its bindings (several ports of one user may share it): on a list is what one
  * of them has put there, and of limits the lowest counts. Slot GUARD_EVERYWHERE has the administrator's
- * rules, which are no binding's. They are in no application that could present them again, so a switch
- * that is started anew reads them from the maps, which are the keeper's; all else that it finds there
- * it deletes.
+ * rules, which are no binding's.
+ *
+ * Those, and what was set by hand for a binding, are in no application that could present them again. So
+ * rules stand in memory of the keeper's, where the next switch finds them (guard_store.c): of its maps it
+ * empties what has rules, and writes them anew.
+ *
+ *   switch died ─► next one ─┬─► for all: at once
+ *                            ├─► by hand: waits ─┬─► the same process of the same user has bound the same
+ *                            │                   │   3-tuple again: in force; its counters go on
+ *                            │                   └─► a minute later: gone
+ *                            └─► by its port: gone; libmultistack presents it with its binding
  *
  * Only the first worker touches any of this, when the control socket or the clock asks for it: no packet
  * waits for it. */
@@ -50,6 +58,9 @@ struct guard_rule {
     uint32_t rate, burst;
     uint64_t until_ns; /* CLOCK_MONOTONIC, or GUARD_FOR_EVER */
     struct control_cookie cookie;
+    uint32_t by_hand; /* 1: set by a client without a port, which will not present it again */
+    uint32_t was; /* while it waits (`binding` is 0): its binding's number at an earlier switch */
+    uint32_t pid; /* of the binding's process */
 };
 
 /* A policy. */
@@ -58,31 +69,45 @@ struct guard_place {
     uint32_t id; /* with the generation of its last use */
     uint32_t first_rule;
     uint32_t flags; /* of the policy as it was written */
-    uid_t uid;
-    bool used;
+    uint32_t uid;
+    uint32_t used; /* 1 */
+};
+
+/* In memory of the keeper's, so that the next switch finds it. What it finds it checks: the one before
+ * may have died in the midst of anything, or have been taken over. */
+struct guard_store {
+    uint32_t made; /* rules that were ever used */
+    uint32_t zero;
+    struct guard_place places[GUARD_POLICIES_MAX];
+    struct guard_rule rules[GUARD_RULES_MAX];
 };
 
 struct guard {
-    int fds[CHANNEL_GUARD_FDS]; /* maps, -1: none */
-    bool ready;                 /* somebody enforces rules */
-    bool may_ask;               /* stacks may have SYNs answered */
-    uint32_t cookie_rules;      /* CONTROL_GUARD_COOKIES */
+    int fds[CHANNEL_GUARD_MAPS]; /* -1: none */
+    bool ready;                  /* somebody enforces rules */
+    bool may_ask;                /* stacks may have SYNs answered */
+    uint32_t cookie_rules;       /* CONTROL_GUARD_COOKIES */
     uint32_t cpus;
     struct guard_counts *counts; /* room for one element */
-    struct guard_rule *rules;
-    uint32_t capacity, made, free, count;
-    struct guard_place *places; /* GUARD_POLICIES_MAX */
-    uint64_t due_ns;            /* the first rule ends; GUARD_FOR_EVER: none does */
+    struct guard_store *store;
+    struct guard_rule *rules;   /* in the store, both */
+    struct guard_place *places; /* GUARD_POLICIES_MAX; NULL: not opened yet */
+    uint32_t made, free, count;
+    uint64_t due_ns;      /* the first rule ends; GUARD_FOR_EVER: none does */
+    uint64_t awaiting_ns; /* until then rules wait for bindings to come back; 0: none do */
 };
 
 void guard_init(struct guard *guard);
 void guard_dispose(struct guard *guard);
-/* Takes the descriptors over and what an earlier switch has left in the maps. 0 or a negative errno. */
+/* Takes the descriptors over (-1: none; without a store nothing outlives the switch), and what an earlier
+ * switch has left in the store. 0 or a negative errno. */
 int guard_open(struct switch_core *core, const struct channel_guard *message, const int *fds);
 
 /* CONTROL_GUARD of a client: 0 or a negative errno, as there. */
 int guard_request(struct switch_core *core, const struct connection *connection,
                   const struct control_guard *wish);
+/* The binding is there, perhaps again: rules that wait for it are its own from now on. */
+void guard_adopt(struct switch_core *core, struct binding *binding);
 /* The binding is about to go: its rules go before. */
 void guard_forget(struct switch_core *core, struct binding *binding);
 /* There is one owner of the 3-tuple more, or one less: whether SYNs are answered for it is another
@@ -109,9 +134,21 @@ int guard__write_prefix(const struct switch_core *core, uint32_t slot,
 int guard__write_policy(struct switch_core *core, uint32_t slot);
 /* A policy that nobody has had: its counters and buckets are those of nobody. */
 int guard__write_new(const struct switch_core *core, uint32_t slot);
-/* Reads what an earlier switch has left, calls `take` with each rule that is to live on, and deletes
- * the rest. */
-int guard__read_back(struct switch_core *core,
-                     void (*take)(struct switch_core *core, const struct guard_rule *rule));
+/* Forgets the prefixes of an earlier switch. */
+int guard__clear_maps(const struct switch_core *core);
+
+/* guard_store.c: maps the store (-1: memory of its own), and makes lists of what is to live on. */
+int guard__open_store(struct guard *guard, int fd);
+/* guard_rules.c: whether a client may ask for that. */
+bool guard__is_sane(const struct control_guard *wish);
+/* Takes the rule out, and out of the maps. */
+void guard__end_rule(struct switch_core *core, struct guard_rule *rule);
+/* The last rule of a 3-tuple went: nobody looks at its policy any more. */
+void guard__leave_place(struct switch_core *core, uint32_t slot);
+/* Packets of the 3-tuple are judged by its policy, or, where that has nothing to say, by none. */
+int guard__refer(struct switch_core *core, uint32_t slot);
+void guard__count_rule(struct switch_core *core, uint32_t number, bool more);
+/* guard_store.c: no more waiting. */
+void guard__end_awaiting(struct switch_core *core);
 
 #endif

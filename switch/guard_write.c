@@ -154,61 +154,19 @@ static struct guard_prefix *read_keys(int fd, uint32_t *count)
     return keys;
 }
 
-static void read_prefix(struct switch_core *core, const struct guard_prefix *key,
-                        void (*take)(struct switch_core *core, const struct guard_rule *rule))
+int guard__clear_maps(const struct switch_core *core)
 {
     int fd = core->guard.fds[CHANNEL_GUARD_PREFIXES];
-    struct guard_rule rule = {.kind = CONTROL_GUARD_BLOCK,
-                              .prefix = {.family = (uint8_t)key->family}};
-    struct guard_entry entry;
-
-    if (key->policy != GUARD_EVERYWHERE || bpf_map_lookup_elem(fd, key, &entry)) {
-        bpf_map_delete_elem(fd, key);
-        return;
-    }
-    memcpy(rule.prefix.bytes, key->address, sizeof(rule.prefix.bytes));
-    rule.prefix.length = (uint8_t)(key->length - GUARD_PREFIX_HEAD);
-    rule.until_ns = entry.block_until_ns;
-    take(core, &rule);
-    rule.kind = CONTROL_GUARD_ALLOW;
-    rule.until_ns = entry.allow_until_ns;
-    take(core, &rule);
-}
-
-static void read_limit(struct switch_core *core, const struct guard_limit *limit, uint32_t kind,
-                       void (*take)(struct switch_core *core, const struct guard_rule *rule))
-{
-    struct guard_rule rule = {.kind = kind, .until_ns = limit->until_ns};
-
-    if (!limit->interval_ns || limit->interval_ns > 1000000000)
-        return;
-    rule.rate = (uint32_t)(1000000000 / limit->interval_ns);
-    rule.burst = (uint32_t)(limit->tolerance_ns / limit->interval_ns) + 1;
-    take(core, &rule);
-}
-
-int guard__read_back(struct switch_core *core,
-                     void (*take)(struct switch_core *core, const struct guard_rule *rule))
-{
-    const struct guard *guard = &core->guard;
-    struct guard_rule strict = {.kind = CONTROL_GUARD_STRICT};
-    uint32_t everywhere = GUARD_EVERYWHERE, count;
-    struct guard_policy policy = {0};
     struct guard_prefix *keys;
+    uint32_t count;
 
-    if (guard->fds[CHANNEL_GUARD_PREFIXES] < 0) /* in tests */
+    if (fd < 0) /* in tests */
         return 0;
-    keys = read_keys(guard->fds[CHANNEL_GUARD_PREFIXES], &count);
+    keys = read_keys(fd, &count);
     if (!keys)
         return -ENOMEM;
     for (uint32_t i = 0; i < count; i++)
-        read_prefix(core, &keys[i], take);
+        bpf_map_delete_elem(fd, &keys[i]);
     free(keys);
-    if (bpf_map_lookup_elem(guard->fds[CHANNEL_GUARD_POLICIES], &everywhere, &policy))
-        return -errno;
-    strict.until_ns = policy.strict_until_ns;
-    take(core, &strict);
-    for (uint32_t i = 0; i < GUARD_LIMIT_COUNT; i++)
-        read_limit(core, &policy.limits[i], CONTROL_GUARD_SYN_SOURCE + i, take);
     return 0;
 }

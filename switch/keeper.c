@@ -207,6 +207,8 @@ static void stop(struct keeper *keeper)
     mux_close_maps(&keeper->maps);
     netlink_close(&keeper->netlink);
     keeper__free_reach(keeper);
+    if (keeper->guard_store >= 0)
+        close(keeper->guard_store);
     if (keeper->isolation.root_fd >= 0)
         close(keeper->isolation.root_fd);
     if (keeper->epoll_fd >= 0)
@@ -357,7 +359,7 @@ static struct keeper *create(const struct config *config)
     keeper->isolation.root_fd = -1;
     keeper->settings.fd = keeper->settings.guard_fd = -1;
     keeper->child.channel = -1;
-    keeper->epoll_fd = keeper->signal_fd = -1;
+    keeper->epoll_fd = keeper->signal_fd = keeper->guard_store = -1;
     keeper->started_ns = keeper__now();
     return keeper;
 }

@@ -134,6 +134,7 @@ struct keeper {
     struct keeper_reach reach[2]; /* IPv4, IPv6 */
     struct keeper_switch child;
     struct keeper_ranges ranges;
+    int guard_store; /* where the switch keeps rules for the next one; -1: not made yet */
     sigset_t signals;
     int epoll_fd;
     int signal_fd;

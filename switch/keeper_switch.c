@@ -13,17 +13,20 @@
  * since the program was started is a fault of the set-up that waiting does not heal: the program
  * ends. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "guard_rules.h"
 #include "keeper_internal.h"
 #include "switch.h"
 
@@ -119,15 +122,33 @@ static int send_groups(struct keeper *keeper)
     return fds[0] < 0 || fds[1] < 0 ? 0 : keeper__send_patiently(keeper, &groups, fds, 2);
 }
 
+/* Memory that no switch can shrink under the next one. */
+static int make_guard_store(struct keeper *keeper)
+{
+    if (keeper->guard_store >= 0)
+        return 0;
+    keeper->guard_store = memfd_create("multistack-guard", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (keeper->guard_store >= 0 && !ftruncate(keeper->guard_store, sizeof(struct guard_store)) &&
+        !fcntl(keeper->guard_store, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+        return 0;
+    log_error("no memory for the guard's rules: %s", strerror(errno));
+    return -1;
+}
+
 static int send_guard(struct keeper *keeper)
 {
     struct channel_guard guard = {.header = {.type = CHANNEL_GUARD, .size = sizeof(guard)},
                                   .cpus = mux_verdict_cpus(),
                                   .may_ask = keeper->config->asked_cookies};
+    int fds[CHANNEL_GUARD_FDS];
 
-    return keeper->maps.guard[0] < 0
-               ? 0
-               : keeper__send_patiently(keeper, &guard, keeper->maps.guard, CHANNEL_GUARD_FDS);
+    if (keeper->maps.guard[0] < 0)
+        return 0;
+    if (make_guard_store(keeper))
+        return -1;
+    memcpy(fds, keeper->maps.guard, CHANNEL_GUARD_MAPS * sizeof(int));
+    fds[CHANNEL_GUARD_STORE] = keeper->guard_store;
+    return keeper__send_patiently(keeper, &guard, fds, CHANNEL_GUARD_FDS);
 }
 
 static int send_port_rates(struct keeper *keeper)

@@ -21,7 +21,7 @@
 
 /* The guard's maps: those that the switch is given, in the channel's order, and one that is the
  * programs' alone. */
-enum { MUX_GUARD_SOURCES = CHANNEL_GUARD_FDS, MUX_GUARD_MAPS };
+enum { MUX_GUARD_SOURCES = CHANNEL_GUARD_MAPS, MUX_GUARD_MAPS };
 
 /* What all NICs share. */
 struct mux_maps {

@@ -151,7 +151,7 @@ static void put_guard(struct switch_core *core, struct page *page, uint64_t from
         const struct guard_rule *rule = &guard->rules[i];
         struct control_guard_record *record;
 
-        if (!rule->kind)
+        if (!rule->kind || (!rule->binding && rule->slot != GUARD_EVERYWHERE)) /* it waits */
             continue;
         if (!page_has_room(page, 1)) {
             page->head->cursor = i;

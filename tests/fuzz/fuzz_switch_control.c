@@ -69,7 +69,7 @@ static struct control_address place; /* of the placeholder */
 static void open_bench(void)
 {
     const struct channel_guard guard = {.cpus = 1};
-    const int no_maps[CHANNEL_GUARD_FDS] = {-1, -1, -1, -1};
+    const int no_maps[CHANNEL_GUARD_FDS] = {-1, -1, -1, -1, -1, -1};
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(name), cookie_size = sizeof(uint64_t);
     struct tuple address;

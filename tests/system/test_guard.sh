@@ -89,12 +89,24 @@ check 'and others are served' from $CLIENT4 80
 
 guard block 192.0.2.0/24 --all --for 3600
 guard limit connections 100000 --all
-check_equal 'rules for all, and of a binding' "$(rules)" 3
+as_owner block $OTHER4 --binding 0.0.0.0:80 --for 3600
+check_not 'a rule by hand, with an end' from $OTHER4 80
+check_soon 'drops' '[ "$(dropped blocked)" -gt 0 ]'
+check_equal 'rules for all, and of a binding' "$(rules)" 4
+before=$(dropped blocked)
 old=$(status_field switch_pid)
 kill -KILL "$old"
 check_soon 'a new switch' '[ "$(status_field switch_pid)" != "$old" ]' 5
-check_soon 'has those for all' '[ "$(rules)" = 2 ]' 5
-check_soon 'and serves' 'listens 80' 5
+check_soon 'serves' 'listens 80' 20
+check_equal 'and has those for all, and those that were set by hand' "$(rules)" 4
+check_match 'with what is left of their time' "$(guard -j | tr -d ' \n')" \
+    '10.77.0.77/32","left_s":3[0-9]{3}[.]'
+check_not 'which hold' from $OTHER4 80
+check_soon 'for whom they did' 'from $CLIENT4 80'
+check_soon 'and for no other stack' 'from $OTHER4 81'
+check_soon 'what they dropped before is still counted' '[ "$(dropped blocked)" -gt "$before" ]'
+check 'they are taken back' as_owner flush --binding 0.0.0.0:80
+check_soon 'and gone' 'from $OTHER4 80'
 guard flush --all
 as_owner block $OTHER4 --binding 0.0.0.0:80
 as_owner block $OTHER4 --binding 0.0.0.0:81

@@ -5,11 +5,13 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "guard_rules.h"
 
-int guard_bench_maps[CHANNEL_GUARD_FDS];
+int guard_bench_maps[CHANNEL_GUARD_MAPS];
+int guard_bench_store = -1;
 static uint32_t cpus;
 
 static int make_map(enum bpf_map_type type, uint32_t key, uint32_t value, uint32_t count,
@@ -38,7 +40,7 @@ static void make_maps(void)
         make_map(BPF_MAP_TYPE_ARRAY, 4, sizeof(struct guard_cookie), GUARD_POLICIES_MAX, 0);
     if (guard_bench_maps[CHANNEL_GUARD_PREFIXES] >= 0)
         return;
-    for (uint32_t i = 0; i < CHANNEL_GUARD_FDS; i++) {
+    for (uint32_t i = 0; i < CHANNEL_GUARD_MAPS; i++) {
         if (guard_bench_maps[i] >= 0)
             close(guard_bench_maps[i]);
         guard_bench_maps[i] = -1;
@@ -50,8 +52,9 @@ int guard_bench_open(struct bench *bench)
     struct channel_guard message = {.cpus = cpus};
     int fds[CHANNEL_GUARD_FDS];
 
-    for (uint32_t i = 0; i < CHANNEL_GUARD_FDS; i++)
+    for (uint32_t i = 0; i < CHANNEL_GUARD_MAPS; i++)
         fds[i] = guard_bench_maps[i] < 0 ? -1 : dup(guard_bench_maps[i]);
+    fds[CHANNEL_GUARD_STORE] = dup(guard_bench_store);
     return guard_open(bench->core, &message, fds);
 }
 
@@ -59,16 +62,19 @@ int guard_bench_set_up(void **state)
 {
     control_bench_set_up(state);
     make_maps();
+    guard_bench_store = memfd_create("guard", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(guard_bench_store, sizeof(struct guard_store)), 0);
     return guard_bench_open(*state);
 }
 
 int guard_bench_tear_down(void **state)
 {
     control_bench_tear_down(state);
-    for (uint32_t i = 0; i < CHANNEL_GUARD_FDS; i++) {
+    for (uint32_t i = 0; i < CHANNEL_GUARD_MAPS; i++) {
         if (guard_bench_maps[i] >= 0)
             close(guard_bench_maps[i]);
     }
+    close(guard_bench_store);
     return 0;
 }
 

@@ -7,7 +7,8 @@
 
 #define SECOND 1000000000ULL
 
-extern int guard_bench_maps[CHANNEL_GUARD_FDS]; /* ours; the switch has copies */
+extern int guard_bench_maps[CHANNEL_GUARD_MAPS]; /* ours; the switch has copies */
+extern int guard_bench_store;                    /* so that a second switch finds it */
 
 int guard_bench_set_up(void **state);
 int guard_bench_tear_down(void **state);

@@ -288,7 +288,8 @@ static void administrators_may_be_a_group(void **state)
     assert_int_equal(setegid(own), 0);
 }
 
-/* A switch that is started anew finds its predecessor's maps: what is for all lives on. */
+/* A switch that is started anew finds what its predecessor has left: what is for all lives on, and
+ * nothing else is in the maps. */
 static void rules_for_all_outlive_the_switch(void **state)
 {
     struct bench *bench = *state, *next;
@@ -302,24 +303,23 @@ static void rules_for_all_outlive_the_switch(void **state)
     struct guard_prefix key;
     uint32_t keys = 0;
 
-    if (!have_maps())
-        skip();
     wishes[0].duration_ns = 1000 * SECOND;
     wishes[2].burst = 70;
     for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++)
-        assert_int_equal(ask(bench, &root, &wishes[i]), 0);
+        assert_int_equal(ask(bench, wishes[i].binding ? &owner : &root, &wishes[i]), 0);
     next = bench_open();
-    bench->core->guard.ready = false; /* dead; its end takes nothing out */
+    guard_dispose(&bench->core->guard); /* dead; it takes nothing out */
     assert_int_equal(guard_bench_open(next), 0);
     assert_int_equal(rules(next), 4);
     assert_int_equal(next->core->shared->guard,
                      GUARD_HAS_LIST_V4 | GUARD_HAS_LIST_V6 | GUARD_HAS_LIMITS | GUARD_HAS_STRICT);
     for (const void *last = NULL;
-         !bpf_map_get_next_key(guard_bench_maps[CHANNEL_GUARD_PREFIXES], last, &key); last = &key) {
+         have_maps() && !bpf_map_get_next_key(guard_bench_maps[CHANNEL_GUARD_PREFIXES], last, &key);
+         last = &key) {
         assert_int_equal(key.policy, GUARD_EVERYWHERE);
         keys++;
     }
-    assert_int_equal(keys, 2);
+    assert_int_equal(keys, have_maps() ? 2 : 0);
     for (uint32_t i = 0; i < next->core->guard.made; i++) {
         const struct guard_rule *rule = &next->core->guard.rules[i];
 
