@@ -65,7 +65,7 @@ struct utcp_config {
     const char *congestion;      /* a name of utcp_congestion_name(), or that of
                                     congestion_module; NULL: the module, or the default */
     uint64_t time_wait_us;       /* 2 MSL; 0: 60 s */
-    uint32_t flags;              /* UTCP_NO_*, UTCP_ASK_*, UTCP_PACE */
+    uint32_t flags;              /* UTCP_NO_*, UTCP_ASK_*, UTCP_PACE, UTCP_HALF_WINDOWS */
 
     /* Called, when not NULL, at the moment when a pair of endpoints is in use no more: the
      * connection has ended, TIME-WAIT included, whoever closed it. For those who reserve something
@@ -101,6 +101,9 @@ struct utcp_config {
 #define UTCP_ALWAYS_SYN_COOKIES 0x100
 #define UTCP_NO_MTU_PROBING     0x200 /* only ICMP says which packets the path passes (RFC 4821) */
 #define UTCP_ASK_ECN            0x20  /* ask for it; without either it is accepted from who asks */
+/* A packet that the sink cuts has half a congestion window at most from the start on, as Linux has it,
+ * and not only after the first loss: more packets, and a steadier clock. */
+#define UTCP_HALF_WINDOWS 0x400
 
 /* NULL: out of memory, or an unknown congestion control. `config` is not kept. */
 UTCP_API struct utcp *utcp_new(const struct utcp_config *config, uint64_t now);

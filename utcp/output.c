@@ -70,10 +70,18 @@ static bool may_send_small(const struct utcp_conn *conn)
     return conn->nodelay || utcp__in_flight(conn) == 0 || seq_up_to(conn->small_end, conn->snd_una);
 }
 
+/* And no single segment behind: it would leave without PSH, and a receiver that merges would wait. */
+static uint32_t half_window(const struct utcp_conn *conn, uint32_t window)
+{
+    uint32_t half = window / 2 / conn->mss * conn->mss, all = room(window, utcp__pipe(conn));
+
+    return all / conn->mss == half / conn->mss + 1 ? all : half;
+}
+
 /* Most payload of one packet. Half a window at most: a receiver that merges segments acknowledges
  * once for each packet, and two acknowledgments a round trip keep the clock going. In the first slow
  * start there is no clock to keep yet: the window grows by bytes, however few the acknowledgments, and
- * a short response leaves in as few packets as it can. */
+ * a short response leaves in as few packets as it can, if UTCP_HALF_WINDOWS does not say otherwise. */
 static uint32_t packet_max(const struct utcp_conn *conn)
 {
     uint32_t window = min_u32(utcp__recovery_window(conn), conn->snd_wnd_max), segments;
@@ -83,6 +91,8 @@ static uint32_t packet_max(const struct utcp_conn *conn)
         return conn->mss;
     if (conn->cc.ssthresh < UTCP_CC_CWND_MAX)
         window /= 2;
+    else if (conn->stack->flags & UTCP_HALF_WINDOWS)
+        window = half_window(conn, window);
     segments = min_u32(utcp__pacing_burst(conn) - 60 - UTCP_OPTIONS_MAX, window) / conn->mss;
     return segments ? segments * conn->mss : conn->mss;
 }

@@ -294,7 +294,9 @@ static bool make_stack(struct drill *drill)
 {
     const struct sockets_host host = {
         now, kick, wait_within, source, take_number, give_number_back, drill};
-    struct utcp_config config = {.size = sizeof(config), .offloads = UTCP_OFFLOAD_SEGMENT};
+    /* scripts for Linux know the size of its large sends */
+    struct utcp_config config = {
+        .size = sizeof(config), .offloads = UTCP_OFFLOAD_SEGMENT, .flags = UTCP_HALF_WINDOWS};
 
     if (drill->sockets)
         return true;

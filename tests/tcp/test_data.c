@@ -484,6 +484,26 @@ TCP_TEST(a_window_goes_out_as_two_packets_when_the_sink_cuts)
     tcp_free(t);
 }
 
+/* Under UTCP_HALF_WINDOWS also before, but for a segment that would be left alone. */
+TCP_TEST(half_a_window_at_most_is_a_packet_where_it_was_asked_for)
+{
+    struct utcp_config config = {.offloads = UTCP_OFFLOAD_CHECKSUM | UTCP_OFFLOAD_SEGMENT,
+                                 .flags = UTCP_HALF_WINDOWS};
+    struct tcp_test *t = tcp_new(4, &config);
+
+    tcp_listen(t, 1);
+    tcp_peer(t, (struct seg){.flags = SYN, .mss = 1460});
+    expect(t, .flags = SYN | ACK, .ack = 1);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1);
+    tcp_write(t, 0, 30000);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = 5 * 1460);
+    expect(t, .flags = ACK, .seq = 1 + 5 * 1460, .ack = 1, .length = 5 * 1460);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 4 * 1460); /* cwnd 14, room for 8 */
+    expect(t, .flags = ACK, .seq = 1 + 10 * 1460, .ack = 1, .length = 8 * 1460);
+    expect_nothing(t);
+    tcp_free(t);
+}
+
 TCP_TEST(a_full_sink_stops_output_which_goes_on_later)
 {
     struct tcp_test *t = tcp_established(4);
@@ -537,6 +557,7 @@ int main(void)
         cmocka_unit_test(reserved_bits_are_ignored),
         cmocka_unit_test(large_segments_go_out_as_one_packet_when_the_sink_cuts),
         cmocka_unit_test(a_window_goes_out_as_two_packets_when_the_sink_cuts),
+        cmocka_unit_test(half_a_window_at_most_is_a_packet_where_it_was_asked_for),
         cmocka_unit_test(a_full_sink_stops_output_which_goes_on_later),
     };
 
