@@ -154,7 +154,13 @@ struct channel_queue {
     struct channel_xsk_ring rx, tx, fill, completion;
     uint32_t zero_copy; /* 1: the driver sends from the packet memory, when it likes */
     uint32_t metadata;  /* bytes before each frame to be sent, for nic/tx_metadata.h; or 0 */
+    uint32_t
+        frame_chunks; /* that a frame to be sent may take; more than 1: with multi_buffer and without
+                            * metadata */
+    uint32_t zero;
 };
+
+#define CHANNEL_FRAME_CHUNKS_MAX 8
 
 struct channel_address {
     struct channel_header header;

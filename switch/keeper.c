@@ -285,7 +285,7 @@ static void serve_changed(struct keeper *keeper, uint64_t now)
             changed |= keeper__may_spread_now(nic);
         } else if (look && !nic->gone) {
             keeper__watch_mux(keeper, nic);
-            changed |= keeper__queues_changed(nic);
+            changed |= keeper__queues_changed(nic) || keeper__outgrew_frames(nic);
         }
     }
     if (changed)

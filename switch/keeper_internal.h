@@ -28,7 +28,8 @@ struct keeper_nic {
     struct tap_program tap; /* of the packet driver, instead of the mux */
     uint32_t index;
     uint32_t queue_count;
-    uint16_t bind_flags; /* of AF_XDP, that worked; 0: not bound yet */
+    uint16_t bind_flags;   /* of AF_XDP, that worked; 0: not bound yet */
+    uint32_t frame_chunks; /* of a frame to be sent, in the TX ring */
     bool zero_copy, multi_buffer, large, metadata;
     struct xsk *queues;          /* made for the switch that is about to start; NULL: it has them */
     bool seen;                   /* by the dump that is running */
@@ -174,6 +175,8 @@ int keeper__prepare_nic(struct keeper_nic *nic);
  * the switch does. */
 int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic);
 void keeper__release_queues(struct keeper_nic *nic);
+/* Whether frames to be sent are longer now than the switch has room for: it needs new sockets. */
+bool keeper__outgrew_frames(const struct keeper_nic *nic);
 /* Whether frames of the device's MTU fit into what its sockets were bound with. */
 int keeper__check_mtu(const struct keeper_nic *nic);
 int keeper__check_nic(const struct nic_spec *spec, const struct device *device);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "keeper_internal.h"
+#include "wire.h"
 #include "xsk_open.h"
 
 int keeper__check_nic(const struct nic_spec *spec, const struct device *device)
@@ -130,7 +131,15 @@ void keeper__close_nic(struct keeper_nic *nic)
  */
 int keeper__check_mtu(const struct keeper_nic *nic)
 {
-    if (keeper__is_packet(nic) || nic->multi_buffer || nic->device.link.mtu <= XSK_MTU_MAX)
+    uint32_t sent_max = CHANNEL_FRAME_CHUNKS_MAX * XSK_CHUNK_SIZE - ETHER_HEADER_SIZE;
+
+    if (keeper__is_packet(nic))
+        return 0;
+    if (nic->multi_buffer && !nic->spec.large && nic->device.link.mtu > sent_max)
+        log_warning(
+            "%s: without large sends stacks send packets of at most %u bytes, not of its MTU of %u",
+            nic->spec.device, sent_max, nic->device.link.mtu);
+    if (nic->multi_buffer || nic->device.link.mtu <= XSK_MTU_MAX)
         return 0;
     log_error("%s: its MTU of %u does not fit: without multi-buffer AF_XDP (Linux 6.6, and the "
               "driver) %d is the most; lower it (ip link set dev %s mtu %d) or say mode=copy",
@@ -156,6 +165,23 @@ static bool may_leave_checksums(const struct device *device)
     return strcmp(device->driver, "virtio_net") != 0;
 }
 
+/* Chunks that a frame of the device's MTU takes in the TX ring. With large sends what is longer than a chunk
+ * goes another way. */
+static uint32_t chunks_wanted(const struct keeper_nic *nic)
+{
+    uint32_t frame = ETHER_HEADER_SIZE + nic->device.link.mtu + XSK_TX_METADATA_SIZE;
+    uint32_t chunks = (frame + XSK_CHUNK_SIZE - 1) / XSK_CHUNK_SIZE;
+
+    if (nic->spec.large)
+        return 1;
+    return chunks < CHANNEL_FRAME_CHUNKS_MAX ? chunks : CHANNEL_FRAME_CHUNKS_MAX;
+}
+
+bool keeper__outgrew_frames(const struct keeper_nic *nic)
+{
+    return nic->multi_buffer && chunks_wanted(nic) > nic->frame_chunks;
+}
+
 /* All of them or none: what one queue can, the NIC can. */
 static bool open_large(const struct keeper_nic *nic, struct xsk *queues)
 {
@@ -175,6 +201,7 @@ static bool open_large(const struct keeper_nic *nic, struct xsk *queues)
 static int open_queues(struct keeper_nic *nic, struct xsk *queues)
 {
     bool first = !nic->bind_flags;
+    uint32_t chunks = chunks_wanted(nic);
 
     for (uint32_t i = 0; i < nic->queue_count; i++) {
         struct xsk_request request = {
@@ -182,7 +209,7 @@ static int open_queues(struct keeper_nic *nic, struct xsk *queues)
             .ifindex = nic->device.link.ifindex,
             .queue = i,
             .copy = nic->spec.copy,
-            .metadata = may_leave_checksums(&nic->device),
+            .metadata = chunks == 1 && may_leave_checksums(&nic->device),
             .native = nic->mux.native,
             .flags = nic->bind_flags,
         };
@@ -193,6 +220,8 @@ static int open_queues(struct keeper_nic *nic, struct xsk *queues)
         nic->zero_copy = queues[i].zero_copy;
         nic->multi_buffer = queues[i].multi_buffer;
         nic->metadata = queues[i].metadata;
+        nic->frame_chunks = queues[i].multi_buffer ? chunks : 1;
+        queues[i].message.frame_chunks = nic->frame_chunks;
     }
     nic->large = nic->spec.large && open_large(nic, queues);
     if (first && keeper__check_mtu(nic))

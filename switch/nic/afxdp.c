@@ -18,6 +18,10 @@
  * comes as a chain of descriptors (multi-buffer, XDP_USE_SG), of which all but the last carry
  * XDP_PKT_CONTD.
  *
+ * Without large sends, frames of a jumbo MTU leave as chains as well: then the memory for sending is cut into
+ * runs of adjacent chunks (`frame_chunks`), of which each holds one frame, in one piece to whoever writes it
+ * and with a descriptor for each of its chunks. A run is free again when the kernel has given back all of them.
+ *
  * Before a frame that is sent may stand what is left to be done to it: tx_metadata.h, the checksum of
  * a segment that needs no cutting. What is longer than a chunk goes out through a packet socket (large_send.h), where the keeper could
  * open one: segments for the kernel or the device to cut, and the frames of a jumbo MTU. Frames
@@ -68,6 +72,9 @@ struct afxdp {
     uint64_t umem_size;
     int fd, umem_fd;
     uint32_t chunk_size;
+    uint32_t frame_chunks; /* that a frame to be sent may take */
+    uint64_t tx_start;     /* of the memory for sending */
+    uint8_t *tx_left;      /* chunks of each run that the kernel has; NULL: frames take one */
     uint32_t tx_offset; /* of a frame to be sent in its chunk; what stands before: tx_metadata.h */
     bool need_wakeup;
     uint64_t *rx_free, *tx_free; /* stacks of chunk addresses */
@@ -198,6 +205,16 @@ static void afxdp_release(struct nic_queue *queue)
     refill(afxdp);
 }
 
+/* Another chunk of a run was sent: free with the last of them. */
+static void give_back(struct afxdp *afxdp, uint64_t addr)
+{
+    uint32_t run_size = afxdp->chunk_size * afxdp->frame_chunks;
+    uint64_t run = (addr - afxdp->tx_start) / run_size;
+
+    if (--afxdp->tx_left[run] == 0)
+        afxdp->tx_free[afxdp->tx_free_count++] = afxdp->tx_start + run * run_size;
+}
+
 /* Takes back the chunks that were sent. */
 static void reap(struct afxdp *afxdp)
 {
@@ -206,8 +223,14 @@ static void reap(struct afxdp *afxdp)
     completion->theirs = load_acquire(completion->producer);
     if (completion->ours == completion->theirs)
         return;
-    while (completion->ours != completion->theirs)
-        afxdp->tx_free[afxdp->tx_free_count++] = *address(completion, completion->ours++);
+    while (completion->ours != completion->theirs) {
+        uint64_t addr = *address(completion, completion->ours++);
+
+        if (afxdp->tx_left)
+            give_back(afxdp, addr);
+        else
+            afxdp->tx_free[afxdp->tx_free_count++] = addr;
+    }
     store_release(completion->consumer, completion->ours);
 }
 
@@ -280,10 +303,10 @@ static void send_all(struct afxdp *afxdp)
         large_send_flush(afxdp->large);
 }
 
-/* The longest frame that a chunk holds. */
+/* The longest frame that goes by the TX ring. */
 static uint32_t tx_frame_max(const struct afxdp *afxdp)
 {
-    return afxdp->chunk_size - afxdp->tx_offset;
+    return afxdp->chunk_size * afxdp->frame_chunks - afxdp->tx_offset;
 }
 
 static uint8_t *reserve_large(struct afxdp *afxdp)
@@ -310,6 +333,7 @@ static uint8_t *afxdp_reserve(struct nic_queue *queue, uint32_t length)
         return NULL;
     if (length > tx_frame_max(afxdp))
         return afxdp->large ? reserve_large(afxdp) : NULL;
+    /* the ring has an entry for each chunk, so one for each of a run */
     if ((!afxdp->tx_free_count || !tx_ring_room(&afxdp->tx)) && !afxdp_room(queue))
         return NULL;
     if (large_waits(afxdp) && !afxdp->large_first && ring_waits(afxdp)) {
@@ -318,6 +342,20 @@ static uint8_t *afxdp_reserve(struct nic_queue *queue, uint32_t length)
             return NULL;
     }
     return afxdp->umem + afxdp->tx_free[afxdp->tx_free_count - 1];
+}
+
+/* A frame in a run of chunks, all of them but the last full. */
+static void put_chain(struct afxdp *afxdp, uint64_t addr, uint32_t length)
+{
+    uint64_t run = (addr - afxdp->tx_start) / (afxdp->chunk_size * afxdp->frame_chunks);
+
+    for (afxdp->tx_left[run] = 1; length > afxdp->chunk_size; afxdp->tx_left[run]++) {
+        *descriptor(&afxdp->tx, afxdp->tx.ours++) =
+            (struct xdp_desc){.addr = addr, .len = afxdp->chunk_size, .options = XDP_PKT_CONTD};
+        addr += afxdp->chunk_size;
+        length -= afxdp->chunk_size;
+    }
+    *descriptor(&afxdp->tx, afxdp->tx.ours++) = (struct xdp_desc){.addr = addr, .len = length};
 }
 
 static void afxdp_commit(struct nic_queue *queue, uint32_t length,
@@ -337,6 +375,10 @@ static void afxdp_commit(struct nic_queue *queue, uint32_t length,
     if (!ring_waits(afxdp))
         afxdp->large_first = true;
     addr = afxdp->tx_free[--afxdp->tx_free_count];
+    if (afxdp->tx_left) {
+        put_chain(afxdp, addr, length);
+        return;
+    }
     if (offload) {
         tx_metadata_write(afxdp->umem + addr, offload);
         stats_add(&afxdp->checksums_left, 1);
@@ -414,6 +456,7 @@ static void afxdp_close(struct nic_queue *queue)
     close(afxdp->umem_fd);
     free(afxdp->rx_free);
     free(afxdp->tx_free);
+    free(afxdp->tx_left);
     free(afxdp);
     queue->driver = NULL;
 }
@@ -452,14 +495,29 @@ static int take_rings(struct afxdp *afxdp, const struct channel_queue *message)
     return status;
 }
 
-static int map_memory(struct afxdp *afxdp, const struct channel_queue *message)
+/* The kernel wants room for metadata before every chunk of a chain, and then a run is not in one piece. */
+static bool describes_memory(const struct channel_queue *message)
 {
     uint32_t receiving = message->chunk_count / 2;
-    void *umem;
 
     if (message->chunk_size <= TX_METADATA_OFFSET ||
         (message->chunk_size & (message->chunk_size - 1)) ||
         (uint64_t)message->chunk_size * message->chunk_count > message->umem_size || !receiving)
+        return false;
+    if (message->frame_chunks == 1)
+        return true;
+    return message->frame_chunks && message->frame_chunks <= CHANNEL_FRAME_CHUNKS_MAX &&
+           message->multi_buffer && !message->metadata &&
+           message->tx.entries >= message->chunk_count - receiving;
+}
+
+static int map_memory(struct afxdp *afxdp, const struct channel_queue *message)
+{
+    uint32_t receiving = message->chunk_count / 2;
+    uint32_t runs;
+    void *umem;
+
+    if (!describes_memory(message))
         return -EINVAL;
     umem = huge_map(afxdp->umem_fd, message->umem_size);
     if (umem == MAP_FAILED)
@@ -471,13 +529,22 @@ static int map_memory(struct afxdp *afxdp, const struct channel_queue *message)
     afxdp->tx_free = calloc(message->chunk_count, sizeof(uint64_t));
     if (!afxdp->rx_free || !afxdp->tx_free)
         return -ENOMEM;
-    for (uint32_t i = 0; i < message->chunk_count; i++) {
-        uint64_t chunk = (uint64_t)i * message->chunk_size;
-
-        if (i < receiving)
-            afxdp->rx_free[afxdp->rx_free_count++] = chunk;
-        else
-            afxdp->tx_free[afxdp->tx_free_count++] = chunk + afxdp->tx_offset;
+    while (afxdp->rx_free_count < receiving) {
+        afxdp->rx_free[afxdp->rx_free_count] = (uint64_t)afxdp->rx_free_count * message->chunk_size;
+        afxdp->rx_free_count++;
+    }
+    afxdp->tx_start = (uint64_t)receiving * message->chunk_size;
+    runs = (message->chunk_count - receiving) / message->frame_chunks;
+    if (message->frame_chunks > 1) {
+        afxdp->tx_left = calloc(runs, sizeof(*afxdp->tx_left));
+        if (!afxdp->tx_left)
+            return -ENOMEM;
+    }
+    while (afxdp->tx_free_count < runs) {
+        afxdp->tx_free[afxdp->tx_free_count] =
+            afxdp->tx_start + afxdp->tx_offset +
+            (uint64_t)afxdp->tx_free_count * message->chunk_size * message->frame_chunks;
+        afxdp->tx_free_count++;
     }
     return 0;
 }
@@ -505,7 +572,7 @@ static int set_up_sending(struct afxdp *afxdp, struct nic *nic, int large_fd)
         nic->large_min = tx_frame_max(afxdp);
         nic->capabilities = NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM | NIC_CAN_CHECKSUM_ANY;
     }
-    if (!afxdp->tx_offset)
+    if (!afxdp->tx_offset) /* none for a chain, too: put_chain() */
         nic->capabilities &= ~(uint32_t)NIC_CAN_CHECKSUM_ANY;
     if (large_fd >= 0)
         return large_send_open(&afxdp->large, large_fd);
@@ -531,6 +598,7 @@ int afxdp_open(struct nic_queue *queue, const struct channel_queue *message,
         .fd = descriptors->xsk,
         .umem_fd = descriptors->umem,
         .chunk_size = message->chunk_size,
+        .frame_chunks = message->frame_chunks,
         .tx_offset = message->metadata ? TX_METADATA_OFFSET : 0,
         .need_wakeup = message->need_wakeup,
         .zero_copy = message->zero_copy,

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The afxdp driver over rings that the test plays the kernel for: how frames of a jumbo MTU leave as chains of
+ * chunks, when a run of chunks is free again, and which descriptions of a queue are refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <linux/if_xdp.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "nic/afxdp.h"
+
+#ifndef XDP_PKT_CONTD
+#define XDP_PKT_CONTD (1U << 0) /* Linux 6.6 */
+#endif
+
+#define CHUNK      2048u
+#define CHUNKS     32u /* half of them for sending */
+#define START      (CHUNKS / 2 * CHUNK)
+#define ENTRIES    16u
+#define RING_SIZE  4096u
+#define DESCRIBED  64u /* bytes from the start of a ring to its descriptors */
+#define RUN_CHUNKS 5u
+
+enum { RX, TX, FILL, COMPLETION, RINGS };
+
+static struct nic nic;
+static struct nic_queue queue;
+static struct channel_queue message;
+static uint8_t *rings[RINGS];
+
+static uint32_t *producer(int ring)
+{
+    return (uint32_t *)rings[ring];
+}
+
+static uint32_t *consumer(int ring)
+{
+    return (uint32_t *)(rings[ring] + 4);
+}
+
+/* The driver unmaps them. */
+static void make_rings(void)
+{
+    struct channel_xsk_ring *places[RINGS] = {&message.rx, &message.tx, &message.fill,
+                                              &message.completion};
+
+    for (int i = 0; i < RINGS; i++) {
+        rings[i] =
+            mmap(NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(rings[i], MAP_FAILED);
+        *places[i] = (struct channel_xsk_ring){.mapped = (uintptr_t)rings[i],
+                                               .consumer = 4,
+                                               .flags = 8,
+                                               .desc = DESCRIBED,
+                                               .entries = ENTRIES};
+    }
+}
+
+static int open_queue(uint32_t frame_chunks)
+{
+    struct afxdp_descriptors descriptors = {.large = -1};
+
+    nic = (struct nic){.up = true, .mtu = 9000};
+    queue = (struct nic_queue){.nic = &nic};
+    message = (struct channel_queue){.chunk_size = CHUNK,
+                                     .chunk_count = CHUNKS,
+                                     .umem_size = CHUNKS * CHUNK,
+                                     .need_wakeup = 1,
+                                     .multi_buffer = 1,
+                                     .frame_chunks = frame_chunks};
+    descriptors.xsk = eventfd(0, EFD_CLOEXEC);
+    descriptors.umem = memfd_create("test", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(descriptors.umem, (off_t)message.umem_size), 0);
+    make_rings();
+    return afxdp_open(&queue, &message, &descriptors);
+}
+
+static const struct xdp_desc *sent(uint32_t at)
+{
+    return (const struct xdp_desc *)(rings[TX] + DESCRIBED) + at % ENTRIES;
+}
+
+static void send_frame(uint32_t length)
+{
+    uint8_t *frame = queue.ops->reserve(&queue, length);
+
+    assert_non_null(frame);
+    memset(frame, 0x5a, length);
+    queue.ops->commit(&queue, length, NULL);
+    queue.ops->flush(&queue);
+}
+
+/* The kernel has sent the descriptor, and gives its chunk back. */
+static void complete(uint32_t at)
+{
+    uint64_t *addresses = (uint64_t *)(rings[COMPLETION] + DESCRIBED);
+
+    addresses[(*producer(COMPLETION))++ % ENTRIES] = sent(at)->addr;
+    (*consumer(TX))++;
+}
+
+static void a_jumbo_frame_is_a_chain_of_full_chunks(void **state)
+{
+    (void)state;
+    assert_int_equal(open_queue(RUN_CHUNKS), 0);
+    assert_int_equal(nic.frame_max, RUN_CHUNKS * CHUNK);
+    assert_null(queue.ops->reserve(&queue, RUN_CHUNKS * CHUNK + 1));
+    send_frame(9014);
+    assert_int_equal(*producer(TX), 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(sent(i)->addr, sent(0)->addr + (uint64_t)i * CHUNK);
+        assert_int_equal(sent(i)->len, i < 4 ? CHUNK : 9014 - 4 * CHUNK);
+        assert_int_equal(sent(i)->options, i < 4 ? XDP_PKT_CONTD : 0);
+    }
+    assert_true(sent(0)->addr >= START && sent(0)->addr % CHUNK == 0);
+    queue.ops->close(&queue);
+}
+
+static void a_frame_of_just_a_chunk_is_not_chained(void **state)
+{
+    (void)state;
+    assert_int_equal(open_queue(RUN_CHUNKS), 0);
+    send_frame(CHUNK);
+    assert_int_equal(*producer(TX), 1);
+    assert_int_equal(sent(0)->len, CHUNK);
+    assert_int_equal(sent(0)->options, 0);
+    queue.ops->close(&queue);
+}
+
+static void a_run_is_free_when_all_its_chunks_are(void **state)
+{
+    (void)state;
+    assert_int_equal(open_queue(RUN_CHUNKS), 0);
+    assert_int_equal(queue.ops->room(&queue), 3); /* 16 chunks */
+    send_frame(9014);
+    send_frame(60);
+    send_frame(4000);
+    assert_int_equal(queue.ops->room(&queue), 0);
+    assert_null(queue.ops->reserve(&queue, 60));
+    for (uint32_t i = 0; i < 4; i++)
+        complete(i);
+    assert_int_equal(queue.ops->room(&queue), 0);
+    complete(4);
+    assert_int_equal(queue.ops->room(&queue), 1);
+    for (uint32_t i = 5; i < 8; i++)
+        complete(i);
+    assert_int_equal(queue.ops->room(&queue), 3);
+    for (uint32_t round = 0; round < 100; round++) { /* none is lost, none is there twice */
+        uint32_t first = *producer(TX);
+
+        send_frame(9014);
+        while (first != *producer(TX))
+            complete(first++);
+        assert_int_equal(queue.ops->room(&queue), 3);
+    }
+    queue.ops->close(&queue);
+}
+
+static void frames_of_one_chunk_use_each_of_them(void **state)
+{
+    (void)state;
+    assert_int_equal(open_queue(1), 0);
+    assert_int_equal(nic.frame_max, CHUNK);
+    assert_int_equal(queue.ops->room(&queue), CHUNKS / 2);
+    assert_null(queue.ops->reserve(&queue, CHUNK + 1));
+    send_frame(1514);
+    assert_int_equal(sent(0)->options, 0);
+    assert_int_equal(queue.ops->room(&queue), CHUNKS / 2 - 1);
+    complete(0);
+    assert_int_equal(queue.ops->room(&queue), CHUNKS / 2);
+    queue.ops->close(&queue);
+}
+
+static void runs_that_no_kernel_takes_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(open_queue(0), -EINVAL);
+    assert_int_equal(open_queue(CHANNEL_FRAME_CHUNKS_MAX + 1), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_jumbo_frame_is_a_chain_of_full_chunks),
+        cmocka_unit_test(a_frame_of_just_a_chunk_is_not_chained),
+        cmocka_unit_test(a_run_is_free_when_all_its_chunks_are),
+        cmocka_unit_test(frames_of_one_chunk_use_each_of_them),
+        cmocka_unit_test(runs_that_no_kernel_takes_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
