@@ -436,7 +436,8 @@ lab_sweep() {
         # Only root's own: anybody can make a file in /tmp.
         [ -e "$owner" ] && [ "$(stat -c %u "$owner")$(stat -c %u "$(dirname "$owner")")" = 00 ] ||
             continue
-        read -r pid began <"$owner"
+        # One that is just being made, or just goes, says nothing.
+        read -r pid began 2>/dev/null <"$owner" || continue
         same_process "$pid" "$began" || lab_remove "$(dirname "$owner")"
     done
 }
