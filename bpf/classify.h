@@ -324,17 +324,19 @@ static __always_inline bool destination_is_loopback(const struct transport *tran
     return ip6_is_loopback(word);
 }
 
-/* Ranges of ports, of each size that there is: the first port by masking. Changes the key. */
-static __noinline int is_in_range(struct mux_key *exact)
+/* Ranges of ports, of each size that there is: the first port by masking. Changes the key, and says which
+ * rules the range has. */
+static __noinline int is_in_range(struct mux_key *exact, struct transport *transport)
 {
     struct mux_key wildcard = {};
     __u32 zero = 0;
     const struct mux_shared *shared = bpf_map_lookup_elem(&mux_shared, &zero);
+    const __u32 *bound;
     __u8 family;
     __u32 sizes;
     __u16 port;
 
-    if (!shared || !exact)
+    if (!shared || !exact || !transport)
         return 0;
     family = exact->family;
     port = bpf_ntohs(exact->port);
@@ -345,9 +347,13 @@ static __noinline int is_in_range(struct mux_key *exact)
             continue;
         exact->family = wildcard.family = family | bits << MUX_RANGE_SHIFT;
         exact->port = wildcard.port = bpf_htons(port >> bits << bits);
-        if (bpf_map_lookup_elem(&mux_bindings, &wildcard) ||
-            bpf_map_lookup_elem(&mux_bindings, exact))
-            return 1;
+        bound = bpf_map_lookup_elem(&mux_bindings, &wildcard);
+        if (!bound)
+            bound = bpf_map_lookup_elem(&mux_bindings, exact);
+        if (!bound)
+            continue;
+        transport->policy = *bound;
+        return 1;
     }
     return 0;
 }
@@ -379,9 +385,8 @@ static __always_inline enum mux_verdict claim(struct transport *transport, __be1
         if (!(bits & MUX_BOUND_RANGE))
             return MUX_PASS_UNCLAIMED;
         __builtin_memcpy(key.address, transport->local, sizeof(key.address));
-        if (!is_in_range(&key))
+        if (!is_in_range(&key, transport))
             return MUX_PASS_UNCLAIMED;
-        transport->policy = 0;
     }
     __builtin_memcpy(address.address, transport->local, sizeof(address.address));
     if (packet_is_local() && destination_is_loopback(transport))

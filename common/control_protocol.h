@@ -495,8 +495,8 @@ struct control_guard_record {
     uint32_t kind; /* enum control_guard_kind */
     uint32_t rate;
     uint32_t burst;
-    uint32_t zero;
-    uint64_t left_ns; /* until it ends by itself; 0: it does not */
+    uint32_t port_count; /* 1, or of a range; 0: for all */
+    uint64_t left_ns;    /* until it ends by itself; 0: it does not */
 };
 
 /* A source of a capture. */

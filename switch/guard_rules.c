@@ -110,7 +110,7 @@ void guard__leave_place(struct switch_core *core, uint32_t slot)
 
     if (slot == GUARD_EVERYWHERE || place->first_rule != GUARD_NONE || !place->used)
         return;
-    namespace_set_policy(&core->workers[0].names, &place->tuple, 0);
+    namespace_set_policy(&core->workers[0].names, &place->tuple, place->port_count, 0);
     place->used = false;
 }
 
@@ -120,7 +120,7 @@ int guard__refer(struct switch_core *core, uint32_t slot)
 
     return slot == GUARD_EVERYWHERE || !place->used
                ? 0
-               : namespace_set_policy(&core->workers[0].names, &place->tuple,
+               : namespace_set_policy(&core->workers[0].names, &place->tuple, place->port_count,
                                       place->flags ? place->id : 0);
 }
 
@@ -216,6 +216,7 @@ static int take_place(struct switch_core *core, const struct binding *binding, u
             ((guard->places[unused].id & ~(GUARD_POLICIES_MAX - 1u)) + GUARD_POLICIES_MAX) | unused,
         .first_rule = GUARD_NONE,
         .uid = binding->port->uid,
+        .port_count = binding->port_count,
         .used = true,
     };
     status = guard__write_new(core, unused);
@@ -405,7 +406,7 @@ static int fits_binding(const struct binding *binding, const struct control_guar
 {
     if (!binding)
         return is_cookies(wish->kind) ? -EINVAL : 0;
-    if (groups_has_address(&binding->tuple) || binding->port_count > 1)
+    if (groups_has_address(&binding->tuple))
         return -EOPNOTSUPP;
     return is_list(wish->kind) || tuple_protocol(&binding->tuple) == IP_PROTOCOL_TCP ? 0
                                                                                      : -EPROTOTYPE;

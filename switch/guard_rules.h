@@ -70,7 +70,8 @@ struct guard_place {
     uint32_t first_rule;
     uint32_t flags; /* of the policy as it was written */
     uint32_t uid;
-    uint32_t used; /* 1 */
+    uint32_t port_count; /* more than 1: of a range, from the tuple's port on */
+    uint32_t used;       /* 1 */
 };
 
 /* In memory of the keeper's, so that the next switch finds it. What it finds it checks: the one before

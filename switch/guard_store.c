@@ -34,6 +34,9 @@ static void take_place(struct guard_place *place, uint32_t slot)
     place->id = (place->id & ~(GUARD_POLICIES_MAX - 1u)) | slot;
     place->first_rule = GUARD_NONE;
     place->flags = 0;
+    if (place->port_count < RANGE_PORTS_MIN || place->port_count > RANGE_PORTS_MAX ||
+        (place->port_count & (place->port_count - 1)))
+        place->port_count = 1;
     place->used = slot == GUARD_EVERYWHERE || place->used == 1;
     if (slot == GUARD_EVERYWHERE)
         *place = (struct guard_place){.first_rule = GUARD_NONE, .used = 1};
@@ -141,7 +144,8 @@ void guard_adopt(struct switch_core *core, struct binding *binding)
 
     if (slot == GUARD_NONE)
         return;
-    if (guard->places[slot].uid != binding->port->uid) { /* whose user is another now */
+    if (guard->places[slot].uid != binding->port->uid ||
+        guard->places[slot].port_count != binding->port_count) { /* something else by now */
         end_awaited(core, slot);
         return;
     }

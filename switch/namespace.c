@@ -68,14 +68,6 @@ static void disclaim(struct namespace_table *table, const struct tuple *tuple)
         bpf_map_delete_elem(table->mux_map_fd, &key);
 }
 
-int namespace_set_policy(struct namespace_table *table, const struct tuple *tuple, uint32_t policy)
-{
-    struct mux_key key = mux_key_of(tuple);
-
-    return table->mux_map_fd < 0 ? 0
-                                 : bpf_map_update_elem(table->mux_map_fd, &key, &policy, BPF_EXIST);
-}
-
 /* Makes a group of a single port. NULL: out of memory. */
 static_assert(PORT_RINGS_MAX - 1 <= TUPLE_DETAIL_MAX, "a ring fits a slot");
 
@@ -237,6 +229,16 @@ static struct mux_key range_key_of(const struct tuple *tuple, uint32_t size)
 
     key.family |= (uint8_t)((size + NAMESPACE_RANGE_BITS_MIN) << MUX_RANGE_SHIFT);
     return key;
+}
+
+int namespace_set_policy(struct namespace_table *table, const struct tuple *tuple,
+                         uint32_t port_count, uint32_t policy)
+{
+    struct mux_key key =
+        port_count > 1 ? range_key_of(tuple, range_size_of(port_count)) : mux_key_of(tuple);
+
+    return table->mux_map_fd < 0 ? 0
+                                 : bpf_map_update_elem(table->mux_map_fd, &key, &policy, BPF_EXIST);
 }
 
 /* One range more or less: what there is of them at all, to the mux. The protocol's bit comes last and

@@ -80,9 +80,11 @@ int namespace_set_state(struct namespace_table *table, const struct tuple *tuple
 uint32_t namespace_members(const struct namespace_table *table, const struct tuple *tuple,
                            struct owner_member members[OWNER_MEMBERS_MAX]);
 
-/* The guard's rules for a 3-tuple that somebody has: the id of its policy (bpf/guard_maps.h), 0: none
- * any more. Of the table that writes the mux's map. 0 or what bpf(2) said. */
-int namespace_set_policy(struct namespace_table *table, const struct tuple *tuple, uint32_t policy);
+/* The guard's rules for a 3-tuple that somebody has, or for a range (`port_count` more than 1): the id of
+ * its policy (bpf/guard_maps.h), 0: none any more. Of the table that writes the mux's map. 0 or what
+ * bpf(2) said. */
+int namespace_set_policy(struct namespace_table *table, const struct tuple *tuple,
+                         uint32_t port_count, uint32_t policy);
 
 /* A range of `port_count` ports (a power of two, 64 to 16,384) from that of `tuple` on, which is a
  * multiple of it. Errors as namespace_add(). */

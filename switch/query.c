@@ -161,6 +161,7 @@ static void put_guard(struct switch_core *core, struct page *page, uint64_t from
         if (rule->binding) {
             record->address = tuple_to_address(&guard->places[rule->slot].tuple);
             record->binding = rule->binding;
+            record->port_count = guard->places[rule->slot].port_count;
             record->port =
                 core->ports.bindings[rule->binding % NAMESPACE_BINDINGS_MAX].port->number;
         }

@@ -160,15 +160,25 @@ static const char *protocol_text(uint8_t protocol, char text[TEXT_SIZE])
     return text;
 }
 
-static bool address_is(const struct control_address *bound, const struct sockaddr_storage *wanted)
+/* Of a range each port stands for all of them: its rules are one binding's. */
+static bool has_port(const struct control_binding_record *binding, in_port_t port)
+{
+    uint32_t count = binding->port_count ? binding->port_count : 1;
+
+    return (uint32_t)ntohs(port) - ntohs(binding->address.port) < count;
+}
+
+static bool address_is(const struct control_binding_record *binding,
+                       const struct sockaddr_storage *wanted)
 {
     const struct sockaddr_in *in = (const struct sockaddr_in *)wanted;
     const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)wanted;
+    const struct control_address *bound = &binding->address;
 
     if (wanted->ss_family == AF_INET)
-        return bound->family == 4 && bound->port == in->sin_port &&
+        return bound->family == 4 && has_port(binding, in->sin_port) &&
                !memcmp(bound->bytes, &in->sin_addr, 4);
-    return bound->family == 6 && bound->port == in6->sin6_port &&
+    return bound->family == 6 && has_port(binding, in6->sin6_port) &&
            !memcmp(bound->bytes, &in6->sin6_addr, 16);
 }
 
@@ -197,7 +207,7 @@ static size_t find_scopes(const struct request *request, int fd, uint32_t scopes
     binding = bindings.data;
     for (size_t i = 0; i < bindings.count && count < SCOPES_MAX; i++)
         if (binding[i].address.protocol == (udp ? IPPROTO_UDP : IPPROTO_TCP) &&
-            address_is(&binding[i].address, &address))
+            address_is(&binding[i], &address))
             scopes[count++] = binding[i].binding;
     free(bindings.data);
     if (!count) {
@@ -344,6 +354,7 @@ static void json_rule(struct json *json, const struct control_guard_record *rule
                     inet_ntop(rule->address.family == 6 ? AF_INET6 : AF_INET, rule->address.bytes,
                               text, sizeof(text)));
         json_number(json, "local_port", ntohs(rule->address.port));
+        json_number(json, "port_count", rule->port_count ? rule->port_count : 1);
     }
     json_string(json, "rule", kind_text(rule->kind));
     if (is_list(rule->kind)) {
@@ -399,13 +410,17 @@ static int list_json(const struct records *rules, const struct records *counters
 static void rule_cells(struct table *table, const struct control_guard_record *rule)
 {
     char address[INET6_ADDRSTRLEN], prefix[PREFIX_SIZE], text[TEXT_SIZE];
+    unsigned first = ntohs(rule->address.port);
+    char last[sizeof("-65535")] = "";
 
+    if (rule->port_count > 1)
+        snprintf(last, sizeof(last), "-%u", (first + rule->port_count - 1) & UINT16_MAX);
     if (rule->binding) {
         inet_ntop(rule->address.family == 6 ? AF_INET6 : AF_INET, rule->address.bytes, address,
                   sizeof(address));
         table_cell(table, "%u", rule->binding);
-        table_cell(table, rule->address.family == 6 ? "%s [%s]:%u" : "%s %s:%u",
-                   protocol_text(rule->address.protocol, text), address, ntohs(rule->address.port));
+        table_cell(table, rule->address.family == 6 ? "%s [%s]:%u%s" : "%s %s:%u%s",
+                   protocol_text(rule->address.protocol, text), address, first, last);
     } else {
         table_cell(table, "all");
         table_cell(table, "%s", "");

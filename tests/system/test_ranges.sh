@@ -103,6 +103,20 @@ check_not 'it came to the stack' [ "$(packets)" = 0 ]
 check 'the same of the host itself, by lo' silent server $SERVER4 $((first + 6))
 check_not 'beside the ranges the host stack answers' silent client $SERVER4 30000
 check_soon 'the packet that waits at a legacy port is not muted' "! silent client $SERVER4 $((other + 1001))"
+# The guard's rules are the whole range's.
+guard() { in_server "${AS_MEMBER[@]}" multistack guard "$@"; }
+dropped() { guard -j | "$LAB_PYTHON" "$LAB_TESTS/json_field" --sum guard_blocked; }
+drops() {
+    in_client curl -s -o /dev/null --connect-timeout 0.05 "http://$SERVER4:$1/"
+    [ "$(dropped)" -gt "$2" ]
+}
+check 'a source is blocked, for all ports of the range' guard block $CLIENT4 --binding "0.0.0.0:$((first + 9))"
+check_match 'as one rule' "$(guard)" "tcp 0.0.0.0:$first-$last +block +$CLIENT4/32"
+for port in $((first + 78)) $last; do
+    before=$(dropped)
+    check_soon "packets to port $port are dropped and counted" "drops $port $before"
+done
+before=$(dropped)
 kill -STOP "$switch"
 check 'a switch that hangs: the host stack is silent nevertheless' \
     eval "silent client $SERVER4 $((first + 7)) && silent client $SERVER4 $((first + 8)) && silent client '[$SERVER6]' $((first + 9))"
@@ -113,6 +127,8 @@ kill -KILL "$switch"
 check_soon 'a switch that is started again has it again' \
     "in_server multistack bindings | grep -q '$first-$last'"
 check_not 'and nobody got the ports meanwhile' host_binds "$first"
+check_soon 'the rule that was set by hand holds again' 'drops $((first + 80)) $before'
+check 'and is taken back' guard flush --binding "0.0.0.0:$first"
 count=$(grep -c packets "$(log_of one)")
 check 'packets come again' silent client $SERVER4 $((first + 10))
 check_not 'to the stack' [ "$(packets "$count")" = 0 ]

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "guard_rules.h"
+#include "mux_maps.h"
 
 static struct control_prefix prefix(const char *text, uint8_t length)
 {
@@ -188,6 +189,63 @@ static void members_of_a_group_have_rules_together(void **state)
     }
     leave(bench, &one);
     assert_int_equal(rules(bench), 0);
+}
+
+static int bindings_map(void)
+{
+    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
+
+    return bpf_map_create(BPF_MAP_TYPE_HASH, NULL, sizeof(struct mux_key), 4, 64, &options);
+}
+
+/* What the mux finds behind the range's key. */
+static uint32_t policy_of_range(int map, uint16_t first)
+{
+    struct mux_key key = {.family = 4 | 6 << MUX_RANGE_SHIFT,
+                          .protocol = IP_PROTOCOL_TCP,
+                          .port = htons(first),
+                          .address = {127, 0, 0, 1}};
+    uint32_t policy = UINT32_MAX;
+
+    assert_int_equal(bpf_map_lookup_elem(map, &key, &policy), 0);
+    return policy;
+}
+
+static void a_range_has_rules_as_a_single_port(void **state)
+{
+    static const uint8_t loopback[16] = {127, 0, 0, 1};
+    struct tuple tuple = tuple_make(loopback, 4, IP_PROTOCOL_TCP, htons(16384));
+    const struct binding_terms terms = {.port_count = 64};
+    struct bench *bench = *state;
+    int map = have_maps() ? bindings_map() : -1;
+    struct client client = come(bench, true, 1000);
+    struct control_guard wish;
+    uint32_t binding;
+
+    bench->worker->names.mux_map_fd = map;
+    assert_int_equal(
+        binding_add(bench->core, client.connection->port, &tuple, -1, &terms, &binding), 0);
+    wish = block(binding, "192.0.2.1", 32);
+    assert_int_equal(ask(bench, &client, &wish), 0);
+    if (map >= 0)
+        assert_int_equal(policy_of_range(map, 16384),
+                         bench->core->guard.places[slot_of(bench, binding)].id);
+    wish = limit(binding, CONTROL_GUARD_SYN, 100);
+    assert_int_equal(ask(bench, &client, &wish), 0);
+    wish.action = CONTROL_GUARD_FLUSH;
+    wish.kind = wish.rate = 0;
+    assert_int_equal(rules(bench), 2);
+    assert_int_equal(ask(bench, &client, &wish), 0);
+    assert_int_equal(rules(bench), 0);
+    if (map >= 0)
+        assert_int_equal(policy_of_range(map, 16384), 0);
+    wish = block(binding, "192.0.2.1", 32);
+    assert_int_equal(ask(bench, &client, &wish), 0);
+    leave(bench, &client);
+    assert_int_equal(rules(bench), 0);
+    bench->worker->names.mux_map_fd = -1;
+    if (map >= 0)
+        close(map);
 }
 
 static void rules_end_by_time(void **state)
@@ -538,6 +596,7 @@ int main(void)
         TEST(limits_are_told_as_intervals),
         TEST(rules_go_with_their_binding_and_with_their_port),
         TEST(members_of_a_group_have_rules_together),
+        TEST(a_range_has_rules_as_a_single_port),
         TEST(rules_end_by_time),
         TEST(only_its_own_bindings),
         TEST(rules_for_all_are_the_administrators),

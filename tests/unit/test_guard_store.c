@@ -140,18 +140,26 @@ static void it_is_nobody_elses(void **state)
     struct client owner = come(bench, true, 1000), hand = come(bench, false, 1000);
     uint32_t first = bind_port(bench, &owner, IP_PROTOCOL_TCP, 80, false), binding;
     uint32_t second = bind_port(bench, &owner, IP_PROTOCOL_TCP, 81, false);
-    struct control_guard wishes[] = {block(first, 1), block(second, 1)};
+    uint32_t third = bind_port(bench, &owner, IP_PROTOCOL_TCP, 16384, false);
+    struct control_guard wishes[] = {block(first, 1), block(second, 1), block(third, 1)};
+    const struct binding_terms range = {.port_count = 64};
+    struct tuple tuple = tuple_make((const uint8_t *)"\x7f\0\0\1\0\0\0\0\0\0\0\0\0\0\0", 4,
+                                    IP_PROTOCOL_TCP, htons(16384));
     struct port *port;
 
     assert_int_equal(ask(bench, &hand, &wishes[0]), 0);
     assert_int_equal(ask(bench, &hand, &wishes[1]), 0);
+    assert_int_equal(ask(bench, &hand, &wishes[2]), 0);
     next = succeed(bench);
-    assert_int_equal(rules(next), 2);
+    assert_int_equal(rules(next), 3);
     binding = bind_again(next, come_back(next, 1001), 80, false); /* of another user */
     assert_int_equal(rules_of(next, binding), 0);
     assert_int_equal(slot_of(next, binding), GUARD_NONE);
+    assert_int_equal(rules(next), 2);
+    port = come_back(next, 1000); /* no single port any more */
+    assert_int_equal(binding_add(next->core, port, &tuple, -1, &range, &binding), 0);
+    assert_int_equal(rules_of(next, binding), 0);
     assert_int_equal(rules(next), 1);
-    port = come_back(next, 1000);
     port->pid++; /* another process of the same */
     binding = bind_again(next, port, 81, false);
     assert_int_equal(rules_of(next, binding), 0);

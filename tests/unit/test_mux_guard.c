@@ -171,6 +171,35 @@ static void what_is_not_claimed_passes_whatever_is_blocked(void **state)
     assert_int_equal(run_good(tcp4), MUX_PASS_NO_SWITCH);
 }
 
+/* A range is one element of the mux's map, with the rules of all its ports. */
+static void a_range_of_ports_has_rules_of_its_own(void **state)
+{
+    static const uint16_t ports[] = {16384, 16400, 16447};
+    struct mux_key key = {.family = 4 | 6 << MUX_RANGE_SHIFT, .protocol = IP_PROTOCOL_TCP};
+    uint32_t policy = 2 * GUARD_POLICIES_MAX | 5;
+    struct frame frame;
+
+    (void)state;
+    bind_range(4, IP_PROTOCOL_TCP, NULL, 16384, 64);
+    set_heartbeat(now_ns());
+    write_policy(&(struct guard_policy){.id = policy, .flags = GUARD_HAS_LIST_V4});
+    list(policy, "10.0.0.2", 32, 0, GUARD_FOR_EVER);
+    tcp4(&frame);
+    for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+        memcpy(frame.bytes + L4 + 2, &(uint16_t){htons(ports[i])}, 2);
+        key.port = htons(16384);
+        assert_int_equal(bpf_map_update_elem(bpf_map__fd(mux->maps.mux_bindings), &key,
+                                             &(uint32_t){0}, BPF_EXIST),
+                         0);
+        assert_int_equal(run(frame.bytes, frame.size), MUX_CLAIMED);
+        assert_int_equal(
+            bpf_map_update_elem(bpf_map__fd(mux->maps.mux_bindings), &key, &policy, BPF_EXIST), 0);
+        assert_int_equal(run(frame.bytes, frame.size), MUX_GUARD_BLOCKED);
+    }
+    assert_int_equal(counted(policy, MUX_GUARD_BLOCKED), 3);
+    assert_int_equal(run_good(tcp4), MUX_CLAIMED); /* port 80 has others */
+}
+
 static void rules_for_all_are_for_all_bindings(void **state)
 {
     uint64_t before = counted(GUARD_EVERYWHERE, MUX_GUARD_BLOCKED);
@@ -537,6 +566,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_blocked_source_reaches_no_binding_but_others),
         TEST(what_is_not_claimed_passes_whatever_is_blocked),
+        TEST(a_range_of_ports_has_rules_of_its_own),
         TEST(rules_for_all_are_for_all_bindings),
         TEST(who_is_allowed_here_may_be_blocked_there),
         TEST(the_longest_prefix_decides_and_allow_beats_block),
