@@ -21,6 +21,7 @@ struct scenario {
     unsigned queue_percent;                 /* of the bandwidth-delay product */
     uint32_t mark;                          /* bytes */
     unsigned loss, reorder;                 /* of 10,000 */
+    unsigned loss_back, batch_us;
     uint32_t flags;
     unsigned from, to; /* seconds that are measured */
 };
@@ -49,6 +50,29 @@ struct scenario {
     .what = "1 Gbit/s, 0.5 ms, marks from 30 KB", .rate = 1000 * MBIT, .rtt_us = 500,              \
     .queue_percent = 400, .mark = 30000, .flags = UTCP_ASK_ECN, .from = 1, .to = 4
 
+/* Data and ACKs are lost at random. */
+#define RANDOM(PERCENT, HUNDREDTHS)                                                                \
+    .what = "100 Mbit/s, 20 ms, " PERCENT " % lost", .rate = 100 * MBIT, .rtt_us = 20000,          \
+    .queue_percent = 100, .loss = (HUNDREDTHS), .loss_back = (HUNDREDTHS), .from = 5, .to = 35
+/* Many losses in a round trip. */
+#define RANDOM_FAT                                                                                 \
+    .what = "1 Gbit/s, 50 ms, 5 % lost", .rate = 1000 * MBIT, .rtt_us = 50000,                     \
+    .queue_percent = 100, .loss = 500, .loss_back = 500, .from = 5, .to = 15
+/* Round trips of very different lengths beside the least retransmission timeout. */
+#define SHORT(WHAT, RATE, US)                                                                      \
+    .what = WHAT ", 5 % lost", .rate = (RATE)*MBIT, .rtt_us = (US), .queue_percent = 200,          \
+    .loss = 500, .loss_back = 500, .from = 1, .to = 11
+/* The receiver sees what came in 50 us at once, and acknowledges a narrow window by one ACK. */
+#define SHORT_ONCE(WHAT, RATE, US)                                                                 \
+    .what = WHAT ", 5 %, one ACK", .rate = (RATE)*MBIT, .rtt_us = (US), .queue_percent = 200,      \
+    .loss = 500, .loss_back = 500, .batch_us = 50, .from = 1, .to = 11
+#define EACH(NAME, ...)                                                                            \
+    {NAME "-cubic", .congestion = {"cubic"}, __VA_ARGS__},                                         \
+        {NAME "-newreno", .congestion = {"newreno"}, __VA_ARGS__},                                 \
+    {                                                                                              \
+        NAME "-bbr", .congestion = {"bbr"}, __VA_ARGS__                                            \
+    }
+
 static const struct scenario scenarios[] = {
     {"fat-cubic", .congestion = {"cubic"}, FAT},
     {"fat-newreno", .congestion = {"newreno"}, FAT},
@@ -72,6 +96,16 @@ static const struct scenario scenarios[] = {
     {"marked-dctcp-2", .congestion = {"dctcp", "dctcp"}, MARKED},
     {"marked-cubic-2", .congestion = {"cubic", "cubic"}, MARKED},
     {"marked-newreno-2", .congestion = {"newreno", "newreno"}, MARKED},
+    EACH("random-0", RANDOM("0", 0)),
+    EACH("random-0.1", RANDOM("0.1", 10)),
+    EACH("random-1", RANDOM("1", 100)),
+    EACH("random-5", RANDOM("5", 500)),
+    EACH("random-f", RANDOM_FAT),
+    EACH("short-0.1", SHORT("1 Gbit/s, 0.1 ms", 1000, 100)),
+    EACH("short-o", SHORT_ONCE("1 Gbit/s, 0.1 ms", 1000, 100)),
+    EACH("short-1", SHORT("1 Gbit/s, 1 ms", 1000, 1000)),
+    EACH("short-5", SHORT("100 Mbit/s, 5 ms", 100, 5000)),
+    EACH("short-50", SHORT("10 Mbit/s, 50 ms", 10, 50000)),
 };
 
 static void build(const struct scenario *scenario, struct dumbbell *config)
@@ -85,6 +119,8 @@ static void build(const struct scenario *scenario, struct dumbbell *config)
         .mark = scenario->mark,
         .loss = scenario->loss,
         .reorder = scenario->reorder,
+        .loss_back = scenario->loss_back,
+        .batch_us = scenario->batch_us,
         .stack_flags = scenario->flags,
         .measure_from_us = scenario->from * SECOND,
         .end_us = scenario->to * SECOND,

@@ -96,7 +96,7 @@ static void send_forward(struct flow *flow, struct packet *packet)
 {
     struct bottleneck *bottleneck = flow->bottleneck;
     const struct dumbbell *config = bottleneck->config;
-    uint64_t queued, at;
+    uint64_t queued, at, batch = config->batch_us * UINT64_C(1000);
 
     if (bottleneck->busy_until < bottleneck->now)
         bottleneck->busy_until = bottleneck->now;
@@ -121,6 +121,8 @@ static void send_forward(struct flow *flow, struct packet *packet)
     }
     if (chance(bottleneck, config->reorder))
         at += next_random(bottleneck) % (flow->config->rtt_us * 500 + 1);
+    if (config->batch_us) /* as an interrupt that waits for more */
+        at += batch - at % batch;
     fly(&flow->forward, packet, at);
 }
 
@@ -131,6 +133,10 @@ static void send_back(struct flow *flow, struct packet *packet)
     uint64_t at = bottleneck->now + flow->config->rtt_us * 500 +
                   next_random(bottleneck) % (flow->config->rtt_us * 20 + 1);
 
+    if (chance(bottleneck, bottleneck->config->loss_back)) {
+        free(packet);
+        return;
+    }
     flow->last_back = at > flow->last_back ? at : flow->last_back;
     fly(&flow->back, packet, flow->last_back);
 }
@@ -241,6 +247,7 @@ static void flow_open(struct bottleneck *bottleneck, unsigned index)
     TAILQ_INIT(&flow->back);
     flow->sender = stack_new(bottleneck->config, flow->config, index, 1);
     flow->receiver = stack_new(bottleneck->config, flow->config, index, 2);
+    utcp_set_tracer(flow->sender, bottleneck->config->tracer);
     error = utcp_listen(flow->receiver, &local, 1, NULL, &flow->listener);
     assert(error == 0);
 }
@@ -324,7 +331,8 @@ static void step(struct flow *flow, unsigned index)
     if (deadline_of(flow->receiver) <= now)
         utcp_advance(flow->receiver, now / 1000);
     while (take(&flow->forward, now, flow->receiver))
-        run_receiver(flow);
+        if (!flow->bottleneck->config->batch_us)
+            run_receiver(flow);
     run_receiver(flow);
     if (deadline_of(flow->sender) <= now)
         utcp_advance(flow->sender, now / 1000);

@@ -4,7 +4,7 @@
  *   sender 0 ─┐                                      ┌─ receiver 0
  *   sender 1 ─┼─▶ queue ═══ rate, loss, reorder ═══▶ ─┼─ receiver 1      each flow with a delay
  *   …        ─┘   (bytes, marks above a threshold)   └─ …               of its own
- *             ◀────────────── ACKs: delay and jitter alone ──────────
+ *             ◀──────────────── ACKs: delay, jitter, loss ───────────
  *
  * Each end is a stack of its own. Senders have always more to send, receivers read at once. The
  * queue is first in, first out, and drops what does not fit. */
@@ -29,12 +29,15 @@ struct dumbbell {
     uint32_t queue;         /* bytes */
     uint32_t mark;          /* bytes in the queue above which capable packets are marked; 0: none */
     unsigned loss, reorder; /* of 10,000 packets */
-    bool default_buffers;   /* else wider than any of this needs */
-    uint32_t stack_flags;   /* UTCP_NO_*, UTCP_ASK_* */
+    unsigned loss_back;     /* of 10,000 ACKs */
+    unsigned batch_us; /* packets that arrive within so long are seen, and acknowledged, together */
+    bool default_buffers;             /* else wider than any of this needs */
+    uint32_t stack_flags;             /* UTCP_NO_*, UTCP_ASK_* */
     const struct utcp_cc_ops *module; /* for flows that name it */
     unsigned flows;
     struct dumbbell_flow flow[DUMBBELL_FLOWS];
     uint64_t measure_from_us, end_us;
+    const struct utcp_tracer *tracer; /* of the senders; NULL: none */
 };
 
 struct dumbbell_result {
