@@ -205,15 +205,22 @@ static void plan_again(const struct utcp_conn *conn, uint32_t seq, uint32_t size
 }
 
 /* RFC 8985 section 7.3: new data, or the last segment again, which may have been a FIN alone; cwnd is
- * not asked. A window that shrank has no room for the last: the peer would not take it. */
+ * not asked. A window that shrank has no room for the last: the peer would not take it. In a recovery
+ * what waits to be sent again goes first; and where the peer has the last segment, what tells most is
+ * the first that it has not. */
 static bool plan_tail_probe(struct utcp_conn *conn, struct plan *plan)
 {
     uint32_t window = room(conn->snd_wnd, utcp__in_flight(conn));
     uint32_t length = min_u32(conn->mss, window), flight = conn->snd_max - conn->snd_una, size;
-    const struct utcp_sent *last;
+    const struct utcp_sent *again;
 
     if (!conn->rack.probe_due || flight == 0 || conn->snd_wnd < flight || conn->board.count == 0)
         return false;
+    again = utcp__sack_first_lost(conn);
+    if (again) {
+        plan_again(conn, again->start, again->end - again->start, plan);
+        return true;
+    }
     if (length > unsent(conn))
         length = (uint32_t)unsent(conn);
     if (length && conn->snd_nxt == conn->snd_max) {
@@ -223,8 +230,13 @@ static bool plan_tail_probe(struct utcp_conn *conn, struct plan *plan)
         plan->new_data = true;
         return true;
     }
-    last = utcp__sent(&conn->board, conn->board.count - 1);
-    size = min_u32(last->end - last->start, conn->mss + (flight > buffered(conn)));
+    again = utcp__sent(&conn->board, conn->board.count - 1);
+    if (again->flags & SENT_SACKED) {
+        again = utcp__sent(&conn->board, 0);
+        plan_again(conn, again->start, again->end - again->start, plan);
+        return true;
+    }
+    size = min_u32(again->end - again->start, conn->mss + (flight > buffered(conn)));
     plan_again(conn, conn->snd_max - size, size, plan);
     return true;
 }
@@ -567,11 +579,13 @@ static void account_flip(struct utcp_conn *conn, uint16_t window)
     memmove(ecn->flip_at, ecn->flip_at + 1, ecn->flips * sizeof(ecn->flip_at[0]));
 }
 
-static void account_probe(struct utcp_conn *conn, bool again)
+static void account_probe(struct utcp_conn *conn, const struct plan *plan)
 {
+    bool fin = plan->flags & TCP_FIN;
+
     if (conn->rack.probe_due)
-        utcp__probe_sent(conn, again);
-    else if (!again)
+        utcp__probe_sent(conn, plan->seq + plan->length + fin, plan->kind == PLAN_RESEND);
+    else
         utcp__probe_schedule(conn);
 }
 
@@ -622,20 +636,20 @@ static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t wi
         if (conn->sack && plan->seq == conn->snd_una)
             utcp__timer_set(conn, TIMER_RETRANSMIT,
                             conn->stack->now + utcp__rtt_timeout(&conn->rtt));
-        account_probe(conn, true);
+        account_probe(conn, plan);
         break;
     case PLAN_PROBE:
     case PLAN_DATA:
         conn->probe_due = 0;
         account_sequence(conn, plan);
-        account_probe(conn, false);
+        account_probe(conn, plan);
         break;
     case PLAN_MTU_PROBE:
         conn->probe_due = 0;
         account_sequence(conn, plan);
         conn->snd_nxt = conn->snd_max;
         utcp__mtu_probe_sent(conn, plan->seq, plan->length);
-        account_probe(conn, false);
+        account_probe(conn, plan);
         break;
     case PLAN_KEEPALIVE: conn->keepalive_due = false; break;
     case PLAN_DUPLICATE: conn->duplicate_acks_due -= conn->duplicate_acks_due > 0; break;

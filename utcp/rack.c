@@ -58,10 +58,12 @@ void utcp__rack_delivered(struct utcp_conn *conn, const struct utcp_sent *sent, 
         rack->fack = end;
     if (seq_before(end, delivery->fack) && !(sent->flags & SENT_AGAIN))
         reordered(conn, delivery->fack - sent->start);
-    if (!(sent->flags & SENT_AGAIN))
+    if (!(sent->flags & SENT_AGAIN)) {
         utcp__rack_measured(conn, conn->stack->now - sent->at);
-    else if (of_earlier_copy(conn, sent, delivery))
+        rack->measured = true;
+    } else if (of_earlier_copy(conn, sent, delivery)) {
         return;
+    }
     if (sent->at < rack->sent_at || (sent->at == rack->sent_at && !seq_before(rack->end, end)))
         return;
     rack->sent_at = sent->at;
@@ -154,6 +156,19 @@ void utcp__rack_timed_out(struct utcp_conn *conn)
 
 /* ── Section 7: tail loss probe ────────────────────────────────────────────────────────────── */
 
+/* Section 7.2 asks for a probe where nothing is being repaired. But of the few segments of a narrow
+ * window all that could tell of a lost retransmission may be lost as well, or their acknowledgments, and
+ * then there is nothing left but a timeout, on short paths a thousand round trips away. So a recovery may
+ * probe, too. After a timeout the timer's backoff rules (RFC 6298). */
+static bool may_probe(const struct utcp_conn *conn)
+{
+    const struct utcp_rack *rack = &conn->rack;
+
+    if (conn->snd_una == conn->snd_max || conn->snd_wnd == 0 || conn->recovery.after_timeout)
+        return false;
+    return !rack->probe_out && rack->measured; /* section 7.3 */
+}
+
 void utcp__probe_schedule(struct utcp_conn *conn)
 {
     struct utcp_rack *rack = &conn->rack;
@@ -161,9 +176,9 @@ void utcp__probe_schedule(struct utcp_conn *conn)
 
     if (!conn->sack || !utcp__synchronized(conn))
         return;
-    if (conn->recovery.active || conn->recovery.after_timeout || conn->board.sacked ||
-        conn->board.lost || conn->snd_una == conn->snd_max || rack->probe_out ||
-        conn->snd_wnd == 0) {
+    if (!rack->timer_probes && utcp__timer_runs(conn, TIMER_LOSS))
+        return; /* the reordering window comes first */
+    if (!may_probe(conn)) {
         if (rack->timer_probes)
             utcp__timer_stop(conn, TIMER_LOSS);
         rack->timer_probes = false;
@@ -192,12 +207,16 @@ void utcp__loss_fires(struct utcp_conn *conn)
     utcp__want_output(conn);
 }
 
-void utcp__probe_sent(struct utcp_conn *conn, bool again)
+void utcp__probe_sent(struct utcp_conn *conn, uint32_t end, bool again)
 {
-    conn->rack.probe_due = false;
-    conn->rack.probe_out = true;
-    conn->rack.probe_again = again;
-    conn->rack.probe_end = conn->snd_max;
+    struct utcp_rack *rack = &conn->rack;
+    bool recovering = conn->recovery.active;
+
+    rack->probe_due = rack->measured = false;
+    rack->probe_out = true;
+    rack->probe_new = !again;
+    rack->probe_again = again && !recovering; /* there the window was reduced already */
+    rack->probe_end = recovering ? end : conn->snd_max;
     UTCP_COUNT(conn, probes, 1);
     PROBE_TAIL_PROBE(conn, again);
     utcp__trace_reason(conn, UTCP_TRACE_TAIL_PROBE, NULL);
@@ -209,7 +228,8 @@ void utcp__probe_acked(struct utcp_conn *conn, const struct utcp_delivery *deliv
 {
     struct utcp_rack *rack = &conn->rack;
 
-    if (!rack->probe_out || seq_before(conn->snd_una, rack->probe_end))
+    if (!rack->probe_out ||
+        seq_before(rack->probe_new ? rack->fack : conn->snd_una, rack->probe_end))
         return;
     if (!rack->probe_again || delivery->duplicate) {
         rack->probe_out = false;

@@ -77,7 +77,7 @@ static bool partial(struct utcp_conn *conn, uint32_t acked)
 void utcp__recovery_start(struct utcp_conn *conn)
 {
     conn->recovery = (struct utcp_recovery){.recover = conn->iss};
-    conn->rack = (struct utcp_rack){.end = conn->snd_una, .fack = conn->snd_una};
+    conn->rack = (struct utcp_rack){.end = conn->snd_una, .fack = conn->snd_una, .measured = true};
     utcp__control_start(conn);
 }
 
@@ -160,8 +160,10 @@ void utcp__recovery_reordered(struct utcp_conn *conn)
 {
     struct utcp_delivery nothing = {0};
 
-    if (!utcp__rack_detect(conn))
+    if (!utcp__rack_detect(conn)) {
+        utcp__probe_schedule(conn);
         return;
+    }
     enter_with_sack(conn, nothing.delivered, 0);
     if (conn->recovery.active)
         utcp__prr_acked(conn, 0, false, true);

@@ -46,12 +46,15 @@ struct utcp_rack {
     uint32_t rtt, min_rtt;
     uint32_t fack;               /* highest end that was delivered */
     uint32_t round_end;          /* until it is acknowledged, D-SACK widens the window no further */
-    uint32_t probe_end;          /* snd_max when the probe was sent */
+    uint32_t probe_end;          /* when this was delivered, the probe is no longer out */
     uint8_t multiplier, persist; /* reo_wnd_mult, reo_wnd_persist */
-    bool reordering;
-    bool round_seen;
-    bool timer_probes; /* TIMER_LOSS is for a probe, not for the reordering window */
-    bool probe_due, probe_out, probe_again; /* probe_again: it was a retransmission */
+    bool reordering : 1;
+    bool round_seen : 1;
+    bool timer_probes : 1; /* TIMER_LOSS is for a probe, not for the reordering window */
+    bool probe_due : 1, probe_out : 1;
+    bool probe_again : 1; /* it was a retransmission that may have hidden a loss */
+    bool probe_new : 1;   /* it was new data */
+    bool measured : 1;    /* a round-trip time was, since the last probe left */
 };
 
 /* RFC 9937. */

@@ -709,7 +709,7 @@ bool utcp__rack_detect(struct utcp_conn *conn);
 void utcp__rack_timed_out(struct utcp_conn *conn);
 void utcp__loss_fires(struct utcp_conn *conn);
 void utcp__probe_schedule(struct utcp_conn *conn);
-void utcp__probe_sent(struct utcp_conn *conn, bool again);
+void utcp__probe_sent(struct utcp_conn *conn, uint32_t end, bool again);
 void utcp__probe_acked(struct utcp_conn *conn, const struct utcp_delivery *delivery);
 
 void utcp__prr_start(struct utcp_conn *conn, uint32_t delivered, uint32_t advanced);

@@ -152,6 +152,73 @@ TCP_TEST(rfc8985_7_3_a_fin_alone_is_probed_with_alone)
     tcp_free(t);
 }
 
+/* The retransmission is lost, and so is what left behind it, or its acknowledgments. */
+TCP_TEST(rfc8985_7_3_a_recovery_probes_with_new_data)
+{
+    struct tcp_test *t = begin(30);
+    uint32_t next;
+
+    SACK(t, 1, 2, 11); /* nothing but 1 is missing */
+    pass(t, 0);
+    next = 11 + t->out_count - 1;
+    SENT(t, 1);
+    t->out_first = t->out_count = 0;
+    expect_after(t, 2 * RTT, .flags = ACK, .seq = AT(next), .ack = 1, .length = MSS);
+    assert_int_equal(tcp_info(t).tail_probes, 1);
+    expect_nothing(t);
+    SACK(t, 1, 2, next + 1); /* all but the retransmission came */
+    SENT(t, 1);
+    assert_int_equal(tcp_info(t).timeouts, 0);
+    assert_int_equal(tcp_info(t).segments_retransmitted, 2);
+    assert_int_equal(tcp_info(t).fast_retransmits, 1);
+    tcp_free(t);
+}
+
+/* Nothing new to send, and the peer has the last segment: what it has not is asked with. */
+TCP_TEST(rfc8985_7_3_a_recovery_probes_once_with_the_first_that_is_missing)
+{
+    struct tcp_test *t = begin(0);
+
+    SACK(t, 1, 2, 11);
+    SENT(t, 1);
+    expect_nothing(t);
+    expect_after(t, 2 * RTT, .flags = ACK, .seq = AT(1), .ack = 1, .length = MSS);
+    assert_int_equal(tcp_info(t).tail_probes, 1);
+    pass(t, RTT); /* no second one */
+    expect_nothing(t);
+    ACKED(t, 11);
+    assert_int_equal(tcp_info(t).timeouts, 0);
+    tcp_free(t);
+}
+
+/* The second condition: nothing was measured since the last one. */
+TCP_TEST(rfc8985_7_3_no_probe_before_another_round_trip_was_measured)
+{
+    struct tcp_test *t = begin(0);
+
+    ACKED(t, 11);
+    tcp_write(t, 11 * MSS, MSS);
+    SENT(t, 11);
+    pass(t, 400 * MS);
+    SENT(t, 11);
+    assert_int_equal(tcp_info(t).tail_probes, 1);
+    ACKED(t, 12); /* of which copy nobody knows */
+    tcp_write(t, 12 * MSS, 2 * MSS);
+    SENT(t, 12);
+    SENT(t, 13);
+    pass(t, 2 * RTT + 50 * MS);
+    expect_nothing(t);
+    ACKED(t, 14);
+    tcp_write(t, 14 * MSS, 2 * MSS);
+    SENT(t, 14);
+    SENT(t, 15);
+    pass(t, 3 * RTT);
+    SENT(t, 15);
+    assert_int_equal(tcp_info(t).tail_probes, 2);
+    assert_int_equal(tcp_info(t).timeouts, 0);
+    tcp_free(t);
+}
+
 TCP_TEST(rfc8985_7_4_a_loss_that_the_probe_repaired_reduces_the_window)
 {
     struct tcp_test *t = begin(0);
@@ -578,6 +645,9 @@ int main(void)
         cmocka_unit_test(rfc8985_7_a_lost_tail_is_probed_for_after_two_round_trips),
         cmocka_unit_test(rfc8985_7_3_new_data_are_a_better_probe),
         cmocka_unit_test(rfc8985_7_3_a_fin_alone_is_probed_with_alone),
+        cmocka_unit_test(rfc8985_7_3_a_recovery_probes_with_new_data),
+        cmocka_unit_test(rfc8985_7_3_a_recovery_probes_once_with_the_first_that_is_missing),
+        cmocka_unit_test(rfc8985_7_3_no_probe_before_another_round_trip_was_measured),
         cmocka_unit_test(rfc8985_7_4_a_loss_that_the_probe_repaired_reduces_the_window),
         cmocka_unit_test(rfc8985_7_4_a_probe_that_came_twice_does_not),
         cmocka_unit_test(rfc9937_6_2_the_window_follows_what_is_delivered),
