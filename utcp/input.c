@@ -454,7 +454,7 @@ static void acknowledge_later(struct utcp_conn *conn, uint32_t bytes)
     segments = bytes / conn->segment_seen;
     conn->segments_unacked = (uint8_t)min_u32(conn->segments_unacked + segments, UINT8_MAX);
     if (conn->quick_acks) {
-        conn->quick_acks--;
+        conn->quick_acks -= !conn->ack_now;
         acknowledge_now(conn);
         return;
     }

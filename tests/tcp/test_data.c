@@ -101,6 +101,27 @@ TCP_TEST(what_fills_part_of_a_hole_is_acknowledged_at_once)
     tcp_free(t);
 }
 
+/* Quickly for a while, once for each batch, and then within the delay again. */
+TCP_TEST(while_segments_are_lost_none_is_acknowledged_late)
+{
+    struct tcp_test *t = tcp_established(4);
+    uint32_t next = 1;
+
+    peer(t, .flags = ACK, .seq = next + 100, .ack = 1, .length = 100);
+    expect(t, .flags = ACK, .seq = 1, .ack = next);
+    peer(t, .flags = ACK, .seq = next, .ack = 1, .length = 100);
+    expect(t, .flags = ACK, .seq = 1, .ack = next += 200);
+    for (int i = 0; i < 16; i++, next += 200) {
+        for (int half = 0; half < 2; half++)
+            peer(t, .flags = ACK, .seq = next + 100 * half, .ack = 1, .length = 100);
+        expect(t, .flags = ACK, .seq = 1, .ack = next + 200);
+        expect_nothing(t);
+    }
+    peer(t, .flags = ACK, .seq = next, .ack = 1, .length = 100);
+    expect_after(t, 40 * MS, .flags = ACK, .seq = 1, .ack = next + 100);
+    tcp_free(t);
+}
+
 TCP_TEST(old_data_are_acknowledged_again_and_not_taken_twice)
 {
     struct tcp_test *t = tcp_established(4);
@@ -532,6 +553,7 @@ int main(void)
         cmocka_unit_test(an_acknowledgment_rides_on_data),
         cmocka_unit_test(a_segment_out_of_order_gets_a_duplicate_ack_each),
         cmocka_unit_test(what_fills_part_of_a_hole_is_acknowledged_at_once),
+        cmocka_unit_test(while_segments_are_lost_none_is_acknowledged_late),
         cmocka_unit_test(old_data_are_acknowledged_again_and_not_taken_twice),
         cmocka_unit_test(a_segment_that_begins_with_old_data_brings_its_new_ones),
         cmocka_unit_test(the_first_copy_of_a_byte_wins),

@@ -8,7 +8,8 @@
 #include "options.h"
 #include "utcp_internal.h"
 
-#define BLOCK_SIZE 8
+#define BLOCK_SIZE       8
+#define QUICK_AFTER_LOSS 16 /* acknowledgments */
 
 /* ── SACK-permitted ────────────────────────────────────────────────────────────────────────── */
 
@@ -109,6 +110,14 @@ static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t 
 
 /* ── What is to be reported ────────────────────────────────────────────────────────────────── */
 
+/* Something was lost or late: the peer has little in flight now, and probes with single segments. What
+ * it learned 40 ms later would make its round trips look long, and might cost it a timeout. */
+static void acknowledge_quickly(struct utcp_conn *conn)
+{
+    if (conn->quick_acks < QUICK_AFTER_LOSS)
+        conn->quick_acks = QUICK_AFTER_LOSS;
+}
+
 void utcp__sack_arrived(struct utcp_conn *conn, uint64_t offset)
 {
     struct utcp_sack_report *report = &conn->report;
@@ -116,6 +125,7 @@ void utcp__sack_arrived(struct utcp_conn *conn, uint64_t offset)
     struct utcp_range range;
     uint8_t count = 1;
 
+    acknowledge_quickly(conn);
     if (!conn->sack || !utcp__ranges_find(&conn->receive.pending, offset, &range))
         return;
     for (uint8_t i = 0; i < report->count && count < UTCP_SACK_BLOCKS; i++)
@@ -139,7 +149,10 @@ void utcp__sack_advanced(struct utcp_conn *conn)
 
 void utcp__sack_duplicate(struct utcp_conn *conn, uint32_t start, uint32_t end)
 {
-    if (!conn->sack || start == end)
+    if (start == end)
+        return;
+    acknowledge_quickly(conn);
+    if (!conn->sack)
         return;
     conn->report.duplicate = (struct utcp_sack_block){start, end};
     conn->report.duplicate_due = true;
