@@ -590,7 +590,9 @@ UTCP_API void utcp_for_each(const struct utcp *stack,
 /* The same a few at a time, for those who must not be away for long: visits the connections of one of
  * the stack's table's places, few or none, and returns where to go on, or 0 when that was the last. Begin
  * with a cursor of 0. Between the calls connections may come and go: one that lives all the while is
- * visited once. `visit` may call utcp_info(), and nothing else of the stack. */
+ * visited, and once, unless it enters TIME-WAIT meanwhile or the table of those shrinks. `visit` may call
+ * utcp_info(), and nothing else of the stack; `conn` is good until it returns. Of a connection in TIME-WAIT
+ * that nobody holds only endpoints, bytes, the window and options are told; all else is 0, or never was. */
 UTCP_API uint64_t utcp_scan(const struct utcp *stack, uint64_t cursor,
                             void (*visit)(void *context, const struct utcp_conn *conn),
                             void *context);

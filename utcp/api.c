@@ -104,7 +104,7 @@ int utcp_connect(struct utcp *stack, uint64_t now, const struct utcp_endpoint *l
     set_now(stack, now);
     if (!valid_pair(local, remote))
         return -EINVAL;
-    if (utcp__find(stack, local, remote))
+    if (utcp__find(stack, local, remote) || utcp__find_waiting(stack, local, remote))
         return -EADDRINUSE;
     conn = utcp__conn_new(stack, local, remote);
     utcp__reap(stack);
@@ -310,10 +310,10 @@ void utcp_close(struct utcp_conn *conn, uint64_t now)
         if (!conn->fin_queued)
             utcp__conn_finish(conn);
         utcp__recvbuf_dispose(&conn->receive, &stack->pool);
-        if (conn->state == UTCP_TIME_WAIT)
-            list_append(&stack->time_wait, &conn->link);
-        else
+        if (conn->state != UTCP_TIME_WAIT)
             utcp__timer_life(conn); /* FIN-WAIT-2 does not last for an orphan */
+        else if (!list_empty(&conn->output_link) || !utcp__time_wait_take(conn))
+            list_append(&stack->time_wait, &conn->link);
     }
     utcp__reap(stack);
 }

@@ -14,19 +14,22 @@
  * is asked first, so that a flood at one connection uses up little of the limit of all. */
 #include "utcp_internal.h"
 
+#define UTCP_CHALLENGE_PERIOD 5000 /* ms; RFC 5961 section 10: 10 in 5 seconds */
+#define UTCP_CHALLENGE_MAX    10
+
 /* The connection has one left. */
-static bool conn_allows(struct utcp_conn *conn)
+static bool conn_allows(const struct utcp *stack, uint32_t *until, uint8_t *used)
 {
-    uint32_t now = (uint32_t)(conn->stack->now / UTCP_MS);
+    uint32_t now = (uint32_t)(stack->now / UTCP_MS);
 
     /* Not in a period, whenever the last was: the difference is that of a clock that wraps. */
-    if (conn->challenge_until - now - 1 >= UTCP_CHALLENGE_PERIOD) {
-        conn->challenge_until = now + UTCP_CHALLENGE_PERIOD;
-        conn->challenges = 0;
+    if (*until - now - 1 >= UTCP_CHALLENGE_PERIOD) {
+        *until = now + UTCP_CHALLENGE_PERIOD;
+        *used = 0;
     }
-    if (conn->challenges >= UTCP_CHALLENGE_MAX)
+    if (*used >= UTCP_CHALLENGE_MAX)
         return false;
-    conn->challenges++;
+    ++*used;
     return true;
 }
 
@@ -55,19 +58,28 @@ static bool stack_allows(struct utcp *stack)
     return true;
 }
 
-void utcp__challenge_ack(struct utcp_conn *conn)
+bool utcp__challenge_allowed(struct utcp *stack, uint32_t *until, uint8_t *used)
 {
-    struct utcp *stack = conn->stack;
-
-    if (!conn_allows(conn)) {
+    if (!conn_allows(stack, until, used)) {
         stack->stats.challenges_withheld++;
-        return;
+        return false;
     }
     if (!stack_allows(stack)) {
         stack->stats.challenges_over_limit++;
-        return;
+        return false;
     }
     stack->stats.challenge_acks++;
+    return true;
+}
+
+void utcp__challenge_ack(struct utcp_conn *conn)
+{
+    uint8_t used = conn->challenges;
+    bool allowed = utcp__challenge_allowed(conn->stack, &conn->challenge_until, &used);
+
+    conn->challenges = used & 0xf;
+    if (!allowed)
+        return;
     conn->ack_now = true;
     utcp__want_output(conn);
 }

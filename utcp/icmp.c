@@ -44,8 +44,11 @@ void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error)
 {
     struct utcp_conn *conn = utcp__find(stack, &error->local, &error->remote);
 
-    if (conn == NULL) {
-        UTCP_DROP(stack, NULL, dropped_no_connection);
+    if (conn == NULL) { /* in TIME-WAIT nothing is in flight */
+        if (utcp__find_waiting(stack, &error->local, &error->remote))
+            UTCP_DROP(stack, NULL, dropped_unacceptable);
+        else
+            UTCP_DROP(stack, NULL, dropped_no_connection);
         return;
     }
     if (seq_before(error->seq, conn->fast_queue ? conn->iss : conn->snd_una) ||

@@ -185,11 +185,17 @@ static uint64_t ago(const struct utcp_conn *conn, bool ever, uint64_t when)
     return ever ? conn->stack->now - when : UINT64_MAX;
 }
 
+/* Of a connection in TIME-WAIT that nobody holds it is not known (timewait.c). */
+static bool knows_times(const struct utcp_conn *conn)
+{
+    return utcp__synchronized(conn) && conn->in_table;
+}
+
 static uint64_t data_ago(const struct utcp_conn *conn)
 {
     uint32_t ticks = (uint32_t)(conn->stack->now >> 10) - conn->data_at;
 
-    return utcp__synchronized(conn) ? (uint64_t)ticks << 10 : UINT64_MAX;
+    return knows_times(conn) ? (uint64_t)ticks << 10 : UINT64_MAX;
 }
 
 static void fill_more(const struct utcp_conn *conn, struct utcp_info *info)
@@ -231,7 +237,7 @@ static void fill_sender(const struct utcp_conn *conn, struct utcp_info *info)
     info->buffer_limited_us = utcp__busy_time(conn, LIMIT_BUFFER);
     info->busy_us =
         utcp__busy_time(conn, LIMIT_NETWORK) + info->window_limited_us + info->buffer_limited_us;
-    info->data_sent_ago_us = ago(conn, utcp__synchronized(conn), conn->sent_at);
+    info->data_sent_ago_us = ago(conn, knows_times(conn), conn->sent_at);
 }
 
 static void fill_rates(const struct utcp_conn *conn, struct utcp_info *info)
@@ -320,12 +326,48 @@ static uint64_t next_place(uint64_t place, uint64_t mask)
     return place | bit;
 }
 
+/* utcp_scan()'s visitor, for utcp__waits_visit(). */
+struct scan {
+    void (*visit)(void *context, const struct utcp_conn *conn);
+    void *context;
+    const struct utcp *stack;
+};
+
+static void scan_waiting(void *context, const struct utcp_time_wait *wait)
+{
+    const struct scan *scan = context;
+    struct utcp_conn conn;
+
+    utcp__time_wait_show(scan->stack, wait, &conn);
+    scan->visit(scan->context, &conn);
+}
+
+/* In a cursor: the rest is about the table of TIME-WAIT, which comes after the other. Connections go
+ * from that to this, and never back. */
+#define CURSOR_WAITING (UINT64_C(1) << 63)
+
+static uint64_t scan_waits(const struct scan *scan, uint64_t place)
+{
+    const struct utcp_time_waits *waits = &scan->stack->waits;
+    uint64_t mask = waits->index_size - UINT64_C(1), next;
+
+    if (waits->count == 0)
+        return 0;
+    utcp__waits_visit(waits, place & mask, scan_waiting, (void *)scan);
+    next = next_place(place & mask, mask);
+    return next ? next | CURSOR_WAITING : 0;
+}
+
 uint64_t utcp_scan(const struct utcp *stack, uint64_t cursor,
                    void (*visit)(void *context, const struct utcp_conn *conn), void *context)
 {
-    uint64_t mask = stack->table_size - 1, place = cursor & mask;
+    const struct scan scan = {visit, context, stack};
+    uint64_t mask = stack->table_size - 1, place = cursor & mask, next;
 
+    if (cursor & CURSOR_WAITING)
+        return scan_waits(&scan, cursor & ~CURSOR_WAITING);
     for (const struct utcp_conn *conn = stack->table[place]; conn; conn = conn->chain)
         visit(context, conn);
-    return next_place(place, mask);
+    next = next_place(place, mask);
+    return next || stack->waits.count == 0 ? next : CURSOR_WAITING;
 }

@@ -7,11 +7,6 @@
 #include "options/options.h"
 #include "utcp_internal.h"
 
-static uint32_t segment_size(const struct utcp_segment *segment)
-{
-    return segment->length + !!(segment->flags & TCP_SYN) + !!(segment->flags & TCP_FIN);
-}
-
 static void acknowledge_now(struct utcp_conn *conn)
 {
     conn->ack_now = true;
@@ -27,7 +22,7 @@ static bool refuse(struct utcp_conn *conn, const struct utcp_segment *segment)
     UTCP_DROP(conn->stack, conn, dropped_unacceptable);
     if (segment->length && seq_before(segment->seq, next)) /* RFC 2883 section 4 */
         utcp__sack_duplicate(conn, segment->seq, seq_before(end, next) ? end : next);
-    if (segment_size(segment))
+    if (utcp__segment_size(segment))
         acknowledge_now(conn);
     else
         utcp__challenge_ack(conn);
@@ -36,19 +31,9 @@ static bool refuse(struct utcp_conn *conn, const struct utcp_segment *segment)
 
 /* ── First: sequence number ────────────────────────────────────────────────────────────────── */
 
-/* RFC 7323 section 5.3 R1. A value from before the peer's clock wrapped, after so long an idle time
- * that nobody can tell, is taken for new (section 5.5). */
-static bool too_old(const struct utcp_conn *conn, const struct utcp_segment *segment)
-{
-    return (int32_t)(segment->options.ts_value - conn->ts_recent) < 0 &&
-           conn->stack->now - conn->ts_recent_at < UTCP_PAWS_IDLE;
-}
-
-/* RFC 5961 section 5.2: neither of what was never sent, nor older than any window was wide. */
 static bool ack_is_possible(const struct utcp_conn *conn, const struct utcp_segment *segment)
 {
-    return !seq_before(conn->snd_max, segment->ack) &&
-           !seq_before(segment->ack, conn->snd_una - conn->snd_wnd_max);
+    return utcp__ack_possible(segment->ack, conn->snd_una, conn->snd_max, conn->snd_wnd_max);
 }
 
 /* RFC 7323 section 4.3: only what covers the last ACK moves TS.Recent, so that segments out of
@@ -71,22 +56,9 @@ static bool check_timestamp(struct utcp_conn *conn, const struct utcp_segment *s
         UTCP_DROP(conn->stack, conn, dropped_unacceptable);
         return false;
     }
-    return too_old(conn, segment) ? refuse(conn, segment) : true;
-}
-
-/* Any of the segment's sequence numbers lies in the window, or it has none and stands in it or at
- * one of its ends (a bare ACK that follows a full window of data, some of which was lost, stands at
- * the far one). With a window of zero what stands at its beginning is let in as well, for the sake
- * of its ACK, RST and FIN; trim() takes the rest away. */
-static bool in_window(const struct utcp_conn *conn, const struct utcp_segment *segment)
-{
-    uint32_t next = utcp__rcv_nxt(conn), size = segment_size(segment);
-
-    if (segment->seq == next)
-        return true;
-    if (size == 0)
-        return seq_before(next, segment->seq) && seq_up_to(segment->seq, conn->rcv_adv);
-    return seq_before(segment->seq, conn->rcv_adv) && seq_before(next, segment->seq + size);
+    if (utcp__too_old(segment, conn->ts_recent, conn->stack->now - conn->ts_recent_at))
+        return refuse(conn, segment);
+    return true;
 }
 
 /* Cuts off what was received already, and what lies beyond the window. */
@@ -117,7 +89,7 @@ static void trim(struct utcp_conn *conn, struct utcp_segment *segment)
 static void time_wait_again(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     if (conn->state == UTCP_TIME_WAIT && segment->flags & TCP_FIN &&
-        segment->seq + segment_size(segment) == utcp__rcv_nxt(conn))
+        segment->seq + utcp__segment_size(segment) == utcp__rcv_nxt(conn))
         utcp__timer_life(conn);
 }
 
@@ -125,7 +97,7 @@ static bool step_sequence(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     if (!check_timestamp(conn, segment))
         return false;
-    if (!in_window(conn, segment)) {
+    if (!utcp__in_window(segment, utcp__rcv_nxt(conn), conn->rcv_adv)) {
         if (segment->flags & TCP_RST) {
             UTCP_DROP(conn->stack, conn, dropped_unacceptable);
             return false;
@@ -711,24 +683,24 @@ static bool input_usual(struct utcp *stack, const uint8_t *data, size_t length, 
 
 /* ── Any segment ───────────────────────────────────────────────────────────────────────────── */
 
-/* RFC 6191: a SYN that is newer than the connection in TIME-WAIT may take its place. */
 static bool newer_than_time_wait(const struct utcp_conn *conn, const struct utcp_segment *segment)
 {
-    if (conn->state != UTCP_TIME_WAIT ||
-        (segment->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
-        return false;
-    if (conn->timestamps && segment->options.has_timestamps &&
-        segment->options.ts_value != conn->ts_recent)
-        return (int32_t)(segment->options.ts_value - conn->ts_recent) > 0;
-    return seq_before(utcp__rcv_nxt(conn), segment->seq);
+    return conn->state == UTCP_TIME_WAIT &&
+           utcp__newer_syn(segment, utcp__rcv_nxt(conn), conn->timestamps, conn->ts_recent);
 }
 
 static void input_segment(struct utcp *stack, struct utcp_segment *segment)
 {
     struct utcp_conn *conn = utcp__find(stack, &segment->local, &segment->remote);
     struct utcp_listener *listener = NULL;
+    struct utcp_time_wait *waiting;
     uint32_t iss_after = 0;
 
+    if (conn == NULL &&
+        (waiting = utcp__find_waiting(stack, &segment->local, &segment->remote)) != NULL) {
+        utcp__time_wait_input(stack, waiting, segment);
+        return;
+    }
     if (conn == NULL || conn->state == UTCP_TIME_WAIT)
         listener = utcp__find_listener(stack, &segment->local);
     if (conn && listener && newer_than_time_wait(conn, segment)) {
@@ -742,6 +714,7 @@ static void input_segment(struct utcp *stack, struct utcp_segment *segment)
         if (verdict == UTCP_COOKIE_REFUSED)
             return;
         if (verdict == UTCP_COOKIE_DISPLACES) {
+            utcp__conn_end(conn, conn->state == UTCP_TIME_WAIT ? 0 : -ECONNRESET);
             conn = NULL;
             listener = utcp__find_listener(stack, &segment->local);
         }

@@ -17,9 +17,10 @@
  * What is done when the stack's memory becomes scarce is told in pool.h. */
 #include "utcp_internal.h"
 
-#define ROUND_MIN     UTCP_MS
-#define ROUND_UNKNOWN (100 * UTCP_MS)
-#define RECLAIMED_MAX 4 /* connections that give up data for one segment */
+#define ROUND_MIN       UTCP_MS
+#define ROUND_UNKNOWN   (100 * UTCP_MS)
+#define UTCP_TRIM_AFTER UTCP_SECOND /* of idleness */
+#define RECLAIMED_MAX   4           /* connections that give up data for one segment */
 
 static void grow_window(struct utcp_conn *conn)
 {

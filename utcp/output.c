@@ -697,35 +697,48 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
     return PROGRESS_MORE;
 }
 
+static bool emit_reply(struct utcp *stack, const struct utcp_reply *reply,
+                       const struct utcp_sink *sink)
+{
+    struct utcp_outgoing outgoing = {
+        .local = &reply->local,
+        .remote = &reply->remote,
+        .seq = reply->seq,
+        .ack = reply->ack,
+        .window = reply->window,
+        .ip_id = reply->ip_id,
+        .flags = reply->flags,
+        .dscp = reply->dscp,
+        .hop_limit = reply->hop_limit ? reply->hop_limit : UTCP_HOP_LIMIT,
+        .options_length = reply->options_length,
+    };
+    struct utcp_offload offload = {0};
+    uint32_t length = utcp__packet_headers(reply->local.family) + reply->options_length;
+    uint8_t *packet = reserve(sink, length);
+
+    if (packet == NULL)
+        return false;
+    memcpy(utcp__packet_build(packet, &outgoing), reply->options, reply->options_length);
+    utcp__packet_checksum(packet, &outgoing, stack->offloads & UTCP_OFFLOAD_CHECKSUM, &offload);
+    sink->commit(sink->context, length, &offload);
+    stack->stats.packets_out++;
+    if (reply->time_wait)
+        utcp__time_wait_answered(stack, reply);
+    else if (reply->flags & TCP_RST)
+        stack->stats.resets_out++;
+    else
+        stack->stats.syn_cookies_sent++;
+    return true;
+}
+
 static bool output_replies(struct utcp *stack, const struct utcp_sink *sink)
 {
     while (stack->reply_count) {
-        const struct utcp_reply *reply = &stack->replies[stack->reply_first];
-        struct utcp_outgoing outgoing = {
-            .local = &reply->local,
-            .remote = &reply->remote,
-            .seq = reply->seq,
-            .ack = reply->ack,
-            .window = reply->window,
-            .flags = reply->flags,
-            .dscp = reply->dscp,
-            .hop_limit = reply->hop_limit ? reply->hop_limit : UTCP_HOP_LIMIT,
-            .options_length = reply->options_length,
-        };
-        struct utcp_offload offload = {0};
-        uint32_t length = utcp__packet_headers(reply->local.family) + reply->options_length;
-        uint8_t *packet = reserve(sink, length);
+        struct utcp_reply *reply = &stack->replies[stack->reply_first];
+        bool due = !reply->time_wait || utcp__time_wait_answer(stack, reply);
 
-        if (packet == NULL)
+        if (due && !emit_reply(stack, reply, sink))
             return false;
-        memcpy(utcp__packet_build(packet, &outgoing), reply->options, reply->options_length);
-        utcp__packet_checksum(packet, &outgoing, stack->offloads & UTCP_OFFLOAD_CHECKSUM, &offload);
-        sink->commit(sink->context, length, &offload);
-        stack->stats.packets_out++;
-        if (reply->flags & TCP_RST)
-            stack->stats.resets_out++;
-        else
-            stack->stats.syn_cookies_sent++;
         stack->reply_first = (stack->reply_first + 1) % UTCP_REPLIES_MAX;
         stack->reply_count--;
     }
@@ -745,14 +758,19 @@ bool utcp_output(struct utcp *stack, uint64_t now, const struct utcp_sink *sink)
         return false;
     while (!list_empty(&stack->output)) {
         struct list *link = stack->output.next;
+        struct utcp_conn *conn = list_member(link, struct utcp_conn, output_link);
 
-        switch (output_conn(list_member(link, struct utcp_conn, output_link), sink)) {
+        switch (output_conn(conn, sink)) {
         case PROGRESS_FULL: return false;
         case PROGRESS_MORE:
             list_remove(link);
             list_append(&stack->output, link);
             break;
-        case PROGRESS_DONE: list_remove(link); break;
+        case PROGRESS_DONE:
+            list_remove(link);
+            if (conn->state == UTCP_TIME_WAIT)
+                utcp__time_wait_take(conn);
+            break;
         }
     }
     return true;

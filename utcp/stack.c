@@ -121,12 +121,22 @@ struct utcp_conn *utcp__find(struct utcp *stack, const struct utcp_endpoint *loc
     return stack->recent;
 }
 
+struct utcp_time_wait *utcp__find_waiting(const struct utcp *stack,
+                                          const struct utcp_endpoint *local,
+                                          const struct utcp_endpoint *remote)
+{
+    if (stack->waits.count == 0)
+        return NULL;
+    return utcp__waits_find(&stack->waits, local, remote,
+                            (uint32_t)table_hash(stack, local, remote));
+}
+
 void utcp__table_add(struct utcp_conn *conn)
 {
     struct utcp *stack = conn->stack;
     struct utcp_conn **head;
 
-    if (stack->connections >= stack->table_size)
+    if (stack->connections - stack->waits.count >= stack->table_size)
         grow_table(stack);
     conn->hash = (uint32_t)table_hash(stack, &conn->local, &conn->remote);
     head = bucket(stack, conn->hash);
@@ -137,18 +147,23 @@ void utcp__table_add(struct utcp_conn *conn)
     stack->connections++;
 }
 
-void utcp__table_remove(struct utcp_conn *conn)
+void utcp__table_leave(struct utcp_conn *conn)
 {
     struct utcp_conn **at = bucket(conn->stack, conn->hash);
 
-    if (!conn->in_table)
-        return;
     if (conn->stack->recent == conn)
         conn->stack->recent = NULL;
     while (*at != conn)
         at = &(*at)->chain;
     *at = conn->chain;
     conn->in_table = false;
+}
+
+void utcp__table_remove(struct utcp_conn *conn)
+{
+    if (!conn->in_table)
+        return;
+    utcp__table_leave(conn);
     conn->stack->connections--;
     if (conn->stack->gone)
         conn->stack->gone(conn->stack->gone_context, &conn->local, &conn->remote);
@@ -284,6 +299,7 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
     list_init(&stack->listeners);
     list_init(&stack->time_wait);
     list_init(&stack->dead);
+    utcp__waits_init(&stack->waits);
     list_init(&stack->scattered);
     utcp__wheel_init(&stack->wheel, now);
     utcp__pool_init(&stack->pool, config.memory_max ? config.memory_max : UINT64_C(1) << 30);
@@ -303,6 +319,7 @@ void utcp_free(struct utcp *stack)
         utcp__fast_open_close(listener);
         free(listener);
     }
+    utcp__waits_dispose(&stack->waits);
     utcp__fast_cache_free(stack);
     utcp__pool_dispose(&stack->pool);
     free(stack->table);
@@ -369,7 +386,23 @@ enum utcp_state utcp_state_between(const struct utcp *stack, const struct utcp_e
 {
     const struct utcp_conn *conn = utcp__look_up(stack, local, remote);
 
-    return conn ? (enum utcp_state)conn->state : UTCP_CLOSED;
+    if (conn)
+        return (enum utcp_state)conn->state;
+    return utcp__find_waiting(stack, local, remote) ? UTCP_TIME_WAIT : UTCP_CLOSED;
+}
+
+/* utcp_for_each()'s visitor, for utcp__waits_visit(). */
+struct visitor {
+    void (*visit)(void *context, const struct utcp_endpoint *local,
+                  const struct utcp_endpoint *remote, enum utcp_state state);
+    void *context;
+};
+
+static void visit_waiting(void *context, const struct utcp_time_wait *wait)
+{
+    const struct visitor *visitor = context;
+
+    visitor->visit(visitor->context, &wait->local, &wait->remote, UTCP_TIME_WAIT);
 }
 
 void utcp_for_each(const struct utcp *stack,
@@ -377,10 +410,14 @@ void utcp_for_each(const struct utcp *stack,
                                  const struct utcp_endpoint *remote, enum utcp_state state),
                    void *context)
 {
+    struct visitor visitor = {visit, context};
+
     for (uint32_t i = 0; i < stack->table_size; i++) {
         for (const struct utcp_conn *conn = stack->table[i]; conn; conn = conn->chain)
             visit(context, &conn->local, &conn->remote, (enum utcp_state)conn->state);
     }
+    for (uint32_t i = 0; i < stack->waits.index_size; i++)
+        utcp__waits_visit(&stack->waits, i, visit_waiting, &visitor);
 }
 
 void utcp_listener_set_mode(struct utcp_listener *listener, enum utcp_listen_mode mode)

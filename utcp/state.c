@@ -36,9 +36,12 @@ static bool make_room(struct utcp *stack)
 {
     if (stack->connections < stack->connections_max)
         return true;
-    if (list_empty(&stack->time_wait))
+    if (stack->waits.count)
+        utcp__time_wait_end(stack, utcp__waits_first(&stack->waits));
+    else if (!list_empty(&stack->time_wait))
+        utcp__conn_end(list_member(stack->time_wait.next, struct utcp_conn, link), 0);
+    else
         return false;
-    utcp__conn_end(list_member(stack->time_wait.next, struct utcp_conn, link), 0);
     return true;
 }
 
@@ -257,6 +260,14 @@ void utcp__conn_time_wait(struct utcp_conn *conn)
         utcp__recvbuf_dispose(&conn->receive, &conn->stack->pool);
         list_append(&conn->stack->time_wait, &conn->link);
     }
+}
+
+void utcp__conn_replaced(struct utcp_conn *conn)
+{
+    utcp__table_leave(conn);
+    utcp__wheel_stop(&conn->stack->wheel, &conn->wheel_timer);
+    list_remove(&conn->output_link);
+    utcp__conn_free(conn);
 }
 
 /* It could have been accepted, and what the peer sent before is worth reading: it waits for that. */

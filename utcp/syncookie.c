@@ -306,7 +306,7 @@ static bool is_newer(const struct utcp_conn *conn, const struct utcp_segment *ac
     return seq_before(utcp__rcv_nxt(conn), syn->seq) && seq_before(conn->snd_max, ack->ack - 1);
 }
 
-enum utcp_cookie_verdict utcp__cookie_displaces(struct utcp_conn *conn,
+enum utcp_cookie_verdict utcp__cookie_displaces(const struct utcp_conn *conn,
                                                 const struct utcp_segment *segment)
 {
     struct utcp *stack = conn->stack;
@@ -326,6 +326,5 @@ enum utcp_cookie_verdict utcp__cookie_displaces(struct utcp_conn *conn,
         utcp__reply_reset(stack, segment);
         return UTCP_COOKIE_REFUSED;
     }
-    utcp__conn_end(conn, conn->state == UTCP_TIME_WAIT ? 0 : -ECONNRESET);
     return UTCP_COOKIE_DISPLACES;
 }

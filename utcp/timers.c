@@ -198,10 +198,13 @@ void utcp_advance(struct utcp *stack, uint64_t now)
         if (conn->state != UTCP_CLOSED && first_deadline(conn) != TIMER_IDLE)
             utcp__wheel_start(&stack->wheel, &conn->wheel_timer, first_deadline(conn));
     }
+    utcp__time_wait_expire(stack);
     utcp__reap(stack);
 }
 
 uint64_t utcp_deadline(const struct utcp *stack)
 {
-    return utcp__wheel_next(&stack->wheel);
+    uint64_t next = utcp__wheel_next(&stack->wheel);
+
+    return next < stack->waits.due ? next : stack->waits.due;
 }

@@ -20,6 +20,7 @@
  * ── Files ──────────────────────────────────────────────────────────────────────────────────────
  *
  *   stack.c      stack, connection table, listeners, events, segments without a connection
+ *   timewait.c   connections in TIME-WAIT that nobody holds, in timewait_table.c, a table of their own
  *   packet.c     headers: parse to a checked view, build          options/   one file an option
  *   input.c      segments for a connection, in the RFC's order    congestion/ one file a control
  *   input_syn.c  segments in LISTEN and SYN-SENT                  icmp.c     errors about segments
@@ -47,6 +48,7 @@
  * and gives up its buffers. The struct itself goes when the owner lets go; without an owner it is
  * put on the list of the dead, which is emptied (utcp__reap()) when the call into the library that
  * ended it returns. So pointers are good in the application's hand and all through a call inside.
+ * Of an orphan in TIME-WAIT that has said its last an entry of a table remains (timewait.c).
  *
  * ── Sequence numbers ───────────────────────────────────────────────────────────────────────────
  *
@@ -80,6 +82,7 @@
 #include "sack.h"
 #include "sendbuf.h"
 #include "siphash.h"
+#include "timewait_table.h"
 #include "utcp.h"
 #include "wheel.h"
 
@@ -119,15 +122,13 @@
 #define UTCP_RETRIES_ORPHAN  8  /* nobody waits for it: about 100 s at the least RTO */
 
 #define UTCP_DELAYED_ACK        (40 * UTCP_MS) /* RFC 9293 section 3.8.6.3: below 500 ms */
-#define UTCP_TRIM_AFTER         UTCP_SECOND    /* of idleness: memory.c */
 #define UTCP_FIN_WAIT_2_LIMIT   (60 * UTCP_SECOND)
 #define UTCP_TIME_WAIT_DEFAULT  (60 * UTCP_SECOND)
 #define UTCP_KEEPALIVE_INTERVAL (75 * UTCP_SECOND)
 #define UTCP_KEEPALIVE_PROBES   9
-#define UTCP_CHALLENGE_PERIOD   5000 /* ms; RFC 5961 section 10: 10 in 5 seconds */
-#define UTCP_CHALLENGE_MAX      10
 #define UTCP_STALL_SPARED       (60 * UTCP_SECOND)
-#define UTCP_PAWS_IDLE          (24 * 24 * 3600 * UTCP_SECOND) /* RFC 7323 section 5.5 */
+
+#include "acceptable.h"
 
 /* ── Structures ────────────────────────────────────────────────────────────────────────────── */
 
@@ -250,8 +251,8 @@ struct utcp_conn {
     bool peer_fin_known; /* peer_fin holds */
     uint32_t segments_retransmitted;
     struct list output_link;
-    /* Owned: on the stack's list of events. Else on the listener's list, that of TIME-WAIT, or that
-     * of the dead. */
+    /* Owned: on the stack's list of events. Else on the listener's list, that of TIME-WAIT (until there
+     * is an entry in its stead), or that of the dead. */
     struct list link;
     void *user;
     uint64_t heard_at; /* when the last acceptable segment came */
@@ -350,8 +351,10 @@ struct utcp_listener {
 struct utcp_reply {
     struct utcp_endpoint local, remote;
     uint32_t seq, ack;
-    uint16_t window;
+    uint32_t number; /* with time_wait: of the entry, from which the rest comes when it leaves */
+    uint16_t window, ip_id;
     uint8_t flags, dscp, hop_limit; /* hop_limit 0: the usual one */
+    bool time_wait;
     uint8_t options_length;
     uint8_t options[UTCP_OPTIONS_MAX];
 };
@@ -373,16 +376,17 @@ struct utcp {
     struct utcp_conn *recent; /* that a segment came for; NULL: none */
     bool long_way;            /* no header prediction: for tests that compare */
     uint64_t usual_in;        /* segments that it took */
-    uint32_t connections;
-    struct list all;    /* every struct utcp_conn */
-    struct list output; /* connections that may have something to send */
-    struct list events; /* connections with something to tell */
+    uint32_t connections;     /* those in `table` and in `waits` */
+    struct list all;          /* every struct utcp_conn */
+    struct list output;       /* connections that may have something to send */
+    struct list events;       /* connections with something to tell */
     struct list listener_events;
     struct list listeners;
-    struct list time_wait;      /* orphans in TIME-WAIT, the oldest first */
-    uint32_t cookies_elsewhere; /* listeners whose SYNs somebody else answers */
-    struct list scattered;      /* connections with data out of order, for the longest first */
-    struct list dead;           /* to be freed before the call returns */
+    struct utcp_time_waits waits; /* in TIME-WAIT: timewait.c */
+    struct list time_wait;        /* orphans that enter it, or stay whole; the oldest first */
+    uint32_t cookies_elsewhere;   /* listeners whose SYNs somebody else answers */
+    struct list scattered;        /* connections with data out of order, for the longest first */
+    struct list dead;             /* to be freed before the call returns */
     struct utcp_wheel wheel;
     struct utcp_pool pool;
     void (*gone)(void *gone_context, const struct utcp_endpoint *local,
@@ -397,17 +401,6 @@ struct utcp {
 };
 
 /* ── Small things ──────────────────────────────────────────────────────────────────────────── */
-
-/* Sequence numbers are compared around the circle, RFC 9293 section 3.4. */
-static inline bool seq_before(uint32_t a, uint32_t b)
-{
-    return (int32_t)(a - b) < 0;
-}
-
-static inline bool seq_up_to(uint32_t a, uint32_t b)
-{
-    return (int32_t)(a - b) <= 0;
-}
 
 static inline uint32_t min_u32(uint32_t a, uint32_t b)
 {
@@ -472,6 +465,8 @@ struct utcp_listener *utcp__find_listener(const struct utcp *stack,
                                           const struct utcp_endpoint *local);
 void utcp__table_add(struct utcp_conn *conn);
 void utcp__table_remove(struct utcp_conn *conn);
+/* The same, but its endpoints stay in use: there is an entry of `waits` for them. */
+void utcp__table_leave(struct utcp_conn *conn);
 
 /* 64 bits that nobody can guess and that are the same for the same endpoints; `purpose` tells uses
  * apart. */
@@ -504,6 +499,8 @@ void utcp__input_synchronized(struct utcp_conn *conn, struct utcp_segment *segme
 void utcp__input_text(struct utcp_conn *conn, struct utcp_segment *segment);
 /* RFC 5961: an ACK that makes an honest peer repeat itself exactly; limited. */
 void utcp__challenge_ack(struct utcp_conn *conn);
+/* Whether one may be sent, which is counted: in a period that ends at *until (ms), *used were before. */
+bool utcp__challenge_allowed(struct utcp *stack, uint32_t *until, uint8_t *used);
 void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error);
 
 /* ── syncookie.c ───────────────────────────────────────────────────────────────────────────── */
@@ -522,14 +519,14 @@ bool utcp__cookie_take(struct utcp_listener *listener, const struct utcp_segment
 enum utcp_cookie_verdict {
     UTCP_COOKIE_NONE,      /* it brings none, or that of its own connection */
     UTCP_COOKIE_REFUSED,   /* one that may be from before: answered by a RST */
-    UTCP_COOKIE_DISPLACES, /* the connection has ended: utcp__cookie_take() takes the segment */
+    UTCP_COOKIE_DISPLACES, /* to be ended by the caller: utcp__cookie_take() takes the segment */
 };
 
 /* A segment for `conn`, while cookies come from elsewhere: who gave the cookie did not know that there
  * is a connection. Its bearer has answered a SYN-ACK, so it is the peer, and the peer has begun anew:
  * it lost its end of the connection, or the connection is in TIME-WAIT. A stack that sees the SYN would
  * have sent a challenge (RFC 5961 section 4.2), and heard so by a RST. */
-enum utcp_cookie_verdict utcp__cookie_displaces(struct utcp_conn *conn,
+enum utcp_cookie_verdict utcp__cookie_displaces(const struct utcp_conn *conn,
                                                 const struct utcp_segment *segment);
 
 /* ── fastopen.c ────────────────────────────────────────────────────────────────────────────── */
@@ -789,11 +786,14 @@ void utcp__conn_reset(struct utcp_conn *conn, int error);
 /* FIN queued: FIN-WAIT-1 or LAST-ACK. */
 void utcp__conn_finish(struct utcp_conn *conn);
 void utcp__conn_time_wait(struct utcp_conn *conn);
+/* An entry of TIME-WAIT goes on in its stead: it is freed, and nobody is told. */
+void utcp__conn_replaced(struct utcp_conn *conn);
 void utcp__conn_update_mss(struct utcp_conn *conn);
 /* Payload of a packet of that size, options counted. */
 uint32_t utcp__mss_for_mtu(const struct utcp_conn *conn, uint32_t mtu);
 void utcp__conn_choose_iss(struct utcp_conn *conn, uint32_t after);
 
+#include "timewait.h"
 #include "told.h"
 
 #endif

@@ -122,6 +122,41 @@ static uint64_t leading_of(const struct utcp_conn *conn)
            conn->board.capacity * sizeof(*conn->board.many);
 }
 
+/* Each is found, stands in its queue's order, and the table counts and tells of what there is. */
+static void assert_waits(const struct utcp *stack)
+{
+    const struct utcp_time_waits *waits = &stack->waits;
+    uint32_t count = 0, used = 0;
+    uint64_t due = UINT64_MAX;
+
+    for (int i = 0; i < TIME_WAIT_QUEUES; i++) {
+        const struct utcp_time_wait_queue *queue = &waits->queues[i];
+        uint32_t previous = TIME_WAIT_NONE, number = queue->first;
+        uint64_t expires = 0;
+
+        while (number != TIME_WAIT_NONE) {
+            const struct utcp_time_wait *wait = utcp__waits_at(waits, number);
+
+            assert(wait && wait->number == number && wait->queue == i);
+            assert(wait->previous == previous && wait->expires >= expires);
+            assert(utcp__find_waiting(stack, &wait->local, &wait->remote) == wait);
+            assert(utcp__look_up(stack, &wait->local, &wait->remote) == NULL);
+            if (previous == TIME_WAIT_NONE)
+                assert(queue->due == wait->expires);
+            previous = number;
+            expires = wait->expires;
+            number = wait->next;
+            count++;
+        }
+        assert(queue->last == previous && queue->end == expires);
+        assert(queue->first != TIME_WAIT_NONE || queue->due == UINT64_MAX);
+        due = queue->due < due ? queue->due : due;
+    }
+    for (uint32_t i = 0; i < waits->index_size; i++)
+        used += waits->index[i].number != TIME_WAIT_NONE;
+    assert(count == waits->count && used == count && waits->due == due);
+}
+
 void assert_consistent(const struct utcp *stack)
 {
     uint64_t blocks = 0, leading = 0, time_wait = 0;
@@ -153,7 +188,9 @@ void assert_consistent(const struct utcp *stack)
         assert(!listener->fast || listener->fast->pending == open_early(stack, listener->fast));
     }
     assert(stack->pool.used == blocks * POOL_BLOCK_SIZE + leading);
-    assert(stack->stats.time_wait == time_wait);
-    assert(stack->connections == in_table && in_table <= stack->connections_max);
+    assert_waits(stack);
+    assert(stack->stats.time_wait == time_wait + stack->waits.count);
+    assert(stack->connections == in_table + stack->waits.count);
+    assert(stack->connections <= stack->connections_max);
     list_length(&stack->output);
 }
