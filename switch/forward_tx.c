@@ -12,7 +12,9 @@
  *
  * Copied to where it will be sent from, when that is clear: into a frame of the NIC that this ring
  * used last. Otherwise (another NIC, segments to be cut, a NIC that is full or down) into the
- * worker's scratch memory, which is as private.
+ * worker's scratch memory, which is as private. Of a long packet that its NIC takes whole, with the checksum
+ * left to others, only the head is copied and validated; nobody here looks at the rest, which the kernel
+ * copies out of the port's memory before the ring has it back (commit_referring(), settle()).
  *
  * Shares. Each ring has its turn in each round, and in each turn may send RING_QUANTUM bytes, as they
  * take time on the wire: with headers, check sequences and gaps, however many packets that is. What it
@@ -178,6 +180,7 @@ static void copy_packet(uint8_t *head, uint8_t *packet, const uint8_t *shared, u
 {
     for (uint32_t at = 0; at < WORKER_HEAD_SIZE; at += sizeof(block)) {
         /* a record is whole cache lines: the last block ends within it */
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a ring has data */
         block bytes = *(const volatile block *)(shared + at);
 
         *(block *)(head + at) = bytes;
@@ -193,7 +196,8 @@ static void copy_packet(uint8_t *head, uint8_t *packet, const uint8_t *shared, u
     memcpy(packet + WORKER_HEAD_SIZE, shared + WORKER_HEAD_SIZE, length - WORKER_HEAD_SIZE);
 }
 
-/* The one copy, out of the application's reach. `shared` is record->length bytes. */
+/* The one copy, out of the application's reach. `shared` is record->length bytes, and stays until the end of
+ * the turn. */
 static void forward_record(struct worker *worker, struct worker_queue *queue, struct outgoing *out,
                            const uint8_t *shared)
 {
@@ -211,7 +215,8 @@ static void forward_record(struct worker *worker, struct worker_queue *queue, st
     out->queue = frame ? queue : NULL;
     out->packet = (frame ? frame : worker->scratch) + ETHER_HEADER_SIZE;
     out->head = worker->head;
-    copy_packet(worker->head, out->packet, shared, length);
+    out->rest = frame && send_may_refer(queue, &out->record) ? shared + WORKER_HEAD_SIZE : NULL;
+    copy_packet(worker->head, out->packet, shared, out->rest ? WORKER_HEAD_SIZE : length);
     count(out->ring, send_copy(worker, out), out);
 }
 
@@ -458,6 +463,10 @@ static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
         end_turn(ring);
     if (ring->credit <= 0)
         ring->in_turn = false;
+    if (queue && queue->refers) {
+        queue->refers = false;
+        queue->queue->ops->settle(queue->queue);
+    }
     if (ring->tx.released != ring->tx.head) {
         ring_consumer_give_back(&ring->tx);
         if (!ring->served) { /* an interrupted ring has two turns in a round */

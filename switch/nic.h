@@ -80,6 +80,14 @@ struct nic_ops {
     /* `offload`: NULL, or what a NIC that can is to do, for a frame that was reserved with more than
      * nic->large_min bytes (a checksum alone: see NIC_CAN_CHECKSUM_ANY). Frames leave in the order of their commits. */
     void (*commit)(struct nic_queue *queue, uint32_t length, const struct nic_offload *offload);
+    /* As commit(), of a frame longer than nic->large_min of which only the first `head` bytes are in
+     * what was reserved; `rest_length` more lie at `rest`, and stay there until settle(). What `rest` holds
+     * may change meanwhile: it is read once. NULL without NIC_CAN_REFER. */
+    void (*commit_referring)(struct nic_queue *queue, uint32_t head, const uint8_t *rest,
+                             uint32_t rest_length, const struct nic_offload *offload);
+    /* Hands over what was committed, and copies what it refers to where that can't be now: after this
+     * the driver refers to nothing. NULL without NIC_CAN_REFER. */
+    void (*settle)(struct nic_queue *queue);
     /* Hands over what was committed. Where the device does not take all of it now, `tx_pending` says
      * so: call again soon. */
     void (*flush)(struct nic_queue *queue);
@@ -102,6 +110,7 @@ enum nic_capability {
     NIC_CAN_SEGMENT = 0x1,      /* commit() takes segment_size: frames up to 64 KB */
     NIC_CAN_CHECKSUM = 0x2,     /* commit() takes a checksum without it */
     NIC_CAN_CHECKSUM_ANY = 0x4, /* and that with frames of any length */
+    NIC_CAN_REFER = 0x8,        /* commit_referring() */
 };
 
 struct nic_counters {

@@ -58,6 +58,25 @@ bool send_goes_whole(const struct worker_queue *queue, const struct ring_record 
            is_large(queue->queue->nic, ETHER_HEADER_SIZE + record->length);
 }
 
+/* Bytes from which on it is cheaper to hand a packet over by itself than to copy it. */
+#define REFER_MIN 8192
+
+bool send_may_refer(const struct worker_queue *queue, const struct ring_record *record)
+{
+    return record->length >= REFER_MIN && queue->queue->nic->capabilities & NIC_CAN_REFER &&
+           is_large(queue->queue->nic, ETHER_HEADER_SIZE + record->length) &&
+           record->flags & (RECORD_SEGMENT | RECORD_CHECKSUM_PARTIAL);
+}
+
+/* Copies what has been left in the port's memory. */
+static void gather(struct outgoing *out)
+{
+    if (!out->rest)
+        return;
+    memcpy(out->packet + WORKER_HEAD_SIZE, out->rest, out->view.length - WORKER_HEAD_SIZE);
+    out->rest = NULL;
+}
+
 bool send_has_room(struct worker_queue *queue, const struct ring_record *record)
 {
     uint32_t length = ETHER_HEADER_SIZE + record->length;
@@ -136,6 +155,15 @@ static uint32_t wire_length(const struct outgoing *out, bool segmented)
  * turns by that, so that one that sends large has no more of the worker's time than others. */
 #define LARGE_COST 8192
 
+static void commit_referring(struct worker_queue *queue, const struct outgoing *out,
+                             const struct nic_offload *offload)
+{
+    queue->queue->ops->commit_referring(queue->queue, ETHER_HEADER_SIZE + WORKER_HEAD_SIZE,
+                                        out->rest, out->view.length - WORKER_HEAD_SIZE, offload);
+    queue->refers = true;
+    queue->stuck_since_ns = 0;
+}
+
 /* In one frame: of the packet's length, or longer where the NIC cuts it. */
 static enum drop_reason send_whole(struct worker_queue *queue, const struct next_hop *hop,
                                    struct outgoing *out, bool segmented)
@@ -148,6 +176,8 @@ static enum drop_reason send_whole(struct worker_queue *queue, const struct next
     struct nic_offload offload;
     uint8_t *frame = out->packet - ETHER_HEADER_SIZE;
 
+    if (!offloaded || out->queue != queue)
+        gather(out);
     if (offloaded) {
         make_partial(out);
         offload = offload_of(out, segmented);
@@ -161,7 +191,10 @@ static enum drop_reason send_whole(struct worker_queue *queue, const struct next
         memcpy(frame + ETHER_HEADER_SIZE, out->packet, out->view.length);
     }
     send_write_ether(frame, hop, nic);
-    commit(queue, length, offloaded ? &offload : NULL);
+    if (out->rest)
+        commit_referring(queue, out, &offload);
+    else
+        commit(queue, length, offloaded ? &offload : NULL);
     out->frames += segmented ? 1 + length / LARGE_COST : 1;
     return DROP_NONE;
 }
@@ -178,11 +211,14 @@ static enum drop_reason send_to_nic(struct worker *worker, const struct next_hop
     if (mtu > queue->queue->nic->frame_max - ETHER_HEADER_SIZE)
         mtu = queue->queue->nic->frame_max - ETHER_HEADER_SIZE;
     if (wire_length(out, segmented) > mtu) {
+        gather(out);
         deliver_too_big(worker, out->ring->port, out->packet, &out->view, mtu);
         return DROP_TX_TOO_BIG;
     }
-    if (segmented && !send_goes_whole(queue, &out->record))
+    if (segmented && !send_goes_whole(queue, &out->record)) {
+        gather(out);
         return send_segments(queue, hop, out);
+    }
     return send_whole(queue, hop, out, segmented);
 }
 
@@ -212,6 +248,7 @@ static enum drop_reason send_locally(struct worker *worker, struct outgoing *out
     struct delivery delivery = {.frame = &frame, .view = &view, .flags = RECORD_CHECKSUM_PARTIAL};
     struct owner owner = {.port = NULL};
 
+    gather(out);
     if (packet_parse(out->packet, out->view.length, out->view.length, &view) == DROP_NONE) {
         protocols_fit(&worker->core->protocols, &view);
         owner = namespace_owner(names, &view, tuple_hash(&names->bindings.key, &view.local));
@@ -232,6 +269,7 @@ static enum drop_reason park(struct worker *worker, struct next_hop *hop, struct
 {
     if (validate_frame_count(&out->view, &out->record) > 1)
         return DROP_TX_UNRESOLVED; /* too long to keep; TCP sends it again */
+    gather(out);
     if (out->record.flags & RECORD_CHECKSUM_PARTIAL)
         packet_fill_checksum(out->packet, &out->view);
     if (!parking_add(&worker->parking, hop, out->ring, out->packet, &out->view, worker->now_ns))

@@ -18,8 +18,11 @@ struct outgoing {
     struct port_ring *ring;
     struct ring_record record;
     struct packet_view view;
-    const uint8_t *head;        /* a second copy of its headers, which is what is validated */
-    uint8_t *packet;            /* its bytes, behind ETHER_HEADER_SIZE bytes of room */
+    const uint8_t *head; /* a second copy of its headers, which is what is validated */
+    uint8_t *packet;     /* its bytes, behind ETHER_HEADER_SIZE bytes of room */
+    const uint8_t
+        *rest; /* what follows the first WORKER_HEAD_SIZE of them and has not been copied, still
+                                 * in the port's memory; NULL: it is all there */
     struct worker_queue *queue; /* whose reserved frame that is; NULL: scratch memory */
     uint32_t frames;            /* that it became so far; a large send counts by what it costs */
 };
@@ -33,6 +36,9 @@ uint8_t *send_reserve(struct worker_queue *queue, uint32_t length);
 
 /* Whether the queue's NIC takes the record in one frame. */
 bool send_goes_whole(const struct worker_queue *queue, const struct ring_record *record);
+
+/* Whether the payload of a record that goes whole may stay where it is until the NIC has taken it. */
+bool send_may_refer(const struct worker_queue *queue, const struct ring_record *record);
 
 /* Whether the queue has room for all frames of the record, as far as they are known before it is
  * looked into. */

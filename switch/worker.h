@@ -81,7 +81,8 @@ struct worker_queue {
     uint32_t room;           /* frames that it may still be given in this round */
     uint64_t stuck_since_ns; /* a ring waits, and the NIC has taken nothing since; 0: not so */
     bool interrupted;        /* a ring's turn, for want of room, in this round */
-    bool watched;            /* its fd is in the epoll set */
+    bool refers;  /* frames of this turn refer to the ring's memory: settle() before its end */
+    bool watched; /* its fd is in the epoll set */
     struct drop_counters drops;
     struct capture_nic capture; /* in use while a capture looks at the NIC */
 };

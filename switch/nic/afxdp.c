@@ -358,17 +358,38 @@ static void put_chain(struct afxdp *afxdp, uint64_t addr, uint32_t length)
     *descriptor(&afxdp->tx, afxdp->tx.ours++) = (struct xdp_desc){.addr = addr, .len = length};
 }
 
+static void count_sent(struct nic_queue *queue, uint32_t length)
+{
+    stats_add(&queue->counters.tx_packets, 1);
+    stats_add(&queue->counters.tx_bytes, length);
+}
+
+/* Of one more frame that goes the large way. */
+static void note_large(struct afxdp *afxdp)
+{
+    if (!large_waits(afxdp))
+        afxdp->large_first = false;
+}
+
+static void afxdp_commit_referring(struct nic_queue *queue, uint32_t head, const uint8_t *rest,
+                                   uint32_t rest_length, const struct nic_offload *offload)
+{
+    struct afxdp *afxdp = queue->driver;
+
+    count_sent(queue, head + rest_length);
+    note_large(afxdp);
+    large_send_commit_referring(afxdp->large, head, rest, rest_length, offload);
+}
+
 static void afxdp_commit(struct nic_queue *queue, uint32_t length,
                          const struct nic_offload *offload)
 {
     struct afxdp *afxdp = queue->driver;
     uint64_t addr;
 
-    stats_add(&queue->counters.tx_packets, 1);
-    stats_add(&queue->counters.tx_bytes, length);
+    count_sent(queue, length);
     if (length > tx_frame_max(afxdp)) {
-        if (!large_waits(afxdp))
-            afxdp->large_first = false;
+        note_large(afxdp);
         large_send_commit(afxdp->large, length, offload);
         return;
     }
@@ -398,6 +419,15 @@ static void afxdp_flush(struct nic_queue *queue)
         large_send_drop(afxdp->large);
     send_all(afxdp);
     queue->tx_pending = afxdp->tx.theirs != afxdp->tx.ours || large_waits(afxdp);
+}
+
+static void afxdp_settle(struct nic_queue *queue)
+{
+    struct afxdp *afxdp = queue->driver;
+
+    afxdp_flush(queue);
+    if (afxdp->large)
+        large_send_settle(afxdp->large);
 }
 
 static uint32_t afxdp_extras(const struct nic_queue *queue, struct nic_extra *extras)
@@ -556,6 +586,8 @@ const struct nic_ops afxdp_ops = {
     .room = afxdp_room,
     .reserve = afxdp_reserve,
     .commit = afxdp_commit,
+    .commit_referring = afxdp_commit_referring,
+    .settle = afxdp_settle,
     .flush = afxdp_flush,
     .fd = afxdp_fd,
     .sleep = afxdp_sleep,
@@ -570,14 +602,15 @@ static int set_up_sending(struct afxdp *afxdp, struct nic *nic, int large_fd)
     if (nic->queue_count == 0) {
         nic->frame_max = LARGE_FRAME_MAX;
         nic->large_min = tx_frame_max(afxdp);
-        nic->capabilities = NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM | NIC_CAN_CHECKSUM_ANY;
+        nic->capabilities =
+            NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM | NIC_CAN_CHECKSUM_ANY | NIC_CAN_REFER;
     }
     if (!afxdp->tx_offset) /* none for a chain, too: put_chain() */
         nic->capabilities &= ~(uint32_t)NIC_CAN_CHECKSUM_ANY;
     if (large_fd >= 0)
         return large_send_open(&afxdp->large, large_fd);
     nic->frame_max = nic->large_min = tx_frame_max(afxdp);
-    nic->capabilities &= ~(uint32_t)(NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM);
+    nic->capabilities &= ~(uint32_t)(NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM | NIC_CAN_REFER);
     return 0;
 }
 

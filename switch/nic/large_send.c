@@ -27,10 +27,10 @@ struct large_send {
     uint32_t free_count;
     uint8_t *free[BUFFERS]; /* a stack */
     struct mmsghdr messages[BUFFERS];
-    struct iovec pieces[BUFFERS]; /* one for each message */
+    struct iovec pieces[BUFFERS][2]; /* of each message: in its buffer, and elsewhere */
     uint8_t *memory;
     uint64_t stuck_since_ns; /* nothing was taken since; 0: something was */
-    uint64_t sent, later, dropped;
+    uint64_t sent, referred, later, dropped;
 };
 
 int large_send_open(struct large_send **opened, int fd)
@@ -66,16 +66,44 @@ uint8_t *large_send_reserve(struct large_send *large)
     return large->free_count ? large->free[large->free_count - 1] + FRAME_OFFSET : NULL;
 }
 
-void large_send_commit(struct large_send *large, uint32_t length, const struct nic_offload *offload)
+/* A message's length comes from its pieces: the second is empty where all is in the buffer. */
+static void put(struct large_send *large, uint32_t head, const uint8_t *rest, uint32_t rest_length,
+                const struct nic_offload *offload)
 {
     uint8_t *buffer = large->free[--large->free_count];
     uint32_t at = large->waiting++;
 
     vnet_header_write((struct virtio_net_hdr *)(buffer + HEADER_OFFSET), offload);
-    large->pieces[at] = (struct iovec){.iov_base = buffer + HEADER_OFFSET,
-                                       .iov_len = sizeof(struct virtio_net_hdr) + length};
+    large->pieces[at][0] = (struct iovec){.iov_base = buffer + HEADER_OFFSET,
+                                          .iov_len = sizeof(struct virtio_net_hdr) + head};
+    large->pieces[at][1] = (struct iovec){.iov_base = (void *)rest, .iov_len = rest_length};
     large->messages[at] =
-        (struct mmsghdr){.msg_hdr = {.msg_iov = &large->pieces[at], .msg_iovlen = 1}};
+        (struct mmsghdr){.msg_hdr = {.msg_iov = large->pieces[at], .msg_iovlen = 2}};
+}
+
+void large_send_commit(struct large_send *large, uint32_t length, const struct nic_offload *offload)
+{
+    put(large, length, NULL, 0, offload);
+}
+
+void large_send_commit_referring(struct large_send *large, uint32_t head, const uint8_t *rest,
+                                 uint32_t rest_length, const struct nic_offload *offload)
+{
+    put(large, head, rest, rest_length, offload);
+    stats_add(&large->referred, 1);
+}
+
+void large_send_settle(struct large_send *large)
+{
+    for (uint32_t i = 0; i < large->waiting; i++) {
+        struct iovec *head = &large->pieces[i][0], *rest = &large->pieces[i][1];
+
+        if (!rest->iov_len)
+            continue;
+        memcpy((uint8_t *)head->iov_base + head->iov_len, rest->iov_base, rest->iov_len);
+        head->iov_len += rest->iov_len;
+        rest->iov_len = 0;
+    }
 }
 
 uint32_t large_send_waiting(const struct large_send *large)
@@ -87,9 +115,9 @@ uint32_t large_send_waiting(const struct large_send *large)
 static void finish(struct large_send *large, uint32_t count)
 {
     for (uint32_t i = count; i--;)
-        large->free[large->free_count++] = (uint8_t *)large->pieces[i].iov_base - HEADER_OFFSET;
+        large->free[large->free_count++] = (uint8_t *)large->pieces[i][0].iov_base - HEADER_OFFSET;
     large->waiting -= count;
-    /* each message goes on pointing to the piece of its own number */
+    /* each message goes on pointing to the pieces of its own number */
     memmove(large->pieces, large->pieces + count, large->waiting * sizeof(large->pieces[0]));
 }
 
@@ -139,5 +167,6 @@ uint32_t large_send_extras(const struct large_send *large, struct nic_extra *ext
     extras[0] = (struct nic_extra){"tx_large", stats_read(&large->sent)};
     extras[1] = (struct nic_extra){"tx_large_later", stats_read(&large->later)};
     extras[2] = (struct nic_extra){"tx_large_dropped", stats_read(&large->dropped)};
-    return 3;
+    extras[3] = (struct nic_extra){"tx_large_referred", stats_read(&large->referred)};
+    return 4;
 }

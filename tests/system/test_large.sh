@@ -67,6 +67,7 @@ frame_size rx check '40 MB out by IPv6' fetched big "http://[$SERVER6]:81/big"
 check 'in frames that nobody cut by IPv6' [ "$size" -gt 6000 ]
 check_equal 'large and small frames leave in order' "$(out_of_order)" "$before"
 check 'the switch counts large sends' [ "$(counter tx_large)" -gt 100 ]
+check 'most of them without a copy of its own' [ "$(counter tx_large_referred)" -gt 50 ]
 check_equal 'and lost none' "$(counter tx_large_dropped)" 0
 
 frame_size tx check '40 MB in by IPv4, unchanged' upload

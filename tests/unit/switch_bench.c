@@ -91,6 +91,36 @@ static void bench_nic_commit(struct nic_queue *queue, uint32_t length,
     bench->tx_room--;
 }
 
+static void bench_nic_commit_referring(struct nic_queue *queue, uint32_t head, const uint8_t *rest,
+                                       uint32_t rest_length, const struct nic_offload *offload)
+{
+    struct bench *bench = queue->driver;
+    struct bench_large *large = &bench->large[bench->large_count];
+
+    assert_true(head + rest_length > BENCH_FRAME_SIZE);
+    assert_non_null(offload);
+    bench_nic_commit(queue, head + rest_length, offload);
+    large->head = head;
+    large->rest = rest;
+}
+
+/* Only now is it read: before, the NIC was as busy as can be. */
+static void bench_nic_settle(struct nic_queue *queue)
+{
+    struct bench *bench = queue->driver;
+
+    for (uint32_t i = 0; i < bench->large_count; i++) {
+        struct bench_large *large = &bench->large[i];
+
+        if (large->rest)
+            memcpy(large->bytes + large->head, large->rest, large->length - large->head);
+        large->rest = NULL;
+    }
+    bench->settled++;
+    if (bench->looked)
+        bench->head_seen = ring_load_acquire(&bench->looked->head);
+}
+
 static void bench_nic_flush(struct nic_queue *queue)
 {
     ((struct bench *)queue->driver)->flushes++;
@@ -119,6 +149,8 @@ static const struct nic_ops bench_ops = {
     .room = bench_nic_room,
     .reserve = bench_nic_reserve,
     .commit = bench_nic_commit,
+    .commit_referring = bench_nic_commit_referring,
+    .settle = bench_nic_settle,
     .flush = bench_nic_flush,
     .fd = bench_nic_fd,
     .sleep = bench_nic_sleep,
@@ -209,7 +241,7 @@ void bench_segments(struct bench *bench)
 {
     bench->large = calloc(BENCH_LARGE_MAX, sizeof(*bench->large));
     bench->large_room = BENCH_LARGE_MAX;
-    bench->nic->capabilities = NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM;
+    bench->nic->capabilities = NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM | NIC_CAN_REFER;
     bench->nic->frame_max = BENCH_LARGE_SIZE;
 }
 

@@ -34,7 +34,9 @@ struct bench_large {
     uint32_t length;
     bool offloaded;
     struct nic_offload offload;
-    uint32_t after; /* ordinary frames that were committed before it */
+    uint32_t after;      /* ordinary frames that were committed before it */
+    uint32_t head;       /* bytes that were in the frame when it was committed; 0: all */
+    const uint8_t *rest; /* the others; NULL: none, or settled */
 };
 
 struct bench {
@@ -55,6 +57,9 @@ struct bench {
     uint32_t flushes;
     struct bench_large *large; /* NULL: the NIC cannot */
     uint32_t large_count, large_room;
+    uint32_t settled;                  /* calls of settle() */
+    const struct ring_control *looked; /* a ring whose head settle() notes: NULL, none */
+    uint32_t head_seen;
 };
 
 /* An application's side of one ring. */

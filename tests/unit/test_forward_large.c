@@ -77,6 +77,53 @@ static void a_nic_that_segments_gets_the_whole_packet(void **state)
     bench_app_close(bench, &app);
 }
 
+/* It is read while the ring still is the switch's, and no copy of it is made before. */
+static void the_payload_of_a_long_packet_stays_in_the_ring_until_it_has_left(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = server(bench);
+    struct ring_record record = record_of(&large4);
+
+    bench_segments(bench);
+    bench->looked = app.tx.control;
+    bench->head_seen = UINT32_MAX;
+    bench_send(&app, &record, bytes);
+    worker_round(bench->worker);
+    assert_int_equal(bench->large_count, 1);
+    assert_int_equal(bench->settled, 1);
+    assert_int_equal(bench->large[0].head, ETHER_HEADER_SIZE + WORKER_HEAD_SIZE);
+    assert_int_equal(bench->head_seen, 0);
+    assert_int_equal(ring_load_acquire(&app.tx.control->head), app.tx.tail);
+    assert_memory_equal(bench->large[0].bytes + ETHER_HEADER_SIZE + 40, bytes + 40,
+                        record.length - 40);
+    bench_app_close(bench, &app);
+}
+
+/* Where the checksum is the switch's to fill, or the packet goes another way, it needs all of it. */
+static void a_long_packet_that_has_to_be_looked_at_is_copied(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = server(bench);
+    struct bench_packet packet = large4;
+    struct ring_record record = record_of(&large4);
+
+    bench_segments(bench);
+    bench->nic->capabilities &= ~(uint32_t)NIC_CAN_CHECKSUM;
+    bench->nic->mtu = 9000;
+    bench_answer(bench, BENCH_PEER4, BENCH_HOST4, CHANNEL_HOP_NIC, 9000);
+    packet.payload = 8960;
+    record = record_of(&packet);
+    record.flags = RECORD_CHECKSUM_PARTIAL;
+    record.segment_size = 0;
+    bench_send(&app, &record, bytes);
+    worker_round(bench->worker);
+    assert_int_equal(bench->large_count, 1);
+    assert_int_equal(bench->settled, 0);
+    assert_false(bench->large[0].offloaded);
+    assert_true(bench_checksum_good(bench->large[0].bytes + ETHER_HEADER_SIZE, 9000));
+    bench_app_close(bench, &app);
+}
+
 static void ipv6_and_a_reduced_congestion_window_are_told(void **state)
 {
     struct bench *bench = *state;
@@ -245,6 +292,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BENCH_TEST(a_nic_that_segments_gets_the_whole_packet),
+        BENCH_TEST(the_payload_of_a_long_packet_stays_in_the_ring_until_it_has_left),
+        BENCH_TEST(a_long_packet_that_has_to_be_looked_at_is_copied),
         BENCH_TEST(ipv6_and_a_reduced_congestion_window_are_told),
         BENCH_TEST(frames_keep_their_order),
         BENCH_TEST(a_nic_without_room_for_it_holds_the_ring_back),

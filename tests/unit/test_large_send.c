@@ -135,6 +135,75 @@ static void what_is_not_taken_now_goes_later_in_order(void **state)
     close(peer);
 }
 
+/* The ring that the payload lies in is its owner's again after settle(). */
+static void what_lies_elsewhere_is_copied_when_it_cannot_leave(void **state)
+{
+    static uint8_t payload[60000];
+    const struct nic_offload sum = {.checksum_start = 34, .checksum_offset = 16, .family = 4};
+    struct large_send *large;
+    uint32_t ahead = 0;
+    int peer;
+
+    (void)state;
+    large = open_pair(&peer);
+    for (; !large_send_waiting(large); ahead++) {
+        assert_true(ahead < 1000);
+        send_one(large, 1, 60000, NULL);
+        large_send_flush(large);
+    }
+    for (uint8_t mark = 2; mark < 4; mark++) {
+        memset(payload, mark, sizeof(payload));
+        memset(large_send_reserve(large), 9, 100);
+        large_send_commit_referring(large, 100, payload, sizeof(payload), &sum);
+        large_send_flush(large);
+        large_send_settle(large);
+        memset(payload, 0xff, sizeof(payload));
+    }
+    assert_int_equal(large_send_waiting(large), 3);
+    assert_int_equal(extra(large, "tx_large_referred"), 2);
+    for (uint32_t i = 0; i < ahead; i++) {
+        assert_true(recv(peer, got, sizeof(got), 0) > 0);
+        large_send_flush(large);
+    }
+    for (uint8_t mark = 2; mark < 4; mark++) {
+        const uint8_t *frame = got + sizeof(struct virtio_net_hdr);
+
+        large_send_flush(large);
+        assert_int_equal(recv(peer, got, sizeof(got), 0),
+                         sizeof(struct virtio_net_hdr) + 100 + sizeof(payload));
+        assert_int_equal(frame[0], 9);
+        assert_int_equal(frame[99], 9);
+        for (size_t i = 0; i < sizeof(payload); i++)
+            assert_int_equal(frame[100 + i], mark);
+    }
+    large_send_close(large);
+    close(peer);
+}
+
+/* And where it can, it goes from there. */
+static void what_lies_elsewhere_is_sent_from_there(void **state)
+{
+    static uint8_t payload[30000];
+    const struct nic_offload sum = {.checksum_start = 34, .checksum_offset = 16, .family = 4};
+    struct large_send *large;
+    int peer;
+
+    (void)state;
+    large = open_pair(&peer);
+    memset(large_send_reserve(large), 9, 100);
+    memset(payload, 7, sizeof(payload));
+    large_send_commit_referring(large, 100, payload, sizeof(payload), &sum);
+    send_one(large, 5, 200, NULL);
+    large_send_flush(large);
+    assert_int_equal(recv(peer, got, sizeof(got), 0),
+                     sizeof(struct virtio_net_hdr) + 100 + sizeof(payload));
+    assert_int_equal(got[sizeof(struct virtio_net_hdr) + 99], 9);
+    assert_memory_equal(got + sizeof(struct virtio_net_hdr) + 100, payload, sizeof(payload));
+    assert_int_equal(recv(peer, got, sizeof(got), 0), sizeof(struct virtio_net_hdr) + 200);
+    large_send_close(large);
+    close(peer);
+}
+
 static void what_will_never_be_taken_is_dropped_and_counted(void **state)
 {
     struct large_send *large;
@@ -159,6 +228,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_header_says_what_is_left_to_do),
         cmocka_unit_test(what_is_not_taken_now_goes_later_in_order),
+        cmocka_unit_test(what_lies_elsewhere_is_copied_when_it_cannot_leave),
+        cmocka_unit_test(what_lies_elsewhere_is_sent_from_there),
         cmocka_unit_test(what_will_never_be_taken_is_dropped_and_counted),
     };
 
