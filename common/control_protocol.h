@@ -342,6 +342,9 @@ static_assert(sizeof(struct control_guard) == 104, "no padding");
 
 struct control_guarded {
     struct control_header header;
+    /* To CONTROL_GUARD_COOKIES that is set: SYNs to the 3-tuple that have been answered in the place of its
+     * stacks so far. Begins anew with each switch, and where there were no rules for a while. */
+    uint64_t answered;
 };
 
 #define CONTROL_CAPTURE_NIC  1

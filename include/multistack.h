@@ -270,6 +270,10 @@ struct ms_guard_rule {
  * switch can, or the binding is a group's), -EACCES (the switch's administrator does not let stacks ask for
  * cookies). */
 MS_API int ms_guard_set(struct ms_port *port, int binding, const struct ms_guard_rule *rule);
+/* How many SYNs to the binding's 3-tuple have been answered in its stacks' place so far, whoever wanted it.
+ * The count begins anew with each switch. Waits for the switch's answer. Errors: -ENOENT (no such binding,
+ * or it has no MS_GUARD_COOKIES), -ENOTCONN (the switch is away), those of ms_guard_set(). */
+MS_API int ms_guard_answered(struct ms_port *port, int binding, uint64_t *answered);
 /* Takes one back; its rate, burst and seconds are ignored. -ENOENT: there is none. */
 MS_API int ms_guard_remove(struct ms_port *port, int binding, const struct ms_guard_rule *rule);
 /* Takes all back that were set by this port. */

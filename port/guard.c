@@ -147,6 +147,7 @@ bool guard__answered(struct ms_port *port, const struct control_guarded *answer)
         } else {
             set_error(port, -answer->header.error);
             rule->error = -answer->header.error;
+            rule->answered = answer->answered;
             set_state(port, rule, answer->header.error ? GUARD_REFUSED : GUARD_SET);
         }
         return true;
@@ -328,6 +329,34 @@ int ms_guard_set(struct ms_port *port, int handle, const struct ms_guard_rule *r
         session__report_bindings(port);
     }
     return error;
+}
+
+/* The rule is presented once more, as it is: the switch's answer tells. */
+int ms_guard_answered(struct ms_port *port, int handle, uint64_t *answered)
+{
+    const struct control_guard wish = {.kind = CONTROL_GUARD_COOKIES};
+    struct guard_rule *known;
+    int error;
+
+    if (!binding__find(port, handle))
+        return -ENOENT;
+    known = find(port, (unsigned)handle, &wish);
+    if (!known)
+        return -ENOENT;
+    if (known->state == GUARD_SET)
+        set_state(port, known, GUARD_WAITING);
+    error = session__await_guard(port);
+    known = find(port, (unsigned)handle, &wish);
+    if (known && known->state == GUARD_REFUSED) {
+        set_state(port, known, GUARD_FREE);
+        session__report_bindings(port);
+    }
+    if (error)
+        return error;
+    if (!known || known->state != GUARD_SET)
+        return -ENOTCONN;
+    *answered = known->answered;
+    return 0;
 }
 
 int ms_guard_remove(struct ms_port *port, int handle, const struct ms_guard_rule *rule)

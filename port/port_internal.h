@@ -167,9 +167,10 @@ struct guard_rule {
     unsigned binding; /* index */
     enum guard_state state;
     uint32_t request;
-    int error;   /* REFUSED: why, negative */
-    bool again;  /* was changed while it was on the way */
-    bool orphan; /* the binding has gone */
+    int error;         /* REFUSED: why, negative */
+    uint64_t answered; /* as the switch said last */
+    bool again;        /* was changed while it was on the way */
+    bool orphan;       /* the binding has gone */
 };
 
 struct guard_rules {

@@ -1,29 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SYNs answered at the NIC, when a listener has more than it can keep.
+/* SYNs answered at the NIC, when they cost a stack more than it can spare.
  *
- * UTCP answers by cookies when a backlog is used up, but each SYN has come all the way to it by then. So
- * while more SYNs than PRESSURE find the backlog used up within CHECK_EVERY, the switch is asked to have
- * them answered where they come in, by the same cookies: UTCP knows nothing of it but that it is done.
+ * UTCP answers by cookies when a backlog is used up, but each SYN has come all the way to it by then. Where
+ * that takes too much of a core (syn_pressure.h says when), the switch is asked to have SYNs answered where
+ * they come in, by the same cookies: UTCP knows nothing of it but that it is done.
  *
- *            pressure              HOLD over
- *   calm ───────────────► asked ─────────────► calm, for a look: if the pressure is still there the next
- *     ▲                     │                  check finds it, and HOLD is twice as long
+ *            it rises                 it falls
+ *   calm ───────────────► asked ─────────────► calm; if it rises again within seconds it is the same flood,
+ *     ▲                     │                  and has to have been away for twice as long the next time
  *     └─────────────────────┴─ refused: asked again after REFUSED_FOR
  *
- * While it is asked for, no SYN comes that would tell whether the flood goes on; one look costs what comes
- * in CHECK_EVERY. The switch keeps what it was told until the listener goes: rules that are set by hand
- * (multistack-guard) can have SYNs answered at any time from the first asking on. */
+ * While it is asked for, no SYN comes that would tell whether the flood goes on: the switch knows how many
+ * the NIC answers, and is asked every LOOK_EVERY. Where it is away, nothing changes. It keeps what it was
+ * told until the listener goes: rules that are set by hand (multistack-guard) can have SYNs answered at any
+ * time from the first asking on. */
 #include "runtime_internal.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 
-#define CHECK_EVERY 100000 /* us */
-#define PRESSURE    32     /* SYNs within that */
-#define HOLD_FIRST  2000000
-#define HOLD_MOST   64000000
-#define CALM_FOR    3000000 /* after which HOLD begins at its first value again */
+#define CHECK_EVERY 10000 /* us */
+#define LOOK_EVERY  250000
+#define TERMS_EVERY 100000
 #define REFUSED_FOR 60000000
 #define BEHIND      10000 /* cookies' clock: never before that of the batch at hand (PAWS) */
 
@@ -69,72 +68,109 @@ static void report(struct ms_runtime_listener *listener, int status)
         runtime->guarded(runtime->context, listener, status);
 }
 
+static unsigned percent_of(const struct ms_runtime *runtime)
+{
+    return runtime->nic_cookies == RUNTIME_NIC_COOKIES_AUTO ? SYN_PRESSURE_SHARE_PERCENT : 0;
+}
+
+static void refused(struct ms_runtime_listener *listener, int error)
+{
+    struct protection *protection = &listener->protection;
+
+    protection->asked = false;
+    protection->not_before = listener->runtime->now + REFUSED_FOR;
+    if (error != protection->error)
+        report(listener, error);
+    protection->error = error;
+}
+
 static void begin(struct ms_runtime_listener *listener)
 {
     struct protection *protection = &listener->protection;
-    uint64_t now = listener->runtime->now;
+    uint64_t now = listener->runtime->now, answered = 0;
     int error = tell(listener, true);
 
     if (error) {
-        protection->not_before = now + REFUSED_FOR;
-        if (error != protection->error)
-            report(listener, error);
-        protection->error = error;
+        refused(listener, error);
         return;
     }
     protection->error = 0;
-    protection->hold = protection->hold && now - protection->ended_at < CALM_FOR
-                           ? protection->hold * 2
-                           : HOLD_FIRST;
-    if (protection->hold > HOLD_MOST)
-        protection->hold = HOLD_MOST;
     protection->asked = true;
-    protection->ends_at = now + protection->hold;
-    if (protection->hold == HOLD_FIRST &&
-        listener->runtime->nic_cookies == RUNTIME_NIC_COOKIES_WHEN_FULL)
+    protection->look_at = now + LOOK_EVERY;
+    ms_guard_answered(listener->runtime->port, listener->binding, &answered);
+    if (syn_pressure_begun(&protection->pressure, now, answered) &&
+        listener->runtime->nic_cookies != RUNTIME_NIC_COOKIES_ALWAYS)
         report(listener, 1);
 }
 
+/* Whether the flood goes on. */
 static void look(struct ms_runtime_listener *listener)
 {
     struct protection *protection = &listener->protection;
     struct ms_runtime *runtime = listener->runtime;
+    uint64_t answered;
+    int error = ms_guard_answered(runtime->port, listener->binding, &answered);
 
-    protection->asked = false;
-    protection->ended_at = runtime->now;
-    tell(listener, false);
+    protection->look_at = runtime->now + LOOK_EVERY;
+    if (error && error != -ENOTCONN) {
+        refused(listener, error);
+    } else if (!error && syn_pressure_falls(&protection->pressure, runtime->now, answered,
+                                            &runtime->syn_price, percent_of(runtime))) {
+        protection->asked = false;
+        syn_pressure_ended(&protection->pressure, runtime->now);
+        tell(listener, false);
+    }
 }
 
-/* The MTU has changed, or an option of the listener. */
-static bool terms_changed(const struct ms_runtime_listener *listener)
+/* Whether the MTU has changed, or an option of the listener. */
+static void keep_terms(struct ms_runtime_listener *listener)
 {
+    struct protection *protection = &listener->protection;
     struct utcp_cookie_terms terms = {.size = sizeof(terms)};
 
-    return utcp_listener_cookie_terms(listener->listener, &terms) == 0 &&
-           memcmp(&terms, &listener->protection.terms, sizeof(terms)) != 0;
+    protection->terms_at = listener->runtime->now + TERMS_EVERY;
+    if (utcp_listener_cookie_terms(listener->listener, &terms) == 0 &&
+        memcmp(&terms, &protection->terms, sizeof(terms)) != 0)
+        tell(listener, protection->asked);
 }
 
 static void check(struct ms_runtime_listener *listener)
 {
     struct protection *protection = &listener->protection;
     struct ms_runtime *runtime = listener->runtime;
-    uint64_t overflows = utcp_listener_overflows(listener->listener);
-    bool pressed = overflows - protection->overflows >= PRESSURE ||
-                   runtime->nic_cookies == RUNTIME_NIC_COOKIES_ALWAYS;
+    bool always = runtime->nic_cookies == RUNTIME_NIC_COOKIES_ALWAYS;
+    bool rises = syn_pressure_rises(&protection->pressure, runtime->now,
+                                    utcp_listener_overflows(listener->listener),
+                                    &runtime->syn_price, percent_of(runtime));
 
-    protection->overflows = overflows;
-    if (protection->asked && runtime->nic_cookies == RUNTIME_NIC_COOKIES_WHEN_FULL &&
-        runtime->now >= protection->ends_at)
+    if (protection->asked && !always && runtime->now >= protection->look_at)
         look(listener);
-    else if (!protection->asked && pressed && runtime->now >= protection->not_before)
+    else if (!protection->asked && (rises || always) && runtime->now >= protection->not_before)
         begin(listener);
-    else if (protection->told && terms_changed(listener))
-        tell(listener, protection->asked);
-    else if (!protection->asked && protection->hold &&
-             runtime->now - protection->ended_at >= CALM_FOR) {
-        protection->hold = 0;
+    else if (protection->told && runtime->now >= protection->terms_at)
+        keep_terms(listener);
+    else if (!protection->asked && runtime->now >= syn_pressure_calm_at(&protection->pressure)) {
+        protection->pressure.hold = 0;
         report(listener, 0);
     }
+}
+
+/* What SYNs cost, of all that was done since the last time. */
+static void learn_price(struct ms_runtime *runtime)
+{
+    uint64_t overflows = 0;
+
+    for (const struct ms_runtime_listener *listener = runtime->listeners; listener;
+         listener = listener->next) {
+        if (listener->listener)
+            overflows += utcp_listener_overflows(listener->listener);
+    }
+    /* A listener that went took its count along. */
+    if (overflows >= runtime->overflows)
+        syn_price_learn(&runtime->syn_price, runtime->packets, overflows - runtime->overflows,
+                        runtime->busy_us);
+    runtime->overflows = overflows;
+    runtime->packets = runtime->busy_us = 0;
 }
 
 void runtime__watch_pressure(struct ms_runtime *runtime)
@@ -142,6 +178,7 @@ void runtime__watch_pressure(struct ms_runtime *runtime)
     if (runtime->nic_cookies == RUNTIME_NIC_COOKIES_NEVER || runtime->now < runtime->check_at)
         return;
     runtime->check_at = runtime->now + CHECK_EVERY;
+    learn_price(runtime);
     for (struct ms_runtime_listener *listener = runtime->listeners; listener;
          listener = listener->next) {
         if (listener->listener && !listener->away)
@@ -153,14 +190,14 @@ uint64_t runtime__pressure_deadline(const struct ms_runtime *runtime)
 {
     uint64_t deadline = UINT64_MAX;
 
-    if (runtime->nic_cookies != RUNTIME_NIC_COOKIES_WHEN_FULL)
+    if (runtime->nic_cookies == RUNTIME_NIC_COOKIES_NEVER ||
+        runtime->nic_cookies == RUNTIME_NIC_COOKIES_ALWAYS)
         return deadline;
     for (const struct ms_runtime_listener *listener = runtime->listeners; listener;
          listener = listener->next) {
         const struct protection *protection = &listener->protection;
-        uint64_t due = protection->asked  ? protection->ends_at
-                       : protection->hold ? protection->ended_at + CALM_FOR
-                                          : UINT64_MAX;
+        uint64_t due =
+            protection->asked ? protection->look_at : syn_pressure_calm_at(&protection->pressure);
 
         if (due < deadline)
             deadline = due;
@@ -179,5 +216,5 @@ void runtime__end_protection(struct ms_runtime_listener *listener)
     ms_guard_remove(listener->runtime->port, listener->binding, &rule);
     if (listener->listener)
         utcp_listener_cookies_elsewhere(listener->listener, listener->runtime->now, false);
-    *protection = (struct protection){.overflows = protection->overflows};
+    *protection = (struct protection){.pressure = {.syns = protection->pressure.syns}};
 }

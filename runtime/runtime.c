@@ -100,6 +100,7 @@ unsigned runtime__take_packets(struct ms_runtime *runtime)
         utcp_input(runtime->stack, runtime->now, packet->data, packet->length, flags);
     }
     if (count) {
+        runtime->packets += count;
         adaptive_poll_worked(&runtime->poll, runtime->now * 1000);
         ms_receive_done(runtime->port, 0);
     }
@@ -312,6 +313,7 @@ int runtime_open(struct ms_runtime **opened, const struct ms_runtime_options *op
     runtime->suspended = options->suspended;
     runtime->guarded = options->guarded;
     runtime->nic_cookies = options->nic_cookies;
+    syn_price_init(&runtime->syn_price);
     runtime->time_wait_us = options->time_wait_us;
     runtime->armed = UINT64_MAX;
     adaptive_poll_init(&runtime->poll, options->busy_poll_us);
@@ -370,11 +372,15 @@ struct ms_port *runtime_port(struct ms_runtime *runtime)
 bool runtime_step(struct ms_runtime *runtime)
 {
     bool more = true;
+    uint64_t last = UINT64_MAX;
 
     if (runtime->prepared)
         collect(runtime, 0);
     for (unsigned batch = 0; more && batch < STEP_BATCHES; batch++) {
         runtime->now = clock_us();
+        if (runtime->now > last)
+            runtime->busy_us += runtime->now - last;
+        last = runtime->now;
         if (runtime->now >= runtime->dispatch_at)
             dispatch(runtime);
         more = runtime__take_packets(runtime) > 0;

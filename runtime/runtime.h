@@ -51,7 +51,8 @@ struct ms_runtime_listener;
 
 /* Whether SYNs are answered at the NIC, by SYN cookies, where the switch can and may do that. */
 enum runtime_nic_cookies {
-    RUNTIME_NIC_COOKIES_WHEN_FULL, /* while a flood of them uses up the backlog */
+    RUNTIME_NIC_COOKIES_AUTO,      /* while a flood of them costs too much of a core */
+    RUNTIME_NIC_COOKIES_WHEN_FULL, /* while a flood of them uses up the backlog, whatever it costs */
     RUNTIME_NIC_COOKIES_ALWAYS,
     RUNTIME_NIC_COOKIES_NEVER,
 };

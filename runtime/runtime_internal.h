@@ -5,6 +5,7 @@
 #include "adaptive_poll.h"
 #include "local_ports.h"
 #include "runtime.h"
+#include "syn_pressure.h"
 
 #define OUTGOING_BUCKETS 1024 /* a power of two */
 
@@ -22,10 +23,10 @@ struct flow_list {
 
 /* protection.c */
 struct protection {
-    uint64_t overflows;             /* of the listener, when it was looked at last */
-    uint64_t hold;                  /* how long it is asked for; 0: there was no pressure lately */
-    uint64_t ends_at, ended_at;     /* the asking */
-    uint64_t not_before;            /* after a refusal */
+    struct syn_pressure pressure;
+    uint64_t look_at;    /* while it is asked for: when the switch is asked how many came */
+    uint64_t terms_at;   /* when the terms are looked at */
+    uint64_t not_before; /* after a refusal */
     struct utcp_cookie_terms terms; /* as the switch knows them */
     int error;                      /* the last refusal */
     bool told, asked;
@@ -66,7 +67,11 @@ struct ms_runtime {
     void (*suspended)(void *context, struct ms_runtime_listener *listener, int error);
     void (*guarded)(void *context, struct ms_runtime_listener *listener, int status);
     enum runtime_nic_cookies nic_cookies;
-    uint64_t check_at;     /* when pressure is looked for next */
+    uint64_t check_at; /* when pressure is looked for next */
+    struct syn_price syn_price;
+    uint64_t packets,
+        busy_us;        /* taken, and what that and all that follows took, since check_at was set */
+    uint64_t overflows; /* of all listeners, then */
     uint64_t time_wait_us; /* as asked for */
     unsigned away_count;   /* listeners handed over */
     struct ms_runtime_listener *listeners;

@@ -393,6 +393,8 @@ static bool handle_guard(struct switch_core *core, struct connection *connection
     struct control_guarded guarded = {0};
     int status = guard_request(core, connection, &request->guard);
 
+    if (!status)
+        guarded.answered = guard_answered(core, &request->guard);
     guarded.header = answer_header(request, CONTROL_GUARDED, sizeof(guarded), status);
     return control_reply(core, connection, &guarded, NULL, 0);
 }

@@ -87,7 +87,7 @@ static struct guard_rule *new_rule(struct guard *guard, uint32_t slot)
 }
 
 /* A binding that is there, by its number. */
-static struct binding *binding_of(struct switch_core *core, uint32_t number)
+static struct binding *binding_of(const struct switch_core *core, uint32_t number)
 {
     struct binding *binding = &core->ports.bindings[number % NAMESPACE_BINDINGS_MAX];
 
@@ -447,6 +447,20 @@ int guard_request(struct switch_core *core, const struct connection *connection,
         return -ENOENT;
     guard__end_rule(core, rule);
     return 0;
+}
+
+uint64_t guard_answered(const struct switch_core *core, const struct control_guard *wish)
+{
+    const struct binding *binding = binding_of(core, wish->binding);
+    struct guard_counts sum;
+    uint32_t slot;
+
+    if (!binding || wish->action != CONTROL_GUARD_SET || wish->kind != CONTROL_GUARD_COOKIES)
+        return 0;
+    slot = guard_place_of(&core->guard, &binding->tuple);
+    if (slot == GUARD_NONE || !guard_read_counts(&core->guard, slot, &sum))
+        return 0;
+    return sum.count[MUX_GUARD_COOKIE - MUX_GUARD_FIRST];
 }
 
 /* ---- at the start */

@@ -109,6 +109,8 @@ int guard_request(struct switch_core *core, const struct connection *connection,
                   const struct control_guard *wish);
 /* The binding is there, perhaps again: rules that wait for it are its own from now on. */
 void guard_adopt(struct switch_core *core, struct binding *binding);
+/* How many SYNs have been answered for the 3-tuple of a rule that was just set; of others 0. */
+uint64_t guard_answered(const struct switch_core *core, const struct control_guard *wish);
 /* The binding is about to go: its rules go before. */
 void guard_forget(struct switch_core *core, struct binding *binding);
 /* There is one owner of the 3-tuple more, or one less: whether SYNs are answered for it is another

@@ -21,7 +21,7 @@ static struct options chosen = {
 static const char *stack = "utcp", *cookies = "full", *busy_poll;
 static uint64_t threads = 1, connections_max = 65536, work_us, wake_packets, wake_delay_us;
 static uint64_t memory_mib, stall_seconds, challenges; /* 0: UTCP's defaults */
-static const char *nic_cookies = "full";
+static const char *nic_cookies = "auto";
 
 static const char *add_listener(const char *text)
 {
@@ -38,6 +38,7 @@ static const char *add_listener(const char *text)
 
 static const char *const stacks[] = {"utcp", "kernel", NULL};
 static const char *const cookie_choices[] = {"full", "always", "never", NULL};
+static const char *const nic_cookie_choices[] = {"auto", "full", "always", "never", NULL};
 
 static const struct cli_option table[] = {
     {.name = "root",
@@ -69,10 +70,12 @@ static const struct cli_option table[] = {
      .choices = cookie_choices},
     {.name = "nic-cookies",
      .argument = "WHEN",
-     .help = "full, always or never: when the NIC answers SYNs (full: while too many come)",
+     .help =
+         "auto, full, always or never: when the NIC answers SYNs (auto: while they cost too much;\n"
+         "full: while the queue is used up)",
      .kind = CLI_CHOICE,
      .value = &nic_cookies,
-     .choices = cookie_choices},
+     .choices = nic_cookie_choices},
     {.name = "fast-open",
      .argument = "N",
      .help = "requests that come with the SYN (RFC 7413), from so many at once; 0: none (0)",
@@ -236,10 +239,12 @@ static void take_limits(struct transport_options *options)
 
 static int nic_cookies_mode(const char *when)
 {
-    if (strcmp(when, "full") == 0)
-        return RUNTIME_NIC_COOKIES_WHEN_FULL;
+    if (strcmp(when, "auto") == 0)
+        return RUNTIME_NIC_COOKIES_AUTO;
     if (strcmp(stack, "kernel") == 0)
         cli_wrong_usage("--nic-cookies: the switch has nothing to do with the kernel's stack");
+    if (strcmp(when, "full") == 0)
+        return RUNTIME_NIC_COOKIES_WHEN_FULL;
     return strcmp(when, "always") == 0 ? RUNTIME_NIC_COOKIES_ALWAYS : RUNTIME_NIC_COOKIES_NEVER;
 }
 

@@ -272,8 +272,10 @@ static void on_guard(struct fake_switch *fake, const struct control_guard *guard
 {
     struct control_guarded guarded = {
         .header = {CONTROL_GUARDED, sizeof(guarded), guard->header.request,
-                   guard->action == CONTROL_GUARD_SET ? fake->guard_error : 0}};
+                   guard->action == CONTROL_GUARD_SET ? fake->guard_error : 0},
+        .answered = fake->answered};
 
+    fake->answered += fake->answered_more;
     assert(!fake->no_guard && fake->rule_count < FAKE_RULES_MAX);
     fake->rules[fake->rule_count++] = *guard;
     send_message(fake, &guarded, sizeof(guarded), NULL, 0);

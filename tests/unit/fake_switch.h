@@ -86,6 +86,8 @@ struct fake_switch {
     struct control_guard
         rules[FAKE_RULES_MAX]; /* as they were asked for, in order; each start forgets */
     unsigned rule_count;
+    uint64_t answered,
+        answered_more; /* SYNs, as each answer about a rule says, the next so many more */
     struct control_flow flows[FAKE_FLOWS_MAX]; /* connected, of all bindings */
     unsigned flow_count;
 

@@ -117,21 +117,23 @@ uint32_t bind_port(struct bench *bench, const struct client *client, uint8_t pro
     return number;
 }
 
+struct control_guarded guard_bench_answer;
+
 int ask(struct bench *bench, const struct client *client, const struct control_guard *wish)
 {
     struct control_guard request = *wish;
     uint8_t bytes[CONTROL_MESSAGE_MAX];
-    struct control_guarded answer;
 
     request.header = (struct control_header)HEADER(CONTROL_GUARD, request);
     send_with_fds(client->fd, &request, sizeof(request), NULL, 0);
     serve(bench);
     do {
         assert_true(receive(client->fd, bytes, sizeof(bytes), NULL) > 0);
-        memcpy(&answer, bytes, sizeof(answer));
-    } while (answer.header.type == CONTROL_EVENT); /* about others that share the 3-tuple */
-    assert_int_equal(answer.header.type, CONTROL_GUARDED);
-    return -answer.header.error;
+        memcpy(&guard_bench_answer, bytes, sizeof(guard_bench_answer));
+    } while (guard_bench_answer.header.type ==
+             CONTROL_EVENT); /* about others that share the 3-tuple */
+    assert_int_equal(guard_bench_answer.header.type, CONTROL_GUARDED);
+    return -guard_bench_answer.header.error;
 }
 
 uint32_t rules(const struct bench *bench)

@@ -7,8 +7,9 @@
 
 #define SECOND 1000000000ULL
 
-extern int guard_bench_maps[CHANNEL_GUARD_MAPS]; /* ours; the switch has copies */
-extern int guard_bench_store;                    /* so that a second switch finds it */
+extern int guard_bench_maps[CHANNEL_GUARD_MAPS];  /* ours; the switch has copies */
+extern int guard_bench_store;                     /* so that a second switch finds it */
+extern struct control_guarded guard_bench_answer; /* to the last ask() */
 
 int guard_bench_set_up(void **state);
 int guard_bench_tear_down(void **state);

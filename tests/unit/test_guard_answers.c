@@ -5,6 +5,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "guard_rules.h"
@@ -71,6 +72,46 @@ static void syns_are_answered_while_the_stack_asks(void **state)
     leave(bench, &client);
     assert_int_equal(rules(bench), 0);
     assert_int_equal(bench->core->guard.cookie_rules, 0);
+}
+
+static uint64_t told_of(struct bench *bench, const struct client *client,
+                        const struct control_guard *wish)
+{
+    assert_int_equal(ask(bench, client, wish), 0);
+    return guard_bench_answer.answered;
+}
+
+/* The sum over all processors, of this binding alone. */
+static void the_stack_hears_how_many_were_answered(void **state)
+{
+    struct bench *bench = *state;
+    struct client client = come(bench, true, 1000);
+    uint32_t binding = bind_port(bench, &client, IP_PROTOCOL_TCP, 80, false), slot;
+    uint32_t other = bind_port(bench, &client, IP_PROTOCOL_TCP, 81, false);
+    struct control_guard wish = cookies(binding, true),
+                         strict = choice(binding, CONTROL_GUARD_STRICT);
+    struct guard_counts *counts;
+
+    with_xdp(bench);
+    assert_int_equal(told_of(bench, &client, &wish), 0);
+    if (!have_maps())
+        skip();
+    counts = calloc(bench->core->guard.cpus, sizeof(*counts));
+    for (uint32_t cpu = 0; cpu < bench->core->guard.cpus; cpu++)
+        counts[cpu].count[MUX_GUARD_COOKIE - MUX_GUARD_FIRST] = 1000 + cpu;
+    slot = slot_of(bench, binding);
+    assert_int_equal(
+        bpf_map_update_elem(guard_bench_maps[CHANNEL_GUARD_COUNTS], &slot, counts, BPF_ANY), 0);
+    free(counts);
+    assert_true(told_of(bench, &client, &wish) >= 1000 * bench->core->guard.cpus);
+    wish.rate = 0;
+    assert_true(told_of(bench, &client, &wish) >= 1000);
+    assert_int_equal(told_of(bench, &client, &strict), 0);
+    wish.action = CONTROL_GUARD_REMOVE;
+    wish.cookie = (struct control_cookie){.mss = 0};
+    assert_int_equal(told_of(bench, &client, &wish), 0);
+    wish = cookies(other, true);
+    assert_int_equal(told_of(bench, &client, &wish), 0);
 }
 
 static void the_owner_or_the_administrator_decides_otherwise(void **state)
@@ -167,6 +208,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, guard_bench_set_up, guard_bench_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(syns_are_answered_while_the_stack_asks),
+        TEST(the_stack_hears_how_many_were_answered),
         TEST(the_owner_or_the_administrator_decides_otherwise),
         TEST(all_owners_must_answer_alike),
         TEST(terms_that_make_no_sense_are_refused),

@@ -218,6 +218,33 @@ static void rules_are_presented_to_the_next_switch(void **state)
     assert_int_equal(fixture->fake->rules[1].binding, fixture->fake->bindings[0].number);
 }
 
+static void the_switch_tells_how_many_were_answered(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct ms_guard_cookie cookie = {.mss = 1460, .hop_limit = 64};
+    struct ms_guard_rule rule = {
+        .size = sizeof(rule), .kind = MS_GUARD_COOKIES, .rate = 1, .cookie = &cookie};
+    uint64_t answered = 1;
+
+    assert_int_equal(ms_guard_answered(fixture->port, fixture->binding + 1, &answered), -ENOENT);
+    assert_int_equal(ms_guard_answered(fixture->port, fixture->binding, &answered), -ENOENT);
+    assert_int_equal(ms_guard_set(fixture->port, fixture->binding, &rule), 0);
+    fixture->fake->answered = 0x123456789aULL;
+    assert_int_equal(ms_guard_answered(fixture->port, fixture->binding, &answered), 0);
+    assert_true(answered == 0x123456789aULL);
+    assert_int_equal(told(fixture), 2);
+    assert_memory_equal(&fixture->fake->rules[1].cookie, &fixture->fake->rules[0].cookie,
+                        sizeof(struct control_cookie));
+    assert_int_equal(fixture->fake->rules[1].rate, 1);
+    fixture->fake->guard_error = ENOSPC; /* it is nobody's then */
+    assert_int_equal(ms_guard_answered(fixture->port, fixture->binding, &answered), -ENOSPC);
+    assert_int_equal(ms_guard_answered(fixture->port, fixture->binding, &answered), -ENOENT);
+    fixture->fake->guard_error = 0;
+    assert_int_equal(ms_guard_set(fixture->port, fixture->binding, &rule), 0);
+    go_away(fixture);
+    assert_int_equal(ms_guard_answered(fixture->port, fixture->binding, &answered), -ENOTCONN);
+}
+
 static void what_is_said_while_it_is_away_is_told_then(void **state)
 {
     struct fixture *fixture = *state;
@@ -329,6 +356,7 @@ int main(void)
         TEST(ipv6_has_longer_prefixes),
         TEST(nonsense_is_refused_at_once),
         TEST(rules_are_presented_to_the_next_switch),
+        TEST(the_switch_tells_how_many_were_answered),
         TEST(what_is_said_while_it_is_away_is_told_then),
         TEST(a_rule_that_is_refused_is_nobodys),
         TEST(a_later_switch_may_refuse),

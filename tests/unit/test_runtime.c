@@ -427,6 +427,16 @@ static void writes_the_trace_of_a_peer_that_the_environment_names(void **state)
              directory);
     assert_int_equal(system(command), 0);
 }
+
+static void open_again(struct world *world, const struct ms_runtime_options *options)
+{
+    runtime_close(world->runtime);
+    world->runtime = NULL;
+    assert_int_equal(runtime_open(&world->runtime, options), 0);
+    while (runtime_step(world->runtime))
+        ;
+}
+
 /* A world whose runtime may poll for so long. */
 static void poll_for(struct world *world, uint32_t busy_poll_us)
 {
@@ -436,11 +446,19 @@ static void poll_for(struct world *world, uint32_t busy_poll_us)
                                          .events = on_events,
                                          .context = world};
 
-    runtime_close(world->runtime);
-    world->runtime = NULL;
-    assert_int_equal(runtime_open(&world->runtime, &options), 0);
-    while (runtime_step(world->runtime))
-        ;
+    open_again(world, &options);
+}
+
+static void open_with(struct world *world, enum runtime_nic_cookies nic_cookies)
+{
+    struct ms_runtime_options options = {.control_path = world->fake->path,
+                                         .name = "test",
+                                         .nic_cookies = nic_cookies,
+                                         .events = on_events,
+                                         .guarded = on_guarded,
+                                         .context = world};
+
+    open_again(world, &options);
 }
 
 static void whoever_always_polls_never_sleeps(void **state)
@@ -482,12 +500,15 @@ static void a_flood_is_left_to_the_nic_for_a_while(void **state)
     struct world *world = *state;
     struct utcp_cookie_terms terms = {.size = sizeof(terms)};
     const struct control_guard *rules = world->fake->rules;
+    uint64_t begun;
 
+    open_with(world, RUNTIME_NIC_COOKIES_WHEN_FULL);
+    world->fake->answered_more = 1000000;
     flood(world);
+    begun = runtime_now(world->runtime);
     assert_int_equal(utcp_listener_cookie_terms(runtime_listener(world->listener), &terms), 0);
     UNTIL(world, world->guarded == 1);
     assert_int_equal(world->guard_status, 1);
-    assert_int_equal(world->fake->rule_count, 1);
     assert_int_equal(rules[0].action, CONTROL_GUARD_SET);
     assert_int_equal(rules[0].kind, CONTROL_GUARD_COOKIES);
     assert_int_equal(rules[0].rate, 1);
@@ -496,11 +517,14 @@ static void a_flood_is_left_to_the_nic_for_a_while(void **state)
     assert_int_equal(rules[0].cookie.window_scale, terms.window_scale);
     assert_int_equal(rules[0].cookie.hop_limit, 64);
     assert_int_equal(rules[0].cookie.options, terms.options);
-    UNTIL(world, world->fake->rule_count >= 2); /* a look */
-    assert_int_equal(rules[1].kind, CONTROL_GUARD_COOKIES);
-    assert_int_equal(rules[1].rate, 0);
-    UNTIL(world, world->guarded == 2); /* nobody came any more */
+    /* The NIC tells of more and more, for longer than it would last without that. */
+    UNTIL(world, world->fake->rule_count >= 12 && runtime_now(world->runtime) > begun + 3000000);
+    for (unsigned i = 0; i < world->fake->rule_count; i++)
+        assert_true(rules[i].kind == CONTROL_GUARD_COOKIES && rules[i].rate == 1);
+    world->fake->answered_more = 0;
+    UNTIL(world, world->guarded == 2); /* nobody comes any more */
     assert_int_equal(world->guard_status, 0);
+    assert_int_equal(rules[world->fake->rule_count - 1].rate, 0);
     runtime_listener_stop(world->listener);
     assert_int_equal(rules[world->fake->rule_count - 1].action, CONTROL_GUARD_REMOVE);
 }
@@ -511,6 +535,7 @@ static void where_the_nic_cannot_that_is_told_once(void **state)
     uint64_t until;
 
     world->fake->guard_error = EOPNOTSUPP;
+    open_with(world, RUNTIME_NIC_COOKIES_WHEN_FULL);
     flood(world);
     UNTIL(world, world->guarded == 1);
     assert_int_equal(world->guard_status, -EOPNOTSUPP);
@@ -518,6 +543,20 @@ static void where_the_nic_cannot_that_is_told_once(void **state)
     UNTIL(world, runtime_now(world->runtime) > until);
     assert_int_equal(world->guarded, 1);
     assert_int_equal(world->fake->rule_count, 1);
+}
+
+/* Sixty SYNs find no room, and cost next to nothing. */
+static void what_costs_little_is_not_left_to_the_nic(void **state)
+{
+    struct world *world = *state;
+    uint64_t until;
+
+    flood(world);
+    until = runtime_now(world->runtime) + 300000;
+    UNTIL(world, runtime_now(world->runtime) > until);
+    assert_true(utcp_listener_overflows(runtime_listener(world->listener)) >= 32);
+    assert_int_equal(world->guarded, 0);
+    assert_int_equal(world->fake->rule_count, 0);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -539,6 +578,7 @@ int main(void)
         TEST(whoever_may_poll_sleeps_when_nothing_comes),
         TEST(a_flood_is_left_to_the_nic_for_a_while),
         TEST(where_the_nic_cannot_that_is_told_once),
+        TEST(what_costs_little_is_not_left_to_the_nic),
         cmocka_unit_test(turns_addresses_to_and_fro),
         cmocka_unit_test(writes_the_trace_of_a_peer_that_the_environment_names),
     };
