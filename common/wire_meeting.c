@@ -208,6 +208,33 @@ void wire_half_unmap(struct wire_half *half)
     *half = (struct wire_half){0};
 }
 
+/* ── abilities ── */
+
+/* Before the other end looks. That it did not get there costs nothing but time: nothing is agreed. */
+static void tell_abilities(const struct wire_meeting *meeting)
+{
+    const struct wire_geometry *geometry = &meeting->link.geometry;
+    const struct wire_abilities own = {.version = WIRE_ABILITIES_VERSION,
+                                       .bits = meeting->abilities};
+
+    (void)!pwrite(meeting->link.control, &own, sizeof(own),
+                  (off_t)wire_abilities_offset(geometry, geometry->end));
+}
+
+/* Once: what the other end writes there later does not count. */
+static void agree(struct wire_meeting *meeting)
+{
+    struct wire_geometry *geometry = &meeting->link.geometry;
+    struct wire_abilities peer = {0};
+
+    geometry->abilities = 0;
+    if (pread(meeting->link.control, &peer, sizeof(peer),
+              (off_t)wire_abilities_offset(geometry, !geometry->end)) != (ssize_t)sizeof(peer) ||
+        peer.version != WIRE_ABILITIES_VERSION)
+        return;
+    geometry->abilities = wire_abilities_fit(meeting->abilities & peer.bits, geometry->ring_size);
+}
+
 /* ── messages ── */
 
 static int send_message(int fd, const struct message *message, const int *fds, uint32_t fd_count)
@@ -305,6 +332,7 @@ static int offer(struct wire_meeting *meeting)
     status = make_own(link);
     if (status)
         return status;
+    tell_abilities(meeting);
     readable = reopen_to_read(link->tx_data);
     if (readable < 0)
         return readable;
@@ -365,6 +393,7 @@ static enum wire_event take_accept(struct wire_meeting *meeting, uint64_t now_ns
         link->rx_data = fds[0];
         take_wakes(link, fds, 1);
         if (has_size(link->rx_data, wire_data_size(&link->geometry))) {
+            agree(meeting);
             meeting->state = WIRE_IS_UP;
             meeting->due_ns = NEVER_NS;
             meeting->problem = NULL;
@@ -420,6 +449,8 @@ static enum wire_event take_offer(struct wire_meeting *meeting, uint64_t now_ns)
         meeting->problem = "the other end's memory has the wrong size, or could shrink";
         goto failed;
     }
+    agree(meeting);
+    tell_abilities(meeting);
     status = make_own(link);
     if (!status)
         status = readable = reopen_to_read(link->tx_data);

@@ -7,7 +7,7 @@
  *        end 0                               end 1
  *          │◄───────────── connect ────────────│
  *          │ OFFER + control, data 0 (to read), its wake-ups
- *          │──────────────────────────────────►│ checks them
+ *          │──────────────────────────────────►│ checks them, says in `control` what it is able to
  *          │ ACCEPT + data 1 (to read), its wake-ups
  *          │◄──────────────────────────────────│ up
  *       up │                                   │
@@ -55,7 +55,8 @@ struct wire_link {
 
 struct wire_meeting {
     char path[WIRE_PATH_SIZE];
-    uint32_t queues; /* wanted; 0: as many as the other end has, or one */
+    uint32_t queues;    /* wanted; 0: as many as the other end has, or one */
+    uint32_t abilities; /* enum wire_ability: what may be left to this end; 0 unless it is set */
     enum wire_state state;
     int epoll_fd, listen_fd, peer_fd;
     uint64_t due_ns; /* when to call again at the latest */

@@ -318,7 +318,7 @@ struct channel_wire_link {
     uint32_t end;
     uint32_t queues;
     uint32_t ring_size;
-    uint32_t zero;
+    uint32_t abilities;
 };
 
 struct channel_wire_broken {

@@ -97,9 +97,9 @@ static enum drop_reason deliver_frame(struct worker *worker, const struct nic *n
         deliver_simple(worker, ring, frame->data + ETHER_HEADER_SIZE, view->length, flags))
         return DROP_NONE;
     delivery.flags = flags;
-    if (frame->segment_size && view->protocol == IP_PROTOCOL_TCP) {
-        if (view->length > (uint32_t)view->headers + frame->segment_size)
-            delivery.segment_size = frame->segment_size;
+    if (frame->segment_size && view->protocol == IP_PROTOCOL_TCP &&
+        view->length > (uint32_t)view->headers + frame->segment_size) {
+        delivery.segment_size = frame->segment_size;
     } else if (view->length > nic->mtu) {
         /* Only merging makes it longer than the wire carries; and only TCP can be cut again. */
         if (view->protocol != IP_PROTOCOL_TCP || nic->mtu <= view->headers)

@@ -58,6 +58,7 @@ int keeper__open_wire(struct keeper *keeper, struct keeper_nic *nic)
     if (keeper__check_wire(&nic->spec))
         return -1;
     status = wire_meeting_init(&nic->meeting, nic->spec.wire.path, nic->spec.wire.queues);
+    nic->meeting.abilities = nic->spec.wire.abilities;
     event.data.fd = nic->meeting.epoll_fd;
     if (!status && epoll_ctl(keeper->epoll_fd, EPOLL_CTL_ADD, nic->meeting.epoll_fd, &event))
         status = -errno;
@@ -133,6 +134,7 @@ static int hand_link_over(struct keeper *keeper, const struct keeper_nic *nic)
             .end = link->geometry.end,
             .queues = link->geometry.queues,
             .ring_size = link->geometry.ring_size,
+            .abilities = link->geometry.abilities,
         };
         const int fds[CHANNEL_WIRE_LINK_FDS] = {link->control, link->tx_data, link->rx_data,
                                                 link->own_wake[queue], link->peer_wake[queue]};
@@ -146,9 +148,16 @@ static int hand_link_over(struct keeper *keeper, const struct keeper_nic *nic)
 
 static void set_up(struct keeper *keeper, struct keeper_nic *nic, bool up)
 {
+    uint32_t abilities = nic->meeting.link.geometry.abilities;
+
     if (nic->device.link.up == up)
         return;
-    log_notice("%s: link is %s", nic->spec.device, up ? "up" : "down: its other end is away");
+    if (up)
+        log_notice("%s: link is up%s%s", nic->spec.device,
+                   abilities & WIRE_CAN_SEGMENT ? ", large sends" : "",
+                   abilities & WIRE_CAN_CHECKSUM ? ", checksum offload" : "");
+    else
+        log_notice("%s: link is down: its other end is away", nic->spec.device);
     nic->device.link.up = up;
     memcpy(nic->device.link.mac, nic->meeting.link.mac, WIRE_MAC_SIZE);
     nic->dirty = true;

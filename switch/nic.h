@@ -138,7 +138,7 @@ struct nic {
     uint32_t ifindex;   /* 0: not a device of the kernel's (wire) */
     uint32_t mtu;       /* bytes of IP packet */
     uint32_t frame_max; /* longest frame that reserve() gives, bytes from the Ethernet header on */
-    uint32_t large_min; /* frames longer than this may be cut, and do not use up room() */
+    uint32_t large_min; /* frames longer than this may be cut, and are not counted by room() */
     bool up;
     bool answers;     /* SYNs can be answered there (guard_rules.h) */
     bool is_virtual;  /* frames may carry partial checksums (design.md, section 7) */

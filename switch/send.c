@@ -82,8 +82,12 @@ bool send_has_room(struct worker_queue *queue, const struct ring_record *record)
     uint32_t length = ETHER_HEADER_SIZE + record->length;
     bool whole = send_goes_whole(queue, record);
 
-    if (!whole)
+    if (!whole) {
         length = 1; /* any of those that count */
+        /* large sends may have taken some of what they need (a wire has one ring for both) */
+        if (queue->queue->nic->capabilities & NIC_CAN_SEGMENT)
+            queue->room = queue->queue->ops->room(queue->queue);
+    }
     if (!is_large(queue->queue->nic, length) && validate_frame_bound(record) > queue->room)
         return false;
     /* What no frame holds needs no room: it will be dropped. A NIC that sends in two ways may have

@@ -144,6 +144,15 @@ static int parse_address(const char *value, struct wire_spec *spec,
     return 0;
 }
 
+static int parse_ability(const char *name, const char *value, uint32_t ability, uint32_t *abilities,
+                         const struct complaint *complaint)
+{
+    if (strcmp(value, "on") && strcmp(value, "off"))
+        return fail(complaint, "%s: '%.40s' is neither on nor off", name, value);
+    *abilities = strcmp(value, "on") ? *abilities & ~ability : *abilities | ability;
+    return 0;
+}
+
 static int parse_option(const char *name, const char *value, struct wire_spec *spec,
                         const struct complaint *complaint)
 {
@@ -167,6 +176,10 @@ static int parse_option(const char *name, const char *value, struct wire_spec *s
         return parse_whole(name, value, 0, UINT64_MAX, &impairment->seed, complaint);
     if (!strcmp(name, "address"))
         return parse_address(value, spec, complaint);
+    if (!strcmp(name, "tx"))
+        return parse_ability(name, value, WIRE_CAN_CHECKSUM, &spec->abilities, complaint);
+    if (!strcmp(name, "tso"))
+        return parse_ability(name, value, WIRE_CAN_SEGMENT, &spec->abilities, complaint);
     if (!strcmp(name, "queues")) {
         status = parse_whole(name, value, 1, WIRE_QUEUES_MAX, &number, complaint);
         spec->queues = status ? spec->queues : (uint32_t)number;
@@ -179,7 +192,7 @@ static int parse_option(const char *name, const char *value, struct wire_spec *s
     }
     return fail(complaint,
                 "no option '%.40s'; there are rate, delay, loss, reorder, duplicate, corrupt, "
-                "seed, address, queues and mtu",
+                "seed, address, tso, tx, queues and mtu",
                 name);
 }
 
@@ -188,7 +201,11 @@ int wire_spec_parse(const char *text, struct wire_spec *spec, char *error, size_
     const struct complaint complaint = {error, error_size};
     char words[TEXT_SIZE], *rest = words, *word;
 
-    *spec = (struct wire_spec){.queues = 1, .mtu = WIRE_MTU_DEFAULT};
+    *spec = (struct wire_spec){
+        .queues = 1,
+        .mtu = WIRE_MTU_DEFAULT,
+        .abilities = WIRE_CAN_CHECKSUM | WIRE_CAN_SEGMENT,
+    };
     if (strlen(text) >= sizeof(words))
         return fail(&complaint, "is longer than %zu characters", sizeof(words) - 1);
     memcpy(words, text, strlen(text) + 1);

@@ -21,7 +21,8 @@ struct wire_address {
 struct wire_spec {
     char path[WIRE_PATH_SIZE];
     uint32_t queues;
-    uint32_t mtu; /* bytes of IP packet */
+    uint32_t mtu;       /* bytes of IP packet */
+    uint32_t abilities; /* enum wire_ability that it may agree on */
     struct impairment impairment;
     struct wire_address addresses[WIRE_ADDRESSES_MAX];
     uint32_t address_count;

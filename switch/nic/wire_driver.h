@@ -16,7 +16,8 @@ extern const struct nic_ops wire_impaired_ops; /* one that loses, delays … wha
 /* Makes a queue that has no link yet. Sets queue->ops. 0 or a negative errno. */
 int wire_open(struct nic_queue *queue, const struct impairment *impairment);
 
-/* The link of a queue is up: from its owner's next round on frames go there. Any thread. Takes all
+/* The link of a queue is up: from its owner's next round on frames go there. Any thread, while no worker
+ * runs: what the NIC can (frame_max, capabilities) is what both ends agreed on this time. Takes all
  * descriptors over (CHANNEL_WIRE_LINK's), in any case. 0 or a negative errno. */
 int wire_set_link(struct nic_queue *queue, const struct channel_wire_link *message,
                   const int fds[CHANNEL_WIRE_LINK_FDS]);

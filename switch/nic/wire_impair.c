@@ -17,8 +17,10 @@
 struct on_line {
     uint64_t due_ns;
     uint32_t length; /* 0: go on at the beginning */
-    uint32_t zero;
+    uint16_t segment_size;
+    uint16_t checksum_partial;
 };
+static_assert(sizeof(struct on_line) == 16, "frames behind it are aligned");
 
 struct held {
     uint64_t since_ns;
@@ -39,7 +41,8 @@ struct impairer {
     uint64_t head, tail; /* bytes; the place is modulo LINE_SIZE */
     struct held held[HELD_MAX];
     uint32_t held_count;
-    uint8_t *frames; /* staging, then one for each held */
+    uint8_t *frames; /* one for each held, then staging */
+    uint8_t *staging;
 };
 
 /* SplitMix64: one multiply-and-shift chain, and every bit of the input matters. */
@@ -74,7 +77,7 @@ struct impairer *impair_create(const struct impairment *what, uint32_t queue)
     impairer->buffer_ns = IMPAIR_BUFFER_NS;
     if (what->rate && BUFFER_LEAST * 8ULL * NS_PER_SEC / what->rate > IMPAIR_BUFFER_NS)
         impairer->buffer_ns = BUFFER_LEAST * 8ULL * NS_PER_SEC / what->rate;
-    impairer->frames = malloc((size_t)(1 + HELD_MAX) * IMPAIR_FRAME_MAX);
+    impairer->frames = malloc((size_t)HELD_MAX * IMPAIR_FRAME_MAX + WIRE_LARGE_FRAME_MAX);
     impairer->line = mmap(NULL, LINE_SIZE, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (!impairer->frames || impairer->line == MAP_FAILED) {
@@ -84,7 +87,8 @@ struct impairer *impair_create(const struct impairment *what, uint32_t queue)
         return NULL;
     }
     for (uint32_t i = 0; i < HELD_MAX; i++)
-        impairer->held[i].frame = impairer->frames + (size_t)(1 + i) * IMPAIR_FRAME_MAX;
+        impairer->held[i].frame = impairer->frames + (size_t)i * IMPAIR_FRAME_MAX;
+    impairer->staging = impairer->frames + (size_t)HELD_MAX * IMPAIR_FRAME_MAX;
     return impairer;
 }
 
@@ -100,7 +104,7 @@ void impair_destroy(struct impairer *impairer)
 
 uint8_t *impair_reserve(struct impairer *impairer)
 {
-    return impairer->frames;
+    return impairer->staging;
 }
 
 static uint32_t line_stride(uint32_t length)
@@ -113,8 +117,21 @@ static struct on_line *line_at(const struct impairer *impairer, uint64_t positio
     return (struct on_line *)(impairer->line + position % LINE_SIZE);
 }
 
+/* Bytes that pass the line: of a large send, what its segments would be, each with headers of its own. */
+static uint64_t line_bytes(uint32_t length, const struct nic_offload *offload)
+{
+    uint64_t segments, payload;
+
+    if (!offload || !offload->segment_size || length <= offload->header_length)
+        return length + LINE_OVERHEAD;
+    payload = length - offload->header_length;
+    segments = (payload + offload->segment_size - 1) / offload->segment_size;
+    return payload + segments * (offload->header_length + LINE_OVERHEAD);
+}
+
 /* Onto the line, if there is room. */
-static void put(struct impairer *impairer, const uint8_t *frame, uint32_t length, uint64_t now_ns)
+static void put(struct impairer *impairer, const uint8_t *frame, uint32_t length,
+                const struct nic_offload *offload, uint64_t now_ns)
 {
     uint64_t to_end = LINE_SIZE - impairer->tail % LINE_SIZE;
     uint64_t begins_ns = impairer->free_ns > now_ns ? impairer->free_ns : now_ns;
@@ -133,10 +150,14 @@ static void put(struct impairer *impairer, const uint8_t *frame, uint32_t length
     }
     impairer->free_ns = begins_ns;
     if (impairer->what.rate)
-        impairer->free_ns += (length + LINE_OVERHEAD) * 8 * NS_PER_SEC / impairer->what.rate;
+        impairer->free_ns += line_bytes(length, offload) * 8 * NS_PER_SEC / impairer->what.rate;
     place = line_at(impairer, impairer->tail);
-    place->length = length;
-    place->due_ns = impairer->free_ns + impairer->what.delay_ns;
+    *place = (struct on_line){
+        .due_ns = impairer->free_ns + impairer->what.delay_ns,
+        .length = length,
+        .segment_size = offload ? offload->segment_size : 0,
+        .checksum_partial = offload != NULL,
+    };
     memcpy(place + 1, frame, length);
     impairer->tail += stride;
 }
@@ -150,7 +171,7 @@ static void let_go(struct impairer *impairer, uint32_t index, uint64_t now_ns)
             (impairer->held_count - index) * sizeof(held));
     impairer->held[impairer->held_count] = held; /* its memory */
     for (uint32_t copy = 0; copy < held.copies; copy++)
-        put(impairer, held.frame, held.length, now_ns);
+        put(impairer, held.frame, held.length, NULL, now_ns);
 }
 
 /* A frame went past those that are held. */
@@ -197,10 +218,11 @@ static void corrupt(struct impairer *impairer, uint8_t *frame, uint32_t length)
     stats_add(&impairer->counters.corrupted, 1);
 }
 
-void impair_commit(struct impairer *impairer, uint32_t length, uint64_t now_ns)
+void impair_commit(struct impairer *impairer, uint32_t length, const struct nic_offload *offload,
+                   uint64_t now_ns)
 {
     const struct impairment *what = &impairer->what;
-    uint8_t *frame = impairer->frames;
+    uint8_t *frame = impairer->staging;
     uint32_t copies = 1;
 
     expire(impairer, now_ns);
@@ -219,31 +241,42 @@ void impair_commit(struct impairer *impairer, uint32_t length, uint64_t now_ns)
         hold(impairer, frame, length, copies, now_ns);
     } else {
         while (copies--)
-            put(impairer, frame, length, now_ns);
+            put(impairer, frame, length, offload, now_ns);
         pass(impairer, now_ns);
     }
     impairer->number++;
 }
 
-const uint8_t *impair_next(struct impairer *impairer, uint64_t now_ns, uint32_t *length)
+bool impair_next(struct impairer *impairer, uint64_t now_ns, struct impair_frame *frame)
 {
     const struct on_line *next;
 
     expire(impairer, now_ns);
     if (impairer->head == impairer->tail)
-        return NULL;
+        return false;
     if (!line_at(impairer, impairer->head)->length)
         impairer->head += LINE_SIZE - impairer->head % LINE_SIZE;
     next = line_at(impairer, impairer->head);
     if (next->due_ns > now_ns)
-        return NULL;
-    *length = next->length;
-    return (const uint8_t *)(next + 1);
+        return false;
+    *frame = (struct impair_frame){
+        .bytes = (const uint8_t *)(next + 1),
+        .length = next->length,
+        .segment_size = next->segment_size,
+        .checksum_partial = next->checksum_partial,
+    };
+    return true;
 }
 
 void impair_pop(struct impairer *impairer)
 {
     impairer->head += line_stride(line_at(impairer, impairer->head)->length);
+}
+
+void impair_cut_line(struct impairer *impairer)
+{
+    impairer->head = impairer->tail;
+    impairer->held_count = 0;
 }
 
 uint64_t impair_due_ns(const struct impairer *impairer)

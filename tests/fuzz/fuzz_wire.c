@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The far end of a wire, hostile, against the driver of a switch: how far it says that it has written and
  * read, and the bytes of its ring from where the driver looks next. Either the driver gives the link up,
- * or every byte of the frames that it hands on can be read and no more than a wire carries; and what it
- * sends itself stays within its ring. */
+ * or every byte of the frames that it hands on can be read and no more than a wire carries, and large ones say
+ * how to cut them so that it can be done; and what it sends itself stays within its ring. */
 #include "fuzz.h"
 
 #include <assert.h>
@@ -27,6 +27,17 @@ const struct fuzz_example fuzz_examples[] = {
     FUZZ_TEXT(LIES("\x18", "\0", "\0", "\0") RECORD("\xdc\5") "\2\0\0\0\0\1"),
     FUZZ_TEXT(LIES("\1", "\1", "\0", "\0") RECORD("\xff\xff") "x"),
     FUZZ_TEXT(LIES("\4", "\0", "\0", "\1") RECORD("\x3c\x80") "x"),
+    FUZZ_TEXT(LIES("\1", "\0", "\0", "\0") "\x3c\0\0\x40"
+                                           "\2\0\0\0\0\1"),
+    FUZZ_TEXT(LIES("\x18", "\0", "\0", "\0") "\xdc\5\0\x20"
+                                             "\xb4\5\0\0"
+                                             "\2\0\0\0\0\1"),
+    FUZZ_TEXT(LIES("\1", "\0", "\0", "\0") "\x3c\0\0\x20"
+                                           "\1\0\0\0"
+                                           "\2\0\0\0\0\1"),
+    FUZZ_TEXT(LIES("\1", "\0", "\0", "\0") "\2\0\0\x20"
+                                           "\xb4\5\1\0"
+                                           "\2\0\0\0\0\1"),
     {NULL, 0},
 };
 
@@ -41,6 +52,7 @@ static void meet(const char *path)
     uint64_t now_ns = 0;
 
     assert(!wire_meeting_init(&left, path, 1) && !wire_meeting_init(&right, path, 1));
+    left.abilities = right.abilities = WIRE_CAN_CHECKSUM | WIRE_CAN_SEGMENT;
     while (at_left != WIRE_UP || at_right != WIRE_UP) {
         now_ns += 10000000;
         assert(now_ns < 10000000000);
@@ -61,6 +73,7 @@ static void give_link(void)
         .end = link->geometry.end,
         .queues = link->geometry.queues,
         .ring_size = link->geometry.ring_size,
+        .abilities = link->geometry.abilities,
     };
     const int fds[CHANNEL_WIRE_LINK_FDS] = {dup(link->control), dup(link->tx_data),
                                             dup(link->rx_data), dup(link->own_wake[0]),
@@ -101,6 +114,8 @@ static void check_frame(const struct nic_frame *frame)
             sum = (uint8_t)(sum + frame->pieces[piece].data[i]);
     }
     assert(length == frame->length && length <= half.tx.size);
+    assert(!frame->segment_size || (frame->checksum_partial && length <= WIRE_LARGE_FRAME_MAX &&
+                                    frame->segment_size >= 48 && frame->segment_size < MTU));
 }
 
 static void receive_all(void)
@@ -117,15 +132,19 @@ static void receive_all(void)
     }
 }
 
+/* Small frames, and large ones where there is room for them. */
 static void send_some(void)
 {
+    static const struct nic_offload cut = {.segment_size = 1448, .header_length = 66};
+
     for (uint32_t i = 0; i < 8 && queue.ops->room(&queue); i++) {
-        uint8_t *place = queue.ops->reserve(&queue, 60 + 200 * i);
+        uint32_t length = i % 4 == 3 ? 7000 * (i + 1) : 60 + 200 * i;
+        uint8_t *place = queue.ops->reserve(&queue, length);
 
         if (!place)
             break;
-        memset(place, (int)i, 60 + 200 * i);
-        queue.ops->commit(&queue, 60 + 200 * i, NULL);
+        memset(place, (int)i, length);
+        queue.ops->commit(&queue, length, length > MTU + 14 ? &cut : NULL);
     }
     queue.ops->flush(&queue);
 }

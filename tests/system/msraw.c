@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* msraw PROTOCOL ADDRESS PORT [--send SOURCE DESTINATION HEX]…: the plainest stack there is.
+/* msraw PROTOCOL ADDRESS PORT [--send SOURCE DESTINATION HEX | --large SOURCE DESTINATION HEX]…: the
+ * plainest stack there is.
  *
  * Binds one 3-tuple (port 0: the protocol has none) and prints a line for each packet that comes:
  * its length, then the packet in hexadecimal. What is to be sent is sent first, each as one packet
- * whose payload the caller has written out. Ends when it is killed. */
+ * whose payload the caller has written out. With --large that is a TCP header of 20 bytes, and behind it
+ * come LARGE_SIZE bytes, to be cut at LARGE_SEGMENT. Ends when it is killed. */
 #include "checksum.h"
 #include "multistack.h"
 #include "wire.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PAYLOAD_MAX 1400
+#define PAYLOAD_MAX   1400
+#define LARGE_SIZE    32768
+#define LARGE_SEGMENT 1460
 
 static socklen_t make_address(const char *text, uint16_t port, struct sockaddr_storage *address)
 {
@@ -47,21 +53,30 @@ static uint32_t read_hex(const char *text, uint8_t *bytes)
 }
 
 static void transmit(struct ms_port *port, uint8_t protocol, const char *source,
-                     const char *destination, const char *hex)
+                     const char *destination, const char *hex, bool large)
 {
-    uint8_t payload[PAYLOAD_MAX];
+    static uint8_t payload[PAYLOAD_MAX + LARGE_SIZE];
     uint32_t size = read_hex(hex, payload);
-    struct wire_ipv4 ip4 = {.version_ihl = 0x45,
-                            .total_length = htons((uint16_t)(IPV4_HEADER_MIN + size)),
-                            .ttl = 8,
-                            .protocol = protocol};
-    struct wire_ipv6 ip6 = {.version_class_flow = htonl(6U << 28),
-                            .payload_length = htons((uint16_t)size),
-                            .next_header = protocol,
-                            .hop_limit = 8};
-    uint32_t header = strchr(source, ':') ? sizeof(ip6) : sizeof(ip4);
-    uint8_t *place = ms_reserve(port, 0, header + size);
+    uint32_t header = strchr(source, ':') ? IPV6_HEADER_SIZE : IPV4_HEADER_MIN;
+    const struct ms_offload offload = {
+        .flags = MS_TX_SEGMENT | MS_TX_CHECKSUM,
+        .segment_size = LARGE_SEGMENT,
+        .checksum_start = (uint16_t)header,
+        .checksum_offset = offsetof(struct wire_tcp, checksum),
+    };
+    struct wire_ipv4 ip4 = {.version_ihl = 0x45, .ttl = 8, .protocol = protocol};
+    struct wire_ipv6 ip6 = {
+        .version_class_flow = htonl(6U << 28), .next_header = protocol, .hop_limit = 8};
+    uint8_t *place;
 
+    for (uint32_t at = 0; large && at < LARGE_SIZE; at += 4, size += 4) {
+        be32 word = htonl(at);
+
+        memcpy(payload + size, &word, sizeof(word));
+    }
+    ip4.total_length = htons((uint16_t)(IPV4_HEADER_MIN + size));
+    ip6.payload_length = htons((uint16_t)size);
+    place = ms_reserve(port, 0, header + size);
     if (!place)
         exit(1);
     if (header == sizeof(ip6)) {
@@ -75,7 +90,7 @@ static void transmit(struct ms_port *port, uint8_t protocol, const char *source,
         memcpy(place, &ip4, header);
     }
     memcpy(place + header, payload, size);
-    ms_commit(port, 0, header + size, NULL);
+    ms_commit(port, 0, header + size, large ? &offload : NULL);
     ms_flush(port, 0);
 }
 
@@ -110,8 +125,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "msraw: no binding: %s\n", strerror(-status));
         return 1;
     }
-    for (int i = 4; i + 3 < argc && !strcmp(argv[i], "--send"); i += 4)
-        transmit(port, protocol, argv[i + 1], argv[i + 2], argv[i + 3]);
+    for (int i = 4; i + 3 < argc; i += 4)
+        transmit(port, protocol, argv[i + 1], argv[i + 2], argv[i + 3],
+                 !strcmp(argv[i], "--large"));
     printf("bound\n");
     fflush(stdout);
     while ((status = ms_wait(port, -1)) >= 0 || status == -EINTR) {

@@ -73,6 +73,13 @@ static void a_wire_is_told_all_that_it_can_be_told(void **state)
     assert_false(impairment_any(&spec.wire.impairment));
     assert_int_equal(spec.wire.queues, 1);
     assert_int_equal(spec.wire.mtu, 1500);
+    assert_int_equal(spec.wire.abilities, WIRE_CAN_CHECKSUM | WIRE_CAN_SEGMENT);
+
+    assert_int_equal(config_parse_nic("wire:/run/x,tso=off", &spec, error), 0);
+    assert_int_equal(spec.wire.abilities, WIRE_CAN_CHECKSUM);
+    assert_int_equal(config_parse_nic("wire:/run/x,tso=off,tx=off,tso=on", &spec, error), 0);
+    assert_int_equal(spec.wire.abilities,
+                     WIRE_CAN_SEGMENT); /* worth nothing: wire_abilities_fit() */
 }
 
 static void a_wrong_nic_is_refused_and_the_reason_names_it(void **state)
@@ -115,6 +122,8 @@ static void a_wrong_nic_is_refused_and_the_reason_names_it(void **state)
         {"wire:/run/x,corrupt=1x", "percentage"},
         {"wire:/run/x,reorder=1.2.3", "percentage"},
         {"wire:/run/x,seed=x", "seed"},
+        {"wire:/run/x,tso=yes", "neither on nor off"},
+        {"wire:/run/x,tx=", "neither on nor off"},
         {"wire:/run/x,queues=17", "1 to 16"},
         {"wire:/run/x,mtu=100", "576 to"},
         {"wire:/run/x,address=10.0.0.1", "ADDR/LENGTH"},

@@ -29,21 +29,21 @@ static void send_frame(struct impairer *impairer, uint32_t number, uint64_t now_
 
     memset(frame, 0, FRAME_SIZE);
     memcpy(frame, &number, sizeof(number)); /* in the Ethernet header, which is never damaged */
-    impair_commit(impairer, FRAME_SIZE, now_ns);
+    impair_commit(impairer, FRAME_SIZE, NULL, now_ns);
 }
 
 static void collect(struct impairer *impairer, uint64_t now_ns, struct arrivals *arrivals)
 {
     static const uint8_t good[FRAME_SIZE];
-    const uint8_t *frame;
-    uint32_t length;
+    struct impair_frame frame;
 
-    while ((frame = impair_next(impairer, now_ns, &length))) {
-        assert_int_equal(length, FRAME_SIZE);
+    while (impair_next(impairer, now_ns, &frame)) {
+        assert_int_equal(frame.length, FRAME_SIZE);
+        assert_false(frame.checksum_partial);
         assert_true(arrivals->count < 3 * FRAMES);
-        memcpy(&arrivals->numbers[arrivals->count], frame, 4);
+        memcpy(&arrivals->numbers[arrivals->count], frame.bytes, 4);
         arrivals->times[arrivals->count++] = now_ns;
-        arrivals->damaged += memcmp(frame + 14, good, FRAME_SIZE - 14) != 0;
+        arrivals->damaged += memcmp(frame.bytes + 14, good, FRAME_SIZE - 14) != 0;
         impair_pop(impairer);
     }
 }
@@ -126,14 +126,14 @@ static void the_last_frame_is_not_held_for_ever(void **state)
 {
     const struct impairment what = {.reorder = IMPAIR_CERTAIN};
     struct impairer *impairer = impair_create(&what, 0);
-    uint32_t length;
+    struct impair_frame frame;
 
     (void)state;
     send_frame(impairer, 1, 1000);
-    assert_null(impair_next(impairer, 1000, &length));
+    assert_false(impair_next(impairer, 1000, &frame));
     assert_int_equal(impair_due_ns(impairer), 1000 + IMPAIR_HOLD_NS);
-    assert_null(impair_next(impairer, 999 + IMPAIR_HOLD_NS, &length));
-    assert_non_null(impair_next(impairer, 1000 + IMPAIR_HOLD_NS, &length));
+    assert_false(impair_next(impairer, 999 + IMPAIR_HOLD_NS, &frame));
+    assert_true(impair_next(impairer, 1000 + IMPAIR_HOLD_NS, &frame));
     impair_destroy(impairer);
 }
 
@@ -159,18 +159,18 @@ static void delay_is_kept_to_the_nanosecond(void **state)
 {
     const struct impairment what = {.delay_ns = 5000000};
     struct impairer *impairer = impair_create(&what, 0);
-    uint32_t length;
+    struct impair_frame frame;
 
     (void)state;
     assert_int_equal(impair_due_ns(impairer), IMPAIR_NEVER);
     send_frame(impairer, 1, 100);
     send_frame(impairer, 2, 300);
     assert_int_equal(impair_due_ns(impairer), 5000100);
-    assert_null(impair_next(impairer, 5000099, &length));
-    assert_non_null(impair_next(impairer, 5000100, &length));
+    assert_false(impair_next(impairer, 5000099, &frame));
+    assert_true(impair_next(impairer, 5000100, &frame));
     impair_pop(impairer);
-    assert_null(impair_next(impairer, 5000299, &length));
-    assert_non_null(impair_next(impairer, 5000300, &length));
+    assert_false(impair_next(impairer, 5000299, &frame));
+    assert_true(impair_next(impairer, 5000300, &frame));
     impair_pop(impairer);
     assert_int_equal(impair_due_ns(impairer), IMPAIR_NEVER);
     impair_destroy(impairer);
@@ -209,23 +209,79 @@ static void a_long_line_is_gone_round(void **state)
 {
     const struct impairment what = {.delay_ns = 100};
     struct impairer *impairer = impair_create(&what, 0);
-    uint32_t length, number;
+    struct impair_frame frame;
+    uint32_t number;
 
     (void)state;
     for (uint32_t i = 0; i < 40000; i++) {
-        uint8_t *frame = impair_reserve(impairer);
-        const uint8_t *arrived;
-
-        memcpy(frame, &i, sizeof(i));
-        impair_commit(impairer, 9001 + i % 200, i * 1000ULL);
-        arrived = impair_next(impairer, i * 1000ULL + 100, &length);
-        assert_non_null(arrived);
-        assert_int_equal(length, 9001 + i % 200);
-        memcpy(&number, arrived, sizeof(number));
+        memcpy(impair_reserve(impairer), &i, sizeof(i));
+        impair_commit(impairer, 9001 + i % 200, NULL, i * 1000ULL);
+        assert_true(impair_next(impairer, i * 1000ULL + 100, &frame));
+        assert_int_equal(frame.length, 9001 + i % 200);
+        memcpy(&number, frame.bytes, sizeof(number));
         assert_int_equal(number, i);
         impair_pop(impairer);
     }
     assert_int_equal(impair_counters(impairer)->overflowed, 0);
+    impair_destroy(impairer);
+}
+
+/* It is on the line for as long as its 23 segments are, each with headers of its own. */
+static void a_large_send_takes_as_long_as_its_segments(void **state)
+{
+    const struct impairment what = {.rate = 8000000000ULL, .delay_ns = 500}; /* a byte each ns */
+    const struct nic_offload offload = {.segment_size = 1448, .header_length = 66};
+    const uint32_t payload = 22 * 1448 + 100;
+    const uint64_t takes_ns = payload + 23 * (66 + 24) + 500;
+    struct impairer *impairer = impair_create(&what, 0);
+    struct impair_frame frame;
+
+    (void)state;
+    assert_false(impairment_cuts(&what));
+    memset(impair_reserve(impairer), 7, WIRE_LARGE_FRAME_MAX);
+    impair_commit(impairer, 66 + payload, &offload, 1000);
+    assert_false(impair_next(impairer, 999 + takes_ns, &frame));
+    assert_true(impair_next(impairer, 1000 + takes_ns, &frame));
+    assert_int_equal(frame.length, 66 + payload);
+    assert_int_equal(frame.segment_size, 1448);
+    assert_true(frame.checksum_partial);
+    assert_int_equal(frame.bytes[66 + payload - 1], 7);
+    impair_pop(impairer);
+    send_frame(impairer, 1, 1000 + takes_ns);
+    assert_true(impair_next(impairer, FOR_EVER, &frame));
+    assert_int_equal(frame.segment_size, 0);
+    assert_false(frame.checksum_partial);
+    impair_destroy(impairer);
+}
+
+static void what_picks_single_frames_takes_no_large_sends(void **state)
+{
+    const struct impairment cut[] = {
+        {.loss = 1}, {.reorder = 1}, {.duplicate = 1}, {.corrupt = 1}, {.rate = 100000000}};
+    const struct impairment whole[] = {{.delay_ns = 1}, {.rate = IMPAIR_WHOLE_RATE}, {.seed = 1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cut) / sizeof(cut[0]); i++)
+        assert_true(impairment_cuts(&cut[i]));
+    for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++)
+        assert_false(impairment_cuts(&whole[i]));
+}
+
+static void a_line_that_is_cut_brings_nothing_more(void **state)
+{
+    const struct impairment what = {.delay_ns = 1000, .reorder = IMPAIR_CERTAIN / 2};
+    struct impairer *impairer = impair_create(&what, 0);
+    struct arrivals arrivals = {0};
+
+    (void)state;
+    for (uint32_t i = 0; i < 50; i++)
+        send_frame(impairer, i, i);
+    impair_cut_line(impairer);
+    assert_int_equal(impair_due_ns(impairer), IMPAIR_NEVER);
+    send_frame(impairer, 99, 100);
+    collect(impairer, FOR_EVER, &arrivals);
+    assert_int_equal(arrivals.count, 1);
+    assert_int_equal(arrivals.numbers[0], 99);
     impair_destroy(impairer);
 }
 
@@ -241,6 +297,9 @@ int main(void)
         cmocka_unit_test(the_rate_is_that_of_a_line),
         cmocka_unit_test(what_the_buffer_before_the_line_does_not_hold_is_dropped),
         cmocka_unit_test(a_long_line_is_gone_round),
+        cmocka_unit_test(a_large_send_takes_as_long_as_its_segments),
+        cmocka_unit_test(what_picks_single_frames_takes_no_large_sends),
+        cmocka_unit_test(a_line_that_is_cut_brings_nothing_more),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
