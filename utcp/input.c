@@ -221,8 +221,10 @@ static uint64_t echoed_rtt(const struct utcp_conn *conn, const struct utcp_segme
 /* A round-trip time that this acknowledgment of new data tells, or 0. The timed segment was sent
  * once only (Karn); else the echoed timestamp says which copy is answered, in milliseconds. While
  * one is being timed, timestamps are for congestion control alone: the smoothed time is made for
- * one sample in a round trip (RFC 6298 section 3, RFC 7323 appendix G). */
-static uint64_t take_rtt(struct utcp_conn *conn, const struct utcp_segment *segment)
+ * one sample in a round trip (RFC 6298 section 3, RFC 7323 appendix G). What tells of a duplicate
+ * echoes what came before an ACK that was lost. */
+static uint64_t take_rtt(struct utcp_conn *conn, const struct utcp_segment *segment,
+                         const struct utcp_delivery *delivery)
 {
     struct utcp_rtt *rtt = &conn->rtt;
     uint64_t sample;
@@ -234,7 +236,7 @@ static uint64_t take_rtt(struct utcp_conn *conn, const struct utcp_segment *segm
         if (!conn->sack) /* the scoreboard measures more often */
             utcp__rack_measured(conn, sample);
     } else {
-        sample = echoed_rtt(conn, segment);
+        sample = delivery->duplicate ? 0 : echoed_rtt(conn, segment);
         if (rtt->timed_at || sample == 0)
             return sample;
     }
@@ -261,7 +263,8 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
     uint32_t bytes = segment->ack - conn->snd_una;
     uint64_t left = conn->send.end - conn->send.una;
     bool fin = conn->fin_queued && !conn->fin_acked && bytes > left, keep_timer;
-    uint64_t rtt_us = take_rtt(conn, segment), deadline = conn->deadline[TIMER_RETRANSMIT];
+    uint64_t rtt_us = take_rtt(conn, segment, delivery),
+             deadline = conn->deadline[TIMER_RETRANSMIT];
 
     delivery->rtt_us = rtt_us;
     delivery->advanced = true;

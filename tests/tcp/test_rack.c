@@ -492,6 +492,28 @@ TCP_TEST(rfc3522_a_timestamp_from_before_the_retransmission_undoes_a_timeout)
     }
 }
 
+/* The data had arrived, and all their acknowledgments were lost. What answers the retransmission echoes
+ * the originals, and the time between is the timer's. */
+TCP_TEST(rfc6298_3_what_tells_of_a_duplicate_measures_nothing)
+{
+    struct tcp_test *t = tcp_established_sack(4, true);
+    uint64_t srtt = tcp_info(t).srtt_us;
+    uint32_t value;
+
+    tcp_write(t, 0, 2 * 1448);
+    pass(t, 0);
+    value = t->out[t->out_first].ts_value;
+    while (tcp_info(t).timeouts == 0)
+        pass(t, 50 * MS);
+    t->out_first = t->out_count = 0;
+    t->peer_timestamps = false;
+    peer(t, .flags = ACK, .seq = 1, .ack = 1 + 2 * 1448, .sacks = 1, .sack = {{1, 1 + 1448}},
+         .timestamps = true, .ts_value = t->peer_ts + (uint32_t)(t->now / MS), .ts_echo = value);
+    assert_int_equal(tcp_info(t).spurious_recoveries, 1);
+    assert_int_equal(tcp_info(t).srtt_us, srtt);
+    tcp_free(t);
+}
+
 TCP_TEST(rfc3522_the_timestamp_of_the_retransmission_undoes_nothing)
 {
     struct tcp_test *t = tcp_established_sack(4, true);
@@ -662,6 +684,7 @@ int main(void)
         cmocka_unit_test(rfc2883_what_came_twice_twice_stands_for_itself_alone),
         cmocka_unit_test(rfc8985_6_2_what_the_network_doubled_is_no_reason_to_wait_longer),
         cmocka_unit_test(rfc3522_a_timestamp_from_before_the_retransmission_undoes_a_timeout),
+        cmocka_unit_test(rfc6298_3_what_tells_of_a_duplicate_measures_nothing),
         cmocka_unit_test(rfc3522_the_timestamp_of_the_retransmission_undoes_nothing),
         cmocka_unit_test(rfc3522_what_an_earlier_recovery_sent_again_tells_nothing_of_this_one),
         cmocka_unit_test(rfc5682_3_1_originals_that_arrive_show_that_the_timeout_was_spurious),
