@@ -87,12 +87,15 @@ void utcp__rate_acked(struct utcp_conn *conn, struct utcp_cc_ack *ack)
     struct utcp_rate *rate = conn->control.rate;
     const struct mark *last = NULL;
     uint64_t sending, arriving, interval;
+    /* What is SACKed has arrived as well. Were it to wait for the holes below it, every round trip with
+     * a loss would seem to be two, and every rate late. */
+    uint32_t arrived = conn->sack ? conn->rack.fack : conn->snd_una;
 
     ack->rtt_us = 0; /* timestamps are too coarse for what needs rates */
     rate->delivered_at = ack->now;
     if (ack->delivered > rate->limited_until)
         rate->limited_until = 0;
-    while (rate->count && seq_up_to(rate->marks[rate->first].end, conn->snd_una)) {
+    while (rate->count && seq_up_to(rate->marks[rate->first].end, arrived)) {
         if (!rate->marks[rate->first].again)
             last = &rate->marks[rate->first];
         rate->first = (rate->first + 1) % MARKS;

@@ -18,6 +18,7 @@
 struct flow {
     struct utcp_cc cc;
     uint64_t now, rtt, delivered, queue;
+    bool recovering;
 };
 
 static struct flow flow_new(const struct utcp_cc_ops *ops, uint32_t segments, uint64_t rtt)
@@ -282,7 +283,8 @@ static void path_round_trip(struct flow *flow)
     uint32_t window =
         (uint32_t)(sent + flow->queue < flow->cc.cwnd ? sent + flow->queue : flow->cc.cwnd);
     uint32_t step, left;
-    struct utcp_cc_ack one = {.in_flight = window, .recovering = false, .grow = true};
+    struct utcp_cc_ack one = {
+        .in_flight = window, .recovering = flow->recovering, .grow = !flow->recovering};
 
     window = window > MSS ? window : MSS;
     flow->queue = window > PATH_BDP ? window - PATH_BDP : 0;
@@ -360,6 +362,22 @@ static void bbr_s_window_survives_a_loss(void **state)
     assert_about(flow.cc.cwnd, before, 50);
 }
 
+/* As many packets as arrive, for a round trip; with losses in each there would be no other growth. */
+static void bbr_s_window_grows_in_a_long_recovery(void **state)
+{
+    struct flow flow = bbr_flow();
+    uint32_t before = flow.cc.cwnd;
+
+    (void)state;
+    flow.cc.ops->lost(&flow.cc, 50 * SEGMENT, flow.now);
+    flow.recovering = true;
+    path_round_trip(&flow);
+    assert_in_range(flow.cc.cwnd, 50 * SEGMENT, 54 * SEGMENT);
+    for (int i = 0; i < 5; i++)
+        path_round_trip(&flow);
+    assert_about(flow.cc.cwnd, before, 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +395,7 @@ int main(void)
         cmocka_unit_test(bbr_finds_bandwidth_and_delay),
         cmocka_unit_test(bbr_measures_the_delay_anew),
         cmocka_unit_test(bbr_s_window_survives_a_loss),
+        cmocka_unit_test(bbr_s_window_grows_in_a_long_recovery),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

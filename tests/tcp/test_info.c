@@ -279,6 +279,26 @@ TCP_TEST(a_control_that_measures_rates_has_them_told)
     tcp_free(t);
 }
 
+/* What is SACKed has been delivered, and is not measured again when the hole is filled. */
+TCP_TEST(rates_do_not_wait_for_holes)
+{
+    struct utcp_config config = {.congestion = "bbr"};
+    struct tcp_test *t = tcp_new(4, &config);
+
+    t->peer_sack = true;
+    tcp_listen(t, 1);
+    tcp_handshake(t, (struct seg){.mss = MSS});
+    tcp_write(t, 0, 3 * MSS);
+    pass(t, RTT);
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(0), .sacks = 1, .sack = {{AT(1), AT(3)}});
+    assert_int_equal(tcp_info(t).delivery_rate, 2 * MSS * 10);
+    pass(t, RTT);
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(3));
+    assert_int_equal(tcp_info(t).delivery_rate, 2 * MSS * 10);
+    forget_what_was_sent(t);
+    tcp_free(t);
+}
+
 TCP_TEST(nobody_is_busy_who_has_nothing_to_send)
 {
     struct tcp_test *t = tcp_established(4);
@@ -460,6 +480,7 @@ int main(void)
         cmocka_unit_test(marks_that_the_peer_echoes_are_counted_by_bytes),
         cmocka_unit_test(a_delivery_rate_is_that_of_the_last_round_trip),
         cmocka_unit_test(a_control_that_measures_rates_has_them_told),
+        cmocka_unit_test(rates_do_not_wait_for_holes),
         cmocka_unit_test(nobody_is_busy_who_has_nothing_to_send),
         cmocka_unit_test(a_window_that_holds_data_back_is_told_from_the_network),
         cmocka_unit_test(a_buffer_that_is_all_sent_while_a_writer_waits_is_told),

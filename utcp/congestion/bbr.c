@@ -36,6 +36,8 @@ struct bbr {
     uint64_t bandwidth[SLOTS]; /* bytes/s; [0] is being filled */
     uint64_t full_bandwidth;
     uint64_t min_rtt_at, phase_at, probe_rtt_until; /* µs; the last 0: not there yet */
+    uint64_t delivered;                             /* bytes */
+    uint64_t conserve_until;                        /* so many are */
     uint32_t min_rtt;                               /* µs */
     uint32_t before;                                /* cwnd before recovery or PROBE_RTT */
     uint8_t mode, phase, slot_rounds, full_rounds;
@@ -218,12 +220,16 @@ static void update_min_rtt(struct utcp_cc *cc, const struct utcp_cc_ack *ack, ui
         leave_probe_rtt(cc, ack->now);
 }
 
-/* Section 4.2.3.4. In fast recovery as much is sent as is delivered, which is recovery's doing as
- * long as cwnd stays what was in flight; then the window is what it was before. */
+/* Section 4.2.3.4. For a round trip of fast recovery as much is sent as is delivered, which is
+ * recovery's doing as long as cwnd stays what was in flight. After it the window grows again, or where
+ * there are losses in each round trip it never would; at the end it is what it was before. */
 static void end_recovery(struct utcp_cc *cc, const struct utcp_cc_ack *ack)
 {
     struct bbr *model = bbr(cc);
 
+    model->delivered = ack->delivered;
+    if (ack->delivered >= model->conserve_until)
+        model->conserve = false;
     if (!model->recovering || ack->recovering)
         return;
     model->recovering = model->conserve = false;
@@ -286,6 +292,7 @@ static void lost(struct utcp_cc *cc, uint32_t in_flight, uint64_t now)
     if (!model->recovering && model->mode != PROBE_RTT)
         model->before = cc->cwnd;
     model->recovering = model->conserve = true;
+    model->conserve_until = model->delivered + in_flight;
     cc->cwnd = in_flight > least_window(cc) ? in_flight : least_window(cc);
 }
 
