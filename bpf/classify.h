@@ -13,6 +13,8 @@
 #ifndef MULTISTACK_CLASSIFY_H
 #define MULTISTACK_CLASSIFY_H
 
+#include "transport.h"
+
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, MUX_BINDINGS_MAX);
@@ -59,7 +61,6 @@ struct {
 #define QUOTED_BYTES       8      /* of the transport header, RFC 792; ICMPv6 quotes more */
 
 /* Offsets: constant, since options and extension headers pass. */
-#define AT_IP   ETH_HLEN
 #define AT_IPV4 (AT_IP + sizeof(struct iphdr))
 #define AT_IPV6 (AT_IP + sizeof(struct ipv6hdr))
 
@@ -79,17 +80,6 @@ struct frame {
     PACKET_CONTEXT *ctx;
     const __u8 *data;
     const __u8 *data_end; /* of the linear part */
-};
-
-/* What the network layer says about the transport layer. */
-struct transport {
-    __u32 offset; /* bytes from the start of the frame */
-    __u32 length; /* bytes that the IP header gives it: Ethernet padding is not in it (W3) */
-    __u8 family;
-    __u8 protocol;
-    __u8 headless;  /* 1: a later fragment or an ICMP error: `offset` is not where its header is */
-    __u32 policy;   /* of the binding that claimed it: guard_maps.h */
-    __u8 local[16]; /* destination address, in the notation of mux_maps.h */
 };
 
 static __always_inline bool holds(const struct frame *frame, __u32 length)

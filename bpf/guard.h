@@ -20,56 +20,26 @@
  * Strict and the limits are about TCP; the limits about SYNs alone. An ICMP error and a later fragment
  * have no header of their own to look at: for them lists are all there is.
  *
- * Everything that follows from a rule costs its look-ups; no rules cost none (guard_maps.h). Included
- * behind classify.h. */
+ * Everything that follows from a rule costs its look-ups; no rules cost none (guard_maps.h).
+ *
+ * This is the decision alone, and the same for all who make it: the programs at the NICs, whose tables are
+ * maps (guard_tables.h), and the switch, for NICs without such a program, by tables of its own
+ * (switch/guard_judge.c). The including file has packet_load(), and before this:
+ *
+ *   guard_now()         CLOCK_MONOTONIC, ns
+ *   guard_policy_at()   of a slot; NULL: none
+ *   guard_entry_of()    the longest prefix that holds the key's address and is not longer than the key's
+ *   guard_budget_at()   of a slot; others take from it at the same time
+ *   guard_source_of()   a source's bucket; NULL: not known. guard_source_begin() makes it known
+ *   guard_due()         reads a bucket
+ *   guard_count_at()    one packet more
+ *   guard_terms_at()    of a slot; for packet_answer() */
 #ifndef MULTISTACK_GUARD_H
 #define MULTISTACK_GUARD_H
 
 #include "guard_cookie_maps.h"
 #include "guard_maps.h"
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, GUARD_POLICIES_MAX);
-    __type(key, __u32);
-    __type(value, struct guard_policy);
-} guard_policies SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
-    __uint(max_entries, GUARD_PREFIXES_MAX);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, struct guard_prefix);
-    __type(value, struct guard_entry);
-} guard_prefixes SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, GUARD_POLICIES_MAX);
-    __type(key, __u32);
-    __type(value, struct guard_budget);
-} guard_budgets SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, GUARD_SOURCES_MAX);
-    __type(key, struct guard_source);
-    __type(value, __u64);
-} guard_sources SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, GUARD_POLICIES_MAX);
-    __type(key, __u32);
-    __type(value, struct guard_counts);
-} guard_counts SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, GUARD_POLICIES_MAX);
-    __type(key, __u32);
-    __type(value, struct guard_cookie);
-} guard_cookies SEC(".maps");
+#include "transport.h"
 
 #define GUARD_TCP_FIN 0x01
 #define GUARD_TCP_SYN 0x02
@@ -92,21 +62,16 @@ struct guard_packet {
     __be16 source_port;
 };
 
-static __always_inline const struct guard_policy *guard_policy_of(__u32 id)
+static __always_inline const struct guard_policy *guard_policy_of(PACKET_CONTEXT *ctx, __u32 id)
 {
-    __u32 slot = guard_slot(id);
-    const struct guard_policy *policy = bpf_map_lookup_elem(&guard_policies, &slot);
+    const struct guard_policy *policy = guard_policy_at(ctx, guard_slot(id));
 
     return policy && policy->id == id ? policy : NULL;
 }
 
-static __always_inline void guard_count(__u32 id, enum mux_verdict verdict)
+static __always_inline void guard_count(PACKET_CONTEXT *ctx, __u32 id, enum mux_verdict verdict)
 {
-    __u32 slot = guard_slot(id), index = verdict - MUX_GUARD_FIRST;
-    struct guard_counts *counts = bpf_map_lookup_elem(&guard_counts, &slot);
-
-    if (counts && index < GUARD_COUNTS_MAX)
-        counts->count[index]++;
+    guard_count_at(ctx, guard_slot(id), verdict - MUX_GUARD_FIRST);
 }
 
 static __always_inline bool guard_read(PACKET_CONTEXT *ctx, const struct transport *transport,
@@ -115,7 +80,7 @@ static __always_inline bool guard_read(PACKET_CONTEXT *ctx, const struct transpo
     struct tcphdr tcp;
 
     packet->family = transport->family;
-    packet->now_ns = bpf_ktime_get_ns();
+    packet->now_ns = guard_now(ctx);
     if (transport->family == 4
             ? packet_load(ctx, AT_IP + __builtin_offsetof(struct iphdr, saddr), packet->source, 4)
             : packet_load(ctx, AT_IP + __builtin_offsetof(struct ipv6hdr, saddr), packet->source,
@@ -134,7 +99,8 @@ static __always_inline bool guard_read(PACKET_CONTEXT *ctx, const struct transpo
 enum guard_listed { GUARD_UNLISTED, GUARD_ALLOWED, GUARD_BLOCKED };
 
 /* An entry that has expired hides shorter ones until the switch takes it out: then they are asked. */
-static __noinline int guard_look_up(const struct guard_packet *packet, __u32 id)
+static __noinline int guard_look_up(PACKET_CONTEXT *ctx, const struct guard_packet *packet,
+                                    __u32 id)
 {
     struct guard_prefix key = {.policy = id};
 
@@ -144,7 +110,7 @@ static __noinline int guard_look_up(const struct guard_packet *packet, __u32 id)
     key.family = packet->family;
     __builtin_memcpy(key.address, packet->source, sizeof(key.address));
     for (int i = 0; i < GUARD_EXPIRED_MAX; i++) {
-        const struct guard_entry *entry = bpf_map_lookup_elem(&guard_prefixes, &key);
+        const struct guard_entry *entry = guard_entry_of(ctx, &key);
 
         if (!entry)
             return GUARD_UNLISTED;
@@ -194,7 +160,7 @@ static __always_inline bool guard_has_room(__u64 due_ns, __u64 now_ns,
  * let through: the limit is exceeded by less than one opening for each processor. */
 static __always_inline bool guard_take(__u64 *due_ns, __u64 now_ns, const struct guard_limit *limit)
 {
-    __u64 known = *(volatile __u64 *)due_ns;
+    __u64 known = guard_due(due_ns);
 
     for (int i = 0; i < GUARD_TRIES_MAX; i++) {
         __u64 next = (known > now_ns ? known : now_ns) + limit->interval_ns, found;
@@ -211,7 +177,7 @@ static __always_inline bool guard_take(__u64 *due_ns, __u64 now_ns, const struct
 
 /* The same from the bucket of one source. A source that is not known has a full one: a flood from many
  * addresses makes others forgotten sooner, and is the binding's limit's to stop. */
-static __noinline int guard_take_of_source(const struct guard_packet *packet,
+static __noinline int guard_take_of_source(PACKET_CONTEXT *ctx, const struct guard_packet *packet,
                                            const struct guard_policy *policy)
 {
     struct guard_source key = {};
@@ -224,11 +190,11 @@ static __noinline int guard_take_of_source(const struct guard_packet *packet,
     key.policy = policy->id;
     key.family = packet->family;
     __builtin_memcpy(key.address, packet->source, 8);
-    due_ns = bpf_map_lookup_elem(&guard_sources, &key);
+    due_ns = guard_source_of(ctx, &key);
     if (due_ns)
         return guard_take(due_ns, packet->now_ns, &limit);
     first = packet->now_ns + limit.interval_ns;
-    bpf_map_update_elem(&guard_sources, &key, &first, BPF_ANY);
+    guard_source_begin(ctx, &key, &first);
     return 1;
 }
 
@@ -243,20 +209,21 @@ static __always_inline bool guard_limit_holds(const struct guard_policy *policy,
 
 /* A SYN, by the limits of one policy. A binding that has had its share already is asked first, and
  * costs no more: that is where a flood from made-up addresses ends. */
-static __always_inline enum mux_verdict
-guard_limit_opening(const struct guard_packet *packet, const struct guard_policy *policy, __u32 id)
+static __always_inline enum mux_verdict guard_limit_opening(PACKET_CONTEXT *ctx,
+                                                            const struct guard_packet *packet,
+                                                            const struct guard_policy *policy,
+                                                            __u32 id)
 {
     const struct guard_limit total = policy->limits[GUARD_LIMIT_SYN];
     const struct guard_limit *each = &policy->limits[GUARD_LIMIT_SOURCE];
-    __u32 slot = guard_slot(id);
-    struct guard_budget *budget = bpf_map_lookup_elem(&guard_budgets, &slot);
+    struct guard_budget *budget = guard_budget_at(ctx, guard_slot(id));
 
     if (!budget)
         return MUX_CLAIMED;
     if (guard_limit_is_on(&total, packet->now_ns) &&
-        !guard_has_room(budget->due_ns[GUARD_LIMIT_SYN], packet->now_ns, &total))
+        !guard_has_room(guard_due(&budget->due_ns[GUARD_LIMIT_SYN]), packet->now_ns, &total))
         return MUX_GUARD_SYN;
-    if (guard_limit_is_on(each, packet->now_ns) && !guard_take_of_source(packet, policy))
+    if (guard_limit_is_on(each, packet->now_ns) && !guard_take_of_source(ctx, packet, policy))
         return MUX_GUARD_SYN_SOURCE;
     return guard_limit_holds(policy, budget, GUARD_LIMIT_SYN, packet->now_ns) ? MUX_CLAIMED
                                                                               : MUX_GUARD_SYN;
@@ -264,12 +231,12 @@ guard_limit_opening(const struct guard_packet *packet, const struct guard_policy
 
 /* What goes on to the stack as a new connection: a SYN that nobody has answered on its behalf. (Those
  * that come of answers are known to the stack alone: its backlog bounds them.) */
-static __always_inline enum mux_verdict guard_limit_connection(const struct guard_packet *packet,
+static __always_inline enum mux_verdict guard_limit_connection(PACKET_CONTEXT *ctx,
+                                                               const struct guard_packet *packet,
                                                                const struct guard_policy *policy,
                                                                __u32 id)
 {
-    __u32 slot = guard_slot(id);
-    struct guard_budget *budget = bpf_map_lookup_elem(&guard_budgets, &slot);
+    struct guard_budget *budget = guard_budget_at(ctx, guard_slot(id));
 
     if (!budget || guard_limit_holds(policy, budget, GUARD_LIMIT_CONNECTIONS, packet->now_ns))
         return MUX_CLAIMED;
@@ -277,9 +244,9 @@ static __always_inline enum mux_verdict guard_limit_connection(const struct guar
 }
 
 /* By the rules of one policy, but for how many connections there may be. */
-static __noinline int guard_apply(struct guard_packet *packet, __u32 id)
+static __noinline int guard_apply(PACKET_CONTEXT *ctx, struct guard_packet *packet, __u32 id)
 {
-    const struct guard_policy *policy = guard_policy_of(id);
+    const struct guard_policy *policy = guard_policy_of(ctx, id);
     enum mux_verdict verdict = MUX_CLAIMED;
     int listed = GUARD_UNLISTED;
     __u32 flags;
@@ -288,7 +255,7 @@ static __noinline int guard_apply(struct guard_packet *packet, __u32 id)
         return MUX_CLAIMED;
     flags = policy->flags;
     if (flags & (packet->family == 4 ? GUARD_HAS_LIST_V4 : GUARD_HAS_LIST_V6))
-        listed = guard_look_up(packet, id);
+        listed = guard_look_up(ctx, packet, id);
     packet->exempt = listed == GUARD_ALLOWED;
     if (packet->exempt)
         return MUX_CLAIMED;
@@ -298,23 +265,23 @@ static __noinline int guard_apply(struct guard_packet *packet, __u32 id)
              guard_malformed(packet))
         verdict = MUX_GUARD_MALFORMED;
     else if (flags & GUARD_HAS_LIMITS && guard_is_opening(packet))
-        verdict = guard_limit_opening(packet, policy, id);
+        verdict = guard_limit_opening(ctx, packet, policy, id);
     if (verdict != MUX_CLAIMED)
-        guard_count(id, verdict);
+        guard_count(ctx, id, verdict);
     return verdict;
 }
 
 /* A SYN that goes on to the stack, unless the policy's connections are too many. */
-static __noinline int guard_admit(const struct guard_packet *packet, __u32 id)
+static __noinline int guard_admit(PACKET_CONTEXT *ctx, const struct guard_packet *packet, __u32 id)
 {
-    const struct guard_policy *policy = guard_policy_of(id);
+    const struct guard_policy *policy = guard_policy_of(ctx, id);
     enum mux_verdict verdict;
 
     if (!packet || !policy || !(policy->flags & GUARD_HAS_LIMITS))
         return MUX_CLAIMED;
-    verdict = guard_limit_connection(packet, policy, id);
+    verdict = guard_limit_connection(ctx, packet, policy, id);
     if (verdict != MUX_CLAIMED)
-        guard_count(id, verdict);
+        guard_count(ctx, id, verdict);
     return verdict;
 }
 
@@ -322,34 +289,34 @@ static __noinline int guard_admit(const struct guard_packet *packet, __u32 id)
 static __always_inline enum mux_verdict
 guard_answer_opening(PACKET_CONTEXT *ctx, const struct guard_packet *packet, __u32 id)
 {
-    const struct guard_policy *policy = guard_policy_of(id);
-    __u32 slot = guard_slot(id);
+    const struct guard_policy *policy = guard_policy_of(ctx, id);
     const struct guard_cookie *terms;
     enum mux_verdict verdict;
 
     if (!policy || !(policy->flags & GUARD_HAS_COOKIES))
         return MUX_CLAIMED;
-    terms = bpf_map_lookup_elem(&guard_cookies, &slot);
+    terms = guard_terms_at(ctx, guard_slot(id));
     if (!terms)
         return MUX_CLAIMED;
     verdict = packet_answer(ctx, terms, packet->family);
     if (verdict != MUX_CLAIMED)
-        guard_count(id, verdict);
+        guard_count(ctx, id, verdict);
     return verdict;
 }
 
 /* What all rules let through so far and opens a connection. `everywhere`: there are rules for all, and
  * they do not exempt it. */
-static __always_inline enum mux_verdict
-guard_open(PACKET_CONTEXT *ctx, const struct guard_packet *packet, __u32 id, bool everywhere)
+static __always_inline enum mux_verdict guard_pass_opening(PACKET_CONTEXT *ctx,
+                                                           const struct guard_packet *packet,
+                                                           __u32 id, bool everywhere)
 {
     bool own = id && !packet->exempt;
     enum mux_verdict verdict = own ? guard_answer_opening(ctx, packet, id) : MUX_CLAIMED;
 
     if (verdict == MUX_CLAIMED && everywhere)
-        verdict = guard_admit(packet, GUARD_EVERYWHERE);
+        verdict = guard_admit(ctx, packet, GUARD_EVERYWHERE);
     if (verdict == MUX_CLAIMED && own)
-        verdict = guard_admit(packet, id);
+        verdict = guard_admit(ctx, packet, id);
     return verdict;
 }
 
@@ -365,14 +332,14 @@ static __noinline int guard_judge(PACKET_CONTEXT *ctx, const struct transport *t
         return MUX_CLAIMED;
     policy = transport->policy;
     if (everywhere) {
-        verdict = guard_apply(&packet, GUARD_EVERYWHERE);
+        verdict = guard_apply(ctx, &packet, GUARD_EVERYWHERE);
         everywhere = !packet.exempt;
         packet.exempt = false;
     }
     if (verdict == MUX_CLAIMED && policy)
-        verdict = guard_apply(&packet, policy);
+        verdict = guard_apply(ctx, &packet, policy);
     if (verdict == MUX_CLAIMED && guard_is_opening(&packet))
-        verdict = guard_open(ctx, &packet, policy, everywhere);
+        verdict = guard_pass_opening(ctx, &packet, policy, everywhere);
     return verdict;
 }
 

@@ -87,6 +87,8 @@ packet_answer(struct xdp_md *ctx, const struct guard_cookie *terms, __u32 family
     }
 }
 
+#include "guard_tables.h"
+
 #include "guard.h"
 
 struct {

@@ -61,6 +61,8 @@ packet_answer(struct __sk_buff *ctx, const struct guard_cookie *terms, __u32 fam
     return MUX_CLAIMED;
 }
 
+#include "guard_tables.h"
+
 #include "guard.h"
 
 /* What the kernel keeps of the frame: all of it, or nothing. */

@@ -324,7 +324,7 @@ static_assert(sizeof(struct control_cookie) == 32, "no padding");
  * without a port has set, outlive the switch (guard_rules.h); a port presents its own again.
  * Errors: -EPERM, -ENOENT (no such binding, no such rule), -EINVAL, -EPROTOTYPE (a rule about TCP, a
  * binding of another protocol), -ENOSPC (too many: of this port, this user, or at all),
- * -EOPNOTSUPP (no NIC has a guard, or the binding is a group's; of cookies: no NIC can answer),
+ * -EOPNOTSUPP (the binding is a group's; of cookies: no NIC can answer),
  * -EACCES (the configuration does not let stacks ask for cookies). */
 struct control_guard {
     struct control_header header;

@@ -60,6 +60,11 @@ int change_apply(struct worker *worker, const struct change *change)
     case CHANGE_PORT_JOIN: worker_join(worker, change->port); break;
     case CHANGE_PORT_LEAVE: worker_leave(worker, change->port); break;
     case CHANGE_CAPTURE: capture_attach(worker, change); break;
+    case CHANGE_GUARD_POLICY: return guard_judge_set_policy(worker, &change->guard_policy);
+    case CHANGE_GUARD_PREFIX:
+        return guard_judge_set_prefix(worker, &change->guard_prefix.key,
+                                      &change->guard_prefix.entry);
+    case CHANGE_GUARD_ID: return guard_judge_refer(worker, &change->tuple, change->guard_id);
     case CHANGE_PAUSE: break; /* of the others */
     }
     return 0;

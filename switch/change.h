@@ -8,6 +8,7 @@
 #define MULTISTACK_SWITCH_CHANGE_H
 
 #include "channel.h"
+#include "guard_judge.h"
 #include "namespace.h"
 
 struct switch_core;
@@ -33,6 +34,10 @@ enum change_kind {
     CHANGE_PORT_JOIN,  /* port: its rings join their workers */
     CHANGE_PORT_LEAVE, /* port: nobody refers to it any more */
     CHANGE_CAPTURE,    /* capture: one more source */
+    /* of the guard, where the switch judges (guard_judge.h) */
+    CHANGE_GUARD_POLICY, /* guard_policy */
+    CHANGE_GUARD_PREFIX, /* guard_prefix */
+    CHANGE_GUARD_ID,     /* tuple, guard_id */
     /* of the workers */
     CHANGE_PAUSE, /* pause: stand still until it is over (crew.h) */
 };
@@ -56,6 +61,12 @@ struct change {
             struct port *target; /* NULL: a NIC */
             uint32_t nic, source, snap;
         } capture;
+        struct guard_judged guard_policy;
+        struct {
+            struct guard_prefix key;
+            struct guard_entry entry;
+        } guard_prefix;
+        uint32_t guard_id;
         uint64_t pause; /* its number */
     };
 };

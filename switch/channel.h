@@ -16,7 +16,7 @@
  *   CHANNEL_GROUPS          →            + groups_ring, the filter that fills it; or it is left out
  *   CHANNEL_GUARD           →            + the maps of the guard that the switch writes, and memory for
  *                                        rules that outlive it, in the order of
- *                                        CHANNEL_GUARD_*; left out where no NIC has a mux
+ *                                        CHANNEL_GUARD_*; where no NIC has a mux, the latter
  *   CHANNEL_PROTOCOL        →            each line of [protocols] in the configuration
  *   CHANNEL_PORT_RATE       →            --port-rate, and each line of [port-rates]
  *   CHANNEL_START           →

@@ -68,7 +68,7 @@ static const struct {
                            CHANNEL_WIRE_LINK_FDS},
     [CHANNEL_PACKET] = {sizeof(struct channel_packet), 1, 1},
     [CHANNEL_PORT_RATE] = {sizeof(struct channel_port_rate), 0, 0},
-    [CHANNEL_GUARD] = {sizeof(struct channel_guard), CHANNEL_GUARD_FDS, CHANNEL_GUARD_FDS},
+    [CHANNEL_GUARD] = {sizeof(struct channel_guard), CHANNEL_GUARD_FDS, 1},
     [CHANNEL_RANGE_ANSWER] = {sizeof(struct channel_range_answer), 0, 0},
 };
 
@@ -177,6 +177,7 @@ static int take_nic(struct switch_core *core, const struct received *received)
         .is_loopback = message->is_loopback,
         .verdicts_fd = received->fd_count ? received->fds[0] : -1,
         .verdict_cpus = message->verdict_cpus,
+        .judged = !message->verdict_cpus,
     };
     memcpy(nic->name, message->name, sizeof(nic->name) - 1);
     memcpy(nic->xdp_mode, message->xdp_mode, sizeof(nic->xdp_mode) - 1);
@@ -188,7 +189,21 @@ static int take_nic(struct switch_core *core, const struct received *received)
     if (!nic->queues)
         return -ENOMEM;
     core->nic_count++;
-    return 0;
+    return nic->judged ? guard_judge_nics(core) : 0;
+}
+
+/* The maps, and memory for what outlives the switch; or that alone, where no program asks them. */
+static int take_guard(struct switch_core *core, const struct received *received)
+{
+    int fds[CHANNEL_GUARD_FDS];
+    bool maps = received->fd_count == CHANNEL_GUARD_FDS;
+
+    if (!core->worker_count || core->guard.places)
+        return -EINVAL;
+    for (uint32_t i = 0; i < CHANNEL_GUARD_MAPS; i++)
+        fds[i] = maps ? received->fds[i] : -1;
+    fds[CHANNEL_GUARD_STORE] = received->fds[received->fd_count - 1];
+    return guard_open(core, &received->message.guard, fds);
 }
 
 static int take_queue(struct switch_core *core, const struct received *received)
@@ -383,10 +398,7 @@ static int take_setup(struct switch_core *core, const struct received *received)
     case CHANNEL_PORT_RATE:
         return core->worker_count ? port_rates_add(&core->port_rates, &received->message.port_rate)
                                   : -EINVAL;
-    case CHANNEL_GUARD:
-        return core->worker_count && !core->guard.places
-                   ? guard_open(core, &received->message.guard, received->fds)
-                   : -EINVAL;
+    case CHANNEL_GUARD: return take_guard(core, received);
     case CHANNEL_START:
         if (!core->worker_count)
             return -EINVAL;

@@ -100,6 +100,7 @@ void core_dispose(struct switch_core *core)
         free(core->nics[i].queues);
     }
     groups_dispose(&core->groups);
+    guard_judge_end(core);
     guard_dispose(&core->guard);
     if (core->shared != &core->own_shared) {
         core->shared->heartbeat_ns = 0; /* the mux passes everything from now on */

@@ -111,8 +111,9 @@ static enum drop_reason deliver_frame(struct worker *worker, const struct nic *n
 }
 
 /* A datagram that was put together: longer than the MTU, and not to be cut. */
-static enum drop_reason deliver_datagram(struct worker *worker, const struct nic_frame *frame,
-                                         struct packet_view *view, uint16_t flags)
+static enum drop_reason deliver_datagram(struct worker *worker, struct worker_queue *queue,
+                                         const struct nic_frame *frame, struct packet_view *view,
+                                         uint16_t flags)
 {
     const struct namespace_table *names = &worker->names;
     struct delivery delivery = {.frame = frame, .view = view, .flags = flags};
@@ -126,6 +127,8 @@ static enum drop_reason deliver_datagram(struct worker *worker, const struct nic
         owner = namespace_owner(names, view, hash);
     if (!owner.port)
         return DROP_RX_NOT_BOUND;
+    if (guard_judge_is_on(worker, queue) && !guard_judge_lets(worker, queue, frame, 0, view))
+        return DROP_NONE; /* it has counted */
     delivery.ring = owner.ring;
     deliver(worker, owner.port, &delivery);
     return DROP_NONE;
@@ -144,7 +147,7 @@ void forward_fragment(struct worker *worker, struct worker_queue *queue,
         whole.head_length = whole.length;
         reason = packet_parse(whole.data, whole.length, whole.length, &view);
         if (reason == DROP_NONE)
-            reason = deliver_datagram(worker, &whole, &view, flags);
+            reason = deliver_datagram(worker, queue, &whole, &view, flags);
     }
     if (reason != DROP_NONE)
         stats_drop(&queue->drops, reason);
@@ -178,12 +181,14 @@ uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
 {
     const struct nic_ops *ops = queue->queue->ops;
     struct rx_batch batch;
+    bool judged;
 
     batch.count = ops->receive(queue->queue, batch.frames, NIC_BATCH);
     if (!batch.count)
         return 0;
     parse_batch(worker, &batch);
     find_owners(worker, &batch);
+    judged = guard_judge_is_on(worker, queue);
     for (uint32_t i = 0; i < batch.count; i++) {
         enum drop_reason reason = batch.reasons[i];
 
@@ -191,6 +196,9 @@ uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
             take_fragment(worker, queue, &batch.frames[i]);
             continue;
         }
+        if (reason == DROP_NONE && judged &&
+            !guard_judge_lets(worker, queue, &batch.frames[i], ETHER_HEADER_SIZE, &batch.views[i]))
+            continue;
         if (reason == DROP_NONE)
             reason = deliver_frame(worker, queue->queue->nic, &batch.frames[i], &batch.views[i],
                                    &batch.owners[i], batch.rings[i]);

@@ -110,7 +110,7 @@ void guard__leave_place(struct switch_core *core, uint32_t slot)
 
     if (slot == GUARD_EVERYWHERE || place->first_rule != GUARD_NONE || !place->used)
         return;
-    namespace_set_policy(&core->workers[0].names, &place->tuple, place->port_count, 0);
+    guard__write_id(core, slot, 0);
     place->used = false;
 }
 
@@ -120,8 +120,7 @@ int guard__refer(struct switch_core *core, uint32_t slot)
 
     return slot == GUARD_EVERYWHERE || !place->used
                ? 0
-               : namespace_set_policy(&core->workers[0].names, &place->tuple, place->port_count,
-                                      place->flags ? place->id : 0);
+               : guard__write_id(core, slot, place->flags ? place->id : 0);
 }
 
 void guard_owners_changed(struct switch_core *core, const struct tuple *tuple)
@@ -458,7 +457,7 @@ uint64_t guard_answered(const struct switch_core *core, const struct control_gua
     if (!binding || wish->action != CONTROL_GUARD_SET || wish->kind != CONTROL_GUARD_COOKIES)
         return 0;
     slot = guard_place_of(&core->guard, &binding->tuple);
-    if (slot == GUARD_NONE || !guard_read_counts(&core->guard, slot, &sum))
+    if (slot == GUARD_NONE || !guard_read_counts(core, slot, &sum))
         return 0;
     return sum.count[MUX_GUARD_COOKIE - MUX_GUARD_FIRST];
 }
@@ -499,4 +498,11 @@ int guard_open(struct switch_core *core, const struct channel_guard *message, co
         status = write_everywhere(core);
     guard->ready = !status;
     return status;
+}
+
+int guard_judge_nics(struct switch_core *core)
+{
+    if (core->guard.buckets || !core->guard.places)
+        return 0;
+    return guard_judge_begin(core) ? -ENOMEM : write_everywhere(core);
 }

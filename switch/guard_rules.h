@@ -3,7 +3,7 @@
  * in bpf/guard.h, what a request looks like in control_protocol.h.
  *
  *   CONTROL_GUARD ─► may he? ─► rules, in lists by policy ─► guard_write.c: the maps ─► mux, tap
- *                                  ▲              │
+ *                                  ▲              │            └─► changes ─► workers (guard_judge.h)
  *      binding closed, time over ──┘              └─► CONTROL_SUBJECT_GUARD
  *
  * A rule is a binding's, and ends with it. A policy is what the program looks at: that of a 3-tuple is
@@ -33,6 +33,7 @@
 #include "channel.h"
 #include "control_protocol.h"
 #include "guard_cookie_maps.h"
+#include "guard_judge.h"
 #include "guard_maps.h"
 #include "tuple.h"
 
@@ -81,6 +82,9 @@ struct guard_store {
     uint32_t zero;
     struct guard_place places[GUARD_POLICIES_MAX];
     struct guard_rule rules[GUARD_RULES_MAX];
+    struct guard_counts
+        counted_before[GUARD_POLICIES_MAX]; /* of the next, for the slot's last user */
+    struct guard_counts counts[CHANNEL_WORKERS_MAX][GUARD_POLICIES_MAX]; /* guard_judge.h */
 };
 
 struct guard {
@@ -91,6 +95,8 @@ struct guard {
     uint32_t cpus;
     struct guard_counts *counts; /* room for one element */
     struct guard_store *store;
+    struct guard_buckets
+        *buckets;               /* the switch judges as well (guard_judge.h); NULL: it does not */
     struct guard_rule *rules;   /* in the store, both */
     struct guard_place *places; /* GUARD_POLICIES_MAX; NULL: not opened yet */
     uint32_t made, free, count;
@@ -103,6 +109,9 @@ void guard_dispose(struct guard *guard);
 /* Takes the descriptors over (-1: none; without a store nothing outlives the switch), and what an earlier
  * switch has left in the store. 0 or a negative errno. */
 int guard_open(struct switch_core *core, const struct channel_guard *message, const int *fds);
+
+/* There is a NIC with no program in front: from now on the switch judges what comes there. 0 or -ENOMEM. */
+int guard_judge_nics(struct switch_core *core);
 
 /* CONTROL_GUARD of a client: 0 or a negative errno, as there. */
 int guard_request(struct switch_core *core, const struct connection *connection,
@@ -122,7 +131,7 @@ void guard_housekeep(struct switch_core *core, uint64_t now_ns);
 /* The rules of a 3-tuple: its policy's slot, or GUARD_NONE. */
 uint32_t guard_place_of(const struct guard *guard, const struct tuple *tuple);
 /* Packets that a policy refused, by reason. False: nobody counts. */
-bool guard_read_counts(const struct guard *guard, uint32_t slot, struct guard_counts *sum);
+bool guard_read_counts(const struct switch_core *core, uint32_t slot, struct guard_counts *sum);
 
 /* guard_cookies.c: what a request about cookies must look like, whether the switch can do it (0 or a
  * negative errno), and whether a policy has it done, by which terms. */
@@ -132,11 +141,13 @@ bool guard__cookies_wanted(const struct switch_core *core, uint32_t slot,
                            struct guard_cookie *terms);
 
 /* guard_write.c: each makes the maps say what the rules say. 0 or a negative errno. */
-int guard__write_prefix(const struct switch_core *core, uint32_t slot,
+int guard__write_prefix(struct switch_core *core, uint32_t slot,
                         const struct control_prefix *prefix);
 int guard__write_policy(struct switch_core *core, uint32_t slot);
 /* A policy that nobody has had: its counters and buckets are those of nobody. */
 int guard__write_new(const struct switch_core *core, uint32_t slot);
+/* Packets of the slot's 3-tuple are judged by the policy of that id; 0: by none. */
+int guard__write_id(struct switch_core *core, uint32_t slot, uint32_t id);
 /* Forgets the prefixes of an earlier switch. */
 int guard__clear_maps(const struct switch_core *core);
 

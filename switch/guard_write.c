@@ -28,7 +28,53 @@ static int update(const struct guard *guard, uint32_t map, const void *key, cons
     return guard->fds[map] < 0 ? 0 : bpf_map_update_elem(guard->fds[map], key, value, BPF_ANY);
 }
 
-int guard__write_prefix(const struct switch_core *core, uint32_t slot,
+/* And to the workers, where the switch judges as well. */
+static int tell_prefix(struct switch_core *core, const struct guard_prefix *key,
+                       const struct guard_entry *entry)
+{
+    const struct change change = {.kind = CHANGE_GUARD_PREFIX,
+                                  .guard_prefix = {.key = *key, .entry = *entry}};
+
+    return core->guard.buckets ? core_change(core, &change) : 0;
+}
+
+/* Which lengths are on lists: the workers ask for those alone. */
+static void add_length(struct guard_judged *judged, const struct guard_rule *rule)
+{
+    uint32_t length = rule->prefix.length;
+
+    if (rule->kind != CONTROL_GUARD_BLOCK && rule->kind != CONTROL_GUARD_ALLOW)
+        return;
+    if (rule->prefix.family == 4)
+        judged->lengths4 |= 1ULL << length;
+    else
+        judged->lengths6[length / 64] |= 1ULL << length % 64;
+}
+
+static int tell_policy(struct switch_core *core, uint32_t slot, const struct guard_policy *policy)
+{
+    struct change change = {.kind = CHANGE_GUARD_POLICY, .guard_policy = {.policy = *policy}};
+
+    if (!core->guard.buckets)
+        return 0;
+    for (const struct guard_rule *rule = next_rule(&core->guard, NULL, slot); rule;
+         rule = next_rule(&core->guard, rule, slot))
+        add_length(&change.guard_policy, rule);
+    return core_change(core, &change);
+}
+
+int guard__write_id(struct switch_core *core, uint32_t slot, uint32_t id)
+{
+    const struct guard_place *place = &core->guard.places[slot];
+    const struct change change = {.kind = CHANGE_GUARD_ID, .tuple = place->tuple, .guard_id = id};
+    int status = core->guard.buckets ? core_change(core, &change) : 0;
+
+    return status ? status
+                  : namespace_set_policy(&core->workers[0].names, &place->tuple, place->port_count,
+                                         id);
+}
+
+int guard__write_prefix(struct switch_core *core, uint32_t slot,
                         const struct control_prefix *prefix)
 {
     const struct guard *guard = &core->guard;
@@ -49,8 +95,12 @@ int guard__write_prefix(const struct switch_core *core, uint32_t slot,
         else if (rule->kind == CONTROL_GUARD_BLOCK)
             raise(&entry.block_until_ns, rule->until_ns);
     }
-    if (entry.allow_until_ns || entry.block_until_ns)
-        return update(guard, CHANNEL_GUARD_PREFIXES, &key, &entry);
+    if (entry.allow_until_ns || entry.block_until_ns) {
+        int status = update(guard, CHANNEL_GUARD_PREFIXES, &key, &entry);
+
+        return status ? status : tell_prefix(core, &key, &entry);
+    }
+    tell_prefix(core, &key, &entry); /* that takes no memory of the first worker's */
     if (guard->fds[CHANNEL_GUARD_PREFIXES] >= 0)
         bpf_map_delete_elem(guard->fds[CHANNEL_GUARD_PREFIXES], &key);
     return 0;
@@ -111,10 +161,25 @@ int guard__write_policy(struct switch_core *core, uint32_t slot)
     if (!status)
         status = update(guard, CHANNEL_GUARD_POLICIES, &slot, &policy);
     if (!status)
+        status = tell_policy(core, slot, &policy);
+    if (!status)
         core->guard.places[slot].flags = policy.flags;
     if (!status && slot == GUARD_EVERYWHERE)
         __atomic_store_n(&core->shared->guard, policy.flags, __ATOMIC_RELEASE);
     return status;
+}
+
+static struct guard_counts counted_by_workers(const struct switch_core *core, uint32_t slot)
+{
+    struct guard_counts sum = {{0}};
+
+    for (uint32_t worker = 0; worker < core->worker_count; worker++) {
+        const struct guard_counts *counts = &core->guard.store->counts[worker][slot];
+
+        for (uint32_t i = 0; i < GUARD_COUNTS_MAX; i++)
+            sum.count[i] += __atomic_load_n(&counts->count[i], __ATOMIC_RELAXED);
+    }
+    return sum;
 }
 
 int guard__write_new(const struct switch_core *core, uint32_t slot)
@@ -124,17 +189,24 @@ int guard__write_new(const struct switch_core *core, uint32_t slot)
     int status = update(guard, CHANNEL_GUARD_BUDGETS, &slot, &budget);
 
     memset(guard->counts, 0, guard->cpus * sizeof(*guard->counts));
+    if (guard->buckets)
+        guard_judge_fill(guard->buckets, slot);
+    guard->store->counted_before[slot] = counted_by_workers(core, slot);
     return status ? status : update(guard, CHANNEL_GUARD_COUNTS, &slot, guard->counts);
 }
 
-bool guard_read_counts(const struct guard *guard, uint32_t slot, struct guard_counts *sum)
+bool guard_read_counts(const struct switch_core *core, uint32_t slot, struct guard_counts *sum)
 {
-    if (guard->fds[CHANNEL_GUARD_COUNTS] < 0 ||
-        bpf_map_lookup_elem(guard->fds[CHANNEL_GUARD_COUNTS], &slot, guard->counts))
+    const struct guard *guard = &core->guard;
+    bool maps = guard->fds[CHANNEL_GUARD_COUNTS] >= 0 &&
+                !bpf_map_lookup_elem(guard->fds[CHANNEL_GUARD_COUNTS], &slot, guard->counts);
+
+    if (!maps && !guard->buckets)
         return false;
-    memset(sum, 0, sizeof(*sum));
-    for (uint32_t cpu = 0; cpu < guard->cpus; cpu++) {
-        for (uint32_t i = 0; i < GUARD_COUNTS_MAX; i++)
+    *sum = counted_by_workers(core, slot);
+    for (uint32_t i = 0; i < GUARD_COUNTS_MAX; i++) {
+        sum->count[i] -= guard->store->counted_before[slot].count[i];
+        for (uint32_t cpu = 0; maps && cpu < guard->cpus; cpu++)
             sum->count[i] += guard->counts[cpu].count[i];
     }
     return true;

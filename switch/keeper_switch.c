@@ -142,10 +142,10 @@ static int send_guard(struct keeper *keeper)
                                   .may_ask = keeper->config->asked_cookies};
     int fds[CHANNEL_GUARD_FDS];
 
-    if (keeper->maps.guard[0] < 0)
-        return 0;
     if (make_guard_store(keeper))
         return -1;
+    if (keeper->maps.guard[0] < 0) /* there are wires alone */
+        return keeper__send_patiently(keeper, &guard, &keeper->guard_store, 1);
     memcpy(fds, keeper->maps.guard, CHANNEL_GUARD_MAPS * sizeof(int));
     fds[CHANNEL_GUARD_STORE] = keeper->guard_store;
     return keeper__send_patiently(keeper, &guard, fds, CHANNEL_GUARD_FDS);

@@ -141,6 +141,7 @@ struct nic {
     uint32_t large_min; /* frames longer than this may be cut, and are not counted by room() */
     bool up;
     bool answers;     /* SYNs can be answered there (guard_rules.h) */
+    bool judged;      /* the switch does what a program in front does elsewhere (guard_judge.h) */
     bool is_virtual;  /* frames may carry partial checksums (design.md, section 7) */
     bool is_loopback; /* lo: the way to the stack of the host itself, and from it */
     uint32_t capabilities;

@@ -256,6 +256,25 @@ static void put_verdicts(const struct counter_owner *owner, const struct nic *ni
     }
 }
 
+/* What the switch's own guard refused there (guard_judge.h). */
+static void put_refused(const struct counter_owner *owner, const struct switch_core *core,
+                        const struct nic_queue *queue)
+{
+    for (uint32_t index = 0; index < MUX_VERDICT_COUNT - MUX_GUARD_FIRST; index++) {
+        uint64_t sum = 0;
+
+        for (uint32_t i = 0; i < core->worker_count; i++) {
+            for (uint32_t at = 0; at < core->workers[i].queue_count; at++) {
+                const struct worker_queue *each = &core->workers[i].queues[at];
+
+                if (handover_queue(each->queue) == queue)
+                    sum += __atomic_load_n(&each->refused.count[index], __ATOMIC_RELAXED);
+            }
+        }
+        put_counter(owner, "", mux_verdict_name((enum mux_verdict)(MUX_GUARD_FIRST + index)), sum);
+    }
+}
+
 static void put_queue_counters(struct switch_core *core, struct page *page, struct nic_queue *queue)
 {
     struct counter_owner owner = {page, CONTROL_SCOPE_NIC, queue->nic->index, queue->index};
@@ -275,6 +294,8 @@ static void put_queue_counters(struct switch_core *core, struct page *page, stru
             put_counter(&owner, "", extras[i].name, extras[i].value);
     }
     put_drops(&owner, &drops);
+    if (queue->nic->judged)
+        put_refused(&owner, core, queue);
     if (queue->index == 0) /* the mux counts for the whole NIC */
         put_verdicts(&owner, queue->nic);
 }
@@ -291,12 +312,12 @@ static void put_ring_counters(struct page *page, const struct port *port, uint32
 }
 
 /* What the rules of a policy refused. */
-static void put_guard_counts(const struct counter_owner *owner, const struct guard *guard,
+static void put_guard_counts(const struct counter_owner *owner, const struct switch_core *core,
                              uint32_t slot)
 {
     struct guard_counts sum;
 
-    if (slot == GUARD_NONE || !guard_read_counts(guard, slot, &sum))
+    if (slot == GUARD_NONE || !guard_read_counts(core, slot, &sum))
         return;
     for (uint32_t verdict = MUX_GUARD_FIRST; verdict < MUX_VERDICT_COUNT; verdict++)
         put_counter(owner, "", mux_verdict_name((enum mux_verdict)verdict),
@@ -311,7 +332,7 @@ static void put_binding_counters(struct switch_core *core, struct page *page,
 {
     struct counter_owner owner = {page, CONTROL_SCOPE_BINDING, binding->number, 0};
 
-    put_guard_counts(&owner, &core->guard, guard_place_of(&core->guard, &binding->tuple));
+    put_guard_counts(&owner, core, guard_place_of(&core->guard, &binding->tuple));
 }
 
 static void put_switch_counters(struct switch_core *core, struct page *page)
@@ -330,7 +351,7 @@ static void put_switch_counters(struct switch_core *core, struct page *page)
     for (uint32_t reason = DETACH_NONE + 1; reason < DETACH_REASON_COUNT; reason++)
         put_counter(&owner, "ports_detached_", detach_reason_name((enum detach_reason)reason),
                     core->detached[reason]);
-    put_guard_counts(&owner, &core->guard, GUARD_EVERYWHERE);
+    put_guard_counts(&owner, core, GUARD_EVERYWHERE);
 }
 
 /* Processor time of its thread; 0: it has none (any more). */

@@ -30,6 +30,7 @@
 #include "adaptive_poll.h"
 #include "capture.h"
 #include "fragments.h"
+#include "guard_maps.h"
 #include "namespace.h"
 #include "next_hop.h"
 #include "nic.h"
@@ -84,10 +85,12 @@ struct worker_queue {
     bool refers;  /* frames of this turn refer to the ring's memory: settle() before its end */
     bool watched; /* its fd is in the epoll set */
     struct drop_counters drops;
-    struct capture_nic capture; /* in use while a capture looks at the NIC */
+    struct guard_counts refused; /* by the switch's own guard (guard_judge.h) */
+    struct capture_nic capture;  /* in use while a capture looks at the NIC */
 };
 
 struct change_entry;
+struct guard_judge;
 struct lane;
 struct relay;
 
@@ -115,9 +118,10 @@ struct worker {
     uint64_t deferred_due_ns;   /* not later than the first of them */
     struct port_ring *served;   /* sent something in this round */
     struct capture_tap taps[CAPTURE_TAPS_MAX];
-    uint32_t tap_count; /* 0 nearly always: then captures cost a look at this */
-    bool broken;        /* some port was broken in this round */
-    bool tx_pending;    /* a NIC has not taken everything, or a ring waits for one */
+    uint32_t tap_count;        /* 0 nearly always: then captures cost a look at this */
+    struct guard_judge *judge; /* NULL: it judges nothing */
+    bool broken;               /* some port was broken in this round */
+    bool tx_pending;           /* a NIC has not taken everything, or a ring waits for one */
     struct next_hops hops;
     struct parking parking;
     struct fragments fragments;

@@ -261,7 +261,7 @@ static int refused(const struct request *request, const struct control_guard *wi
     case -EOPNOTSUPP:
         cli_error(wish->kind >= CONTROL_GUARD_COOKIES
                       ? "guard: no NIC of this switch can answer SYNs"
-                      : "guard: no NIC of this switch can judge packets for that binding");
+                      : "guard: the binding of a group has no rules");
         break;
     default: cli_switch_error(request->control, error); break;
     }

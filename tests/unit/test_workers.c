@@ -613,6 +613,58 @@ static void ports_come_and_go_under_traffic(void **state)
     many_close(many);
 }
 
+static int ask_guard(struct many *many, const struct control_guard *wish)
+{
+    const struct connection root = {.uid = 0};
+
+    return guard_request(many->core, &root, wish);
+}
+
+static uint64_t refused(struct many *many, uint32_t worker)
+{
+    const struct worker_queue *queue = &many->core->workers[worker].queues[0];
+
+    return __atomic_load_n(&queue->refused.count[MUX_GUARD_BLOCKED - MUX_GUARD_FIRST],
+                           __ATOMIC_RELAXED);
+}
+
+/* The switch's own guard: rules are set and taken back while workers judge by them. */
+static void rules_come_and_go_under_traffic(void **state)
+{
+    static const int no_maps[CHANNEL_GUARD_FDS] = {-1, -1, -1, -1, -1, -1};
+    const struct channel_guard guard = {.cpus = 1};
+    struct many *many = many_open();
+    struct switch_core *core = many->core;
+    struct port *port = open_port(many, RINGS);
+    struct control_guard block = {.kind = CONTROL_GUARD_BLOCK, .prefix = {.family = 4}};
+    struct control_guard limit = {.kind = CONTROL_GUARD_SYN_SOURCE, .rate = 1000};
+    struct guard_counts sum;
+
+    (void)state;
+    core->nics[0].judged = true;
+    assert_int_equal(guard_open(core, &guard, no_maps), 0);
+    assert_int_equal(guard_judge_nics(core), 0);
+    bind_port(many, port, 80);
+    limit.binding = core->ports.bindings[port->first_binding].number;
+    __atomic_store_n(&many->loops[0].count, 16, __ATOMIC_RELAXED);
+    __atomic_store_n(&many->loops[1].count, 16, __ATOMIC_RELAXED);
+    assert_int_equal(crew_start(core), 0);
+    for (uint32_t turn = 0; turn < 40 || ((!refused(many, 0) || !refused(many, 1)) && turn < 40000);
+         turn++) {
+        block.action = limit.action = turn % 4 == 3 ? CONTROL_GUARD_REMOVE : CONTROL_GUARD_SET;
+        limit.rate = limit.action == CONTROL_GUARD_SET ? 1000 : 0;
+        block.binding = turn % 8 < 4 ? 0 : limit.binding;
+        assert_int_equal(ask_guard(many, &block), 0);
+        assert_int_equal(ask_guard(many, &limit), 0);
+        worker_round(&core->workers[0]);
+        crew_retire(core);
+    }
+    assert_true(refused(many, 0) && refused(many, 1));
+    assert_true(guard_read_counts(core, GUARD_EVERYWHERE, &sum));
+    port_close(core, port);
+    many_close(many);
+}
+
 static void a_worker_that_stands_stops_the_heart(void **state)
 {
     struct many *many = many_open();
@@ -644,6 +696,7 @@ int main(void)
         cmocka_unit_test(fragments_that_meet_nobody_are_bounded),
         cmocka_unit_test(fragments_meet_while_the_workers_run),
         cmocka_unit_test(ports_come_and_go_under_traffic),
+        cmocka_unit_test(rules_come_and_go_under_traffic),
         cmocka_unit_test(a_worker_that_stands_stops_the_heart),
     };
 

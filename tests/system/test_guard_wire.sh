@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# The guard where no program runs in front of the NIC: on a wire the switch judges by the same rules, counts
+# by the same reasons, and keeps what was set by hand for the next one.
+. "$(dirname "$0")/lab.sh"
+lab_begin
+
+readonly LEFT=10.9.0.1 RIGHT=10.9.0.2
+wire=$lab_dir/run/wire
+left_control=$lab_dir/run/left.sock right_control=$lab_dir/run/right.sock
+WITHOUT_POWER=(setpriv '--bounding-set=-net_admin,-net_raw,-bpf,-sys_admin,-perfmon,-ipc_lock')
+# A program that connects asks the kernel which address to use: a route says so.
+in_client ip address add $RIGHT/32 dev lo
+in_client ip route add $LEFT/32 dev lo src $RIGHT
+echo 'front page' >"$lab_dir/www/index.html"
+
+# wire_switch NAME ROOM CONTROL ADDRESS: up to the moment when it answers.
+wire_switch() {
+    start "$1" "$2" "${WITHOUT_POWER[@]}" multistackd --nic "wire:$wire,address=$4/24" --control "$3" \
+        --group "$LAB_GROUP" --admin-group users --workers 2
+    wait_for "in_ns $2 multistack status --control '$3' || ! running $1" 15 && running "$1" ||
+        fail "multistackd serves a wire: $(tail -n 3 "$(log_of "$1")")"
+}
+wire_serve() {
+    start "$1" server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen "$LEFT:$2" --stack utcp \
+        --control "$left_control"
+}
+# gets PORT [SECONDS]: somebody answers there.
+gets() {
+    in_client timeout "${2:-2}" msget --control "$right_control" -o "$lab_dir/got" "http://$LEFT:$1/index.html"
+}
+guard() {
+    in_server multistack guard --control "$left_control" "$@"
+}
+# dropped REASON: packets that rules of bindings, or those for all, refused.
+dropped() {
+    guard -j | "$LAB_PYTHON" "$LAB_TESTS/json_field" --sum "guard_$1"
+}
+rules() {
+    guard -j | grep -c '"rule":'
+}
+left_pid() {
+    in_server multistack status -j --control "$left_control" |
+        "$LAB_PYTHON" "$LAB_TESTS/json_field" switch_pid
+}
+# nic_count NAME: a counter of the wire.
+nic_count() {
+    in_server multistack stats -j --control "$left_control" |
+        "$LAB_PYTHON" "$LAB_TESTS/json_field" --sum "$1"
+}
+
+wire_switch left server "$left_control" $LEFT
+wire_switch right client "$right_control" $RIGHT
+wire_serve web 80
+wire_serve second 81
+check_soon 'two stacks are served over a wire' 'gets 80 && gets 81' 30
+
+check 'a source is blocked for one of them' guard block $RIGHT --binding $LEFT:80
+check_not 'it does not reach that' gets 80 1
+check_soon 'but the other' 'gets 81' 20
+check_soon 'what was dropped is counted for the binding' 'gets 80 1; [ "$(dropped blocked)" -gt 0 ]' 20
+check_soon 'and for the NIC' '[ "$(nic_count guard_blocked)" -gt 0 ]'
+check_match 'and shown' "$(guard)" "tcp $LEFT:80 .*block .*$RIGHT/32"
+check 'allow beats block' guard allow $RIGHT --binding $LEFT:80
+check_soon 'so it is reached again' 'gets 80' 20
+guard flush --binding $LEFT:80
+check 'a source is blocked for all' guard block 10.9.0.0/24 --all
+check_not 'and reaches neither' gets 80 1
+check_not 'nor the other' gets 81 1
+guard flush --all
+check_soon 'until the rule is taken back' 'gets 80 && gets 81' 20
+
+check 'a limit of SYNs for each source' guard limit syn-source 1/2 --binding $LEFT:80
+check_soon 'who opens too much is dropped' 'gets 80 1; gets 80 1; gets 80 1; [ "$(dropped syn_source)" -gt 0 ]' 30
+guard flush --binding $LEFT:80
+said=$(guard syn-cookies-on --binding $LEFT:80 2>&1)
+check_match 'SYN cookies are refused: nobody answers at a wire' "$said" 'no NIC of this switch can answer SYNs'
+
+check 'a rule by hand, with an end' guard block $RIGHT --binding $LEFT:80 --for 3600
+check 'and one for all' guard limit connections 100000 --all
+check_not 'hold' gets 80 1
+before=$(dropped blocked) old=$(left_pid)
+kill -KILL "$old"
+check_soon 'a new switch' '[ "$(left_pid)" != "$old" ]' 20
+check_soon 'has them again' '[ "$(rules)" = 2 ]' 30
+check_soon 'serves others' 'gets 81' 30
+check_soon 'and drops as before, counting on' 'gets 80 1; [ "$(dropped blocked)" -gt "$before" ]' 20
+guard flush --binding $LEFT:80
+check_soon 'until that is taken back' 'gets 80' 20
