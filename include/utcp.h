@@ -286,7 +286,14 @@ UTCP_API size_t utcp_readable(const struct utcp_conn *conn);
  * -ENOTCONN when the connection has ended in order, -ENOMEM, or utcp_error(). */
 UTCP_API ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, size_t size);
 
-/* The same without a copy: `data` is read when it is sent and when it is retransmitted, and must
+/* As utcp_write(); and where all of `data` was taken, it ends a record: no segment has bytes from before
+ * its end and from behind it, be it sent for the first time or again, and the record's last segment has
+ * PSH and leaves without waiting for what follows. It is still one stream, of which a peer may read
+ * several records at once. -EAGAIN also when 4096 of them wait to be acknowledged. */
+UTCP_API ptrdiff_t utcp_write_record(struct utcp_conn *conn, uint64_t now, const void *data,
+                                     size_t size);
+
+/* The same as utcp_write() without a copy: `data` is read when it is sent and when it is retransmitted, and must
  * not change before release(owner) is called, which happens exactly once: when all has been
  * acknowledged, or the connection ends. All of it is taken, or nothing; after an error release() is
  * not called. It counts as one against a limit of 64 references, not against the send buffer. Errors

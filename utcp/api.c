@@ -196,7 +196,7 @@ void utcp__send_room_event(struct utcp_conn *conn)
     uint32_t limit = utcp__send_limit(conn), low = not_sent_low(conn);
 
     if (conn->send.copied > limit / 3 * 2 || conn->send.references >= UTCP_REFERENCES_MAX ||
-        (low && not_sent(conn) >= low / 2))
+        (low && not_sent(conn) >= low / 2) || utcp__records_full(conn))
         return;
     conn->write_blocked = false;
     utcp__event(conn, UTCP_WRITABLE);
@@ -246,6 +246,23 @@ ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, siz
     utcp__timers_update(conn, false);
     utcp__want_output(conn);
     return (ptrdiff_t)done;
+}
+
+ptrdiff_t utcp_write_record(struct utcp_conn *conn, uint64_t now, const void *data, size_t size)
+{
+    int error = may_write(conn);
+    ptrdiff_t done;
+
+    if (!error && size)
+        error = utcp__records_make_room(conn);
+    if (error == -EAGAIN)
+        conn->write_blocked = true;
+    if (error)
+        return error;
+    done = utcp_write(conn, now, data, size);
+    if (done > 0 && (size_t)done == size)
+        utcp__record_end(conn);
+    return done;
 }
 
 int utcp_write_ref(struct utcp_conn *conn, uint64_t now, const void *data, size_t size,

@@ -180,7 +180,7 @@ static bool calm(const struct utcp_conn *conn)
     return conn->state >= UTCP_ESTABLISHED && conn->snd_nxt == conn->snd_max &&
            !conn->recovery.active && !conn->recovery.after_timeout && conn->board.sacked == 0 &&
            conn->board.lost == 0 && conn->recovery.duplicates == 0 && !conn->cork &&
-           !conn->urgent_out;
+           !conn->urgent_out && !conn->more->records;
 }
 
 enum utcp_mtu_turn utcp__mtu_turn(struct utcp_conn *conn, uint32_t *length)

@@ -100,20 +100,24 @@ static uint32_t packet_max(const struct utcp_conn *conn)
 /* How much to send at snd_nxt now: as much as the window, the congestion window and the packet
  * allow, in full segments, except for a tail that may_send_small() lets go (RFC 9293 section
  * 3.8.6.2.1). */
-static uint32_t sendable(const struct utcp_conn *conn)
+static uint32_t sendable(struct utcp_conn *conn)
 {
     uint32_t in_flight = utcp__in_flight(conn), window = room(conn->snd_wnd, in_flight);
     uint32_t congestion = room(utcp__recovery_window(conn), utcp__pipe(conn));
     uint64_t left = unsent(conn);
-    uint32_t length = packet_max(conn);
+    uint32_t length = packet_max(conn), record = UINT32_MAX;
 
+    if (conn->more && conn->more->records)
+        record = utcp__record_left(conn, conn->snd_nxt);
     if (length > left)
         length = (uint32_t)left;
+    if (length > record)
+        length = record;
     if (length > window)
         length = window;
     if (length > congestion)
         length = congestion / conn->mss * conn->mss;
-    if (length == left && may_send_small(conn))
+    if (length == left ? may_send_small(conn) : length == record)
         return length;
     if (length >= conn->mss)
         return length / conn->mss * conn->mss;
@@ -287,7 +291,7 @@ static bool plan_resend(struct utcp_conn *conn, struct plan *plan)
     return true;
 }
 
-static bool plan_data(const struct utcp_conn *conn, struct plan *plan)
+static bool plan_data(struct utcp_conn *conn, struct plan *plan)
 {
     uint32_t length;
     bool fin = fin_unsent(conn);
@@ -370,6 +374,19 @@ static bool plan_out_of_turn(struct utcp_conn *conn, struct plan *plan)
 {
     return plan_resend(conn, plan) || plan_probe(conn, plan) || plan_uncorked(conn, plan) ||
            plan_mtu_probe(conn, plan);
+}
+
+/* Nothing goes across the end of a record (records.c). */
+static void keep_to_record(struct utcp_conn *conn, struct plan *plan)
+{
+    uint32_t left = utcp__record_left(conn, plan->seq);
+
+    if (plan->length > left) {
+        plan->length = left;
+        plan->flags &= (uint8_t)~TCP_FIN;
+    }
+    if (plan->length == left && !(plan->flags & TCP_SYN))
+        plan->flags |= TCP_PSH;
 }
 
 static void plan(struct utcp_conn *conn, struct plan *plan)
@@ -690,6 +707,8 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
                                 conn->stack->now + utcp__rtt_timeout(&conn->rtt));
             return PROGRESS_DONE;
         }
+        if (next.length && conn->more && conn->more->records)
+            keep_to_record(conn, &next);
         if (!emit(conn, &next, &window, sink))
             return PROGRESS_FULL;
         account(conn, &next, window);

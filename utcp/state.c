@@ -158,6 +158,7 @@ void utcp__conn_free(struct utcp_conn *conn)
     utcp__sack_dispose(conn);
     utcp__undo_dispose(conn);
     utcp__rate_free(conn->control.rate);
+    utcp__records_dispose(conn);
     free(conn->more);
     free(conn);
 }

@@ -44,7 +44,8 @@ struct utcp_more {
     uint64_t last_round_bytes; /* what was delivered in it */
     bool last_round_limited;   /* for which the application had written too little */
 
-    uint32_t not_sent_low; /* UTCP_OPTION_NOT_SENT_LOW */
+    uint32_t not_sent_low;        /* UTCP_OPTION_NOT_SENT_LOW */
+    struct utcp_records *records; /* records.c; NULL: there are none */
 
     struct utcp_mtu_search mtu;
 
@@ -96,6 +97,22 @@ enum utcp_mtu_turn utcp__mtu_turn(struct utcp_conn *conn, uint32_t *length);
 void utcp__mtu_probe_sent(struct utcp_conn *conn, uint32_t seq, uint32_t length);
 /* Something was lost: true when it was a probe alone, which is no sign of congestion. */
 bool utcp__mtu_probe_lost(struct utcp_conn *conn);
+
+/* ── records.c ─────────────────────────────────────────────────────────────────────────────── */
+
+#define UTCP_RECORDS_MAX 4096 /* that end in what is not acknowledged */
+
+/* For one more: 0, -EAGAIN (there are as many as there may be) or -ENOMEM. */
+int utcp__records_make_room(struct utcp_conn *conn);
+/* After that: a record ends with what was written last. */
+void utcp__record_end(struct utcp_conn *conn);
+bool utcp__records_full(const struct utcp_conn *conn);
+/* While more->records: bytes from `seq`, which is snd_una or later, to the end of its record;
+ * UINT32_MAX: it has none yet. */
+uint32_t utcp__record_left(struct utcp_conn *conn, uint32_t seq);
+/* Bytes of memory that they take. */
+size_t utcp__records_size(const struct utcp_conn *conn);
+void utcp__records_dispose(struct utcp_conn *conn);
 
 /* ── busy.c ────────────────────────────────────────────────────────────────────────────────── */
 

@@ -29,6 +29,7 @@
  *   recovery.c   what an acknowledgment or its lack says about loss; rtt.c measures
  *   sack.c       scoreboard of what was sent; rack.c finds losses by time, and probes; prr.c paces
  *   undo.c       what was sent again in vain is found out and undone
+ *   records.c    ends in the stream that no segment goes across
  *   urgent.c     how far what was sent is urgent              challenge.c  answers to what may be forged
  *   control.c    between a connection and its congestion control; ecn.c marks and their echo
  *   fastopen.c   data with the SYN; fastopen_cache.c: what a client remembers for it

@@ -93,7 +93,8 @@ ssize_t sockets__send_fast(struct sockets *sockets, int fd, struct socket *socke
         wanted += pieces[i].iov_len;
     room = utcp_syn_room(socket->conn);
     if (room && wanted)
-        done = sockets__put(sockets, socket, pieces, count, 0, wanted < room ? wanted : room);
+        done = sockets__put(sockets, socket, pieces, count, 0, wanted < room ? wanted : room,
+                            wanted <= room ? flags : 0);
     sockets__kick(sockets);
     if (nonblocking)
         return done > 0 ? done : -EINPROGRESS;

@@ -143,9 +143,10 @@ int sockets__endpoint_of(const struct socket *socket, const struct sockaddr *add
 /* The SYN goes out with the next sockets__kick(). 0 or a negative errno. */
 int sockets__begin_connecting(struct sockets *sockets, struct socket *socket,
                               const struct utcp_endpoint *remote);
-/* Writes what the send buffer takes of `wanted` bytes, from `done` on. Returns how much, or an error. */
+/* Writes what the send buffer takes of `wanted` bytes, from `done` on; with MSG_EOR in `flags` a record
+ * ends there, when all was taken. Returns how much, or an error. */
 ssize_t sockets__put(struct sockets *sockets, struct socket *socket, const struct iovec *pieces,
-                     size_t count, size_t done, size_t wanted);
+                     size_t count, size_t done, size_t wanted, int flags);
 /* Sends all, of which `done` bytes are sent already; returns how much of all. */
 ssize_t sockets__send_rest(struct sockets *sockets, int fd, struct socket *socket,
                            const struct iovec *pieces, size_t count, int flags, size_t done);

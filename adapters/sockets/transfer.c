@@ -133,9 +133,8 @@ static int may_send(struct socket *socket)
     return socket->connecting ? -EAGAIN : 0;
 }
 
-/* Writes what the send buffer takes. Returns how much, or an error. */
 ssize_t sockets__put(struct sockets *sockets, struct socket *socket, const struct iovec *pieces,
-                     size_t count, size_t done, size_t wanted)
+                     size_t count, size_t done, size_t wanted, int flags)
 {
     size_t put = 0;
 
@@ -146,7 +145,10 @@ ssize_t sockets__put(struct sockets *sockets, struct socket *socket, const struc
 
         if (together > wanted - done - put)
             together = wanted - done - put;
-        part = utcp_write(socket->conn, sockets__now(sockets), from, together);
+        if (flags & MSG_EOR && done + put + together == wanted)
+            part = utcp_write_record(socket->conn, sockets__now(sockets), from, together);
+        else
+            part = utcp_write(socket->conn, sockets__now(sockets), from, together);
         if (part == -EAGAIN)
             break;
         if (part < 0)
@@ -172,7 +174,7 @@ ssize_t sockets__send_rest(struct sockets *sockets, int fd, struct socket *socke
         if (!status && done == wanted)
             return (ssize_t)done;
         if (!status)
-            status = sockets__put(sockets, socket, pieces, count, done, wanted);
+            status = sockets__put(sockets, socket, pieces, count, done, wanted, flags);
         if (status > 0)
             done += (size_t)status;
         if (done == wanted)

@@ -269,7 +269,12 @@ static void step_application(struct world *world, struct input *input, enum step
     if (peer->conn == NULL)
         return;
     switch (step) {
-    case STEP_WRITE: (void)utcp_write(peer->conn, world->now, data, size); break;
+    case STEP_WRITE:
+        if (size % 4 == 1)
+            (void)utcp_write_record(peer->conn, world->now, data, size);
+        else
+            (void)utcp_write(peer->conn, world->now, data, size);
+        break;
     case STEP_REFER:
         if (utcp_write_ref(peer->conn, world->now, data, size, released, world) == 0)
             world->referred++;

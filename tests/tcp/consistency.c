@@ -119,7 +119,7 @@ static uint64_t leading_of(const struct utcp_conn *conn)
 {
     return conn->receive.slots * sizeof(*conn->receive.blocks) +
            conn->receive.pending.capacity * sizeof(*conn->receive.pending.at) +
-           conn->board.capacity * sizeof(*conn->board.many);
+           conn->board.capacity * sizeof(*conn->board.many) + utcp__records_size(conn);
 }
 
 /* Each is found, stands in its queue's order, and the table counts and tells of what there is. */

@@ -258,6 +258,8 @@ static void app_write(struct sim *sim, int which)
             done = utcp_write_ref(app->conn, sim->now, data, size, released, app);
             app->referred += done == 0;
             done = done == 0 ? (ptrdiff_t)size : done;
+        } else if (app->by_record) {
+            done = utcp_write_record(app->conn, sim->now, data, size);
         } else {
             done = utcp_write(app->conn, sim->now, data, size);
         }

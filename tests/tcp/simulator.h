@@ -33,6 +33,7 @@ struct sim_app {
     uint64_t to_send, to_receive; /* bytes */
     enum sim_close close;
     bool by_reference;      /* write_ref() instead of write() */
+    bool by_record;         /* write_record() */
     uint64_t read_pause_us; /* between reads; 0: reads at once */
     size_t read_size;       /* most bytes in a read; 0: without limit */
     size_t write_size;      /* most bytes in a write; 0: without limit */

@@ -447,7 +447,11 @@ bool tcp_gone(struct tcp_test *t)
 
 /* ── The application ───────────────────────────────────────────────────────────────────────── */
 
-ptrdiff_t tcp_write_some(struct tcp_test *t, uint32_t offset, uint32_t size)
+typedef ptrdiff_t write_function(struct utcp_conn *conn, uint64_t now, const void *data,
+                                 size_t size);
+
+static ptrdiff_t write_by(write_function *function, struct tcp_test *t, uint32_t offset,
+                          uint32_t size)
 {
     uint8_t *data = malloc(size);
     ptrdiff_t taken;
@@ -455,19 +459,24 @@ ptrdiff_t tcp_write_some(struct tcp_test *t, uint32_t offset, uint32_t size)
     assert_non_null(data);
     for (uint32_t i = 0; i < size; i++)
         data[i] = pattern(1 + offset + i);
-    taken = utcp_write(t->conn, t->now, data, size);
+    taken = function(t->conn, t->now, data, size);
     free(data);
     return taken;
 }
 
+ptrdiff_t tcp_write_some(struct tcp_test *t, uint32_t offset, uint32_t size)
+{
+    return write_by(utcp_write, t, offset, size);
+}
+
+ptrdiff_t tcp_write_record(struct tcp_test *t, uint32_t offset, uint32_t size)
+{
+    return write_by(utcp_write_record, t, offset, size);
+}
+
 void tcp_write(struct tcp_test *t, uint32_t offset, uint32_t size)
 {
-    uint8_t *data = malloc(size);
-
-    for (uint32_t i = 0; i < size; i++)
-        data[i] = pattern(1 + offset + i);
-    assert_int_equal(utcp_write(t->conn, t->now, data, size), size);
-    free(data);
+    assert_int_equal(tcp_write_some(t, offset, size), size);
 }
 
 uint32_t tcp_read(struct tcp_test *t, uint32_t offset)

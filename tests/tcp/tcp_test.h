@@ -134,6 +134,7 @@ void tcp_fix_checksums(uint8_t *packet, size_t length);
 
 void tcp_write(struct tcp_test *t, uint32_t offset, uint32_t size); /* all of it must be taken */
 ptrdiff_t tcp_write_some(struct tcp_test *t, uint32_t offset, uint32_t size); /* as utcp_write() */
+ptrdiff_t tcp_write_record(struct tcp_test *t, uint32_t offset, uint32_t size); /* the same */
 /* Reads all that is there, checks that it is the pattern from `offset` on; returns how much. */
 uint32_t tcp_read(struct tcp_test *t, uint32_t offset);
 uint32_t tcp_events(struct tcp_test *t); /* of the connection, since the last call */

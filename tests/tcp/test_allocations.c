@@ -99,7 +99,7 @@ static int begin(void)
     if (!status)
         status = utcp_connect(stack, 0, &us, &them, NULL, &conn);
     if (!status) {
-        ptrdiff_t written = utcp_write(conn, 0, "hello", 5);
+        ptrdiff_t written = utcp_write_record(conn, 0, "hello", 5);
 
         status = written < 0 ? (int)written : 0;
     }

@@ -213,6 +213,21 @@ static void references_are_released_once(void **state)
     for_seeds(config, 10);
 }
 
+static void records_arrive_as_what_they_are(void **state)
+{
+    struct sim_config config = plain();
+
+    (void)state;
+    config.stack[0].offloads = UTCP_OFFLOAD_CHECKSUM | UTCP_OFFLOAD_SEGMENT;
+    set_links(&config, bad);
+    set_sizes(&config, 300000, 300000);
+    for (int i = 0; i < 2; i++) {
+        config.app[i].by_record = true;
+        config.app[i].write_size = i ? 333 : 5000;
+    }
+    for_seeds(config, 10);
+}
+
 static void a_slow_reader_closes_the_window(void **state)
 {
     struct sim_config config = plain();
@@ -416,6 +431,7 @@ int main(void)
         cmocka_unit_test(large_segments_are_cut),
         cmocka_unit_test(merged_segments_are_taken_whole),
         cmocka_unit_test(references_are_released_once),
+        cmocka_unit_test(records_arrive_as_what_they_are),
         cmocka_unit_test(a_slow_reader_closes_the_window),
         cmocka_unit_test(two_slow_readers_do_not_deadlock),
         cmocka_unit_test(tiny_windows_work),
