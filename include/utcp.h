@@ -219,6 +219,7 @@ UTCP_API uint64_t utcp_deadline(const struct utcp *stack);
 #define UTCP_ERROR      0x40 /* the connection is dead, utcp_error() says why; close it */
 #define UTCP_TROUBLE    0x80 /* with UTCP_OPTION_REPORTS: not all is well, utcp_trouble() says more */
 #define UTCP_URGENT     0x100 /* the peer calls data urgent: utcp_urgent() */
+#define UTCP_TIMES      0x200 /* after utcp_mark_times(): utcp_take_times() has some */
 
 struct utcp_event {
     struct utcp_conn *conn;         /* NULL for a listener */
@@ -304,6 +305,33 @@ UTCP_API int utcp_write_ref(struct utcp_conn *conn, uint64_t now, const void *da
 /* Bytes written and not yet acknowledged. */
 UTCP_API size_t utcp_unacknowledged(const struct utcp_conn *conn);
 
+/* ── When bytes left and arrived ──
+ *
+ * For programs that measure, and Linux's SO_TIMESTAMPING. Times are those of the stack's clock. */
+
+enum utcp_time_kind {
+    UTCP_TIME_SENT = 1,         /* handed to the sink for the first time */
+    UTCP_TIME_ACKNOWLEDGED = 2, /* with all bytes before it */
+};
+
+struct utcp_time {
+    enum utcp_time_kind kind;
+    uint32_t tag; /* as utcp_mark_times() was given it */
+    uint64_t at;  /* µs */
+    uint64_t end; /* bytes of the stream up to the marked one, that included */
+};
+
+/* Asks for times, UTCP_TIME_* or both together, of the byte written last; UTCP_TIMES tells when there
+ * are some. Errors: -EINVAL (all that was written is acknowledged, or another kind), -ENOMEM, -ENOBUFS
+ * (256 marks are not acknowledged, or hundreds of times were not taken). */
+UTCP_API int utcp_mark_times(struct utcp_conn *conn, uint64_t now, unsigned kinds, uint32_t tag);
+/* Takes up to `max` of them, the oldest first; returns how many. */
+UTCP_API unsigned utcp_take_times(struct utcp_conn *conn, struct utcp_time *times, unsigned max);
+/* With UTCP_OPTION_ARRIVAL_TIMES: when the byte that was read last came to be readable, that is when
+ * nothing was missing before it any more; 0: not known, for it came before the option was set. Of 256
+ * moments that are kept for what is not read; where there are more, later ones count for earlier. */
+UTCP_API uint64_t utcp_arrived_at(const struct utcp_conn *conn);
+
 /* No more data will be written: a FIN follows the last. */
 UTCP_API void utcp_shutdown(struct utcp_conn *conn, uint64_t now);
 
@@ -371,6 +399,7 @@ enum utcp_option {
                                     written; there is room when it is less than half. What waits is
                                     old by the time it leaves; 0: no limit. -ENOMEM */
     UTCP_OPTION_SYN_COOKIES,  /* of a listener: enum utcp_syn_cookies */
+    UTCP_OPTION_ARRIVAL_TIMES, /* 1: utcp_arrived_at() knows of what comes from now on. -ENOMEM */
 };
 
 /* When a listener answers SYNs without keeping anything of them (RFC 4987 section 3.6): a flood of

@@ -36,6 +36,8 @@ static void consumed(struct utcp_conn *conn, size_t size)
     utcp__memory_taken(conn, (uint32_t)size);
     if (readable(conn) == 0)
         utcp__memory_all_read(conn);
+    if (conn->arrivals)
+        utcp__arrivals_read(conn);
     if (conn->urgent_in)
         utcp__urgent_read(conn);
     if (utcp__window_to_update(conn))
@@ -467,6 +469,7 @@ static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t 
         conn->syn_retries = (uint8_t)value;
         return 0;
     case UTCP_OPTION_NOT_SENT_LOW: return set_not_sent_low(conn, value);
+    case UTCP_OPTION_ARRIVAL_TIMES: return utcp__arrivals_watch(conn, value != 0);
     case UTCP_OPTION_RECEIVE_BUFFER: return set_receive_buffer(conn, value);
     case UTCP_OPTION_MAX_SEGMENT: return set_max_segment(conn, value);
     case UTCP_OPTION_HOP_LIMIT: return set_hop_limit(&conn->hop_limit, value);

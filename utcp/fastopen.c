@@ -301,6 +301,8 @@ void utcp__fast_open_settle(struct utcp_conn *conn, uint32_t ack)
         conn->stack->stats.fast_opens_out++;
         conn->control.delivered += acked;
         utcp__sendbuf_acknowledge(&conn->send, &conn->stack->pool, acked);
+        if (conn->timed)
+            utcp__times_acknowledged(conn);
         if (conn->send.una == conn->send.end)
             utcp__event(conn, UTCP_SENT);
         if (conn->write_blocked) {

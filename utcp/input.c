@@ -270,6 +270,8 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
     delivery->advanced = true;
 
     utcp__sendbuf_acknowledge(&conn->send, &conn->stack->pool, bytes - fin);
+    if (conn->timed)
+        utcp__times_acknowledged(conn);
     conn->snd_una = segment->ack;
     if (seq_before(conn->snd_nxt, conn->snd_una))
         conn->snd_nxt = conn->snd_una;
@@ -477,6 +479,8 @@ static void stored_in_order(struct utcp_conn *conn, const struct utcp_segment *s
         acknowledge_later(conn, bytes);
     if (conn->drs.sample_due)
         utcp__memory_echo(conn, echoed_rtt(conn, segment));
+    if (conn->arrivals)
+        utcp__arrived(conn);
     utcp__event(conn, UTCP_READABLE);
 }
 

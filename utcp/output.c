@@ -75,7 +75,7 @@ static uint32_t half_window(const struct utcp_conn *conn, uint32_t window)
 {
     uint32_t half = window / 2 / conn->mss * conn->mss, all = room(window, utcp__pipe(conn));
 
-    return all / conn->mss == half / conn->mss + 1 ? all : half;
+    return half > conn->mss && all / conn->mss == half / conn->mss + 1 ? all : half;
 }
 
 /* Most payload of one packet. Half a window at most: a receiver that merges segments acknowledges
@@ -575,6 +575,8 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
         conn->snd_nxt = end;
     if (seq_before(conn->snd_max, end))
         conn->snd_max = end;
+    if (conn->timed)
+        utcp__times_sent(conn);
     if (plan->length % conn->mss && !of_the_syn(conn, end))
         conn->small_end = end;
     conn->sent_at = now;

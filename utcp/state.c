@@ -159,6 +159,7 @@ void utcp__conn_free(struct utcp_conn *conn)
     utcp__undo_dispose(conn);
     utcp__rate_free(conn->control.rate);
     utcp__records_dispose(conn);
+    utcp__times_dispose(conn);
     free(conn->more);
     free(conn);
 }

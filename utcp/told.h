@@ -46,6 +46,8 @@ struct utcp_more {
 
     uint32_t not_sent_low;        /* UTCP_OPTION_NOT_SENT_LOW */
     struct utcp_records *records; /* records.c; NULL: there are none */
+    struct utcp_times *times;     /* times.c; while `timed` */
+    struct utcp_arrivals *arrivals;
 
     struct utcp_mtu_search mtu;
 
@@ -113,6 +115,20 @@ uint32_t utcp__record_left(struct utcp_conn *conn, uint32_t seq);
 /* Bytes of memory that they take. */
 size_t utcp__records_size(const struct utcp_conn *conn);
 void utcp__records_dispose(struct utcp_conn *conn);
+
+/* ── times.c ───────────────────────────────────────────────────────────────────────────────── */
+
+/* While `timed`: snd_max has moved; send.una has. */
+void utcp__times_sent(struct utcp_conn *conn);
+void utcp__times_acknowledged(struct utcp_conn *conn);
+/* 0 or -ENOMEM. */
+int utcp__arrivals_watch(struct utcp_conn *conn, bool on);
+/* While `arrivals`: receive.next has moved; receive.read has. */
+void utcp__arrived(struct utcp_conn *conn);
+void utcp__arrivals_read(struct utcp_conn *conn);
+/* Bytes of memory that they take. */
+size_t utcp__times_size(const struct utcp_conn *conn);
+void utcp__times_dispose(struct utcp_conn *conn);
 
 /* ── busy.c ────────────────────────────────────────────────────────────────────────────────── */
 

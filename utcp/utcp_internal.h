@@ -28,15 +28,14 @@
  *   pacing.c     when segments may leave; rate.c how fast they are delivered; busy.c what holds them
  *   recovery.c   what an acknowledgment or its lack says about loss; rtt.c measures
  *   sack.c       scoreboard of what was sent; rack.c finds losses by time, and probes; prr.c paces
- *   undo.c       what was sent again in vain is found out and undone
- *   records.c    ends in the stream that no segment goes across
+ *   undo.c       what was sent again in vain                  times.c    when bytes left and arrived
  *   urgent.c     how far what was sent is urgent              challenge.c  answers to what may be forged
  *   control.c    between a connection and its congestion control; ecn.c marks and their echo
  *   fastopen.c   data with the SYN; fastopen_cache.c: what a client remembers for it
  *   output.c     what is to be sent, and when not                 timers.c   the five timers
  *   state.c      the one function that moves a state; how connections begin and end
  *   api.c        read, write, close …                             info.c     what is known
- *   memory.c     how large buffers may be, and what is given back
+ *   memory.c     how large buffers may be                     records.c  ends that no segment crosses
  *   stall.c      windows that stay closed                     mtu.c      which packets pass
  *   sendbuf.c, recvbuf.c, ranges.c, pool.c, wheel.c   values with their own unit tests
  *   probes.h     tracepoints, and trace.c traces of single connections (doc/tracing.md)
@@ -220,7 +219,7 @@ struct utcp_conn {
     uint8_t state;         /* enum utcp_state; moved by utcp__conn_set_state() alone */
     bool timestamps, sack; /* offered, then negotiated */
     bool window_scale : 1;
-    bool traced : 1; /* trace.c */
+    bool traced : 1, timed : 1, arrivals : 1; /* trace.c, times.c */
 
     /* RFC 9293 section 3.3.1, RFC 7323 */
     uint32_t snd_una, snd_nxt, snd_max, snd_wl1, snd_wl2;

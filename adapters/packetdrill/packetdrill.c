@@ -26,12 +26,14 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "checksum.h"
 #include "interface.h"
 #include "settings.h"
 #include "sockets.h"
 
 #define EVENTS_PER_POLL 64
 #define PACKET_SIZE     65536
+#define SPLICE_MAX      4096                      /* that an empty pipe takes, however it is set */
 #define LOOK_US         1                         /* what a look at the clock costs */
 #define PATIENCE_US     (UINT64_C(600) * 1000000) /* how long netdev_receive() waits for a packet */
 #define RETURN_WAIT_MS  1000 /* real time that a thread has to come back from a call */
@@ -87,15 +89,9 @@ static uint8_t *reserve(void *context, uint32_t length)
 static void fill_checksum(uint8_t *packet, size_t length, const struct utcp_offload *offload)
 {
     size_t start = offload->checksum_start;
-    uint32_t sum = 0;
+    uint16_t sum = (uint16_t)~checksum_fold(checksum_add(0, packet + start, length - start));
 
-    for (size_t i = start; i < length; i++)
-        sum += (i - start) % 2 ? packet[i] : (uint32_t)packet[i] << 8;
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    sum = ~sum;
-    packet[start + offload->checksum_offset] = (uint8_t)(sum >> 8);
-    packet[start + offload->checksum_offset + 1] = (uint8_t)sum;
+    memcpy(packet + start + offload->checksum_offset, &sum, sizeof(sum));
 }
 
 static void commit(void *context, uint32_t length, const struct utcp_offload *offload)
@@ -457,8 +453,9 @@ static ssize_t drill_writev(void *userdata, int fd, const struct iovec *pieces, 
 
 static ssize_t drill_sendmsg(void *userdata, int fd, const struct msghdr *message, int flags)
 {
-    return send_pieces(userdata, fd, message->msg_iov, message->msg_iovlen, flags,
-                       message->msg_name, message->msg_namelen);
+    struct drill *drill = enter(userdata);
+
+    return leave(drill, sockets_send_message(drill->sockets, fd, message, flags));
 }
 
 static int drill_fcntl(void *userdata, int fd, int command, ...)
@@ -545,7 +542,8 @@ static int drill_epoll_wait(void *userdata, int epoll, struct epoll_event *event
     return (int)leave(drill, sockets_epoll_wait(drill->sockets, epoll, events, max, timeout_ms));
 }
 
-/* A pipe is the kernel's; nothing goes from it to a socket of ours without a copy. */
+/* A pipe is the kernel's: what comes from a socket of ours into one is a copy, the other way is not
+ * offered, for what finds no room in the socket would be lost. */
 static int drill_pipe(void *userdata, int fds[2])
 {
     (void)userdata;
@@ -555,9 +553,18 @@ static int drill_pipe(void *userdata, int fds[2])
 static int drill_splice(void *userdata, int in, loff_t *in_offset, int out, loff_t *out_offset,
                         size_t size, unsigned int flags)
 {
-    (void)userdata, (void)in, (void)in_offset, (void)out, (void)out_offset, (void)size, (void)flags;
-    errno = EINVAL;
-    return -1;
+    struct drill *drill = userdata;
+    uint8_t piece[SPLICE_MAX];
+    ssize_t got;
+
+    /* packetdrill has a pointer to 0 for NULL */
+    if (!drill->sockets || !sockets_owns(drill->sockets, in) || *in_offset || *out_offset) {
+        errno = EINVAL;
+        return -1;
+    }
+    got = drill_recv(userdata, in, piece, size < sizeof(piece) ? size : sizeof(piece),
+                     flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0);
+    return (int)(got > 0 ? write(out, piece, (size_t)got) : got);
 }
 
 /* ── Packets and the clock, for the main thread ────────────────────────────────────────────── */

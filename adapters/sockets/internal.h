@@ -31,6 +31,7 @@ struct socket_options {
     int fast_open, fast_open_connect, fast_open_no_cookie; /* TCP_FASTOPEN…; the first: a limit */
     int zerocopy, tell_left;                               /* SO_ZEROCOPY, TCP_INQ */
     int mark, priority, free_bind, path_mtu_discovery;     /* kept: nothing here depends on them */
+    int timestamp, timestamp_ns, timestamping;             /* SO_TIMESTAMP…; the last: SOF_… */
     uint64_t receive_timeout, send_timeout;                /* µs; 0: none */
 };
 
@@ -67,6 +68,7 @@ struct socket {
     struct watch *watches; /* of an epoll */
     struct note *notes;    /* the error queue: notes.c */
     uint32_t zerocopy_sends;
+    uint64_t stamps_from; /* byte of the stream from which SOF_TIMESTAMPING_OPT_ID counts */
 };
 
 struct sockets {
@@ -126,9 +128,41 @@ union sockets_tcp_info {
 
 void sockets__tcp_info(const struct socket *socket, union sockets_tcp_info *info);
 
+#define NO_TIME UINT64_MAX
+
+struct sock_extended_err;
+/* Goes to the error queue, with a time (µs) or NO_TIME; `cut`: a packet that is not given belongs to it. */
+void sockets__note(struct socket *socket, const struct sock_extended_err *error, uint64_t at,
+                   bool cut);
 /* A send with MSG_ZEROCOPY was taken. */
 void sockets__note_zerocopy(struct socket *socket);
 void sockets__dispose_notes(struct socket *socket);
+
+/* Control messages that a call gives. */
+struct control {
+    struct msghdr *message;
+    size_t room, used; /* bytes of the caller's */
+};
+
+void sockets__put_control(struct control *control, int level, int type, const void *data,
+                          size_t size);
+
+/* ── timestamps.c ──────────────────────────────────────────────────────────────────────────── */
+
+/* 0 or a negative errno. */
+int sockets__set_timestamping(struct socket *socket, const void *value, socklen_t length);
+void sockets__apply_timestamps(const struct socket *socket, struct utcp_conn *conn);
+/* What a sendmsg(2) says of stamps: SOF_TIMESTAMPING_TX_*, or -1: what the socket says. 0 or an errno. */
+int sockets__stamps_of(const struct msghdr *message, int *stamps);
+/* Something was written; `stamps` as above. */
+void sockets__stamp_send(const struct sockets *sockets, struct socket *socket, int stamps);
+/* The connection has times to tell. */
+void sockets__note_times(struct socket *socket);
+void sockets__put_time(struct control *control, uint64_t at);
+/* Of what was read last. */
+void sockets__put_arrival(struct control *control, const struct socket *socket);
+
+/* ── options.c ─────────────────────────────────────────────────────────────────────────────── */
 
 /* Tells the connection what the options say. */
 void sockets__apply_options(const struct sockets *sockets, const struct socket *socket,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sockets.h: what recvmsg(2) gives beside data. Control messages: TCP_INQ's count. The error queue
- * (MSG_ERRQUEUE): notes that what was sent with MSG_ZEROCOPY may be used again.
+ * (MSG_ERRQUEUE): notes that what was sent with MSG_ZEROCOPY may be used again, and when what was sent
+ * had left and arrived (timestamps.c).
  *
  * A send copies, whatever its flags: the note says so (SO_EE_CODE_ZEROCOPY_COPIED, as for the kernel
  * where a device can't do without a copy) and is there at once. So programs that are written for
@@ -16,11 +17,13 @@
 
 #include "internal.h"
 
-#define NOTES_MAX 64 /* for a socket whose program does not fetch them */
+#define NOTES_MAX 256 /* for a socket whose program does not fetch them */
 
 struct note {
     struct note *next;
     struct sock_extended_err error;
+    uint64_t at; /* µs, or NO_TIME */
+    bool cut;
 };
 
 /* What comes with an IP_RECVERR or IPV6_RECVERR: whom the error is from, here nobody. */
@@ -34,7 +37,8 @@ struct report6 {
     struct sockaddr_in6 from;
 };
 
-static struct note *add(struct socket *socket, const struct sock_extended_err *error)
+void sockets__note(struct socket *socket, const struct sock_extended_err *error, uint64_t at,
+                   bool cut)
 {
     struct note **end = &socket->notes, *note;
     unsigned count = 0;
@@ -43,10 +47,10 @@ static struct note *add(struct socket *socket, const struct sock_extended_err *e
         count++;
     note = count < NOTES_MAX ? calloc(1, sizeof(*note)) : NULL;
     if (!note)
-        return NULL;
-    note->error = *error;
+        return;
+    *note = (struct note){.error = *error, .at = at, .cut = cut};
     *end = note;
-    return note;
+    socket->arrivals++;
 }
 
 static struct note *last(const struct socket *socket)
@@ -67,10 +71,12 @@ void sockets__note_zerocopy(struct socket *socket)
         before->error.ee_data + 1 == number)
         before->error.ee_data = number;
     else
-        add(socket, &(struct sock_extended_err){.ee_origin = SO_EE_ORIGIN_ZEROCOPY,
-                                                .ee_code = SO_EE_CODE_ZEROCOPY_COPIED,
-                                                .ee_info = number,
-                                                .ee_data = number});
+        sockets__note(socket,
+                      &(struct sock_extended_err){.ee_origin = SO_EE_ORIGIN_ZEROCOPY,
+                                                  .ee_code = SO_EE_CODE_ZEROCOPY_COPIED,
+                                                  .ee_info = number,
+                                                  .ee_data = number},
+                      NO_TIME, false);
     socket->arrivals++;
 }
 
@@ -86,12 +92,8 @@ void sockets__dispose_notes(struct socket *socket)
 
 /* ── Control messages ──────────────────────────────────────────────────────────────────────── */
 
-struct control {
-    struct msghdr *message;
-    size_t room, used; /* bytes of the caller's */
-};
-
-static void put_control(struct control *control, int level, int type, const void *data, size_t size)
+void sockets__put_control(struct control *control, int level, int type, const void *data,
+                          size_t size)
 {
     struct cmsghdr header = {.cmsg_len = CMSG_LEN(size), .cmsg_level = level, .cmsg_type = type};
     uint8_t *at = (uint8_t *)control->message->msg_control + control->used;
@@ -113,16 +115,18 @@ static void put_report(struct control *control, const struct socket *socket,
     struct report6 report6 = {.error = *error};
 
     if (socket->family == AF_INET)
-        put_control(control, IPPROTO_IP, IP_RECVERR, &report4, sizeof(report4));
+        sockets__put_control(control, IPPROTO_IP, IP_RECVERR, &report4, sizeof(report4));
     else
-        put_control(control, IPPROTO_IPV6, IPV6_RECVERR, &report6, sizeof(report6));
+        sockets__put_control(control, IPPROTO_IPV6, IPV6_RECVERR, &report6, sizeof(report6));
 }
 
 static void take_note(struct socket *socket, struct control *control)
 {
     struct note *note = socket->notes;
 
-    control->message->msg_flags |= MSG_ERRQUEUE;
+    control->message->msg_flags |= MSG_ERRQUEUE | (note->cut ? MSG_TRUNC : 0);
+    if (note->at != NO_TIME)
+        sockets__put_time(control, note->at);
     put_report(control, socket, &note->error);
     socket->notes = note->next;
     free(note);
@@ -135,7 +139,16 @@ static void put_left(struct control *control, const struct socket *socket)
 
     if (left == 0 && socket->finished)
         left = 1;
-    put_control(control, IPPROTO_TCP, TCP_CM_INQ, &left, sizeof(left));
+    sockets__put_control(control, IPPROTO_TCP, TCP_CM_INQ, &left, sizeof(left));
+}
+
+/* `took`: something was read. */
+static void put_beside(struct control *control, const struct socket *socket, bool took)
+{
+    if (socket->options.tell_left)
+        put_left(control, socket);
+    if (took)
+        sockets__put_arrival(control, socket);
 }
 
 ssize_t sockets_receive_message(struct sockets *sockets, int fd, struct msghdr *message, int flags)
@@ -157,8 +170,8 @@ ssize_t sockets_receive_message(struct sockets *sockets, int fd, struct msghdr *
     message->msg_namelen = 0; /* a connection's data come from its peer */
     if (flags & MSG_ERRQUEUE)
         take_note(socket, &control);
-    else if (sockets__get(sockets, fd) == socket && socket->options.tell_left)
-        put_left(&control, socket);
+    else if (sockets__get(sockets, fd) == socket)
+        put_beside(&control, socket, done > 0 && !(flags & MSG_PEEK));
     message->msg_controllen = control.used;
     return done;
 }

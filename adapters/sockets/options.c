@@ -39,6 +39,8 @@ static const struct int_option int_options[] = {
     {SOL_SOCKET, SO_RCVBUF, OPTION(receive_buffer), 0, INT32_MAX, BUFFER_DEFAULT},
     {SOL_SOCKET, SO_SNDBUF, OPTION(send_buffer), 0, INT32_MAX, BUFFER_DEFAULT},
     {SOL_SOCKET, SO_ZEROCOPY, OPTION(zerocopy), 0, 1, 0},
+    {SOL_SOCKET, SO_TIMESTAMP, OPTION(timestamp), 0, 1, 0},
+    {SOL_SOCKET, SO_TIMESTAMPNS, OPTION(timestamp_ns), 0, 1, 0},
     {SOL_SOCKET, SO_MARK, OPTION(mark), INT32_MIN, INT32_MAX, 0},
     {SOL_SOCKET, SO_PRIORITY, OPTION(priority), 0, 6, 0},
     {IPPROTO_TCP, TCP_NOTSENT_LOWAT, OPTION(not_sent_low), INT32_MIN, INT32_MAX, 0},
@@ -109,6 +111,7 @@ void sockets__apply_options(const struct sockets *sockets, const struct socket *
     /* The two bits of ECN in it are TCP's, as in Linux. */
     utcp_set_option(conn, UTCP_OPTION_DSCP, (uint64_t)options->type_of_service >> 2);
     utcp_set_option(conn, UTCP_OPTION_HOP_LIMIT, (uint64_t)options->hop_limit);
+    sockets__apply_timestamps(socket, conn);
     if (options->max_segment)
         utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, (uint64_t)options->max_segment);
 }
@@ -215,6 +218,8 @@ int sockets_setsockopt(struct sockets *sockets, int fd, int level, int name, con
         return sockets__set_fast_open_key(sockets, socket, value, length);
     if (option)
         return set_int(sockets, socket, option, value, length);
+    if (level == SOL_SOCKET && name == SO_TIMESTAMPING)
+        return sockets__set_timestamping(socket, value, length);
     if (level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(socket, value, length);
     if (level == SOL_SOCKET && name == SO_RCVTIMEO)
@@ -277,6 +282,7 @@ static int get_socket_option(struct socket *socket, int name, void *value, sockl
     case SO_PROTOCOL: return give_int(value, length, IPPROTO_TCP);
     case SO_DOMAIN: return give_int(value, length, socket->family);
     case SO_ACCEPTCONN: return give_int(value, length, socket->kind == SOCKET_LISTENS);
+    case SO_TIMESTAMPING: return give_int(value, length, socket->options.timestamping);
     case SO_MEMINFO: return give_memory(socket, value, length);
     case SO_LINGER: return give(value, length, &linger, sizeof(linger));
     case SO_RCVTIMEO: return give_timeout(value, length, socket->options.receive_timeout);

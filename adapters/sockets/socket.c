@@ -112,6 +112,8 @@ static void conn_happened(struct socket *socket, uint32_t events)
         socket->arrivals++;
     if (events & UTCP_FINISHED)
         socket->finished = true;
+    if (events & UTCP_TIMES)
+        sockets__note_times(socket);
     if (events & UTCP_WRITABLE) {
         socket->write_blocked = false;
         socket->departures++;

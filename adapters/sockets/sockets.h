@@ -12,6 +12,7 @@
  *   │ socket.c    descriptors, names, connect, accept, close   │
  *   │ transfer.c  read and write in all their forms            │
  *   │ notes.c     control messages, the error queue            │
+ *   │ timestamps.c  when data left and arrived                 │
  *   │ options.c   getsockopt, setsockopt, ioctl, fcntl         │
  *   │ fastopen.c  data with the SYN                            │
  *   │ readiness.c poll, epoll                                  │
@@ -102,6 +103,10 @@ ssize_t sockets_send(struct sockets *sockets, int fd, const struct iovec *pieces
 /* As sockets_send(), to whom: for TCP a name is of use only with MSG_FASTOPEN. */
 ssize_t sockets_send_to(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
                         int flags, const struct sockaddr *address, socklen_t length);
+
+/* sendmsg(2): its control message may be SO_TIMESTAMPING, for this send alone. */
+ssize_t sockets_send_message(struct sockets *sockets, int fd, const struct msghdr *message,
+                             int flags);
 
 int sockets_getsockopt(struct sockets *sockets, int fd, int level, int name, void *value,
                        socklen_t *length);

@@ -211,8 +211,9 @@ static int may_connect(const struct sockets *sockets, const struct socket *socke
     return socket->connecting && socket->nonblocking ? -EALREADY : 0;
 }
 
-ssize_t sockets_send_to(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
-                        int flags, const struct sockaddr *address, socklen_t length)
+static ssize_t send_stamped(struct sockets *sockets, int fd, const struct iovec *pieces,
+                            size_t count, int flags, const struct sockaddr *address,
+                            socklen_t length, int stamps)
 {
     struct socket *socket = sockets__get(sockets, fd);
     ssize_t done;
@@ -231,11 +232,30 @@ ssize_t sockets_send_to(struct sockets *sockets, int fd, const struct iovec *pie
         done = sockets__send_fast(sockets, fd, socket, pieces, count, flags, address, length);
     else
         done = sockets__send_rest(sockets, fd, socket, pieces, count, flags, 0);
+    if (done > 0 && sockets__get(sockets, fd) == socket)
+        sockets__stamp_send(sockets, socket, stamps);
     if (done > 0 && flags & MSG_ZEROCOPY && sockets__get(sockets, fd) == socket &&
         socket->options.zerocopy)
         sockets__note_zerocopy(socket);
     sockets__kick(sockets);
     return done;
+}
+
+ssize_t sockets_send_to(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
+                        int flags, const struct sockaddr *address, socklen_t length)
+{
+    return send_stamped(sockets, fd, pieces, count, flags, address, length, -1);
+}
+
+ssize_t sockets_send_message(struct sockets *sockets, int fd, const struct msghdr *message,
+                             int flags)
+{
+    int stamps, status = sockets__stamps_of(message, &stamps);
+
+    if (status)
+        return status;
+    return send_stamped(sockets, fd, message->msg_iov, message->msg_iovlen, flags,
+                        message->msg_name, message->msg_namelen, stamps);
 }
 
 ssize_t sockets_send(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,

@@ -119,7 +119,8 @@ static uint64_t leading_of(const struct utcp_conn *conn)
 {
     return conn->receive.slots * sizeof(*conn->receive.blocks) +
            conn->receive.pending.capacity * sizeof(*conn->receive.pending.at) +
-           conn->board.capacity * sizeof(*conn->board.many) + utcp__records_size(conn);
+           conn->board.capacity * sizeof(*conn->board.many) + utcp__records_size(conn) +
+           utcp__times_size(conn);
 }
 
 /* Each is found, stands in its queue's order, and the table counts and tells of what there is. */
