@@ -21,12 +21,17 @@ void utcp__take_syn(struct utcp_conn *conn, const struct utcp_segment *segment)
     conn->heard_at = conn->stack->now;
 }
 
+/* A new connection has the defaults already. */
 void utcp__listener_configure(const struct utcp_listener *listener, struct utcp_conn *conn)
 {
-    utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, listener->max_segment);
-    utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, listener->receive_buffer);
-    utcp_set_option(conn, UTCP_OPTION_HOP_LIMIT, listener->hop_limit);
-    utcp_set_option(conn, UTCP_OPTION_DSCP, listener->dscp);
+    if (listener->max_segment)
+        utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, listener->max_segment);
+    if (listener->receive_buffer)
+        utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, listener->receive_buffer);
+    if (listener->hop_limit)
+        utcp_set_option(conn, UTCP_OPTION_HOP_LIMIT, listener->hop_limit);
+    if (listener->dscp)
+        utcp_set_option(conn, UTCP_OPTION_DSCP, listener->dscp);
 }
 
 void utcp__listener_adopt(struct utcp_listener *listener, struct utcp_conn *conn)
