@@ -346,6 +346,30 @@ static void bbr_measures_the_delay_anew(void **state)
     assert_about(flow.cc.cwnd, 2 * PATH_BDP + 3 * MSS, 50);
 }
 
+/* snd_una stands at a hole, and so do round trips, while there are many more to fill. */
+static void bbr_does_not_stay_narrow_until_losses_are_repaired(void **state)
+{
+    struct flow flow = bbr_flow();
+    unsigned narrow = 0;
+
+    (void)state;
+    for (int i = 0; i < 2000; i++) { /* 20 s at a longer delay */
+        struct utcp_cc_ack ack = {.now = flow.now += 10 * MS,
+                                  .acked = MSS,
+                                  .in_flight = 2 * MSS,
+                                  .rtt_us = 2 * PATH_RTT,
+                                  .srtt_us = 2 * PATH_RTT,
+                                  .rate = PATH_RATE,
+                                  .delivered = flow.delivered += MSS,
+                                  .round = flow.cc.cwnd > 4 * MSS,
+                                  .recovering = true};
+
+        flow.cc.ops->acked(&flow.cc, &ack);
+        narrow += flow.cc.cwnd == 4 * MSS;
+    }
+    assert_in_range(narrow, 20, 60);
+}
+
 static void bbr_s_window_survives_a_loss(void **state)
 {
     struct flow flow = bbr_flow();
@@ -394,6 +418,7 @@ int main(void)
         cmocka_unit_test(small_growth_of_round_trips_is_noise),
         cmocka_unit_test(bbr_finds_bandwidth_and_delay),
         cmocka_unit_test(bbr_measures_the_delay_anew),
+        cmocka_unit_test(bbr_does_not_stay_narrow_until_losses_are_repaired),
         cmocka_unit_test(bbr_s_window_survives_a_loss),
         cmocka_unit_test(bbr_s_window_grows_in_a_long_recovery),
     };

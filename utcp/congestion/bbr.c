@@ -215,7 +215,10 @@ static void update_min_rtt(struct utcp_cc *cc, const struct utcp_cc_ack *ack, ui
         }
         return;
     }
-    model->probe_round |= ack->round;
+    /* By the clock as well: round trips are counted by sequence numbers, of which none is passed while a
+     * window of four segments has many losses to repair. */
+    model->probe_round |=
+        ack->round || ack->now > model->probe_rtt_until - PROBE_RTT_TIME + ack->srtt_us;
     if (model->probe_round && ack->now > model->probe_rtt_until)
         leave_probe_rtt(cc, ack->now);
 }
