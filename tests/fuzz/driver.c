@@ -3,6 +3,9 @@
  * ones; or the files that are named, to look at an input again.
  *
  *   usage: fuzz_NAME [-n RUNS] [-s SEED] [FILE…]
+ *          fuzz_NAME -w DIRECTORY
+ *
+ * -w writes the examples to a directory, for an engine that begins with files (tools/fuzz).
  *
  * Mutations are the usual: flipped bits, interesting bytes, pieces deleted, doubled, moved, and spliced
  * from other examples. On a crash the input is left in crash-NAME-SEED-RUN, to be given as a FILE. */
@@ -10,6 +13,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +142,30 @@ static int run_file(const char *path)
     return 0;
 }
 
+/* Returns the process's exit status. */
+static int write_examples(const char *directory, const char *name, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char path[512];
+        FILE *file;
+        bool written;
+
+        snprintf(path, sizeof(path), "%s/%s-%zu", directory, name, i);
+        file = fopen(path, "wb");
+        if (!file) {
+            perror(path);
+            return 1;
+        }
+        written =
+            fwrite(fuzz_examples[i].data, 1, fuzz_examples[i].size, file) == fuzz_examples[i].size;
+        if (fclose(file) != 0 || !written) {
+            perror(path);
+            return 1;
+        }
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     unsigned long runs = RUNS_DEFAULT, seed = 1;
@@ -145,11 +173,13 @@ int main(int argc, char **argv)
     size_t count = example_count();
     int option;
 
-    while ((option = getopt(argc, argv, "n:s:")) != -1) {
+    while ((option = getopt(argc, argv, "n:s:w:")) != -1) {
         if (option == 'n')
             runs = strtoul(optarg, NULL, 10);
         else if (option == 's')
             seed = strtoul(optarg, NULL, 10);
+        else if (option == 'w')
+            return write_examples(optarg, name, count);
         else
             return 2;
     }
