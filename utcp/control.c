@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "utcp_internal.h"
+#include "steps.h"
 
-static void keep_in_range(struct utcp_cc *cc)
+void utcp__control_clamp(struct utcp_cc *cc)
 {
     cc->cwnd = min_u32(max_u32(cc->cwnd, cc->mss), UTCP_CC_CWND_MAX);
     cc->ssthresh = max_u32(cc->ssthresh, cc->mss);
@@ -23,7 +23,7 @@ static void init(struct utcp_conn *conn)
     cc->pacing_rate = 0;
     memset(cc->priv, 0, sizeof(cc->priv));
     cc->ops->init(cc, conn->rtt.srtt, conn->stack->now);
-    keep_in_range(cc);
+    utcp__control_clamp(cc);
 }
 
 void utcp__control_start(struct utcp_conn *conn)
@@ -51,50 +51,11 @@ void utcp__control_choose(struct utcp_conn *conn, const struct utcp_cc_ops *ops)
         init(conn);
 }
 
-/* Whether the sender had used the window, so that there is a reason to open it (RFC 7661). In slow
- * start a flight may double it: what counts is the largest within the round trip, for while one is
- * acknowledged step by step less and less of it is out. */
-static bool window_was_used(const struct utcp_conn *conn, uint32_t in_flight)
-{
-    if (conn->cc.cwnd < conn->cc.ssthresh)
-        return conn->cc.cwnd / 2 < max_u32(conn->control.flight_max, in_flight);
-    return in_flight + 2 * conn->mss > conn->cc.cwnd;
-}
-
 void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
                          uint64_t rtt_us, bool recovering)
 {
-    struct utcp_control *control = &conn->control;
-    struct utcp_cc_ack ack = {
-        .now = conn->stack->now,
-        .acked = acked,
-        .in_flight = in_flight,
-        .rtt_us = rtt_us,
-        .srtt_us = conn->rtt.srtt,
-        .round = !seq_before(conn->snd_una, conn->control.round_end),
-        .recovering = recovering || seq_before(conn->snd_una, conn->recovery.recover),
-    };
-    bool used = window_was_used(conn, in_flight);
-
-    ack.grow = !recovering && used;
-
-    if (conn->ecn.on && conn->ecn.echoed) {
-        ack.marked = acked;
-        UTCP_COUNT(conn, delivered_marked, acked);
-    }
-    control->delivered += acked;
-    ack.delivered = control->delivered;
-    /* Round trips are counted by sequence numbers: one is over when what was sent last in it is
-     * acknowledged. */
-    control->flight_max = ack.round ? in_flight : max_u32(control->flight_max, in_flight);
-    if (ack.round) {
-        control->round_end = conn->snd_max;
-        utcp__count_round(conn, used);
-    }
-    if (control->rate)
-        utcp__rate_acked(conn, &ack);
-    conn->cc.ops->acked(&conn->cc, &ack);
-    keep_in_range(&conn->cc);
+    utcp__control_tell(conn, acked, in_flight, rtt_us, recovering,
+                       conn->ecn.on && conn->ecn.echoed);
 }
 
 static void remember(struct utcp_cc *cc)
@@ -114,7 +75,7 @@ void utcp__control_lost(struct utcp_conn *conn, uint32_t in_flight)
 {
     remember(&conn->cc);
     conn->cc.ops->lost(&conn->cc, flight(conn, in_flight), conn->stack->now);
-    keep_in_range(&conn->cc);
+    utcp__control_clamp(&conn->cc);
     PROBE_REDUCE(conn, "loss");
     utcp__trace_reason(conn, UTCP_TRACE_REDUCED, "loss");
     utcp__ecn_reduced(conn);
@@ -126,7 +87,7 @@ void utcp__control_marked(struct utcp_conn *conn, uint32_t in_flight)
 
     remember(&conn->cc);
     (ops->ecn ? ops->ecn : ops->lost)(&conn->cc, flight(conn, in_flight), conn->stack->now);
-    keep_in_range(&conn->cc);
+    utcp__control_clamp(&conn->cc);
     conn->ecn.reductions++;
     PROBE_REDUCE(conn, "mark");
     utcp__trace_reason(conn, UTCP_TRACE_REDUCED, "mark");
@@ -140,7 +101,7 @@ void utcp__control_timed_out(struct utcp_conn *conn, uint32_t in_flight)
         return;
     remember(&conn->cc);
     conn->cc.ops->timed_out(&conn->cc, flight(conn, in_flight), conn->stack->now);
-    keep_in_range(&conn->cc);
+    utcp__control_clamp(&conn->cc);
     PROBE_REDUCE(conn, "timeout");
     utcp__trace_reason(conn, UTCP_TRACE_REDUCED, "timeout");
     utcp__ecn_reduced(conn);
@@ -154,7 +115,7 @@ void utcp__control_undo(struct utcp_conn *conn)
     cc->ssthresh = max_u32(cc->ssthresh, cc->prior_ssthresh);
     if (cc->ops->undo)
         cc->ops->undo(cc);
-    keep_in_range(cc);
+    utcp__control_clamp(cc);
     PROBE_UNDO(conn);
     utcp__trace_reason(conn, UTCP_TRACE_UNDONE, NULL);
 }
@@ -183,7 +144,7 @@ void utcp__control_before_output(struct utcp_conn *conn)
         cc->ops->idle(cc, idle_us, conn->stack->now);
     else
         cc->cwnd = min_u32(cc->cwnd, window_after_idle(conn, idle_us));
-    keep_in_range(cc);
+    utcp__control_clamp(cc);
 }
 
 /* ── The application's choice ──────────────────────────────────────────────────────────────── */

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "options/options.h"
-#include "utcp_internal.h"
+#include "steps.h"
 
 static void acknowledge_now(struct utcp_conn *conn)
 {
@@ -207,41 +207,10 @@ static bool establish(struct utcp_conn *conn, const struct utcp_segment *segment
     return true;
 }
 
-/* What the echoed timestamp says: a round-trip time in milliseconds, as µs, or 0. */
-static uint64_t echoed_rtt(const struct utcp_conn *conn, const struct utcp_segment *segment)
+/* The timestamp that it echoes; 0: none. */
+static uint32_t echo_of(const struct utcp_conn *conn, const struct utcp_segment *segment)
 {
-    int32_t age = (int32_t)(utcp__timestamp_now(conn) - segment->options.ts_echo);
-
-    if (!conn->timestamps || segment->options.ts_echo == 0 || age < 0 ||
-        (uint64_t)age * UTCP_MS > UTCP_RTO_MAX) /* no clock of ours said that */
-        return 0;
-    return age ? (uint64_t)age * UTCP_MS : 1;
-}
-
-/* A round-trip time that this acknowledgment of new data tells, or 0. The timed segment was sent
- * once only (Karn); else the echoed timestamp says which copy is answered, in milliseconds. While
- * one is being timed, timestamps are for congestion control alone: the smoothed time is made for
- * one sample in a round trip (RFC 6298 section 3, RFC 7323 appendix G). What tells of a duplicate
- * echoes what came before an ACK that was lost. */
-static uint64_t take_rtt(struct utcp_conn *conn, const struct utcp_segment *segment,
-                         const struct utcp_delivery *delivery)
-{
-    struct utcp_rtt *rtt = &conn->rtt;
-    uint64_t sample;
-
-    if (rtt->timed_at && !seq_before(segment->ack, rtt->timed_seq)) {
-        sample = conn->stack->now - rtt->timed_at;
-        sample = sample ? sample : 1;
-        rtt->timed_at = 0;
-        if (!conn->sack) /* the scoreboard measures more often */
-            utcp__rack_measured(conn, sample);
-    } else {
-        sample = delivery->duplicate ? 0 : echoed_rtt(conn, segment);
-        if (rtt->timed_at || sample == 0)
-            return sample;
-    }
-    utcp__rtt_sample(rtt, sample);
-    return sample;
+    return conn->timestamps ? segment->options.ts_echo : 0;
 }
 
 /* Our FIN is acknowledged. */
@@ -263,8 +232,10 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
     uint32_t bytes = segment->ack - conn->snd_una;
     uint64_t left = conn->send.end - conn->send.una;
     bool fin = conn->fin_queued && !conn->fin_acked && bytes > left, keep_timer;
-    uint64_t rtt_us = take_rtt(conn, segment, delivery),
-             deadline = conn->deadline[TIMER_RETRANSMIT];
+    /* What tells of a duplicate echoes what came before an ACK that was lost. */
+    uint32_t echo = delivery->duplicate ? 0 : echo_of(conn, segment);
+    uint64_t rtt_us = utcp__take_rtt(conn, segment->ack, echo);
+    uint64_t deadline = conn->deadline[TIMER_RETRANSMIT];
 
     delivery->rtt_us = rtt_us;
     delivery->advanced = true;
@@ -313,27 +284,6 @@ static bool is_duplicate(const struct utcp_conn *conn, const struct utcp_segment
            window < 2 * (uint64_t)conn->snd_wnd;
 }
 
-static void update_window(struct utcp_conn *conn, const struct utcp_segment *segment)
-{
-    uint32_t window = (uint32_t)segment->window << conn->send_scale;
-
-    if (!seq_before(conn->snd_wl1, segment->seq) &&
-        !(conn->snd_wl1 == segment->seq && seq_up_to(conn->snd_wl2, segment->ack)))
-        return;
-    conn->snd_wl1 = segment->seq;
-    conn->snd_wl2 = segment->ack;
-    if (window == conn->snd_wnd)
-        return;
-    utcp__want_output(conn);
-    /* An open window ends probing, and what was learnt by it is no sign of a bad path. */
-    if (conn->snd_wnd == 0 && window && utcp__in_flight(conn) == 0) {
-        conn->rtt.backoff = 0;
-        utcp__timer_stop(conn, TIMER_RETRANSMIT);
-    }
-    conn->snd_wnd = window;
-    conn->snd_wnd_max = max_u32(conn->snd_wnd_max, window);
-}
-
 /* A peer that answers probes of its closed window is alive (RFC 9293 section 3.8.6.1); only for a
  * connection that nobody waits for, patience has an end. */
 static void heard(struct utcp_conn *conn)
@@ -352,7 +302,7 @@ static struct utcp_delivery delivery_of(const struct utcp_conn *conn,
         .flight = utcp__pipe(conn),
         .fack = conn->rack.fack,
         .ts_echo = segment->options.ts_echo,
-        .has_echo = conn->timestamps && segment->options.ts_echo,
+        .has_echo = echo_of(conn, segment) != 0,
     };
 }
 
@@ -399,7 +349,7 @@ static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
         utcp__recovery_sacked(conn, &delivery);
     if (conn->state == UTCP_CLOSED || conn->state == UTCP_TIME_WAIT)
         return conn->state != UTCP_CLOSED;
-    update_window(conn, segment);
+    utcp__update_window(conn, segment->seq, segment->ack, segment->window);
     return true;
 }
 
@@ -422,7 +372,7 @@ static bool step_urgent(struct utcp_conn *conn, const struct utcp_segment *segme
 
 /* An ACK for each second full segment, for the others within the delay (RFC 9293 section 3.8.6.3).
  * A merged segment counts as what it was made of. */
-static void acknowledge_later(struct utcp_conn *conn, uint32_t bytes)
+void utcp__acknowledge_later(struct utcp_conn *conn, uint32_t bytes)
 {
     uint32_t segments;
 
@@ -476,9 +426,9 @@ static void stored_in_order(struct utcp_conn *conn, const struct utcp_segment *s
     if (holes)
         acknowledge_now(conn);
     else
-        acknowledge_later(conn, bytes);
+        utcp__acknowledge_later(conn, bytes);
     if (conn->drs.sample_due)
-        utcp__memory_echo(conn, echoed_rtt(conn, segment));
+        utcp__memory_echo(conn, utcp__echoed_rtt(conn, echo_of(conn, segment)));
     if (conn->arrivals)
         utcp__arrived(conn);
     utcp__event(conn, UTCP_READABLE);
@@ -528,7 +478,7 @@ static bool receives(const struct utcp_conn *conn)
            conn->state == UTCP_FIN_WAIT_2;
 }
 
-static void take_text(struct utcp_conn *conn, struct utcp_segment *segment)
+void utcp__take_text(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     if (conn->ecn.on)
         utcp__ecn_received(conn, segment);
@@ -545,7 +495,7 @@ static bool step_text(struct utcp_conn *conn, struct utcp_segment *segment)
         utcp__conn_reset(conn, -ECONNRESET);
         return false;
     }
-    take_text(conn, segment);
+    utcp__take_text(conn, segment);
     return true;
 }
 
@@ -606,88 +556,6 @@ void utcp__input_synchronized(struct utcp_conn *conn, struct utcp_segment *segme
         step_fin(conn, segment);
 }
 
-/* ── Header prediction ─────────────────────────────────────────────────────────────────────── */
-
-/* Of a connection that has nothing to repair, nearly every segment is the next one in order, or
- * acknowledges more, and has nothing else to say (Van Jacobson, 1990). For such a segment most
- * questions of the steps above have one answer, which a few comparisons give at once; what is left of
- * the steps is done by the same functions in the same order. So this is a short cut, and no second
- * TCP: whatever is not as predicted goes the long way, which has then seen nothing of it, and
- * test_prediction compares the two, byte by byte of their state. When usual() says yes, it is known
- *
- *   first     that the sequence number is the next, what is there fits the window, and the timestamp is
- *             not too old; so nothing is trimmed and nothing answered
- *   second …  that it is neither RST nor SYN, nor URG: packet.c takes no such segment for usual
- *   fifth     that the acknowledgment is one of what was sent, but not of our FIN, and that there are
- *             data or it is new, so that the segment is no duplicate acknowledgment; where nothing is
- *             new, that nobody waits for what that says (a probe that is out, a timeout)
- *   seventh   that data are still taken, by somebody; that there is no mark of congestion, and none of
- *             before to be taken back
- *   eighth    that there is no FIN, neither here nor known from before
- *
- * and that nobody traces the connection. */
-static bool usual(const struct utcp_conn *conn, const struct utcp_segment *segment)
-{
-    uint32_t next = utcp__rcv_nxt(conn), acked = segment->ack - conn->snd_una;
-
-    if (conn->state < UTCP_ESTABLISHED || conn->state == UTCP_TIME_WAIT || segment->seq != next ||
-        segment->options.has_timestamps != conn->timestamps || conn->ecn.ce || conn->traced)
-        return false;
-    if (conn->timestamps && (int32_t)(segment->options.ts_value - conn->ts_recent) < 0)
-        return false;
-    if (segment->length &&
-        (!receives(conn) || conn->peer_fin_known || utcp__orphan(conn) ||
-         seq_before(conn->rcv_adv, next) || segment->length > conn->rcv_adv - next))
-        return false;
-    if (acked == 0)
-        return segment->length && !conn->rack.probe_out && !conn->recovery.after_timeout;
-    return acked <= conn->snd_max - conn->snd_una &&
-           !(conn->fin_queued && acked > conn->send.end - conn->send.una);
-}
-
-static void take_usual(struct utcp_conn *conn, struct utcp_segment *segment)
-{
-    conn->segments_in[segment->length > 0]++;
-    if (conn->timestamps)
-        note_timestamp(conn, segment);
-    heard(conn);
-    conn->ecn.echoed = false;
-    if (segment->ack != conn->snd_una) {
-        struct utcp_delivery delivery = delivery_of(conn, segment);
-
-        acknowledged(conn, segment, &delivery);
-    }
-    update_window(conn, segment);
-    if (segment->length == 0)
-        return;
-    if (!conn->ecn.on && !utcp__pool_tight(&conn->stack->pool) &&
-        utcp__recvbuf_append(&conn->receive, segment->payload, segment->length)) {
-        conn->data_at = (uint32_t)(conn->stack->now >> 10);
-        stored_in_order(conn, segment, segment->length, false);
-    } else {
-        take_text(conn, segment);
-    }
-}
-
-/* False: not usual, and nothing was done. */
-static bool input_usual(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags)
-{
-    struct utcp_conn *conn = stack->recent;
-    struct utcp_segment segment;
-
-    if (stack->long_way || !utcp__packet_usual(data, length, flags, &segment))
-        return false;
-    if (conn == NULL || !utcp__packet_is_between(data, &conn->local, &conn->remote)) {
-        utcp__packet_endpoints(data, &segment);
-        conn = utcp__find(stack, &segment.local, &segment.remote);
-    }
-    if (conn == NULL || !usual(conn, &segment))
-        return false;
-    stack->usual_in++;
-    take_usual(conn, &segment);
-    return true;
-}
-
 /* ── Any segment ───────────────────────────────────────────────────────────────────────────── */
 
 static bool newer_than_time_wait(const struct utcp_conn *conn, const struct utcp_segment *segment)
@@ -743,9 +611,7 @@ static void input_segment(struct utcp *stack, struct utcp_segment *segment)
     }
 }
 
-/* Not inlined, that usual segments need not save what this needs. */
-static __attribute__((noinline)) void input_any(struct utcp *stack, const void *data, size_t length,
-                                                unsigned flags)
+void utcp__input_any(struct utcp *stack, const void *data, size_t length, unsigned flags)
 {
     struct utcp_packet packet;
 
@@ -759,13 +625,4 @@ static __attribute__((noinline)) void input_any(struct utcp *stack, const void *
     case PACKET_OTHER: UTCP_DROP(stack, NULL, dropped_not_tcp); break;
     }
     utcp__reap(stack);
-}
-
-void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t length, unsigned flags)
-{
-    if (now > stack->now)
-        stack->now = now;
-    stack->stats.packets_in++;
-    if (!input_usual(stack, data, length, flags))
-        input_any(stack, data, length, flags);
 }

@@ -418,7 +418,7 @@ static void plan(struct utcp_conn *conn, struct plan *plan)
     if (conn->keepalive_due)
         *plan = (struct plan){PLAN_KEEPALIVE, conn->snd_una - 1, 0, TCP_ACK};
     else if (conn->ack_now || utcp__window_to_update(conn))
-        *plan = (struct plan){PLAN_ACK, utcp__ack_sequence(conn), 0, TCP_ACK};
+        *plan = (struct plan){PLAN_ACK, utcp__ack_sequence(conn), 0, TCP_ACK, .paced = plan->paced};
 }
 
 /* ── Sending ───────────────────────────────────────────────────────────────────────────────── */
@@ -690,30 +690,31 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
         uint16_t window;
 
         plan(conn, &next);
-        if (next.kind == PLAN_NOTHING) {
-            if (next.paced)
-                utcp__pacing_wait(conn);
-            else if (conn->control.rate && unsent(conn) == 0 &&
-                     utcp__in_flight(conn) < conn->cc.cwnd)
-                utcp__rate_limited(conn);
-            conn->probe_due &= UTCP_PROBE_MTU;
-            conn->recovery.retransmit_due = false;
-            conn->rack.probe_due = false;
-            utcp__busy_update(conn);
-            if (conn->write_blocked && conn->more && conn->more->not_sent_low)
-                utcp__send_room_event(conn);
-            if (unsent(conn) && utcp__synchronized(conn) &&
-                (blocked_by_window(conn) || blocked_by_cork(conn)) &&
-                !utcp__timer_runs(conn, TIMER_RETRANSMIT))
-                utcp__timer_set(conn, TIMER_RETRANSMIT,
-                                conn->stack->now + utcp__rtt_timeout(&conn->rtt));
-            return PROGRESS_DONE;
-        }
         if (next.length && conn->more && conn->more->records)
             keep_to_record(conn, &next);
-        if (!emit(conn, &next, &window, sink))
-            return PROGRESS_FULL;
-        account(conn, &next, window);
+        if (next.kind != PLAN_NOTHING) {
+            if (!emit(conn, &next, &window, sink))
+                return PROGRESS_FULL;
+            account(conn, &next, window);
+            if (next.kind != PLAN_ACK) /* which is planned where there is nothing else */
+                continue;
+        }
+        if (next.paced)
+            utcp__pacing_wait(conn);
+        else if (conn->control.rate && unsent(conn) == 0 && utcp__in_flight(conn) < conn->cc.cwnd)
+            utcp__rate_limited(conn);
+        conn->probe_due &= UTCP_PROBE_MTU;
+        conn->recovery.retransmit_due = false;
+        conn->rack.probe_due = false;
+        utcp__busy_update(conn);
+        if (conn->write_blocked && conn->more && conn->more->not_sent_low)
+            utcp__send_room_event(conn);
+        if (unsent(conn) && utcp__synchronized(conn) &&
+            (blocked_by_window(conn) || blocked_by_cork(conn)) &&
+            !utcp__timer_runs(conn, TIMER_RETRANSMIT))
+            utcp__timer_set(conn, TIMER_RETRANSMIT,
+                            conn->stack->now + utcp__rtt_timeout(&conn->rtt));
+        return PROGRESS_DONE;
     }
     return PROGRESS_MORE;
 }

@@ -406,33 +406,7 @@ void utcp__packet_checksum(uint8_t *packet, const struct utcp_outgoing *outgoing
 
 /* ── The usual form ────────────────────────────────────────────────────────────────────────── */
 
-/* What it is about, or NULL: `left` are the bytes of it. */
-static const uint8_t *usual_ip(const uint8_t *data, size_t length, uint32_t *left)
-{
-    if (length >= IPV4_HEADER_MIN && data[0] == 0x45) {
-        const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
-        uint32_t total = ntohs(ip->total_length);
-
-        if (total < IPV4_HEADER_MIN || total > length || ip->protocol != IP_PROTOCOL_TCP ||
-            ip->fragment & htons(IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET) ||
-            (ip->tos & 3) == IP_ECN_CE || !checksum_ipv4_good(data))
-            return NULL;
-        *left = total - IPV4_HEADER_MIN;
-        return data + IPV4_HEADER_MIN;
-    }
-    if (length >= IPV6_HEADER_SIZE && data[0] >> 4 == 6) {
-        const struct wire_ipv6 *ip = (const struct wire_ipv6 *)data;
-
-        *left = ntohs(ip->payload_length);
-        if (*left > length - IPV6_HEADER_SIZE || ip->next_header != IP_PROTOCOL_TCP ||
-            (data[1] >> 4 & 3) == IP_ECN_CE)
-            return NULL;
-        return data + IPV6_HEADER_SIZE;
-    }
-    return NULL;
-}
-
-static bool usual_checksum_right(const uint8_t *data, const uint8_t *tcp, uint32_t length,
+bool utcp__packet_checksum_right(const uint8_t *data, const uint8_t *tcp, uint32_t length,
                                  unsigned flags)
 {
     const bool v4 = data[0] >> 4 == 4;
@@ -450,66 +424,21 @@ static bool usual_checksum_right(const uint8_t *data, const uint8_t *tcp, uint32
     return checksum_right(&ip, ((const struct wire_tcp *)tcp)->checksum, flags);
 }
 
-bool utcp__packet_usual(const uint8_t *data, size_t length, unsigned flags,
-                        struct utcp_segment *segment)
-{
-    uint32_t left, header;
-    const uint8_t *at = usual_ip(data, length, &left);
-    const struct wire_tcp *tcp = (const struct wire_tcp *)at;
-
-    if (at == NULL || left < TCP_HEADER_MIN || (tcp->flags & ~TCP_PSH) != TCP_ACK)
-        return false;
-    header = (uint32_t)(tcp->data_offset >> 4) * 4;
-    segment->options.has_timestamps = header != TCP_HEADER_MIN;
-    segment->options.ts_echo = 0;
-    if (header != TCP_HEADER_MIN &&
-        (left < header ||
-         !utcp__timestamps_alone(at + TCP_HEADER_MIN, header - TCP_HEADER_MIN, &segment->options)))
-        return false;
-    if (!(flags & UTCP_INPUT_CHECKSUM_OK) && !usual_checksum_right(data, at, left, flags))
-        return false;
-    segment->seq = ntohl(tcp->sequence);
-    segment->ack = ntohl(tcp->acknowledgment);
-    segment->window = ntohs(tcp->window);
-    segment->ecn = IP_ECN_NOT; /* which of those without a mark does not matter */
-    segment->flags = tcp->flags;
-    segment->payload = at + header;
-    segment->length = left - header;
-    segment->options.sacks = 0;
-    return true;
-}
-
-bool utcp__packet_is_between(const uint8_t *data, const struct utcp_endpoint *local,
-                             const struct utcp_endpoint *remote)
-{
-    uint32_t ports = (uint32_t)remote->port << 16 | local->port;
-
-    if (data[0] >> 4 == 4) {
-        const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
-
-        return local->family == 4 && utcp__get_be32(data + IPV4_HEADER_MIN) == ports &&
-               memcmp(ip->source, remote->address, sizeof(ip->source)) == 0 &&
-               memcmp(ip->destination, local->address, sizeof(ip->destination)) == 0;
-    }
-    return local->family == 6 && utcp__get_be32(data + IPV6_HEADER_SIZE) == ports &&
-           memcmp(((const struct wire_ipv6 *)data)->source, remote->address, 16) == 0 &&
-           memcmp(((const struct wire_ipv6 *)data)->destination, local->address, 16) == 0;
-}
-
-void utcp__packet_endpoints(const uint8_t *data, struct utcp_segment *segment)
+void utcp__packet_endpoints(const uint8_t *data, struct utcp_endpoint *local,
+                            struct utcp_endpoint *remote)
 {
     if (data[0] >> 4 == 4) {
         const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
         const struct wire_tcp *tcp = (const struct wire_tcp *)(data + IPV4_HEADER_MIN);
 
-        segment->remote = endpoint(4, ip->source, tcp->source_port);
-        segment->local = endpoint(4, ip->destination, tcp->destination_port);
+        *remote = endpoint(4, ip->source, tcp->source_port);
+        *local = endpoint(4, ip->destination, tcp->destination_port);
     } else {
         const struct wire_ipv6 *ip = (const struct wire_ipv6 *)data;
         const struct wire_tcp *tcp = (const struct wire_tcp *)(data + IPV6_HEADER_SIZE);
 
-        segment->remote = endpoint(6, ip->source, tcp->source_port);
-        segment->local = endpoint(6, ip->destination, tcp->destination_port);
+        *remote = endpoint(6, ip->source, tcp->source_port);
+        *local = endpoint(6, ip->destination, tcp->destination_port);
     }
 }
 

@@ -94,16 +94,12 @@ struct utcp_packet {
 void utcp__packet_parse(const uint8_t *data, size_t length, unsigned flags,
                         struct utcp_packet *packet);
 
-/* The form that nearly every segment has: no IP options or extension headers, no mark of congestion,
- * ACK and at most PSH for flags, and no TCP options but a timestamp as RFC 7323 appendix A has it.
- * Fills in what utcp__packet_parse() would, but for the endpoints and for options that are not there,
- * of which only `sacks` is 0. False: it is something else, or not sound. */
-bool utcp__packet_usual(const uint8_t *data, size_t length, unsigned flags,
-                        struct utcp_segment *segment);
-/* Of such a packet: whether it is between these two, and the endpoints, which are not checked. */
-bool utcp__packet_is_between(const uint8_t *data, const struct utcp_endpoint *local,
-                             const struct utcp_endpoint *remote);
-void utcp__packet_endpoints(const uint8_t *data, struct utcp_segment *segment);
+/* Of a packet without IP options or extension headers, `length` bytes from the TCP header at `tcp` on:
+ * whether TCP's checksum is right as far as `flags` want it to be, and the endpoints, which are not checked. */
+bool utcp__packet_checksum_right(const uint8_t *data, const uint8_t *tcp, uint32_t length,
+                                 unsigned flags);
+void utcp__packet_endpoints(const uint8_t *data, struct utcp_endpoint *local,
+                            struct utcp_endpoint *remote);
 
 /* What is to be sent. */
 struct utcp_outgoing {

@@ -8,7 +8,7 @@
 
 void utcp__pool_init(struct utcp_pool *pool, uint64_t limit)
 {
-    *pool = (struct utcp_pool){.limit = limit};
+    *pool = (struct utcp_pool){.limit = limit, .tight = limit - limit / 8};
 }
 
 void utcp__pool_dispose(struct utcp_pool *pool)
@@ -37,19 +37,15 @@ static bool grants(const struct utcp_pool *pool, enum utcp_claim claim)
 
 void *utcp__pool_get(struct utcp_pool *pool, enum utcp_claim claim)
 {
-    void *block = pool->free;
+    void *block;
 
     if (!grants(pool, claim))
         return NULL;
-    if (block) {
-        pool->free = *(void **)block;
-        pool->free_count--;
-    } else {
-        block = malloc(POOL_BLOCK_SIZE);
-        if (block == NULL)
-            return NULL;
-    }
-    pool->used += POOL_BLOCK_SIZE;
+    if (pool->free)
+        return utcp__pool_get_stored(pool);
+    block = malloc(POOL_BLOCK_SIZE);
+    if (block)
+        pool->used += POOL_BLOCK_SIZE;
     return block;
 }
 

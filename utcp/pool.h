@@ -25,6 +25,7 @@
 struct utcp_pool {
     uint64_t used;  /* bytes of blocks in buffers, and of what leads to them */
     uint64_t limit; /* bytes */
+    uint64_t tight; /* used beyond this: 7/8 of the limit */
     void *free;     /* list through the first word of each free block */
     uint32_t free_count;
 };
@@ -40,6 +41,16 @@ enum utcp_claim {
 
 /* NULL: the claim is not granted, or no memory is left. The block's bytes are undefined. */
 void *utcp__pool_get(struct utcp_pool *pool, enum utcp_claim claim);
+/* One of the store's, where it was asked before that there is one and that it is granted. */
+static inline void *utcp__pool_get_stored(struct utcp_pool *pool)
+{
+    void *block = pool->free;
+
+    pool->free = *(void **)block;
+    pool->free_count--;
+    pool->used += POOL_BLOCK_SIZE;
+    return block;
+}
 void utcp__pool_put(struct utcp_pool *pool, void *block);
 
 /* Something of `before` bytes has `after` bytes now. */
@@ -55,7 +66,7 @@ static inline bool utcp__pool_pressed(const struct utcp_pool *pool)
 
 static inline bool utcp__pool_tight(const struct utcp_pool *pool)
 {
-    return pool->used > pool->limit - pool->limit / 8;
+    return pool->used > pool->tight;
 }
 
 static inline bool utcp__pool_full(const struct utcp_pool *pool)

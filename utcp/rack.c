@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* RACK-TLP, RFC 8985: what was sent some time before something that was delivered is lost; and when
  * nothing is heard, a probe asks for news before the retransmission timer has to. */
-#include "utcp_internal.h"
+#include "steps.h"
 
 #define MIN_RTT_FOR     (60 * UTCP_SECOND) /* a path that became longer is believed after this */
 #define PERSIST         16                 /* recoveries, section 6.2 step 4 */
 #define DUPLICATES_LOST 3
-#define ACK_DELAY_MAX   (200 * UTCP_MS) /* TLP.max_ack_delay: the longest in use */
 
 static bool sent_before(const struct utcp_sent *sent, const struct utcp_rack *rack)
 {
@@ -172,7 +171,6 @@ static bool may_probe(const struct utcp_conn *conn)
 void utcp__probe_schedule(struct utcp_conn *conn)
 {
     struct utcp_rack *rack = &conn->rack;
-    uint64_t wait = UTCP_SECOND, when, timeout = conn->deadline[TIMER_RETRANSMIT];
 
     if (!conn->sack || !utcp__synchronized(conn))
         return;
@@ -184,14 +182,8 @@ void utcp__probe_schedule(struct utcp_conn *conn)
         rack->timer_probes = false;
         return;
     }
-    if (conn->rtt.srtt) {
-        wait = 2 * conn->rtt.srtt;
-        if (conn->snd_max - conn->snd_una <= conn->mss)
-            wait += ACK_DELAY_MAX;
-    }
-    when = conn->stack->now + wait;
     rack->timer_probes = true;
-    utcp__timer_set(conn, TIMER_LOSS, when < timeout ? when : timeout);
+    utcp__timer_set(conn, TIMER_LOSS, utcp__probe_at(conn, conn->deadline[TIMER_RETRANSMIT]));
 }
 
 void utcp__loss_fires(struct utcp_conn *conn)

@@ -194,6 +194,28 @@ uint32_t utcp__recvbuf_put(struct utcp_recvbuf *buffer, struct utcp_pool *pool, 
     return stored;
 }
 
+void utcp__recvbuf_append(struct utcp_recvbuf *buffer, struct utcp_pool *pool, const uint8_t *data,
+                          uint32_t size)
+{
+    uint64_t at = buffer->next, end = at + size;
+
+    buffer->next = end;
+    while (at < end) {
+        uint8_t **slot = slot_of(buffer, at);
+        uint32_t within = at % POOL_BLOCK_SIZE, part = POOL_BLOCK_SIZE - within;
+
+        if (part > end - at)
+            part = (uint32_t)(end - at);
+        if (*slot == NULL) {
+            *slot = utcp__pool_get_stored(pool);
+            buffer->held++;
+        }
+        memcpy(*slot + within, data, part);
+        data += part;
+        at += part;
+    }
+}
+
 size_t utcp__recvbuf_peek(const struct utcp_recvbuf *buffer, const uint8_t **data)
 {
     uint32_t within = buffer->read % POOL_BLOCK_SIZE;

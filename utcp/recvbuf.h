@@ -43,24 +43,35 @@ void utcp__recvbuf_dispose(struct utcp_recvbuf *buffer, struct utcp_pool *pool);
 uint32_t utcp__recvbuf_put(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t offset,
                            const uint8_t *data, uint32_t size);
 
-/* The same for bytes that belong at `next`, where that needs no more than a copy: nothing is pending,
- * and they fit the block that the stream has come to. False: not so, and nothing was done. */
-static inline bool utcp__recvbuf_append(struct utcp_recvbuf *buffer, const uint8_t *data,
-                                        uint32_t size)
+/* The same in parts, for bytes that belong at `next` where nothing is pending. Where they go, if that is
+ * one block that is there; NULL: not so. Whoever copies them adds them to `next`. */
+static inline uint8_t *utcp__recvbuf_place(const struct utcp_recvbuf *buffer, uint32_t size)
 {
     uint32_t within = buffer->next % POOL_BLOCK_SIZE;
     uint8_t *block;
 
     /* Where a block begins it is not said that the ring is long enough for it. */
-    if (within == 0 || size > POOL_BLOCK_SIZE - within || buffer->pending.count || !buffer->slots)
-        return false;
+    if (buffer->pending.count || !buffer->slots || within == 0 || within + size > POOL_BLOCK_SIZE)
+        return NULL;
     block = buffer->blocks[(buffer->next / POOL_BLOCK_SIZE) & (buffer->slots - 1)];
-    if (block == NULL)
-        return false;
-    memcpy(block + within, data, size);
-    buffer->next += size;
-    return true;
+    return block ? block + within : NULL;
 }
+
+/* Whether utcp__recvbuf_append() can take them: no new ring is needed, and what blocks are missing are
+ * granted and in the pool's store. */
+static inline bool utcp__recvbuf_can_append(const struct utcp_recvbuf *buffer,
+                                            const struct utcp_pool *pool, uint32_t size)
+{
+    uint64_t first = buffer->next / POOL_BLOCK_SIZE;
+    uint64_t last = (buffer->next + size - 1) / POOL_BLOCK_SIZE, missing;
+
+    if (buffer->pending.count || last - buffer->read / POOL_BLOCK_SIZE >= buffer->slots)
+        return false;
+    missing = last - first + (buffer->blocks[first & (buffer->slots - 1)] == NULL);
+    return missing <= pool->free_count && pool->used + missing * POOL_BLOCK_SIZE <= pool->limit;
+}
+void utcp__recvbuf_append(struct utcp_recvbuf *buffer, struct utcp_pool *pool, const uint8_t *data,
+                          uint32_t size);
 
 /* The bytes that are ready from `read` on, as far as they lie together. */
 size_t utcp__recvbuf_peek(const struct utcp_recvbuf *buffer, const uint8_t **data);

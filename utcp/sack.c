@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "utcp_internal.h"
+#include "steps.h"
 
 #define MANY_FIRST 16
 
@@ -91,19 +91,22 @@ static uint32_t find(struct utcp_scoreboard *board, uint32_t seq)
     return low;
 }
 
-static void empty(struct utcp_conn *conn)
+void utcp__sack_emptied(struct utcp_conn *conn)
 {
     struct utcp_scoreboard *board = &conn->board;
 
+    board->first = board->count = 0;
+    if (board->many == NULL)
+        return;
     utcp__pool_count(&conn->stack->pool, board->capacity * sizeof(*board->many), 0);
     free(board->many);
     board->many = NULL;
-    board->first = board->count = board->capacity = 0;
+    board->capacity = 0;
 }
 
 void utcp__sack_dispose(struct utcp_conn *conn)
 {
-    empty(conn);
+    utcp__sack_emptied(conn);
     conn->board.sacked = conn->board.lost = 0;
 }
 
@@ -321,7 +324,7 @@ void utcp__sack_acknowledged(struct utcp_conn *conn, struct utcp_delivery *deliv
         board->count--;
     }
     if (board->count == 0)
-        empty(conn);
+        utcp__sack_emptied(conn);
 }
 
 /* ── Losses ────────────────────────────────────────────────────────────────────────────────── */

@@ -123,10 +123,10 @@ void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to
     buffer->cursor = chunk;
 }
 
-void utcp__sendbuf_acknowledge(struct utcp_sendbuf *buffer, struct utcp_pool *pool, uint64_t size)
+/* What is acknowledged; the first is. */
+void utcp__sendbuf_drop(struct utcp_sendbuf *buffer, struct utcp_pool *pool)
 {
-    assert(size <= buffer->end - buffer->una);
-    buffer->una += size;
-    while (buffer->first && buffer->first->start + buffer->first->size <= buffer->una)
+    do
         drop_first(buffer, pool);
+    while (buffer->first && buffer->first->start + buffer->first->size <= buffer->una);
 }

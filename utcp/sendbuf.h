@@ -6,6 +6,7 @@
 #ifndef UTCP_SENDBUF_H
 #define UTCP_SENDBUF_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,7 +48,17 @@ bool utcp__sendbuf_refer(struct utcp_sendbuf *buffer, const uint8_t *data, size_
 /* Copies bytes of the buffer to `to`. All of them must be in it. */
 void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to, uint32_t size);
 
-/* The first `size` bytes are acknowledged. */
-void utcp__sendbuf_acknowledge(struct utcp_sendbuf *buffer, struct utcp_pool *pool, uint64_t size);
+/* The first `size` bytes are acknowledged, no more than there are. */
+void utcp__sendbuf_drop(struct utcp_sendbuf *buffer, struct utcp_pool *pool);
+static inline void utcp__sendbuf_acknowledge(struct utcp_sendbuf *buffer, struct utcp_pool *pool,
+                                             uint64_t size)
+{
+    const struct utcp_chunk *first = buffer->first;
+
+    assert(size <= buffer->end - buffer->una);
+    buffer->una += size;
+    if (first && first->start + first->size <= buffer->una)
+        utcp__sendbuf_drop(buffer, pool);
+}
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "fastopen.h"
-#include "utcp_internal.h"
+#include "steps.h"
 
 #define TABLE_FIRST 64
 
@@ -238,15 +238,12 @@ void utcp__reply_reset(struct utcp *stack, const struct utcp_segment *segment)
 
 void utcp__want_output(struct utcp_conn *conn)
 {
-    if (list_empty(&conn->output_link) && conn->in_table)
-        list_append(&conn->stack->output, &conn->output_link);
+    utcp__queue_output(conn);
 }
 
 void utcp__event(struct utcp_conn *conn, uint32_t events)
 {
-    conn->events |= events;
-    if (conn->owned && list_empty(&conn->link))
-        list_append(&conn->stack->events, &conn->link);
+    utcp__queue_event(conn, events);
 }
 
 void utcp__listener_event(struct utcp_listener *listener, uint32_t events)

@@ -22,7 +22,7 @@
  *   stack.c      stack, connection table, listeners, events, segments without a connection
  *   timewait.c   connections in TIME-WAIT that nobody holds, in timewait_table.c, a table of their own
  *   packet.c     headers: parse to a checked view, build          options/   one file an option
- *   input.c      segments for a connection, in the RFC's order    congestion/ one file a control
+ *   input.c      segments, in the RFC's order; prediction.c: most congestion/ one file a control
  *   input_syn.c  segments in LISTEN and SYN-SENT                  icmp.c     errors about segments
  *   syncookie.c  handshakes that take no memory, when the backlog is full
  *   pacing.c     when segments may leave; rate.c how fast they are delivered; busy.c what holds them

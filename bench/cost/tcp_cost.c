@@ -215,6 +215,24 @@ static uint32_t receive_ack(void)
     return done;
 }
 
+/* The ACK of two full segments that have come. */
+static uint32_t send_ack(void)
+{
+    must(utcp_write(other.conn, now, data, 2 * SEGMENT) == 2 * SEGMENT, "no room to send");
+    output(&other);
+    while (pass(&other, &tested))
+        ;
+    begin();
+    output(&tested);
+    end();
+    forget_events(&tested);
+    while (utcp_read(tested.conn, now, data, sizeof(data)) > 0)
+        ;
+    now += 100;
+    settle();
+    return 1;
+}
+
 /* A full segment: written, and built in the sink. */
 static uint32_t send_segment(void)
 {
@@ -296,6 +314,7 @@ static const struct {
 } operations[] = {
     {"receive_data", receive_data, true},
     {"receive_ack", receive_ack, true},
+    {"send_ack", send_ack, true},
     {"send_segment", send_segment, true},
     {"short_connection", short_connection, false},
 };
@@ -309,8 +328,8 @@ int main(int argc, char **argv)
            strcmp(argv[1], operations[at].name))
         at++;
     if (!wanted || at == sizeof(operations) / sizeof(operations[0])) {
-        fprintf(stderr, "usage: tcp_cost receive_data|receive_ack|send_segment|short_connection "
-                        "COUNT\n");
+        fprintf(stderr, "usage: tcp_cost receive_data|receive_ack|send_ack|send_segment|"
+                        "short_connection COUNT\n");
         return 2;
     }
     make(&tested, "secret of server");

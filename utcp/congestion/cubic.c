@@ -103,7 +103,9 @@ static void grow_estimate(struct curve *curve, const struct utcp_cc *cc, uint32_
         curve->w_est = UTCP_CC_CWND_MAX;
 }
 
-static void avoid_congestion(struct curve *curve, struct utcp_cc *cc, const struct utcp_cc_ack *ack)
+/* Not inlined, that slow start need not save what this needs. */
+static __attribute__((noinline)) void avoid_congestion(struct curve *curve, struct utcp_cc *cc,
+                                                       const struct utcp_cc_ack *ack)
 {
     uint64_t t, target, most = cc->cwnd + cc->cwnd / 2, sum;
 

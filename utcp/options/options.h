@@ -19,7 +19,11 @@
 
 struct utcp_conn;
 
-#define UTCP_OPTIONS_USUAL 12 /* timestamps, RFC 7323 appendix A */
+#define UTCP_OPTIONS_USUAL 12 /* timestamps, RFC 7323 appendix A: two NOPs, and … */
+/* … what these options begin with, as a word. */
+#define UTCP_TIMESTAMPS_USUAL                                                                      \
+    ((uint32_t)TCP_OPTION_NOP << 24 | (uint32_t)TCP_OPTION_NOP << 16 |                             \
+     (uint32_t)TCP_OPTION_TIMESTAMPS << 8 | (uint32_t)TCP_OPTION_TIMESTAMPS_LENGTH)
 
 struct utcp_option_module {
     const char *name;
@@ -43,8 +47,7 @@ extern const struct utcp_option_module utcp__option_mss, utcp__option_window_sca
     utcp__option_timestamps, utcp__option_sack_permitted, utcp__option_sack, utcp__option_fast_open,
     utcp__option_fast_open_experimental, utcp__option_user_timeout;
 
-/* Options that are two NOPs and a timestamp, as RFC 7323 appendix A has them, are taken at once; false:
- * these are others. */
+/* Options of that form are taken at once; false: these are others. */
 bool utcp__timestamps_alone(const uint8_t *at, uint32_t size, struct utcp_segment_options *options);
 
 /* Walks `size` bytes of options. Where they make no sense the walk ends, and what was found so far

@@ -19,12 +19,9 @@ static void parse(const uint8_t *value, uint32_t size, struct utcp_segment_optio
 
 bool utcp__timestamps_alone(const uint8_t *at, uint32_t size, struct utcp_segment_options *options)
 {
-    static const uint8_t usual[4] = {TCP_OPTION_NOP, TCP_OPTION_NOP, TCP_OPTION_TIMESTAMPS,
-                                     TCP_OPTION_TIMESTAMPS_LENGTH};
-
-    if (size != sizeof(usual) + 8 || memcmp(at, usual, sizeof(usual)) != 0)
+    if (size != UTCP_OPTIONS_USUAL || utcp__get_be32(at) != UTCP_TIMESTAMPS_USUAL)
         return false;
-    parse(at + sizeof(usual), 8, options);
+    parse(at + 4, 8, options);
     return true;
 }
 

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Header prediction. Of a connection that has nothing to repair, nearly every segment is the next one in
+ * order, or acknowledges more, or both, and has nothing else to say (Van Jacobson, 1990). For such a
+ * segment most questions of the steps in input.c have one answer, which a few comparisons give at once;
+ * what is left to do is done here, in the order of those steps, with nothing in between that could only
+ * find that it has nothing to do.
+ *
+ * It is a short cut, and no second TCP: whatever is not as predicted goes the long way, which has then
+ * seen nothing of it, and test_prediction compares the two, byte by byte of their state, after each
+ * packet. So whoever changes what an in-order segment or an acknowledgment does changes it here, too.
+ *
+ * The packet has the form that nearly all have: no IP options or extension headers, no mark of congestion,
+ * of the flags ACK and at most PSH, and of the options none, or, if that was negotiated, a timestamp as
+ * RFC 7323 appendix A has it. Then it is known for the steps of RFC 9293 section 3.10.7.4,
+ *
+ *   first     that the sequence number is the next, what is there fits the window, and the timestamp is not
+ *             too old; so nothing is trimmed and nothing answered
+ *   second …  that it is neither RST nor SYN, nor URG
+ *   fifth     that the acknowledgment is one of what was sent, but not of our FIN, and that there are
+ *             data or it is new, so that the segment is no duplicate. Where it is new, by calm(): that
+ *             nothing is lost, was sent again, SACKed or probed for, so that all that is in flight was sent
+ *             in its order, once; loss recovery then has nothing to find. Where it is not: that nobody waits
+ *             for what that says (a probe that is out, a timeout)
+ *   seventh   that data are still taken, by somebody; that no echo of congestion is to be taken back
+ *   eighth    that there is no FIN, neither here nor known from before
+ *
+ * and that nobody traces the connection, or wants to know when its bytes left or came (times.c). */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "checksum.h"
+#include "options/options.h"
+#include "steps.h"
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* What nearly every segment goes through is written so that the compiler needs no stack for it: a function
+ * that finds out, calls nothing and ends by calling one that acts. */
+#define inlined static inline __attribute__((always_inline))
+#define apart   static __attribute__((noinline))
+
+/* ── Form ──────────────────────────────────────────────────────────────────────────────────── */
+
+inlined const struct wire_tcp *read_ipv4(const uint8_t *data, size_t length, uint32_t *left)
+{
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
+    uint32_t total = ntohs(ip->total_length);
+
+    *left = total - IPV4_HEADER_MIN;
+    return total <= length && ip->protocol == IP_PROTOCOL_TCP &&
+                   !(ip->fragment & htons(IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET)) &&
+                   (ip->tos & 3) != IP_ECN_CE && checksum_ipv4_good(data)
+               ? (const struct wire_tcp *)(data + IPV4_HEADER_MIN)
+               : NULL;
+}
+
+inlined const struct wire_tcp *read_ipv6(const uint8_t *data, size_t length, uint32_t *left)
+{
+    const struct wire_ipv6 *ip = (const struct wire_ipv6 *)data;
+
+    *left = ntohs(ip->payload_length);
+    return *left <= length - IPV6_HEADER_SIZE && ip->next_header == IP_PROTOCOL_TCP &&
+                   (data[1] >> 4 & 3) != IP_ECN_CE
+               ? (const struct wire_tcp *)(data + IPV6_HEADER_SIZE)
+               : NULL;
+}
+
+/* NULL: it has another form, or is not sound. The fixed header of TCP can be read, and what it says is
+ * behind the IP header are *left bytes, which may be fewer, or less than nothing. */
+inlined const struct wire_tcp *read_ip(const uint8_t *data, size_t length, uint32_t *left)
+{
+    if (likely(length >= IPV4_HEADER_MIN + TCP_HEADER_MIN && data[0] == 0x45))
+        return read_ipv4(data, length, left);
+    if (length >= IPV6_HEADER_SIZE + TCP_HEADER_MIN && data[0] >> 4 == 6)
+        return read_ipv6(data, length, left);
+    return NULL;
+}
+
+/* A header of so many bytes, and ACK, perhaps PSH: in one comparison. */
+inlined bool has_form(const struct wire_tcp *tcp, uint32_t header)
+{
+    be16 form;
+
+    memcpy(&form, &tcp->data_offset, sizeof(form));
+    return (form & htons((uint16_t)~TCP_PSH)) == htons((uint16_t)(header / 4 << 12 | TCP_ACK));
+}
+
+static_assert(offsetof(struct wire_tcp, flags) == offsetof(struct wire_tcp, data_offset) + 1,
+              "in has_form()");
+
+inlined const uint8_t *options(const struct wire_tcp *tcp)
+{
+    return (const uint8_t *)(tcp + 1);
+}
+
+/* Of a segment with timestamps. */
+inlined uint32_t ts_value(const struct wire_tcp *tcp)
+{
+    return utcp__get_be32(options(tcp) + 4);
+}
+
+inlined uint32_t ts_echo(const struct wire_tcp *tcp)
+{
+    return utcp__get_be32(options(tcp) + 8);
+}
+
+/* ── Whose it is ───────────────────────────────────────────────────────────────────────────── */
+
+inlined uint32_t word(const uint8_t *at)
+{
+    uint32_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return value;
+}
+
+inlined bool is_for(const struct utcp_conn *conn, const uint8_t *data, const struct wire_tcp *tcp)
+{
+    uint32_t ports = (uint32_t)conn->remote.port << 16 | conn->local.port;
+
+    if (utcp__get_be32((const uint8_t *)tcp) != ports)
+        return false;
+    if (likely(data[0] == 0x45)) {
+        const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
+
+        return word(ip->source) == word(conn->remote.address) &&
+               word(ip->destination) == word(conn->local.address) && conn->local.family == 4;
+    }
+    return memcmp(((const struct wire_ipv6 *)data)->source, conn->remote.address, 16) == 0 &&
+           memcmp(((const struct wire_ipv6 *)data)->destination, conn->local.address, 16) == 0 &&
+           conn->local.family == 6;
+}
+
+/* ── Fifth: ACK ────────────────────────────────────────────────────────────────────────────── */
+
+/* The oldest in flight. */
+inlined struct utcp_sent *oldest(struct utcp_scoreboard *board)
+{
+    return (board->many ? board->many : board->few) + board->first;
+}
+
+/* All that is in flight was sent once, in its order, and nothing is known of it yet. What is younger than
+ * the last retransmission has none behind it. */
+inlined bool calm(struct utcp_conn *conn)
+{
+    const struct utcp_recovery *recovery = &conn->recovery;
+    struct utcp_scoreboard *board = &conn->board;
+    const struct utcp_sent *sent = oldest(board);
+
+    if (recovery->active || recovery->after_timeout || conn->undo.possible ||
+        conn->snd_nxt != conn->snd_max)
+        return false;
+    if (!conn->sack)
+        return recovery->extra == 0;
+    return board->count && (board->sacked | board->lost) == 0 && !conn->rack.probe_out &&
+           conn->rack.fack == conn->snd_una && sent->flags == 0 && board->again_at < sent->at;
+}
+
+/* As utcp__sack_acknowledged() and what it calls, for what was sent in its order. Returns how many bytes
+ * were delivered. */
+inlined uint32_t take_delivered(struct utcp_conn *conn, uint32_t una, uint64_t now)
+{
+    struct utcp_scoreboard *board = &conn->board;
+    struct utcp_sent *sent = oldest(board);
+    struct utcp_rack *rack = &conn->rack;
+    uint32_t start = sent->start, end;
+    uint64_t at;
+
+    for (;; sent++) {
+        end = sent->end;
+        at = sent->at;
+        utcp__rack_measured(conn, now - at);
+        if (seq_before(una, end)) {
+            sent->start = end = una;
+            break;
+        }
+        board->first++;
+        if (--board->count == 0) {
+            utcp__sack_emptied(conn);
+            break;
+        }
+        if (end == una)
+            break;
+    }
+    rack->sent_at = at;
+    rack->fack = rack->end = end;
+    rack->rtt = (uint32_t)(now - at);
+    rack->measured = true;
+    return end - start;
+}
+
+/* Retransmission, user timeout, tail loss probe: utcp__timers_update() and utcp__probe_schedule(). A probe
+ * is never due behind the retransmission, so that the wheel is to know of it alone. */
+inlined void restart_timers(struct utcp_conn *conn, uint64_t now)
+{
+    uint64_t timeout = TIMER_IDLE, probe = TIMER_IDLE;
+    bool in_flight = conn->snd_una != conn->snd_max;
+
+    conn->deadline[TIMER_USER] = TIMER_IDLE;
+    conn->waiting_since = 0;
+    if (in_flight || conn->send.una != conn->send.end || (conn->fin_queued && !conn->fin_acked)) {
+        conn->waiting_since = now ? now : 1;
+        if (unlikely(conn->user_timeout_ms))
+            utcp__timer_set(conn, TIMER_USER,
+                            conn->waiting_since + conn->user_timeout_ms * UTCP_MS);
+    }
+    if (in_flight) {
+        timeout = probe = now + utcp__rtt_timeout(&conn->rtt);
+        if (conn->sack && conn->snd_wnd)
+            probe = utcp__probe_at(conn, timeout);
+        if (probe >> WHEEL_TICK_BITS < conn->wheel_timer.tick)
+            utcp__wheel_start(&conn->stack->wheel, &conn->wheel_timer, probe);
+    }
+    conn->deadline[TIMER_RETRANSMIT] = timeout;
+    if (conn->sack) {
+        conn->rack.timer_probes = in_flight && conn->snd_wnd;
+        conn->deadline[TIMER_LOSS] = conn->rack.timer_probes ? probe : TIMER_IDLE;
+    }
+}
+
+/* It is new, and the connection is calm. */
+apart void take_ack(struct utcp_conn *conn, const struct wire_tcp *tcp, uint64_t now)
+{
+    uint32_t ack = ntohl(tcp->acknowledgment), una = conn->snd_una, bytes = ack - una;
+    uint32_t flight = conn->snd_max - una;
+    uint64_t left = conn->send.end - conn->send.una;
+    uint64_t rtt_us = utcp__take_rtt(conn, ack, conn->timestamps ? ts_echo(tcp) : 0);
+
+    utcp__sendbuf_acknowledge(&conn->send, &conn->stack->pool, bytes);
+    conn->snd_una = ack;
+    if (seq_before(conn->small_end, ack))
+        conn->small_end = ack;
+    if (conn->sack)
+        bytes = take_delivered(conn, ack, now);
+    conn->recovery.duplicates = 0;
+    conn->recovery.retransmit_due = false;
+    utcp__control_tell(conn, bytes, flight, rtt_us, false, false);
+    if (seq_before(conn->recovery.recover, ack))
+        conn->recovery.recover = ack - 1;
+    if (seq_before(conn->ecn.recover, ack))
+        conn->ecn.recover = ack - 1;
+    if (conn->more && unlikely(conn->more->timeout_since))
+        utcp__count_timeouts_over(conn);
+    conn->retries = 0;
+    if (rtt_us)
+        conn->rtt.backoff = 0;
+    conn->soft_error = 0;
+    restart_timers(conn, now);
+    if (unlikely(conn->urgent_out || conn->write_blocked)) {
+        conn->urgent_out = conn->urgent_out && seq_before(ack, conn->snd_up);
+        if (conn->write_blocked)
+            utcp__send_room_event(conn);
+    }
+    if (left && conn->send.una == conn->send.end)
+        utcp__event(conn, UTCP_SENT);
+    utcp__want_output(conn);
+    utcp__update_window(conn, ntohl(tcp->sequence), ack, ntohs(tcp->window));
+}
+
+/* ── Seventh: text ─────────────────────────────────────────────────────────────────────────── */
+
+/* Something about it is rare. */
+apart void store(struct utcp_conn *conn, const struct wire_tcp *tcp, const uint8_t *payload,
+                 uint32_t length)
+{
+    struct utcp_segment segment; /* no more of it than that is looked at */
+
+    segment.seq = ntohl(tcp->sequence);
+    segment.ecn = IP_ECN_NOT; /* which of those without a mark does not matter */
+    segment.flags = TCP_ACK;
+    segment.length = length;
+    segment.payload = payload;
+    segment.options.ts_echo = conn->timestamps ? ts_echo(tcp) : 0;
+    utcp__take_text(conn, &segment);
+}
+
+/* It needs a new block, or a round trip is measured by it, or it is larger than all before, or among the
+ * first, which are acknowledged at once, or the timer wheel is to be told of the delayed acknowledgment. */
+inlined bool is_rare(const struct utcp_conn *conn, uint32_t length, const uint8_t *place,
+                     uint64_t delayed)
+{
+    const struct utcp_pool *pool = &conn->stack->pool;
+
+    return length > conn->segment_seen || conn->quick_acks || conn->drs.sample_due ||
+           delayed >> WHEEL_TICK_BITS < conn->wheel_timer.tick || utcp__pool_tight(pool) ||
+           (!place && !utcp__recvbuf_can_append(&conn->receive, pool, length));
+}
+
+inlined void take_text(struct utcp_conn *conn, const struct wire_tcp *tcp, const uint8_t *payload,
+                       uint32_t length, uint64_t now)
+{
+    uint8_t *place = utcp__recvbuf_place(&conn->receive, length);
+    uint32_t unacked = conn->segments_unacked + (length == conn->segment_seen);
+    uint64_t delayed = now + UTCP_DELAYED_ACK;
+
+    if (unlikely(is_rare(conn, length, place, delayed))) {
+        store(conn, tcp, payload, length);
+        return;
+    }
+    conn->data_at = (uint32_t)(now >> 10);
+    conn->duplicate_acks_due = 0;
+    conn->segments_unacked = (uint8_t)min_u32(unacked, UINT8_MAX);
+    if (unacked >= 2) {
+        conn->ack_now = true;
+        utcp__queue_output(conn);
+    } else if (!utcp__timer_runs(conn, TIMER_ACK)) {
+        conn->deadline[TIMER_ACK] = delayed;
+    }
+    utcp__queue_event(conn, UTCP_READABLE);
+    if (likely(place)) {
+        conn->receive.next += length;
+        memcpy(place, payload, length);
+    } else {
+        utcp__recvbuf_append(&conn->receive, &conn->stack->pool, payload, length);
+    }
+}
+
+/* ── All of it ─────────────────────────────────────────────────────────────────────────────── */
+
+/* Data may come, to be read. */
+inlined bool receives(const struct utcp_conn *conn)
+{
+    return conn->state >= UTCP_ESTABLISHED && conn->state <= UTCP_FIN_WAIT_2 &&
+           !conn->peer_fin_known && !utcp__orphan(conn);
+}
+
+static_assert(UTCP_ESTABLISHED + 1 == UTCP_FIN_WAIT_1 && UTCP_FIN_WAIT_1 + 1 == UTCP_FIN_WAIT_2,
+              "in receives()");
+
+/* The acknowledgment of `acked` new bytes. */
+inlined bool acknowledges(struct utcp_conn *conn, uint32_t acked)
+{
+    return acked <= conn->snd_max - conn->snd_una &&
+           !(conn->fin_queued && acked > conn->send.end - conn->send.una) && calm(conn);
+}
+
+/* What every segment says. */
+inlined void take_headers(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next,
+                          uint64_t now)
+{
+    conn->stack->usual_in++;
+    if (conn->timestamps && seq_up_to(next, conn->last_ack)) {
+        conn->ts_recent = ts_value(tcp);
+        conn->ts_recent_at = now;
+    }
+    conn->heard_at = now;
+    conn->probes = 0;
+    if (unlikely(conn->retries) && !utcp__orphan(conn) &&
+        (conn->snd_wnd == 0 || utcp__in_flight(conn) == 0))
+        conn->retries = 0;
+    conn->ecn.echoed = false;
+}
+
+/* An acknowledgment alone. */
+apart void act_on_ack(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next)
+{
+    uint64_t now = conn->stack->now;
+
+    conn->segments_in[0]++;
+    take_headers(conn, tcp, next, now);
+    take_ack(conn, tcp, now);
+}
+
+apart void act_on_text(struct utcp_conn *conn, const struct wire_tcp *tcp, const uint8_t *payload,
+                       uint32_t length, uint32_t next)
+{
+    uint64_t now = conn->stack->now;
+
+    conn->segments_in[1]++;
+    take_headers(conn, tcp, next, now);
+    utcp__update_window(conn, next, conn->snd_una, ntohs(tcp->window));
+    take_text(conn, tcp, payload, length, now);
+}
+
+apart void act_on_both(struct utcp_conn *conn, const struct wire_tcp *tcp, const uint8_t *payload,
+                       uint32_t length, uint32_t next)
+{
+    uint64_t now = conn->stack->now;
+
+    conn->segments_in[1]++;
+    take_headers(conn, tcp, next, now);
+    take_ack(conn, tcp, now);
+    take_text(conn, tcp, payload, length, now);
+}
+
+/* The segment has the usual form, and a header of so many bytes; `left` bytes in all. */
+inlined bool take(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t header,
+                  uint32_t left)
+{
+    uint32_t next = utcp__rcv_nxt(conn), acked = ntohl(tcp->acknowledgment) - conn->snd_una;
+    uint32_t length = left - header;
+
+    if (ntohl(tcp->sequence) != next || conn->ecn.ce || (int32_t)length < 0 || conn->traced ||
+        conn->timed || conn->arrivals)
+        return false;
+    if (length == 0) {
+        if (acked == 0 || conn->state < UTCP_ESTABLISHED || conn->state == UTCP_TIME_WAIT ||
+            !acknowledges(conn, acked))
+            return false;
+        act_on_ack(conn, tcp, next);
+        return true;
+    }
+    if (!receives(conn) || (int32_t)(conn->rcv_adv - next - length) < 0 ||
+        (acked ? !acknowledges(conn, acked) : conn->rack.probe_out || conn->recovery.after_timeout))
+        return false;
+    if (acked)
+        act_on_both(conn, tcp, (const uint8_t *)tcp + header, length, next);
+    else
+        act_on_text(conn, tcp, (const uint8_t *)tcp + header, length, next);
+    return true;
+}
+
+inlined bool predicted(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t left)
+{
+    if (unlikely(!conn->timestamps))
+        return has_form(tcp, TCP_HEADER_MIN) && take(conn, tcp, TCP_HEADER_MIN, left);
+    return has_form(tcp, TCP_HEADER_MIN + UTCP_OPTIONS_USUAL) &&
+           left >= TCP_HEADER_MIN + UTCP_OPTIONS_USUAL &&
+           word(options(tcp)) == htonl(UTCP_TIMESTAMPS_USUAL) &&
+           (int32_t)(ts_value(tcp) - conn->ts_recent) >= 0 &&
+           take(conn, tcp, TCP_HEADER_MIN + UTCP_OPTIONS_USUAL, left);
+}
+
+/* Not the same connection as before, or the checksum is to be looked at. */
+apart bool look_closer(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags)
+{
+    struct utcp_endpoint local, remote;
+    struct utcp_conn *conn;
+    uint32_t left;
+    const struct wire_tcp *tcp = read_ip(data, length, &left);
+
+    if (tcp == NULL || (int32_t)(left - TCP_HEADER_MIN) < 0 ||
+        !utcp__packet_checksum_right(data, (const uint8_t *)tcp, left, flags))
+        return false;
+    utcp__packet_endpoints(data, &local, &remote);
+    conn = utcp__find(stack, &local, &remote);
+    return conn && predicted(conn, tcp, left);
+}
+
+apart void take_any(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags)
+{
+    if (stack->long_way || !look_closer(stack, data, length, flags))
+        utcp__input_any(stack, data, length, flags);
+}
+
+void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t length, unsigned flags)
+{
+    struct utcp_conn *conn = stack->recent;
+    const struct wire_tcp *tcp;
+    uint32_t left;
+
+    if (now > stack->now)
+        stack->now = now;
+    stack->stats.packets_in++;
+    tcp = read_ip(data, length, &left);
+    if (unlikely(tcp == NULL || conn == NULL || stack->long_way ||
+                 !(flags & UTCP_INPUT_CHECKSUM_OK) || !is_for(conn, data, tcp)))
+        take_any(stack, data, length, flags);
+    else if (!predicted(conn, tcp, left))
+        utcp__input_any(stack, data, length, flags);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the long way of a segment (input.c) and header prediction (prediction.c) have in common. Inline,
+ * where both need no more than a part of it. */
+#ifndef UTCP_STEPS_H
+#define UTCP_STEPS_H
+
+#include "utcp_internal.h"
+
+/* stack.c: utcp__want_output() and utcp__event(). */
+static inline void utcp__queue_output(struct utcp_conn *conn)
+{
+    if (list_empty(&conn->output_link) && conn->in_table)
+        list_append(&conn->stack->output, &conn->output_link);
+}
+
+static inline void utcp__queue_event(struct utcp_conn *conn, uint32_t events)
+{
+    conn->events |= events;
+    if (conn->owned && list_empty(&conn->link))
+        list_append(&conn->stack->events, &conn->link);
+}
+
+/* What an echoed timestamp says: a round-trip time in milliseconds, as µs, or 0. `echo` is 0 where the
+ * connection has no timestamps. */
+static inline uint64_t utcp__echoed_rtt(const struct utcp_conn *conn, uint32_t echo)
+{
+    int32_t age = (int32_t)(utcp__timestamp_now(conn) - echo);
+
+    if (echo == 0 || (uint32_t)age > UTCP_RTO_MAX / UTCP_MS) /* no clock of ours said that */
+        return 0;
+    return age ? (uint64_t)age * UTCP_MS : 1;
+}
+
+/* A round-trip time that the acknowledgment of new data up to `ack` tells, or 0. The timed segment was
+ * sent once only (Karn); else the echoed timestamp says which copy is answered, in milliseconds. While
+ * one is being timed, timestamps are for congestion control alone: the smoothed time is made for one
+ * sample in a round trip (RFC 6298 section 3, RFC 7323 appendix G). */
+static inline uint64_t utcp__take_rtt(struct utcp_conn *conn, uint32_t ack, uint32_t echo)
+{
+    struct utcp_rtt *rtt = &conn->rtt;
+    uint64_t sample;
+
+    if (rtt->timed_at && !seq_before(ack, rtt->timed_seq)) {
+        sample = conn->stack->now - rtt->timed_at;
+        sample = sample ? sample : 1;
+        rtt->timed_at = 0;
+        if (!conn->sack) /* the scoreboard measures more often */
+            utcp__rack_measured(conn, sample);
+    } else {
+        sample = utcp__echoed_rtt(conn, echo);
+        if (rtt->timed_at || sample == 0)
+            return sample;
+    }
+    utcp__rtt_sample(rtt, sample);
+    return sample;
+}
+
+/* `field` is the window as it stands in the header of a segment with this sequence number and this
+ * acknowledgment. */
+static inline void utcp__update_window(struct utcp_conn *conn, uint32_t seq, uint32_t ack,
+                                       uint16_t field)
+{
+    uint32_t window = (uint32_t)field << conn->send_scale;
+
+    if (!seq_before(conn->snd_wl1, seq) && !(conn->snd_wl1 == seq && seq_up_to(conn->snd_wl2, ack)))
+        return;
+    conn->snd_wl1 = seq;
+    conn->snd_wl2 = ack;
+    if (window == conn->snd_wnd)
+        return;
+    utcp__queue_output(conn);
+    /* An open window ends probing, and what was learnt by it is no sign of a bad path. */
+    if (conn->snd_wnd == 0 && window && utcp__in_flight(conn) == 0) {
+        conn->rtt.backoff = 0;
+        utcp__timer_stop(conn, TIMER_RETRANSMIT);
+    }
+    conn->snd_wnd = window;
+    conn->snd_wnd_max = max_u32(conn->snd_wnd_max, window);
+}
+
+/* ── control.c: utcp__control_acked() ──────────────────────────────────────────────────────── */
+
+/* Brings cwnd and ssthresh into their ranges. */
+void utcp__control_clamp(struct utcp_cc *cc);
+
+/* Whether the sender had used the window, so that there is a reason to open it (RFC 7661). In slow
+ * start a flight may double it: what counts is the largest within the round trip, for while one is
+ * acknowledged step by step less and less of it is out. */
+static inline bool utcp__window_was_used(const struct utcp_conn *conn, uint32_t in_flight)
+{
+    if (conn->cc.cwnd < conn->cc.ssthresh)
+        return conn->cc.cwnd / 2 < max_u32(conn->control.flight_max, in_flight);
+    return in_flight + 2 * conn->mss > conn->cc.cwnd;
+}
+
+/* `marked`: the acknowledgment tells of congestion. */
+static inline void utcp__control_tell(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
+                                      uint64_t rtt_us, bool recovering, bool marked)
+{
+    struct utcp_control *control = &conn->control;
+    struct utcp_cc *cc = &conn->cc;
+    bool used = utcp__window_was_used(conn, in_flight);
+    struct utcp_cc_ack ack = {
+        .now = conn->stack->now,
+        .acked = acked,
+        .in_flight = in_flight,
+        .rtt_us = rtt_us,
+        .srtt_us = conn->rtt.srtt,
+        .delivered = control->delivered + acked,
+        .round = !seq_before(conn->snd_una, control->round_end),
+        .recovering = recovering || seq_before(conn->snd_una, conn->recovery.recover),
+        .grow = !recovering && used,
+    };
+
+    if (marked) {
+        ack.marked = acked;
+        UTCP_COUNT(conn, delivered_marked, acked);
+    }
+    control->delivered = ack.delivered;
+    /* Round trips are counted by sequence numbers: one is over when what was sent last in it is
+     * acknowledged. */
+    if (ack.round) {
+        control->flight_max = in_flight;
+        control->round_end = conn->snd_max;
+        utcp__count_round(conn, used);
+    } else if (control->flight_max < in_flight) {
+        control->flight_max = in_flight;
+    }
+    if (control->rate)
+        utcp__rate_acked(conn, &ack);
+    cc->ops->acked(cc, &ack);
+    if (cc->cwnd < cc->mss || cc->cwnd > UTCP_CC_CWND_MAX || cc->ssthresh < cc->mss)
+        utcp__control_clamp(cc);
+}
+
+/* ── rack.c ────────────────────────────────────────────────────────────────────────────────── */
+
+#define UTCP_ACK_DELAY_MAX (200 * UTCP_MS) /* TLP.max_ack_delay: the longest in use */
+
+/* When a tail loss probe is due, something being in flight (RFC 8985 section 7.2): not behind the
+ * retransmission `timeout`. */
+static inline uint64_t utcp__probe_at(const struct utcp_conn *conn, uint64_t timeout)
+{
+    uint64_t when = conn->stack->now + 2 * (uint64_t)conn->rtt.srtt;
+
+    if (conn->rtt.srtt == 0)
+        when += UTCP_SECOND;
+    else if (conn->snd_max - conn->snd_una <= conn->mss)
+        when += UTCP_ACK_DELAY_MAX;
+    return when < timeout ? when : timeout;
+}
+
+/* ── input.c, for prediction.c ─────────────────────────────────────────────────────────────── */
+
+/* So much came in order; an ACK is due, now or soon. */
+void utcp__acknowledge_later(struct utcp_conn *conn, uint32_t bytes);
+/* Data within the window, from a connection that takes them. */
+void utcp__take_text(struct utcp_conn *conn, struct utcp_segment *segment);
+/* sack.c: the scoreboard has no ranges any more. */
+void utcp__sack_emptied(struct utcp_conn *conn);
+/* A packet, the long way. */
+void utcp__input_any(struct utcp *stack, const void *data, size_t length, unsigned flags);
+
+#endif
