@@ -164,6 +164,8 @@ static void transmit(struct side *side, struct packet *packet)
         free(packet);
         return;
     }
+    if (link->verified)
+        packet->flags = UTCP_INPUT_CHECKSUM_OK;
     if (chance(sim, link->duplicate)) {
         struct packet *copy = packet_new(packet->length);
 
@@ -174,6 +176,10 @@ static void transmit(struct side *side, struct packet *packet)
     if (chance(sim, link->corrupt)) {
         packet->data[next_random(sim) % packet->length] ^= (uint8_t)(1 + next_random(sim) % 255);
         packet->flags = 0;
+        if (link->verified) {
+            free(packet);
+            return;
+        }
     }
     if (chance(sim, link->reorder))
         at += next_random(sim) % (2 * link->delay_us + 1);

@@ -20,6 +20,7 @@ struct sim_link {
     uint32_t mtu;       /* packets above it get an ICMP error; 0: none */
     uint32_t hole;      /* packets above it are lost without a word; 0: none */
     bool cut;           /* large segments arrive as full ones (else merged, checksum partial) */
+    bool verified;      /* somebody looks at checksums, as a switch does, and drops what is wrong */
     unsigned lose_next; /* so many packets are lost */
 };
 

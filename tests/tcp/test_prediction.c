@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Header prediction (input.c) is a short cut and no second TCP: the same traffic, with it and without,
+/* Header prediction (prediction.c) is a short cut and no second TCP: the same traffic, with it and without,
  * leaves the same state behind after every single packet. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "checksum.h"
 #include "simulator.h"
 #include "utcp_internal.h"
 
@@ -64,19 +65,11 @@ struct snapshot {
     uint64_t stack;
 };
 
-static void take_snapshot(const struct utcp *stack, struct snapshot *snapshot)
+static void take_connection(const struct utcp_conn *conn, struct snapshot *snapshot)
 {
-    const struct utcp_conn *conn = list_member(stack->all.next, struct utcp_conn, all_link);
     const struct utcp_ranges *pending = &conn->receive.pending;
     bool lists[2];
 
-    *snapshot = (struct snapshot){0};
-    snapshot->stack = digest(0, &stack->stats, sizeof(stack->stats));
-    snapshot->stack = digest(snapshot->stack, &stack->pool.used, sizeof(stack->pool.used));
-    snapshot->stack = digest(snapshot->stack, &stack->reply_count, sizeof(stack->reply_count));
-    snapshot->stack = digest(snapshot->stack, stack->wheel.occupied, sizeof(stack->wheel.occupied));
-    if (list_empty(&stack->all))
-        return;
     memcpy(snapshot->conn, conn, sizeof(*conn));
     for (size_t i = 0; i < sizeof(pointers) / sizeof(pointers[0]); i++)
         memset(snapshot->conn + pointers[i].offset, 0, pointers[i].size);
@@ -93,6 +86,19 @@ static void take_snapshot(const struct utcp *stack, struct snapshot *snapshot)
             digest(snapshot->behind, pending->at, pending->count * sizeof(pending->at[0]));
 }
 
+static void take_snapshot(const struct utcp *stack, struct snapshot *snapshot)
+{
+    const struct utcp_conn *conn = list_member(stack->all.next, struct utcp_conn, all_link);
+
+    *snapshot = (struct snapshot){0};
+    snapshot->stack = digest(0, &stack->stats, sizeof(stack->stats));
+    snapshot->stack = digest(snapshot->stack, &stack->pool.used, sizeof(stack->pool.used));
+    snapshot->stack = digest(snapshot->stack, &stack->reply_count, sizeof(stack->reply_count));
+    snapshot->stack = digest(snapshot->stack, stack->wheel.occupied, sizeof(stack->wheel.occupied));
+    if (!list_empty(&stack->all))
+        take_connection(conn, snapshot);
+}
+
 /* ── Two runs ──────────────────────────────────────────────────────────────────────────────── */
 
 #define SNAPSHOTS_MAX 4000
@@ -100,29 +106,51 @@ static void take_snapshot(const struct utcp *stack, struct snapshot *snapshot)
 struct recording {
     struct snapshot *at;
     unsigned count;
+    struct sim *sim;
+    bool options; /* are set on connections as soon as they are there */
 };
+
+/* Timers that are rare, and each kind of data. */
+static void set_options(struct utcp_conn *conn)
+{
+    if (conn->user_timeout_ms)
+        return;
+    utcp_set_option(conn, UTCP_OPTION_USER_TIMEOUT_US, 600 * UTCP_SECOND);
+    utcp_set_option(conn, UTCP_OPTION_KEEPALIVE_US, UTCP_SECOND);
+    utcp_set_option(conn, UTCP_OPTION_QUICK_ACKS, 3);
+    utcp_set_option(conn, UTCP_OPTION_SEND_BUFFER, 20000);
+    utcp_set_option(conn, UTCP_OPTION_NOT_SENT_LOW, 4000);
+}
 
 static void record(void *context, const struct utcp *stack)
 {
     struct recording *recording = context;
 
+    for (int i = 0; i < 2 && recording->options; i++)
+        if (sim_app(recording->sim, i)->conn && !sim_app(recording->sim, i)->closed)
+            set_options(sim_app(recording->sim, i)->conn);
     if (recording->count < SNAPSHOTS_MAX)
         take_snapshot(stack, &recording->at[recording->count++]);
 }
 
+static bool options_set;
+
 static struct recording run(struct sim_config config, bool long_way, uint64_t *usual, uint64_t *all)
 {
-    struct recording recording = {calloc(SNAPSHOTS_MAX, sizeof(struct snapshot)), 0};
+    struct recording recording = {.at = calloc(SNAPSHOTS_MAX, sizeof(struct snapshot)),
+                                  .options = options_set};
     struct sim *sim;
 
     assert_non_null(recording.at);
     config.watch = record;
     config.watch_context = &recording;
-    sim = sim_new(&config);
+    sim = recording.sim = sim_new(&config);
     *usual = *all = 0;
     for (int i = 0; i < 2; i++)
         sim_stack(sim, i)->long_way = long_way;
-    assert_true(sim_run(sim, 120 * MINUTE));
+    /* The simulator's readers that pause, or take little, do not all hear of the end. */
+    assert_true(sim_run(sim, 120 * MINUTE) || config.app[1].read_pause_us ||
+                config.app[1].read_size);
     for (int i = 0; i < 2; i++) {
         *usual += sim_stack(sim, i)->usual_in;
         *all += sim_stack(sim, i)->stats.packets_in;
@@ -260,6 +288,294 @@ static void merged_segments_make_no_difference(void **state)
     compare(config, 5);
 }
 
+/* As from a switch; else each packet's checksum is looked at, which is another way in. */
+static void checksums_that_were_verified_make_no_difference(void **state)
+{
+    struct sim_config config = plain(500000, 500000);
+
+    (void)state;
+    config.link[0].verified = config.link[1].verified = true;
+    assert_in_range(compare(config, 2), 90, 100);
+    config.app[1].to_send = config.app[0].to_receive = 0;
+    assert_in_range(compare(config, 1), 95, 100);
+    config.family = 6;
+    assert_in_range(compare(config, 1), 95, 100);
+    config.stack[1].flags = UTCP_NO_TIMESTAMPS;
+    assert_in_range(compare(config, 1), 95, 100);
+    config = plain(200000, 100000);
+    config.link[0] = config.link[1] = bad;
+    config.link[0].verified = config.link[1].verified = true;
+    compare(config, 10);
+    for (int i = 0; i < 2; i++)
+        config.stack[i].offloads = UTCP_OFFLOAD_CHECKSUM | UTCP_OFFLOAD_SEGMENT;
+    compare(config, 5);
+}
+
+static void ends_and_options_make_no_difference(void **state)
+{
+    struct sim_config config = plain(60000, 60000);
+
+    (void)state;
+    options_set = true;
+    config.link[0] = config.link[1] = bad;
+    config.link[0].verified = true;
+    for (int i = 0; i < 12; i++) {
+        config.app[0].close = (enum sim_close)(i % 3);
+        config.app[1].close = (enum sim_close)(i / 3 % 2); /* who waits for the other is not */
+        config.app[i % 2].by_reference = i & 4;
+        config.app[1].read_size = i & 2 ? 700 : 0;
+        config.app[0].write_size = i & 1 ? 1000 : 0;
+        config.app[1].read_pause_us = i & 8 ? 3000000 : 0; /* keep-alive probes meanwhile */
+        config.fast_open = i == 5;
+        compare(config, 2);
+    }
+    options_set = false;
+}
+
+/* Sequence numbers, and a clock, that begin anew; and a clock that begins with 0. */
+static void wrapped_numbers_make_no_difference(void **state)
+{
+    struct sim_config config = plain(300000, 100000);
+
+    (void)state;
+    config.link[0].verified = true;
+    config.start = sim_start_for_iss(&config, UINT32_MAX - 100000);
+    compare(config, 2);
+    config.link[0] = config.link[1] = bad;
+    config.start = sim_start_for_iss(&config, UINT32_MAX - 50000);
+    compare(config, 3);
+    config.start = 0;
+    compare(config, 3);
+}
+
+/* ── Connections side by side ──────────────────────────────────────────────────────────────── */
+
+/* Of two stacks with some connections between them. What is done with which, and which packet arrives when,
+ * follows from a seed. */
+#define SIDE_BY_SIDE 5
+#define WIRE         64
+#define STEPS        8000
+#define FIRST_PORT   1000
+
+struct end {
+    struct utcp *stack;
+    struct utcp_conn *conn[SIDE_BY_SIDE];
+    struct utcp_listener *listener;
+    uint8_t packet[WIRE][2048]; /* that it has sent */
+    uint32_t length[WIRE];
+    unsigned head, tail;
+};
+
+struct pair {
+    struct end end[2];
+    uint64_t now, random, digest;
+    uint32_t done; /* steps */
+};
+
+static uint32_t random_below(struct pair *pair, uint32_t limit)
+{
+    pair->random = pair->random * UINT64_C(6364136223846793005) + 1442695040888963407;
+    return (uint32_t)(pair->random >> 33) % limit;
+}
+
+static uint8_t *reserve(void *context, uint32_t length)
+{
+    struct end *end = context;
+
+    assert_true(length <= sizeof(end->packet[0]));
+    return end->tail - end->head == WIRE ? NULL : end->packet[end->tail % WIRE];
+}
+
+static void commit(void *context, uint32_t length, const struct utcp_offload *offload)
+{
+    struct end *end = context;
+
+    (void)offload;
+    end->length[end->tail++ % WIRE] = length;
+}
+
+/* Congestion was met, if the packet may say so. */
+static void mark(uint8_t *packet)
+{
+    if (packet[0] >> 4 == 6 && (packet[1] >> 4 & 3) == IP_ECN_0) {
+        packet[1] |= IP_ECN_CE << 4;
+    } else if (packet[0] >> 4 == 4 && (packet[1] & 3) == IP_ECN_0) {
+        struct wire_ipv4 *ip = (struct wire_ipv4 *)packet;
+
+        ip->tos |= IP_ECN_CE;
+        ip->checksum = 0;
+        ip->checksum = checksum_ipv4_make(ip);
+    }
+}
+
+/* What a trace tells counts, too. */
+static bool is_first(void *context, const struct utcp_endpoint *local,
+                     const struct utcp_endpoint *remote)
+{
+    (void)context;
+    return local->port == FIRST_PORT || remote->port == FIRST_PORT;
+}
+
+static void traced(void *context, const struct utcp_trace_event *event)
+{
+    struct pair *pair = context;
+
+    pair->digest = digest(pair->digest, &event->kind, sizeof(event->kind));
+}
+
+/* One packet from `from` arrives, or is lost on the way; all that the other end then knows is summed up. */
+static void pass(struct pair *pair, int from)
+{
+    struct end *end = &pair->end[from];
+    struct utcp *to = pair->end[!from].stack;
+    unsigned at = end->head % WIRE;
+
+    if (end->head == end->tail)
+        return;
+    end->head++;
+    if (random_below(pair, 200) == 0)
+        return;
+    if (random_below(pair, 50) == 0)
+        mark(end->packet[at]);
+    utcp_input(to, pair->now, end->packet[at], end->length[at],
+               random_below(pair, 2) ? UTCP_INPUT_CHECKSUM_OK : UTCP_INPUT_CHECKSUM_PARTIAL);
+    list_for_each_safe (link, after, &to->all) {
+        struct snapshot snapshot = {0};
+
+        take_connection(list_member(link, struct utcp_conn, all_link), &snapshot);
+        pair->digest = digest(pair->digest, &snapshot, sizeof(snapshot));
+    }
+}
+
+/* The program lets go of a connection, whatever is still to be read. */
+static void let_go(struct pair *pair, struct utcp_conn **conn)
+{
+    if (pair->done > STEPS / 2 && random_below(pair, 100) == 0) {
+        utcp_close(*conn, pair->now);
+        *conn = NULL;
+    }
+}
+
+static void step(struct pair *pair)
+{
+    static uint8_t data[8000];
+    int which = (int)random_below(pair, 2);
+    struct end *end = &pair->end[which];
+    const struct utcp_sink sink = {reserve, commit, end};
+    struct utcp_conn **conn = &end->conn[random_below(pair, SIDE_BY_SIDE)];
+    uint32_t most = pair->done++ < STEPS / 8 ? 300 : sizeof(data);
+    uint32_t what = random_below(pair, 8), size = 1 + random_below(pair, most);
+
+    if (*conn && what == 0)
+        utcp_write(*conn, pair->now, data, size);
+    else if (*conn && what == 1)
+        utcp_read(*conn, pair->now, data, size);
+    else if (what == 2)
+        utcp_advance(end->stack, pair->now += random_below(pair, 20000));
+    else if (what <= 4)
+        utcp_output(end->stack, pair->now, &sink);
+    else
+        pass(pair, which);
+    if (*conn)
+        let_go(pair, conn);
+}
+
+static void settle(struct pair *pair)
+{
+    for (int rounds = 0; rounds < 10; rounds++) {
+        for (int i = 0; i < 2; i++) {
+            const struct utcp_sink sink = {reserve, commit, &pair->end[i]};
+
+            utcp_output(pair->end[i].stack, pair->now, &sink);
+        }
+        for (int i = 0; i < 2; i++)
+            while (pair->end[i].head != pair->end[i].tail)
+                pass(pair, i);
+    }
+}
+
+static bool all_accepted(const struct end *end)
+{
+    for (int k = 0; k < SIDE_BY_SIDE; k++)
+        if (end->conn[k] == NULL)
+            return false;
+    return true;
+}
+
+static void open_pair(struct pair *pair, uint64_t seed, bool long_way)
+{
+    struct utcp_config config = {.size = sizeof(config),
+                                 .secret = "side by side",
+                                 .flags = UTCP_ASK_ECN,
+                                 .memory_max = seed % 3 ? 0 : 60000,
+                                 .receive_buffer_max = seed % 4 ? 0 : 3000,
+                                 .congestion = seed % 5 ? NULL : "dctcp"};
+    uint8_t family = seed % 2 ? 4 : 6;
+    const struct utcp_tracer tracer = {.wanted = is_first, .event = traced, .context = pair};
+    struct utcp_endpoint from = {.family = family, .address = {10, 0, 0, 1}};
+    struct utcp_endpoint to = {.family = family, .port = 80, .address = {10, 0, 0, 2}};
+
+    for (int i = 0; i < 2; i++) {
+        config.offloads = i ? UTCP_OFFLOAD_CHECKSUM : 0;
+        pair->end[i].stack = utcp_new(&config, pair->now);
+        pair->end[i].stack->long_way = long_way;
+        utcp_set_tracer(pair->end[i].stack, &tracer);
+    }
+    assert_int_equal(utcp_listen(pair->end[1].stack, &to, 10, NULL, &pair->end[1].listener), 0);
+    for (int k = 0; k < SIDE_BY_SIDE; k++) {
+        from.port = (uint16_t)(FIRST_PORT + k);
+        assert_int_equal(
+            utcp_connect(pair->end[0].stack, pair->now, &from, &to, NULL, &pair->end[0].conn[k]),
+            0);
+    }
+    while (!all_accepted(&pair->end[1])) {
+        struct utcp_conn *conn;
+
+        settle(pair);
+        pair->now += UTCP_SECOND; /* a SYN may be lost */
+        for (int i = 0; i < 2; i++)
+            utcp_advance(pair->end[i].stack, pair->now);
+        while ((conn = utcp_accept(pair->end[1].listener, pair->now)) != NULL)
+            for (int k = 0; k < SIDE_BY_SIDE; k++)
+                if (conn->remote.port == FIRST_PORT + k)
+                    pair->end[1].conn[k] = conn;
+    }
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < SIDE_BY_SIDE / 2; k++)
+            set_options(pair->end[i].conn[k]);
+}
+
+static uint64_t side_by_side(uint64_t seed, bool long_way, uint64_t *usual)
+{
+    struct pair *pair = calloc(1, sizeof(*pair));
+    uint64_t sum;
+
+    assert_non_null(pair);
+    pair->random = seed;
+    pair->now = UTCP_SECOND;
+    open_pair(pair, seed, long_way);
+    for (int i = 0; i < STEPS; i++)
+        step(pair);
+    sum = pair->digest;
+    *usual = pair->end[0].stack->usual_in + pair->end[1].stack->usual_in;
+    for (int i = 0; i < 2; i++)
+        utcp_free(pair->end[i].stack);
+    free(pair);
+    return sum;
+}
+
+static void connections_side_by_side_make_no_difference(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        uint64_t usual, none, sum = side_by_side(seed, false, &usual);
+
+        assert_int_equal(sum, side_by_side(seed, true, &none));
+        assert_int_equal(none, 0);
+        assert_in_range(usual, 100, STEPS);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +585,10 @@ int main(void)
         cmocka_unit_test(every_congestion_control_sees_the_same),
         cmocka_unit_test(narrow_windows_and_little_memory_make_no_difference),
         cmocka_unit_test(merged_segments_make_no_difference),
+        cmocka_unit_test(checksums_that_were_verified_make_no_difference),
+        cmocka_unit_test(ends_and_options_make_no_difference),
+        cmocka_unit_test(wrapped_numbers_make_no_difference),
+        cmocka_unit_test(connections_side_by_side_make_no_difference),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
