@@ -35,6 +35,7 @@
  *                           ←  CHANNEL_RANGE      a block of ports is wanted (range.h)
  *   CHANNEL_RANGE_ANSWER    →
  *                           ←  CHANNEL_RANGE_RELEASE
+ *                           ←  CHANNEL_NAPI       whether frames of a NIC can be polled for
  *   CHANNEL_PACKET          →            once for each queue of a NIC of the packet driver, behind its
  *                                        NIC: + packet socket
  *
@@ -73,6 +74,7 @@ enum channel_type {
     CHANNEL_RANGE,
     CHANNEL_RANGE_ANSWER,
     CHANNEL_RANGE_RELEASE,
+    CHANNEL_NAPI,
 };
 
 struct channel_header {
@@ -157,7 +159,7 @@ struct channel_queue {
     uint32_t
         frame_chunks; /* that a frame to be sent may take; more than 1: with multi_buffer and without
                             * metadata */
-    uint32_t zero;
+    uint32_t busy_poll; /* 1: the socket prefers busy polling: recvfrom() has the kernel look */
 };
 
 #define CHANNEL_FRAME_CHUNKS_MAX 8
@@ -319,6 +321,13 @@ struct channel_wire_link {
     uint32_t queues;
     uint32_t ring_size;
     uint32_t abilities;
+};
+
+/* Of a NIC whose sockets prefer busy polling, when its first frames have come. */
+struct channel_napi {
+    struct channel_header header;
+    uint32_t nic;
+    uint32_t found; /* 1: they came by a NAPI, which the kernel polls when it is called */
 };
 
 struct channel_wire_broken {

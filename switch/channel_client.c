@@ -503,3 +503,21 @@ void core_hear_keeper(struct switch_core *core)
             return;
     }
 }
+
+void core_report_napi(struct switch_core *core)
+{
+    for (uint32_t i = 0; i < core->nic_count; i++) {
+        struct channel_napi message = {.header = {.type = CHANNEL_NAPI, .size = sizeof(message)},
+                                       .nic = i};
+        struct nic *nic = &core->nics[i];
+
+        for (uint32_t at = 0; nic->ops == &afxdp_ops && at < nic->queue_count; at++) {
+            enum afxdp_napi napi = afxdp_look_for_napi(&nic->queues[at]);
+
+            if (napi == AFXDP_NAPI_NOTHING_NEW)
+                continue;
+            message.found = napi == AFXDP_NAPI_FOUND;
+            send(core->channel_fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+        }
+    }
+}

@@ -26,7 +26,8 @@ const struct config_option config_options[] = {
     {"nic", CONFIG_NIC, "SPEC",
      "serve this device: DEV or afxdp:DEV[,queues=N]\n"
      "[,mode=zerocopy|copy|auto][,xdp=native|generic|auto]\n"
-     "[,share=yes|no]; or packet:DEV; or wire:PATH[,address=ADDR/LENGTH]\n"
+     "[,share=yes|no][,prefer-busy-poll=yes|no]\n"
+     "[,busy-poll-budget=N]; or packet:DEV; or wire:PATH[,address=ADDR/LENGTH]\n"
      "[,rate=][,delay=][,loss=][,reorder=][,duplicate=]\n"
      "[,corrupt=][,seed=N][,queues=N][,mtu=N]; may be repeated"},
     {"workers", CONFIG_WORKERS, "N", "threads that move packets (1)"},
@@ -135,6 +136,9 @@ static int parse_nic_option(const char *name, const char *value, struct nic_spec
 
     if (!strcmp(name, "queues"))
         return parse_number("queues", value, 1, 64, &spec->queues, error);
+    if (!strcmp(name, "busy-poll-budget"))
+        return parse_number(name, value, 1, CONFIG_BUSY_POLL_BUDGET_MAX, &spec->busy_poll_budget,
+                            error);
     if (!strcmp(name, "mode")) {
         word = parse_word("mode", value, copies, 3, error);
         spec->copy = word < 0 ? COPY_AUTO : (enum copy_wish)word;
@@ -144,11 +148,20 @@ static int parse_nic_option(const char *name, const char *value, struct nic_spec
     } else if (!strcmp(name, "share")) {
         word = parse_word("share", value, answers, 2, error);
         spec->share = word == 1;
+    } else if (!strcmp(name, "prefer-busy-poll")) {
+        word = parse_word(name, value, answers, 2, error);
+        if (word < 1)
+            spec->busy_poll_budget = 0;
+        else if (!spec->busy_poll_budget)
+            spec->busy_poll_budget = CONFIG_BUSY_POLL_BUDGET;
     } else if (!strcmp(name, "large")) {
         word = parse_word("large", value, answers, 2, error);
         spec->large = word == 1;
     } else {
-        return fail(error, "no option '%s'; there are queues, mode, xdp, share and large", name);
+        return fail(error,
+                    "no option '%s'; there are queues, mode, xdp, share, large, prefer-busy-poll "
+                    "and busy-poll-budget",
+                    name);
     }
     return word < 0 ? -1 : 0;
 }

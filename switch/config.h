@@ -19,6 +19,10 @@
 #define CONFIG_PATH_SIZE     108 /* sun_path of unix(7) */
 #define CONFIG_NAME_SIZE     33  /* of a user or group: 32 characters, as useradd(8) */
 
+/* Packets of one preferred busy poll, as the kernel's own default is. What is too much it says itself. */
+#define CONFIG_BUSY_POLL_BUDGET     64
+#define CONFIG_BUSY_POLL_BUDGET_MAX 1000000
+
 enum copy_wish { COPY_AUTO, COPY_ZEROCOPY, COPY_COPY };
 enum xdp_wish { XDP_AUTO, XDP_NATIVE, XDP_GENERIC };
 
@@ -31,8 +35,9 @@ struct nic_spec {
     uint32_t queues;       /* 0: as many as the device receives with */
     enum copy_wish copy;
     enum xdp_wish xdp;
-    bool share; /* attach through libxdp's dispatcher, beside other programs */
-    bool large; /* a packet socket for large sends beside each AF_XDP socket */
+    bool share;                /* attach through libxdp's dispatcher, beside other programs */
+    uint32_t busy_poll_budget; /* packets of one preferred busy poll; 0: none of it */
+    bool large;                /* a packet socket for large sends beside each AF_XDP socket */
     struct wire_spec wire;
 };
 

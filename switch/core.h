@@ -72,6 +72,8 @@ void core_hear_keeper(struct switch_core *core);
 
 /* Tells the keeper of wires whose other end broke the rules; now and then. */
 void core_report_wires(struct switch_core *core);
+/* Tells the keeper of NICs whose frames can be polled for, or cannot, when the first have come. */
+void core_report_napi(struct switch_core *core);
 
 /* May be asked by every worker. */
 static inline bool core_stops(const struct switch_core *core)

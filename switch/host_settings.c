@@ -16,17 +16,49 @@
 
 #include "log.h"
 
-#define SETTINGS_ROOT "/proc/sys/net/ipv4/conf"
-#define TEXT_MAX      256
+#define TEXT_MAX 256
 
-static const struct {
-    const char *name;
-    uint32_t wanted;
-    uint32_t only_where; /* the value that has to go; 0: every other than the one wanted */
-} table[HOST_SETTINGS_MAX] = {
-    {"accept_local", 1, 0},
-    {"route_localnet", 1, 0},
-    {"rp_filter", 2, 1},
+/* When a value has to be changed. */
+enum host_wrong {
+    WRONG_IF_OTHER,  /* than the one wanted */
+    WRONG_IF_LOWEST, /* the larger of the device's and everybody's counts: only 1 has to go */
+    WRONG_IF_ZERO,
+};
+
+struct host_settings_kind {
+    const char *file;    /* its name begins so */
+    const char *root;    /* of the settings: ROOT/DEVICE/NAME */
+    const char *shown;   /* what the names begin with in messages; printed with the device */
+    const char *reason;  /* why it is changed */
+    const char *without; /* what it means that it cannot be */
+    const char *process; /* that waits for the keeper's end */
+    struct {
+        const char *name;
+        uint32_t wanted;
+        enum host_wrong wrong;
+    } table[HOST_SETTINGS_MAX];
+};
+
+static const struct host_settings_kind local = {
+    "host-settings",
+    "/proc/sys/net/ipv4/conf",
+    "net.ipv4.conf",
+    "programs of this host that talk to stacks",
+    "programs of this host may not reach the stacks by IPv4",
+    "multistack-lo",
+    {{"accept_local", 1, WRONG_IF_OTHER},
+     {"route_localnet", 1, WRONG_IF_OTHER},
+     {"rp_filter", 2, WRONG_IF_LOWEST}},
+};
+
+static const struct host_settings_kind napi = {
+    "napi-settings",
+    "/sys/class/net",
+    "/sys/class/net",
+    "preferred busy polling",
+    "its interrupts come between while the switch polls",
+    "multistack-napi",
+    {{"napi_defer_hard_irqs", 2, WRONG_IF_ZERO}, {"gro_flush_timeout", 200000, WRONG_IF_ZERO}},
 };
 
 /* The value, or -1. /proc/sys/net shows the network namespace of whoever looks. */
@@ -37,7 +69,7 @@ static int64_t read_setting(const struct host_settings *settings, const char *de
     int fd;
     ssize_t size;
 
-    snprintf(path, sizeof(path), "%s/%s/%s", settings->root, device, name);
+    snprintf(path, sizeof(path), "%s/%s/%s", settings->kind->root, device, name);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
@@ -52,13 +84,22 @@ static int write_setting(const struct host_settings *settings, const char *name,
     int length = snprintf(text, sizeof(text), "%u\n", value);
     int fd, status;
 
-    snprintf(path, sizeof(path), "%s/lo/%s", settings->root, name);
+    snprintf(path, sizeof(path), "%s/%s/%s", settings->kind->root, settings->device, name);
     fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     status = write(fd, text, (size_t)length) == length ? 0 : -errno;
     close(fd);
     return status;
+}
+
+static uint32_t settings_of(const struct host_settings *settings)
+{
+    uint32_t count = 0;
+
+    while (count < HOST_SETTINGS_MAX && settings->kind->table[count].name)
+        count++;
+    return count;
 }
 
 /* A file of lines "NAME BEFORE OURS". What makes no sense in it is not ours. False: it cannot be
@@ -79,8 +120,8 @@ static bool read_file(struct host_settings *settings)
             continue;
         setting.before = (uint32_t)strtoul(before, NULL, 10);
         setting.ours = (uint32_t)strtoul(line, NULL, 10);
-        for (setting.what = 0; setting.what < HOST_SETTINGS_MAX; setting.what++) {
-            if (!strcmp(table[setting.what].name, name))
+        for (setting.what = 0; setting.what < settings_of(settings); setting.what++) {
+            if (!strcmp(settings->kind->table[setting.what].name, name))
                 settings->changed[settings->changed_count++] = setting;
         }
     }
@@ -96,8 +137,8 @@ static int write_file(const struct host_settings *settings)
         const struct host_setting *setting = &settings->changed[i];
 
         length = strlen(text);
-        snprintf(text + length, sizeof(text) - length, "%s %u %u\n", table[setting->what].name,
-                 setting->before, setting->ours);
+        snprintf(text + length, sizeof(text) - length, "%s %u %u\n",
+                 settings->kind->table[setting->what].name, setting->before, setting->ours);
     }
     length = strlen(text);
     /* In this order, so that a failure leaves what was there. */
@@ -119,21 +160,24 @@ static struct host_setting *find_changed(struct host_settings *settings, uint32_
 /* Whether a setting has to be changed from what it is now. */
 static bool is_wrong(const struct host_settings *settings, uint32_t what, int64_t now)
 {
-    uint32_t forbidden = table[what].only_where;
+    const char *name = settings->kind->table[what].name;
 
-    if (!forbidden)
-        return now != table[what].wanted;
-    /* the larger of lo's and everybody's counts */
-    return now <= forbidden &&
-           (now == forbidden || read_setting(settings, "all", table[what].name) == forbidden);
+    switch (settings->kind->table[what].wrong) {
+    case WRONG_IF_ZERO: return now == 0;
+    case WRONG_IF_LOWEST: return now <= 1 && (now == 1 || read_setting(settings, "all", name) == 1);
+    case WRONG_IF_OTHER: break;
+    }
+    return now != settings->kind->table[what].wanted;
 }
 
 /* Each change is in the file before it is made. */
 static void make_settings(struct host_settings *settings)
 {
-    for (uint32_t what = 0; what < HOST_SETTINGS_MAX; what++) {
-        const char *name = table[what].name;
-        int64_t now = read_setting(settings, "lo", name);
+    const struct host_settings_kind *kind = settings->kind;
+
+    for (uint32_t what = 0; what < settings_of(settings); what++) {
+        const char *name = kind->table[what].name;
+        int64_t now = read_setting(settings, settings->device, name);
         int status;
 
         if (now < 0 || !is_wrong(settings, what, now))
@@ -142,18 +186,17 @@ static void make_settings(struct host_settings *settings)
             settings->changed[settings->changed_count++] =
                 (struct host_setting){.what = what, .before = (uint32_t)now};
         find_changed(settings, what)->before = (uint32_t)now;
-        find_changed(settings, what)->ours = table[what].wanted;
+        find_changed(settings, what)->ours = kind->table[what].wanted;
         status = write_file(settings);
         if (!status)
-            status = write_setting(settings, name, table[what].wanted);
+            status = write_setting(settings, name, kind->table[what].wanted);
         if (status)
-            log_warning("net.ipv4.conf.lo.%s stays %lld: %s; programs of this host may not reach "
-                        "the stacks by IPv4",
-                        name, (long long)now, strerror(-status));
+            log_warning("%s %s: %s stays %lld: %s; %s", kind->shown, settings->device, name,
+                        (long long)now, strerror(-status), kind->without);
         else
-            log_notice("net.ipv4.conf.lo.%s is %u now, for programs of this host that talk to "
-                       "stacks (it was %lld, and will be again)",
-                       name, table[what].wanted, (long long)now);
+            log_notice("%s %s: %s is %u now, for %s (it was %lld, and will be again)", kind->shown,
+                       settings->device, name, kind->table[what].wanted, kind->reason,
+                       (long long)now);
     }
 }
 
@@ -164,7 +207,8 @@ static void forget_changed(struct host_settings *settings)
 
     for (uint32_t i = 0; i < settings->changed_count; i++) {
         const struct host_setting *setting = &settings->changed[i];
-        int64_t now = read_setting(settings, "lo", table[setting->what].name);
+        int64_t now =
+            read_setting(settings, settings->device, settings->kind->table[setting->what].name);
 
         if (now < 0 || now == setting->ours)
             settings->changed[kept++] = *setting;
@@ -191,23 +235,23 @@ static void put_back(struct host_settings *settings)
     forget_changed(settings);
     for (uint32_t i = 0; i < settings->changed_count; i++) {
         const struct host_setting *setting = &settings->changed[i];
-        const char *name = table[setting->what].name;
+        const char *name = settings->kind->table[setting->what].name;
         int status = write_setting(settings, name, setting->before);
 
-        if (!status)
+        if (!status || status == -ENOENT) /* the device has gone, and its settings with it */
             continue;
         done = false;
-        log_warning("net.ipv4.conf.lo.%s stays %u for now: %s", name, setting->ours,
-                    strerror(-status));
+        log_warning("%s %s: %s stays %u for now: %s", settings->kind->shown, settings->device, name,
+                    setting->ours, strerror(-status));
     }
     if (done && unlink(settings->path))
         log_notice("%s: stays behind: %s", settings->path, strerror(errno));
 }
 
-static void warn_unguarded(void)
+static void warn_unguarded(const struct host_settings *settings)
 {
-    log_warning("lo's settings will not be put back if this process is killed: %s",
-                strerror(errno));
+    log_warning("%s %s: settings will not be put back if this process is killed: %s",
+                settings->kind->shown, settings->device, strerror(errno));
 }
 
 /* What the guard does. It must hold nothing of the keeper's but the file: the other end of its pipe
@@ -216,7 +260,7 @@ __attribute__((noreturn)) static void stand_guard(struct host_settings *settings
 {
     char byte;
 
-    prctl(PR_SET_NAME, "multistack-lo");
+    prctl(PR_SET_NAME, settings->kind->process);
     setsid(); /* what ends the keeper's group does not end it */
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
@@ -239,7 +283,7 @@ static void guard(struct host_settings *settings)
     if (!settings->may_guard)
         return;
     if (pipe2(ends, O_CLOEXEC)) {
-        warn_unguarded();
+        warn_unguarded(settings);
         return;
     }
     child = fork();
@@ -247,7 +291,7 @@ static void guard(struct host_settings *settings)
         stand_guard(settings, ends[0]);
     close(ends[0]);
     if (child < 0) {
-        warn_unguarded();
+        warn_unguarded(settings);
         close(ends[1]);
         return;
     }
@@ -255,15 +299,28 @@ static void guard(struct host_settings *settings)
     settings->guard = child;
 }
 
-void host_settings_init(struct host_settings *settings, const char *control, uint64_t netns)
+static void init(struct host_settings *settings, const struct host_settings_kind *kind,
+                 const char *device, const char *control, uint64_t netns)
 {
     const char *slash = strrchr(control, '/');
     int directory = slash ? (int)(slash - control) : 0;
 
-    *settings =
-        (struct host_settings){.root = SETTINGS_ROOT, .fd = -1, .guard_fd = -1, .may_guard = true};
-    snprintf(settings->path, sizeof(settings->path), "%.*s%shost-settings-%llu", directory, control,
-             slash ? "/" : "", (unsigned long long)netns);
+    *settings = (struct host_settings){.kind = kind, .fd = -1, .guard_fd = -1, .may_guard = true};
+    snprintf(settings->device, sizeof(settings->device), "%s", device);
+    snprintf(settings->path, sizeof(settings->path), "%.*s%s%s-%s%s%llu", directory, control,
+             slash ? "/" : "", kind->file, kind == &napi ? device : "", kind == &napi ? "-" : "",
+             (unsigned long long)netns);
+}
+
+void host_settings_init(struct host_settings *settings, const char *control, uint64_t netns)
+{
+    init(settings, &local, "lo", control, netns);
+}
+
+void host_settings_init_napi(struct host_settings *settings, const char *device,
+                             const char *control, uint64_t netns)
+{
+    init(settings, &napi, device, control, netns);
 }
 
 /* The file, locked: `*alone` says how. -1: it cannot be had. */
@@ -287,13 +344,14 @@ void host_settings_apply(struct host_settings *settings)
 {
     bool alone;
 
-    if (settings->fd >= 0)
+    if (settings->fd >= 0) {
+        make_settings(settings); /* another device may have the name by now */
         return;
+    }
     settings->fd = open_locked(settings, &alone);
     if (settings->fd < 0) {
-        log_warning("%s: %s; lo's settings stay as they are, and programs of this host may not "
-                    "reach the stacks by IPv4",
-                    settings->path, strerror(errno));
+        log_warning("%s: %s; settings of %s stay as they are, and %s", settings->path,
+                    strerror(errno), settings->device, settings->kind->without);
         return;
     }
     read_file(settings);

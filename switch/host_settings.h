@@ -7,11 +7,17 @@
  *   net.ipv4.conf.lo.route_localnet = 1    the same for 127.0.0.0/8 (for http://127.0.0.1)
  *   net.ipv4.conf.lo.rp_filter = 2         only where it is 1, there or for all: 2 is still a check
  *
- * They are lo's alone: nothing from a wire comes by it, and the kernel's own packets on lo are not
+ * and a NIC whose sockets prefer busy polling (Documentation/networking/napi.rst) leaves the packets to
+ * whoever polls only with
+ *
+ *   /sys/class/net/DEV/napi_defer_hard_irqs = 2      only where it is 0
+ *   /sys/class/net/DEV/gro_flush_timeout = 200000    the same; ns, after which the kernel polls itself
+ *
+ * lo's are lo's alone: nothing from a wire comes by it, and the kernel's own packets on lo are not
  * routed a second time. IPv6 needs none. A value that is good already is not touched.
  *
- * The values before are in a file beside the control socket, named after the network namespace, and
- * everybody who serves lo there holds a shared lock on it:
+ * The values before are in a file beside the control socket, one for each device, named after the network
+ * namespace, and everybody who serves the device there holds a shared lock on it:
  *
  *   at start   alone (the lock can be had exclusively)? then what the file says is what a keeper that
  *              was killed left behind, and the old values in it are the true ones
@@ -30,16 +36,17 @@
 #define HOST_SETTINGS_MAX 3
 
 struct host_setting {
-    uint32_t what; /* in the table of host_settings.c */
+    uint32_t what; /* in its kind's table */
     uint32_t before, ours;
 };
 
 struct host_settings {
-    char path[160];
-    const char *root; /* directory of the settings */
-    int fd;           /* of the file, with the lock; -1: not applied */
-    int guard_fd;     /* its closing lets the process go that restores; -1: none */
-    pid_t guard;      /* that process; 0: none */
+    const struct host_settings_kind *kind;
+    char device[16];
+    char path[192];
+    int fd;       /* of the file, with the lock; -1: not applied */
+    int guard_fd; /* its closing lets the process go that restores; -1: none */
+    pid_t guard;  /* that process; 0: none */
     bool may_guard;
     struct host_setting changed[HOST_SETTINGS_MAX];
     uint32_t changed_count;
@@ -47,8 +54,12 @@ struct host_settings {
 
 /* `control`: the path of the control socket. `netns`: a number of the network namespace. */
 void host_settings_init(struct host_settings *settings, const char *control, uint64_t netns);
-/* Makes the settings; logs what it changed, and what cannot be had. */
+/* Those of a NIC. */
+void host_settings_init_napi(struct host_settings *settings, const char *device,
+                             const char *control, uint64_t netns);
+/* Makes the settings; logs what it changed, and what cannot be had. May be repeated. */
 void host_settings_apply(struct host_settings *settings);
+/* Nothing, where they were not applied. */
 void host_settings_restore(struct host_settings *settings);
 
 #endif

@@ -40,6 +40,8 @@ struct keeper_nic {
     bool spread_later;           /* workers share its frames only when it is up (packet) */
     uint64_t opened_at_ns;       /* when opening it was tried the last time, since it is gone */
     struct log_limit said;       /* links flap */
+    bool busy_poll;              /* its sockets prefer it */
+    struct host_settings napi;   /* which that takes */
     struct wire_meeting meeting; /* of a wire */
 };
 
@@ -238,6 +240,8 @@ int keeper__check_wire(const struct nic_spec *spec);
 int keeper__send_wire(struct keeper *keeper, struct keeper_nic *nic);
 /* Looks after all wires: who came, who went. Returns when to come again, ns. */
 uint64_t keeper__serve_wires(struct keeper *keeper, uint64_t now);
+/* What the switch has seen of a NIC's frames: its device's settings follow. */
+void keeper__napi_told(struct keeper *keeper, const struct channel_napi *message);
 /* The switch has nothing to do with this link any more. */
 void keeper__wire_broken(struct keeper *keeper, uint32_t index);
 /* The heartbeat's page and the like, where no NIC brought the mux's. */

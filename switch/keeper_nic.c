@@ -41,6 +41,54 @@ int keeper__check_nic(const struct nic_spec *spec, const struct device *device)
     return 0;
 }
 
+/* Whether sockets are to prefer busy polling; says why not. Frames that come by generic XDP belong to no NAPI,
+ * and nobody could poll for them. */
+static void settle_busy_poll(struct keeper_nic *nic)
+{
+    uint32_t budget = nic->spec.busy_poll_budget;
+    const char *why = NULL;
+    int status;
+
+    nic->busy_poll = false;
+    if (!budget)
+        return;
+    status = xsk_try_busy_poll(budget);
+    if (!nic->mux.native)
+        why = "it takes native XDP (xdp=native)";
+    else if (status)
+        why = strerror(-status);
+    if (why)
+        log_warning("%s: no preferred busy polling: %s", nic->spec.device, why);
+    else
+        nic->busy_poll = true;
+}
+
+/* Interrupts wait for who polls only where that is certain to find something: without a NAPI (on a veth from
+ * Linux 6.14) all frames would wait for gro_flush_timeout. No ring is mapped here any more: the process that
+ * puts the settings back, a fork, would keep it for ever. */
+void keeper__napi_told(struct keeper *keeper, const struct channel_napi *message)
+{
+    struct keeper_nic *nic;
+
+    if (message->nic >= keeper->nic_count || !keeper->nics[message->nic].busy_poll)
+        return;
+    nic = &keeper->nics[message->nic];
+    if (!message->found) {
+        log_warning("%s: no preferred busy polling: its driver tells no NAPI of its frames",
+                    nic->spec.device);
+        nic->busy_poll = false;
+        if (nic->napi.kind)
+            host_settings_restore(&nic->napi);
+        return;
+    }
+    if (!nic->napi.kind)
+        host_settings_init_napi(&nic->napi, nic->spec.device, keeper->control.path,
+                                keeper->netns_cookie);
+    if (nic->napi.fd < 0)
+        log_notice("%s: preferred busy polling", nic->spec.device);
+    host_settings_apply(&nic->napi);
+}
+
 int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic)
 {
     struct device device;
@@ -62,6 +110,7 @@ int keeper__open_nic(struct keeper *keeper, struct keeper_nic *nic)
     nic->bind_flags = 0;
     nic->gone = nic->returned = nic->displaced = false;
     nic->opened_at_ns = 0;
+    settle_busy_poll(nic);
     return 0;
 }
 
@@ -125,6 +174,8 @@ void keeper__close_nic(struct keeper_nic *nic)
         tap_unload(&nic->tap);
     else if (!keeper__is_wire(nic))
         mux_detach(&nic->mux);
+    if (nic->napi.kind)
+        host_settings_restore(&nic->napi);
 }
 
 /* Frames come in chunks; without multi-buffer one chunk has to hold a whole one (hostile.md, H3).
@@ -211,6 +262,7 @@ static int open_queues(struct keeper_nic *nic, struct xsk *queues)
             .copy = nic->spec.copy,
             .metadata = chunks == 1 && may_leave_checksums(&nic->device),
             .native = nic->mux.native,
+            .busy_poll_budget = nic->busy_poll ? nic->spec.busy_poll_budget : 0,
             .flags = nic->bind_flags,
         };
 

@@ -432,6 +432,7 @@ static bool take_message(struct keeper *keeper, const char *bytes, size_t size)
     struct channel_wire_broken broken;
     struct channel_range range;
     struct channel_range_release release;
+    struct channel_napi napi;
 
     if (size >= sizeof(header)) {
         memcpy(&header, bytes, sizeof(header));
@@ -450,6 +451,12 @@ static bool take_message(struct keeper *keeper, const char *bytes, size_t size)
             memcpy(&broken, bytes, sizeof(broken));
             keeper->child.tokens_ns -= REQUEST_COST;
             keeper__wire_broken(keeper, broken.nic);
+            return true;
+        }
+        if (header.size == size && header.type == CHANNEL_NAPI && size == sizeof(napi)) {
+            memcpy(&napi, bytes, sizeof(napi));
+            keeper->child.tokens_ns -= REQUEST_COST;
+            keeper__napi_told(keeper, &napi);
             return true;
         }
         if (header.size == size && header.type == CHANNEL_RANGE && size == sizeof(range)) {

@@ -269,6 +269,7 @@ static void housekeep(struct worker *worker)
     if (worker->index == 0) {
         control_housekeep(worker->core);
         core_report_wires(worker->core);
+        core_report_napi(worker->core);
         crew_retire(worker->core);
     }
 }

@@ -49,9 +49,10 @@ struct xsk_request {
     uint32_t ifindex;
     uint32_t queue;
     enum copy_wish copy;
-    bool metadata;  /* the device may be given checksums to fill in, if the kernel can */
-    bool native;    /* the XDP program is attached in native mode: zero-copy is possible */
-    uint16_t flags; /* of bind(2), that worked last time; 0: find out */
+    bool metadata; /* the device may be given checksums to fill in, if the kernel can */
+    bool native;   /* the XDP program is attached in native mode: zero-copy is possible */
+    uint32_t busy_poll_budget; /* packets of one preferred busy poll; 0: none of it */
+    uint16_t flags;            /* of bind(2), that worked last time; 0: find out */
 };
 
 #define XSK_RINGS 4
@@ -65,6 +66,7 @@ struct xsk {
     bool multi_buffer;
     bool need_wakeup;
     bool metadata;
+    bool busy_poll; /* the socket prefers it */
     struct xsk_mapping {
         void *address; /* NULL: none */
         size_t length;
@@ -84,6 +86,9 @@ int xsk_open(const struct xsk_request *request, struct xsk *xsk);
 /* A socket that sends what is longer than a chunk, cut by the kernel or the device
  * (nic/large_send.h). -1 after it has logged why there is none: all can be done without. */
 int xsk_open_large(const char *device, uint32_t ifindex);
+/* Whether sockets may prefer busy polling with such a budget, tried on one that goes at once: 0 or a negative
+ * errno. */
+int xsk_try_busy_poll(uint32_t budget);
 /* Closes and unmaps; what a forked child has of it stays. */
 void xsk_close(struct xsk *xsk);
 

@@ -14,7 +14,8 @@
  * copies and is published by a store with release, what the kernel writes is read with acquire.
  *
  * In copy mode the kernel sends within our sendto(), at most 32 frames a call; with need_wakeup it
- * says in the ring's flags whether it wants to be called. A frame that was merged from segments
+ * says in the ring's flags whether it wants to be called. A socket that prefers busy polling is called
+ * whenever nothing is there: the kernel takes frames off the NIC within the call, up to its budget. A frame that was merged from segments
  * comes as a chain of descriptors (multi-buffer, XDP_USE_SG), of which all but the last carry
  * XDP_PKT_CONTD.
  *
@@ -82,10 +83,13 @@ struct afxdp {
     uint32_t rx_taken; /* descriptors that release() will give back */
     uint32_t tx_published;
     bool zero_copy;
+    bool busy_poll;           /* the kernel looks when it is called */
+    bool napi_known;          /* that was told */
     struct large_send *large; /* NULL: none */
     bool large_first;         /* what waits there is older than what waits in the TX ring */
-    uint64_t checksums_left;  /* frames that the kernel or the device filled in */
-    uint64_t dropped;         /* frames that receive() could not take */
+    uint64_t busy_polls;
+    uint64_t checksums_left; /* frames that the kernel or the device filled in */
+    uint64_t dropped;        /* frames that receive() could not take */
     struct nic_piece pieces[PIECES_PER_BATCH];
 };
 
@@ -160,14 +164,23 @@ static void fill_frame(struct afxdp *afxdp, struct nic_frame *frame, uint32_t fr
     }
 }
 
+static uint32_t arrived(struct ring *rx)
+{
+    rx->theirs = load_acquire(rx->producer);
+    return rx->theirs - rx->ours;
+}
+
 static uint32_t afxdp_receive(struct nic_queue *queue, struct nic_frame *frames, uint32_t max)
 {
     struct afxdp *afxdp = queue->driver;
     struct ring *rx = &afxdp->rx;
-    uint32_t available, at = 0, piece = 0, count = 0;
+    uint32_t available = arrived(rx), at = 0, piece = 0, count = 0;
 
-    rx->theirs = load_acquire(rx->producer);
-    available = rx->theirs - rx->ours;
+    if (!available && __atomic_load_n(&afxdp->busy_poll, __ATOMIC_RELAXED)) {
+        stats_add(&afxdp->busy_polls, 1);
+        recvfrom(afxdp->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+        available = arrived(rx);
+    }
     while (count < max && at < available) {
         uint32_t length = chain_length(rx, rx->ours + at, available - at);
 
@@ -430,12 +443,29 @@ static void afxdp_settle(struct nic_queue *queue)
         large_send_settle(afxdp->large);
 }
 
+/* Linux 4.12. A kernel that does not know is not asked twice. */
+enum afxdp_napi afxdp_look_for_napi(struct nic_queue *queue)
+{
+    struct afxdp *afxdp = queue->driver;
+    unsigned id = 0;
+    socklen_t size = sizeof(id);
+
+    if (!afxdp->busy_poll || afxdp->napi_known || !stats_read(&queue->counters.rx_packets))
+        return AFXDP_NAPI_NOTHING_NEW;
+    afxdp->napi_known = true;
+    if (!getsockopt(afxdp->fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &size) && id)
+        return AFXDP_NAPI_FOUND;
+    __atomic_store_n(&afxdp->busy_poll, false, __ATOMIC_RELAXED);
+    return AFXDP_NAPI_NONE;
+}
+
 static uint32_t afxdp_extras(const struct nic_queue *queue, struct nic_extra *extras)
 {
     const struct afxdp *afxdp = queue->driver;
 
     extras[0] = (struct nic_extra){"tx_checksum_left", stats_read(&afxdp->checksums_left)};
-    return 1 + (afxdp->large ? large_send_extras(afxdp->large, extras + 1) : 0);
+    extras[1] = (struct nic_extra){"busy_polls", stats_read(&afxdp->busy_polls)};
+    return 2 + (afxdp->large ? large_send_extras(afxdp->large, extras + 2) : 0);
 }
 
 static int afxdp_fd(const struct nic_queue *queue)
@@ -635,6 +665,7 @@ int afxdp_open(struct nic_queue *queue, const struct channel_queue *message,
         .tx_offset = message->metadata ? TX_METADATA_OFFSET : 0,
         .need_wakeup = message->need_wakeup,
         .zero_copy = message->zero_copy,
+        .busy_poll = message->busy_poll,
     };
     queue->driver = afxdp;
     status = set_up_sending(afxdp, queue->nic, descriptors->large);

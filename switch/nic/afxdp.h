@@ -21,4 +21,9 @@ struct afxdp_descriptors {
 int afxdp_open(struct nic_queue *queue, const struct channel_queue *message,
                const struct afxdp_descriptors *descriptors);
 
+/* Whether the frames of a queue whose socket prefers busy polling belong to a NAPI: told once, when some have
+ * come. Without one it is given up. For any thread. */
+enum afxdp_napi { AFXDP_NAPI_NOTHING_NEW, AFXDP_NAPI_NONE, AFXDP_NAPI_FOUND };
+enum afxdp_napi afxdp_look_for_napi(struct nic_queue *queue);
+
 #endif

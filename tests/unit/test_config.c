@@ -37,6 +37,15 @@ static void a_nic_may_be_named_in_short_and_in_full(void **state)
     assert_int_equal(spec.copy, COPY_ZEROCOPY);
     assert_int_equal(spec.xdp, XDP_NATIVE);
     assert_true(spec.share);
+    assert_int_equal(spec.busy_poll_budget, 0);
+    assert_int_equal(config_parse_nic("eth1,prefer-busy-poll=yes", &spec, error), 0);
+    assert_int_equal(spec.busy_poll_budget, 64);
+    assert_int_equal(config_parse_nic("eth1,busy-poll-budget=8,prefer-busy-poll=yes", &spec, error),
+                     0);
+    assert_int_equal(spec.busy_poll_budget, 8);
+    assert_int_equal(config_parse_nic("eth1,busy-poll-budget=8,prefer-busy-poll=no", &spec, error),
+                     0);
+    assert_int_equal(spec.busy_poll_budget, 0);
     assert_int_equal(config_parse_nic("eth1,mode=copy,xdp=generic,share=no", &spec, error), 0);
     assert_int_equal(spec.copy, COPY_COPY);
     assert_int_equal(spec.xdp, XDP_GENERIC);
@@ -89,6 +98,8 @@ static void a_wrong_nic_is_refused_and_the_reason_names_it(void **state)
     } wrong[] = {
         {"", "no device"},
         {"afxdp:", "no device"},
+        {"eth1,prefer-busy-poll=20", "no or yes"},
+        {"eth1,busy-poll-budget=0", "from 1 to"},
         {",queues=1", "no device"},
         {"a-name-of-17-byte", "longer"},
         {"eth0/1", "not the name"},
