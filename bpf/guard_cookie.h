@@ -40,6 +40,7 @@ enum guard_answer {
 
 #define GUARD_SYN_OPTIONS_MAX  40
 #define GUARD_SYN_OPTIONS_ROOM 64 /* a power of two: an index is masked by it less one */
+#define GUARD_USUAL_OPTIONS    20
 #define GUARD_REPLY_OPTIONS    20 /* MSS, SACK permitted, timestamps, window scale */
 
 /* RFC 9293 section 3.7.1 */
@@ -139,6 +140,28 @@ static long guard_take_option(__u64 index, void *context)
     return 0;
 }
 
+/* The options as Linux sends them, and with them most of who comes: MSS, SACK permitted, timestamps, NOP,
+ * window scale. Each has its place then, and there is nothing to walk over. False: others, or in another
+ * order. */
+static __always_inline bool guard_take_usual_options(struct guard_syn *syn)
+{
+    static const __u8 usual[] = {2, 4, 0, 0, 4, 2, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3, 3};
+    const __u8 *bytes = syn->bytes;
+    __u8 scale = bytes[19];
+
+    if (syn->size != GUARD_USUAL_OPTIONS)
+        return false;
+#pragma unroll
+    for (__u32 i = 0; i < sizeof(usual); i++)
+        if (usual[i] && bytes[i] != usual[i])
+            return false;
+    syn->mss = (__u16)(bytes[2] << 8 | bytes[3]);
+    __builtin_memcpy(&syn->timestamp, bytes + 8, sizeof(syn->timestamp));
+    syn->window_scale = scale > GUARD_COOKIE_SCALE_MAX ? GUARD_COOKIE_SCALE_MAX : scale;
+    syn->has = GUARD_COOKIE_SACK | GUARD_COOKIE_TIMESTAMPS | GUARD_COOKIE_WINDOW_SCALE;
+    return true;
+}
+
 static __always_inline __u16 guard_fold(__u64 sum)
 {
     sum = (sum & 0xffffffff) + (sum >> 32);
@@ -148,7 +171,7 @@ static __always_inline __u16 guard_fold(__u64 sum)
     return (__u16)sum;
 }
 
-typedef __u16 __attribute__((may_alias)) guard_word;
+typedef __u32 __attribute__((may_alias)) guard_word;
 
 /* A sum over memory as it lies (common/checksum.h). `size`: a multiple of four that the compiler knows. */
 static __always_inline __u64 guard_sum(const void *data, __u32 size)
@@ -156,7 +179,7 @@ static __always_inline __u64 guard_sum(const void *data, __u32 size)
     const guard_word *word = data;
     __u64 sum = 0;
 
-    for (__u32 i = 0; i < size / 2; i++)
+    for (__u32 i = 0; i < size / 4; i++)
         sum += word[i];
     return sum;
 }
@@ -333,7 +356,8 @@ static __noinline int guard_turn_tcp(struct xdp_md *ctx, struct guard_syn *syn,
 
     if (syn->length == syn->tcp.doff * 4u && !guard_checksum_right(syn, pseudo))
         return -GUARD_ANSWER_DAMAGED;
-    bpf_loop(GUARD_SYN_OPTIONS_MAX, guard_take_option, &walk, 0);
+    if (!guard_take_usual_options(syn))
+        bpf_loop(GUARD_SYN_OPTIONS_MAX, guard_take_option, &walk, 0);
     if (!syn->mss)
         syn->mss = syn->offset == AT_IPV4 ? GUARD_MSS_DEFAULT_V4 : GUARD_MSS_DEFAULT_V6;
     size = guard_make_reply(syn, terms);
