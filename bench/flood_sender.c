@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* flood_sender DEVICE MAC ADDRESS PORT syn|ack RATE: sends TCP segments from random addresses of
+/* flood_sender DEVICE MAC OWN-MAC ADDRESS PORT syn|ack RATE: sends TCP segments from random addresses of
  * 198.18.0.0/15, whom nobody answers for, to ADDRESS (IPv4) at MAC until it is ended, RATE in a second or
- * (0) as many as there can be; then says how many in a second it were. SYNs look like Linux's. */
+ * (0) as many as there can be; then says how many in a second it were. They come from OWN-MAC, and what is
+ * answered at the NIC goes there. SYNs look like Linux's. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <netinet/ether.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -54,19 +55,15 @@ static uint32_t chance(void)
     return (uint32_t)(state >> 16);
 }
 
-static int open_device(const char *name, uint8_t mac[6])
+static int open_device(const char *name)
 {
     int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), one = 1;
     struct sockaddr_ll address = {.sll_family = AF_PACKET,
                                   .sll_ifindex = (int)if_nametoindex(name)};
-    struct ifreq request = {0};
 
-    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
-        ioctl(fd, SIOCGIFHWADDR, &request))
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
         return -1;
     setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one));
-    memcpy(mac, request.ifr_hwaddr.sa_data, 6);
     return fd;
 }
 
@@ -134,6 +131,15 @@ static uint64_t send_all(int fd, struct frame *frames, bool syn, uint64_t rate)
     return sent;
 }
 
+static bool parse_mac(const char *text, uint8_t mac[6])
+{
+    const struct ether_addr *address = ether_aton(text);
+
+    if (address)
+        memcpy(mac, address, 6);
+    return address;
+}
+
 int main(int argc, char **argv)
 {
     static struct frame frames[BATCH];
@@ -143,12 +149,11 @@ int main(int argc, char **argv)
     struct frame *first = &frames[0];
     int fd;
 
-    if (argc != 7 || sscanf(argv[2], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &other[0], &other[1],
-                            &other[2], &other[3], &other[4], &other[5]) != 6) {
-        fprintf(stderr, "usage: flood_sender DEVICE MAC ADDRESS PORT syn|ack RATE\n");
+    if (argc != 8 || !parse_mac(argv[2], other) || !parse_mac(argv[3], own)) {
+        fprintf(stderr, "usage: flood_sender DEVICE MAC OWN-MAC ADDRESS PORT syn|ack RATE\n");
         return 2;
     }
-    fd = open_device(argv[1], own);
+    fd = open_device(argv[1]);
     if (fd < 0) {
         fprintf(stderr, "flood_sender: %s: %s\n", argv[1], strerror(errno));
         return 1;
@@ -157,15 +162,15 @@ int main(int argc, char **argv)
     memcpy(first->ether.source, own, 6);
     first->ether.type = htons(ETHER_TYPE_IPV4);
     first->ip = (struct wire_ipv4){.version_ihl = 0x45, .ttl = 64, .protocol = IP_PROTOCOL_TCP};
-    inet_pton(AF_INET, argv[3], first->ip.destination);
-    first->tcp.destination_port = htons((uint16_t)strtoul(argv[4], NULL, 10));
+    inet_pton(AF_INET, argv[4], first->ip.destination);
+    first->tcp.destination_port = htons((uint16_t)strtoul(argv[5], NULL, 10));
     first->tcp.window = htons(64240);
     for (unsigned i = 1; i < BATCH; i++)
         frames[i] = frames[0];
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     begun = clock_ns();
-    sent = send_all(fd, frames, strcmp(argv[5], "syn") == 0, strtoull(argv[6], NULL, 10));
+    sent = send_all(fd, frames, strcmp(argv[6], "syn") == 0, strtoull(argv[7], NULL, 10));
     printf("%.0f\n", (double)sent * 1e9 / (double)(clock_ns() - begun));
     return ended ? 0 : 1;
 }
