@@ -88,7 +88,7 @@ begin_web() {
         listen+=("$server_address:$at")
     done
     shift 4
-    [ "$contender" != utcp ] || stack=utcp
+    [[ $contender != utcp* ]] || stack=utcp
     case $contender in
     nginx*)
         nginx_conf "${listen[@]}"
@@ -113,8 +113,10 @@ begin_contender() {
     server_address=$SERVER4 switch_pid=0
     if [ "$path" = wire ]; then
         server_address=$WIRE_SERVER nic="wire:$lab_dir/run/wire,address=$WIRE_SERVER/24"
+        # One end without large sends is enough for both to have none.
+        [ "$contender" = utcp ] || nic+=,tso=off
     fi
-    if [ "$contender" = utcp ]; then
+    if [[ $contender = utcp* ]]; then
         begin_switch switch server 0 "$MULTISTACK_CONTROL" "$nic"
         switch_pid=$(status_field switch_pid)
     fi

@@ -6,9 +6,10 @@ the way there, can do, and the server may be faster."""
 import subprocess
 
 COLOURS = {"utcp": "#c03028", "kernel": "#3060a8", "kernel-notso": "#90b0e0", "nginx": "#308840",
-           "nginx-notso": "#98d0a0"}
+           "nginx-notso": "#98d0a0", "utcp-notso": "#e0a098"}
 NAMES = {"utcp": "mshttpd on UTCP", "kernel": "mshttpd on the kernel", "kernel-notso": "mshttpd, kernel, no TSO",
-         "nginx": "nginx", "nginx-notso": "nginx, no TSO"}
+         "nginx": "nginx", "nginx-notso": "nginx, no TSO",
+         "utcp-notso": "mshttpd on UTCP, no TSO"}
 PATHS = {"veth": "over veth", "wire": "over a wire in shared memory, no kernel"}
 FULL = 93  # percent: a core is full; the client takes some time to start and to end
 

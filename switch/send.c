@@ -63,7 +63,9 @@ bool send_goes_whole(const struct worker_queue *queue, const struct ring_record 
 
 bool send_may_refer(const struct worker_queue *queue, const struct ring_record *record)
 {
+    /* another worker's queue (handover.c) has not what its NIC has */
     return record->length >= REFER_MIN && queue->queue->nic->capabilities & NIC_CAN_REFER &&
+           queue->queue->ops->commit_referring &&
            is_large(queue->queue->nic, ETHER_HEADER_SIZE + record->length) &&
            record->flags & (RECORD_SEGMENT | RECORD_CHECKSUM_PARTIAL);
 }

@@ -4,7 +4,8 @@
  *   TX  reserve() gives private memory, where records are put together one behind the other; some at
  *       a time they go into the ring, in whole lines (wire_link.h says why). flush() takes the rest
  *       there and publishes the batch. A large send is put together in the ring itself, which no other
- *       can write: copying it once more would cost more than everything else about it.
+ *       can write: copying it once more would cost more than everything else about it. Its payload comes there
+ *       straight from the port (commit_referring()), past this processor's cache.
  *   RX  the other end may change what it wrote at any time. So the part of a frame that decides
  *       anything, its first HEAD_SIZE bytes at most, is copied into private memory, where it is
  *       parsed; the rest of a longer frame is a second piece that stays where it is.
@@ -384,6 +385,25 @@ static void wire_commit_frame(struct nic_queue *queue, uint32_t length,
     wire->room_left -= wire_stride(length);
 }
 
+/* The head lies in the ring, and the rest goes there now, straight from where it was written. */
+static void wire_commit_referring(struct nic_queue *queue, uint32_t head, const uint8_t *rest,
+                                  uint32_t rest_length, const struct nic_offload *offload)
+{
+    const struct wire *wire = queue->driver;
+    const struct ring_producer *tx = &wire->session->half.tx;
+    uint8_t *frame =
+        tx->data + (tx->tail & (tx->size - 1)) + WIRE_HEADER_SIZE + sizeof(struct wire_marks);
+
+    wire_stream(frame + head, rest, rest_length);
+    wire_commit_frame(queue, head + rest_length, offload);
+}
+
+/* Nothing is referred to any more. */
+static void wire_settle(struct nic_queue *queue)
+{
+    (void)queue;
+}
+
 static void publish(struct wire *wire)
 {
     if (ring_producer_publish(&wire->session->half.tx))
@@ -433,6 +453,15 @@ static void impaired_commit(struct nic_queue *queue, uint32_t length,
     stats_add(&queue->counters.tx_bytes, length);
 }
 
+static void impaired_commit_referring(struct nic_queue *queue, uint32_t head, const uint8_t *rest,
+                                      uint32_t rest_length, const struct nic_offload *offload)
+{
+    struct wire *wire = queue->driver;
+
+    memcpy(impair_reserve(wire->impairer) + head, rest, rest_length);
+    impaired_commit(queue, head + rest_length, offload);
+}
+
 /* Into the ring. False: no room. */
 static bool put_frame(struct wire *wire, const struct impair_frame *frame)
 {
@@ -448,7 +477,7 @@ static bool put_frame(struct wire *wire, const struct impair_frame *frame)
     place = reserve_large(wire, frame->length);
     if (!place)
         return false;
-    memcpy(place, frame->bytes, frame->length);
+    wire_stream(place, frame->bytes, frame->length);
     commit_large(wire, frame->length, &offload);
     return true;
 }
@@ -577,6 +606,8 @@ const struct nic_ops wire_ops = {
     .room = wire_room,
     .reserve = wire_reserve_frame,
     .commit = wire_commit_frame,
+    .commit_referring = wire_commit_referring,
+    .settle = wire_settle,
     .flush = wire_flush,
     .fd = wire_fd,
     .sleep = wire_sleep,
@@ -591,6 +622,8 @@ const struct nic_ops wire_impaired_ops = {
     .room = impaired_room,
     .reserve = impaired_reserve,
     .commit = impaired_commit,
+    .commit_referring = impaired_commit_referring,
+    .settle = wire_settle,
     .flush = impaired_flush,
     .fd = wire_fd,
     .sleep = wire_sleep,
@@ -614,7 +647,7 @@ static void set_capabilities(struct nic *nic, uint32_t leaves)
     if (leaves & WIRE_CAN_CHECKSUM)
         nic->capabilities |= NIC_CAN_CHECKSUM | NIC_CAN_CHECKSUM_ANY;
     if (leaves & WIRE_CAN_SEGMENT)
-        nic->capabilities |= NIC_CAN_SEGMENT;
+        nic->capabilities |= NIC_CAN_SEGMENT | NIC_CAN_REFER;
 }
 
 int wire_set_link(struct nic_queue *queue, const struct channel_wire_link *message,

@@ -14,10 +14,12 @@ in_client ip route add $LEFT/32 dev lo src $RIGHT
 head -c 32768 /dev/urandom >"$lab_dir/www/32k"
 file two 2
 
+workers=1
+
 # wire_switch NAME ROOM CONTROL SPEC: up to the moment when it answers.
 wire_switch() {
     rm -f "$(log_of "$1")"
-    start "$1" "$2" multistackd --nic "$4" --control "$3" --group "$LAB_GROUP"
+    start "$1" "$2" multistackd --workers "$workers" --nic "$4" --control "$3" --group "$LAB_GROUP"
     wait_for "in_ns $2 multistack status --control '$3' || ! running $1" 15 && running "$1" ||
         fail "multistackd serves a wire: $(tail -n 3 "$(log_of "$1")")"
 }
@@ -56,10 +58,10 @@ apart() {
     rm -f "$(log_of web)"
 }
 
-# wire_get FILE: by UTCP over both switches.
+# wire_get FILE [PORT]: by UTCP over both switches.
 wire_get() {
     rm -f "$lab_dir/got"
-    in_client timeout 60 msget --control "$right_control" -o "$lab_dir/got" "http://$LEFT/$1" &&
+    in_client timeout 60 msget --control "$right_control" -o "$lab_dir/got" "http://$LEFT:${2:-80}/$1" &&
         cmp "$lab_dir/got" "$lab_dir/www/$1"
 }
 
@@ -137,6 +139,18 @@ check '2 MB get through' wire_get two
 check_equal 'but sends none, so that single packets are lost' "$(counted "$left_control" wire_tx_large)" 0
 check 'some were' [ "$(counted "$left_control" wire_lost)" -gt 0 ]
 apart
+
+# One of two workers has the wire's queue, and one of two ports is the other's.
+workers=2
+wire_of '' ''
+start other server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen $LEFT:81 --stack utcp \
+    --control "$left_control"
+wait_for "grep -q serving '$(log_of other)'" 10 || fail 'another mshttpd serves'
+check '2 MB from one worker' wire_get two
+check '2 MB from the other' wire_get two 81
+stop other
+apart
+workers=1
 
 wire_of ,delay=1ms,rate=10G ,delay=1ms
 responses 'a rate and a delay let large sends through'

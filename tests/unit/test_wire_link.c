@@ -447,9 +447,12 @@ static void large_sends_arrive_whole_with_their_marks(void **state)
     }
 }
 
-/* One large send, one frame whose checksum is left, one that is finished. */
+/* One large send, whose payload lies elsewhere, one frame whose checksum is left, one that is finished. */
 static void send_three(struct world *world, uint8_t first)
 {
+    static uint8_t bytes[LARGE_SIZE];
+    const uint32_t head = 100 + first % 64; /* so that the rest begins anywhere in a line */
+    uint8_t *rest = bytes + head;
     const struct nic_offload offload = {.segment_size = 1448, .header_length = 66};
     const struct nic_offload checksum = {.checksum_start = 34, .checksum_offset = 16};
     const struct nic_ops *ops = world->queue.ops;
@@ -464,8 +467,12 @@ static void send_three(struct world *world, uint8_t first)
 
         assert_non_null(place);
         for (uint32_t i = 0; i < three[at].length; i++)
-            place[i] = (uint8_t)(first + i);
-        ops->commit(&world->queue, three[at].length, three[at].offload);
+            (i < head ? place : bytes)[i] = (uint8_t)(first + i);
+        if (three[at].length > head)
+            ops->commit_referring(&world->queue, head, rest, three[at].length - head,
+                                  three[at].offload);
+        else
+            ops->commit(&world->queue, three[at].length, three[at].offload);
     }
     ops->flush(&world->queue);
 }
@@ -499,7 +506,7 @@ static void what_the_switch_leaves_to_the_other_end_is_marked(void **state)
     struct world *world = *state;
 
     assert_int_equal(world->nic.capabilities,
-                     NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM | NIC_CAN_CHECKSUM_ANY);
+                     NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM | NIC_CAN_CHECKSUM_ANY | NIC_CAN_REFER);
     for (uint32_t round = 0; round < 50; round++) { /* the ring goes round six times */
         send_three(world, (uint8_t)round);
         check_three(world, (uint8_t)round);
@@ -645,7 +652,7 @@ static void abilities_of_another_version_are_none(void **state)
     assert_int_equal(world->left.link.geometry.abilities, BOTH);
     give_link(world);
     assert_int_equal(world->nic.capabilities,
-                     NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM | NIC_CAN_CHECKSUM_ANY);
+                     NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM | NIC_CAN_CHECKSUM_ANY | NIC_CAN_REFER);
 
     wire_meeting_drop(&world->left);
     wire_meeting_drop(&world->right);
