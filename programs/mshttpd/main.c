@@ -6,9 +6,9 @@
  * runs in the main thread, which also hears the signals. */
 #include "cli.h"
 #include "options.h"
+#include "thread.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,8 +21,7 @@ static atomic_bool stop;
 struct service {
     struct server server;
     struct transport *transport; /* NULL: not open */
-    pthread_t thread;
-    bool has_thread;
+    struct program_thread thread;
     int error; /* that ended it */
 };
 
@@ -149,16 +148,10 @@ static void *service_run(void *argument)
 /* Signals are the main thread's. False: there are not as many threads to be had. */
 static bool start_threads(void)
 {
-    sigset_t all, before;
     int error = 0;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (unsigned i = 1; i < service_count && !error; i++) {
-        error = pthread_create(&services[i].thread, NULL, service_run, &services[i]);
-        services[i].has_thread = !error;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    for (unsigned i = 1; i < service_count && !error; i++)
+        error = thread_start(&services[i].thread, service_run, &services[i]);
     if (error)
         cli_error("--threads %u: %s", service_count, strerror(error));
     return !error;
@@ -174,8 +167,7 @@ static int run_all(const char *stack)
     else
         end_all();
     for (unsigned i = 0; i < service_count; i++) {
-        if (services[i].has_thread)
-            pthread_join(services[i].thread, NULL);
+        thread_join(&services[i].thread);
         if (services[i].error) {
             cli_error("%s: %s", stack, strerror(-services[i].error));
             status = CLI_FAILURE;

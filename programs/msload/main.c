@@ -3,12 +3,12 @@
 #include "cli.h"
 #include "engine.h"
 #include "json.h"
+#include "thread.h"
 #include "url.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,8 +31,7 @@ static atomic_bool stop;
 
 struct worker {
     struct engine engine;
-    pthread_t thread;
-    bool has_thread;
+    struct program_thread thread;
     int error;
 };
 
@@ -162,23 +161,16 @@ static void *worker_run(void *argument)
 /* Signals are the main thread's, which is the first worker. */
 static int run_all(void)
 {
-    sigset_t all, before;
     int error = 0;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (unsigned i = 1; i < worker_count && !error; i++) {
-        error = pthread_create(&workers[i].thread, NULL, worker_run, &workers[i]);
-        workers[i].has_thread = !error;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    for (unsigned i = 1; i < worker_count && !error; i++)
+        error = thread_start(&workers[i].thread, worker_run, &workers[i]);
     if (error)
         end_all();
     else
         worker_run(&workers[0]);
     for (unsigned i = 0; i < worker_count; i++) {
-        if (workers[i].has_thread)
-            pthread_join(workers[i].thread, NULL);
+        thread_join(&workers[i].thread);
         if (!error)
             error = workers[i].error;
     }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* libmultistack and rules of the guard: what it says to the switch, and again to the next one. */
-#include "fake_switch.h"
-#include "multistack.h"
+#include "port_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,12 +17,6 @@
 
 #define SECOND 1000000000ULL
 
-struct fixture {
-    struct fake_switch *fake;
-    struct ms_port *port;
-    int binding;
-};
-
 static int bind_somewhere(struct ms_port *port)
 {
     const struct sockaddr_in address = {.sin_family = AF_INET,
@@ -36,24 +29,12 @@ static int bind_somewhere(struct ms_port *port)
 
 static int set_up(void **state)
 {
-    static struct fixture fixture;
-    struct ms_port_options options = {.size = sizeof(options)};
-
-    fixture.fake = fake_switch_new();
-    options.control_path = fixture.fake->path;
-    assert_int_equal(ms_port_open(&fixture.port, &options), 0);
-    fixture.binding = bind_somewhere(fixture.port);
-    *state = &fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
+    int status = port_fixture_open(state, 1);
     struct fixture *fixture = *state;
 
-    ms_port_close(fixture->port);
-    fake_switch_free(fixture->fake);
-    return 0;
+    if (!status)
+        fixture->binding = bind_somewhere(fixture->port);
+    return status;
 }
 
 static struct ms_port_info info_of(const struct fixture *fixture)
@@ -350,7 +331,7 @@ static void many_are_told_and_taken_back(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, port_fixture_close)
     const struct CMUnitTest tests[] = {
         TEST(a_rule_is_told_as_it_is_wanted),
         TEST(ipv6_has_longer_prefixes),

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* libmultistack and bindings that are shared, handed over, connected: what it says to the switch, and
  * again to the next one. */
-#include "fake_switch.h"
-#include "multistack.h"
+#include "port_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,30 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
-struct fixture {
-    struct fake_switch *fake;
-    struct ms_port *port;
-};
-
 static int set_up(void **state)
 {
-    static struct fixture fixture;
-    struct ms_port_options options = {.size = sizeof(options)};
-
-    fixture.fake = fake_switch_new();
-    options.control_path = fixture.fake->path;
-    assert_int_equal(ms_port_open(&fixture.port, &options), 0);
-    *state = &fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-
-    ms_port_close(fixture->port);
-    fake_switch_free(fixture->fake);
-    return 0;
+    return port_fixture_open(state, 1);
 }
 
 /* UDP: whoever runs the tests may silence it. Port 0: the kernel chooses. */
@@ -501,7 +479,7 @@ static void a_successor_waits_for_a_switch_that_is_being_restarted(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, port_fixture_close)
     const struct CMUnitTest tests[] = {
         TEST(a_shared_binding_has_a_placeholder_that_shares),
         TEST(flags_that_nobody_knows_are_refused),

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ms_bind_range(): what libmultistack says to the switch, and again to the next one. */
-#include "fake_switch.h"
-#include "multistack.h"
+#include "port_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,30 +13,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
-struct fixture {
-    struct fake_switch *fake;
-    struct ms_port *port;
-};
-
 static int set_up(void **state)
 {
-    static struct fixture fixture;
-    struct ms_port_options options = {.size = sizeof(options), .rings = 2};
-
-    fixture.fake = fake_switch_new();
-    options.control_path = fixture.fake->path;
-    assert_int_equal(ms_port_open(&fixture.port, &options), 0);
-    *state = &fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-
-    ms_port_close(fixture->port);
-    fake_switch_free(fixture->fake);
-    return 0;
+    return port_fixture_open(state, 2);
 }
 
 static int bind_range(struct ms_port *port, uint16_t first, unsigned port_count, unsigned flags)
@@ -147,7 +125,7 @@ static void the_next_switch_is_asked_for_the_same_ports(void **state)
     assert_int_equal(first_of(fixture->port, binding), FAKE_RANGE_FIRST);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, port_fixture_close)
 
 int main(void)
 {
