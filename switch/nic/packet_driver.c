@@ -45,7 +45,7 @@ struct packet_socket {
     struct iovec rx_pieces[BUFFER_COUNT], tx_pieces[BUFFER_COUNT];
     struct mmsghdr rx_messages[BUFFER_COUNT], tx_messages[BUFFER_COUNT];
     uint32_t tx_head, tx_tail; /* sent, committed: they only grow */
-    uint64_t rx_lost;          /* for which the kernel had no room */
+    uint64_t rx_lost;          /* for which the kernel had no room; of whoever asks for counters */
     uint64_t rx_bad;           /* that no stack could be given */
     uint64_t tx_refused;       /* that the kernel will never take */
 };
@@ -199,7 +199,7 @@ static void packet_refresh(struct nic_queue *queue)
 
     if (!getsockopt(packet->fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &size))
         packet->rx_lost += statistics.tp_drops;
-    queue->counters.rx_dropped = packet->rx_lost + packet->rx_bad;
+    queue->counters.rx_dropped = packet->rx_lost + stats_read(&packet->rx_bad);
 }
 
 static uint32_t packet_extras(const struct nic_queue *queue, struct nic_extra *extras)
