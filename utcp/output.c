@@ -719,8 +719,9 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
     return PROGRESS_MORE;
 }
 
-static bool emit_reply(struct utcp *stack, const struct utcp_reply *reply,
-                       const struct utcp_sink *sink)
+/* Not inlined, so that what connections send is (packet.c has room in one caller for that). */
+static __attribute__((noinline)) bool emit_reply(struct utcp *stack, const struct utcp_reply *reply,
+                                                 const struct utcp_sink *sink)
 {
     struct utcp_outgoing outgoing = {
         .local = &reply->local,

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tcp_cost OPERATION COUNT: what a segment costs UTCP, for callgrind to count (bench/tcp_cost).
+/* tcp_cost OPERATION COUNT [KEPT]: what a segment costs UTCP, for callgrind to count (bench/tcp_cost).
  *
  * Two stacks in one process hand their packets to each other; collection is on only while the stack
  * under test works at the operation, COUNT times, after a warm-up. Without valgrind it does the same
- * and counts nothing. Prints how many operations were collected. */
+ * and counts nothing. Prints how many operations were collected.
+ *
+ * With KEPT, which is for short_connection without valgrind, connections stay in TIME-WAIT, so many of
+ * them, and make room for each other: caches miss as they do in a server. Then it prints the nanoseconds of
+ * an operation, those of looking at the clock included. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <valgrind/callgrind.h>
 
@@ -36,20 +41,33 @@ struct end {
 static struct end tested, other;
 static uint64_t now = 1000000;
 static bool collecting;
+static uint64_t began, spent; /* ns */
+static uint32_t kept;
 static uint8_t data[64 * 1024];
 
 /* ── What is measured is between these two ─────────────────────────────────────────────────── */
 
+static uint64_t clock_ns(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
 static void begin(void)
 {
+    began = clock_ns();
     if (collecting)
         CALLGRIND_TOGGLE_COLLECT;
 }
 
 static void end(void)
 {
-    if (collecting)
-        CALLGRIND_TOGGLE_COLLECT;
+    if (!collecting)
+        return;
+    CALLGRIND_TOGGLE_COLLECT;
+    spent += clock_ns() - began;
 }
 
 /* ── The wire ──────────────────────────────────────────────────────────────────────────────── */
@@ -128,7 +146,8 @@ static void make(struct end *at, const char *secret)
                                  .offloads = UTCP_OFFLOAD_CHECKSUM,
                                  .send_buffer_max = 16 << 20,
                                  .receive_buffer_max = 16 << 20,
-                                 .time_wait_us = 1000};
+                                 .time_wait_us = kept ? 0 : 1000,
+                                 .connections_max = kept};
 
     memcpy(config.secret, secret, sizeof(config.secret));
     at->stack = utcp_new(&config, now);
@@ -273,11 +292,15 @@ static void answer_measured(void)
 static uint32_t short_connection(void)
 {
     static uint16_t port = 10000;
-    struct utcp_endpoint from = endpoint(2, port), to = endpoint(1, 80);
+    static uint8_t host = 2;
+    struct utcp_endpoint from = endpoint(host, port), to = endpoint(1, 80);
     struct utcp_conn *server;
     uint8_t request[128];
 
-    port = port < 60000 ? (uint16_t)(port + 1) : 10000;
+    if (++port == 60000) {
+        port = 10000;
+        host = host < 200 ? host + 1 : 2;
+    }
     must(!utcp_connect(other.stack, now, &from, &to, NULL, &other.conn), "connect");
     receive_measured();
     answer_measured(); /* SYN-ACK */
@@ -298,9 +321,9 @@ static uint32_t short_connection(void)
     utcp_close(other.conn, now);
     receive_measured(); /* ACK, FIN */
     answer_measured();  /* the last ACK */
-    now += 10000;
+    now += kept ? 4 : 10000;
     begin();
-    utcp_advance(tested.stack, now); /* TIME-WAIT is over */
+    utcp_advance(tested.stack, now); /* TIME-WAIT is over, if it is to be */
     end();
     utcp_advance(other.stack, now);
     settle();
@@ -321,15 +344,16 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-    uint32_t wanted = argc == 3 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0, done = 0;
+    uint32_t wanted = argc >= 3 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0, done = 0;
     size_t at = 0;
 
-    while (at < sizeof(operations) / sizeof(operations[0]) && argc == 3 &&
+    kept = argc == 4 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0;
+    while (at < sizeof(operations) / sizeof(operations[0]) && argc >= 3 &&
            strcmp(argv[1], operations[at].name))
         at++;
     if (!wanted || at == sizeof(operations) / sizeof(operations[0])) {
         fprintf(stderr, "usage: tcp_cost receive_data|receive_ack|send_ack|send_segment|"
-                        "short_connection COUNT\n");
+                        "short_connection COUNT [KEPT]\n");
         return 2;
     }
     make(&tested, "secret of server");
@@ -337,11 +361,11 @@ int main(int argc, char **argv)
     listen_at(&tested, 1);
     if (operations[at].needs_connection)
         connect_both(40000);
-    for (int i = 0; i < WARM_UP; i++)
+    for (uint32_t i = 0; i < WARM_UP + kept; i++)
         operations[at].run();
     collecting = true;
     while (done < wanted)
         done += operations[at].run();
-    printf("%u\n", (unsigned)done);
+    printf("%u\n", kept ? (unsigned)(spent / done) : (unsigned)done);
     return 0;
 }
