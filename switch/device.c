@@ -45,11 +45,38 @@ uint32_t device_count_queues(const char *name)
     return ethtool(name, &channels) ? 0 : channels.rx_count + channels.combined_count;
 }
 
-bool device_strips_vlan_tags(const char *name)
+int device_strips_vlan_tags(const char *name)
 {
     struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
 
-    return !ethtool(name, &flags) && (flags.data & ETH_FLAG_RXVLAN);
+    if (ethtool(name, &flags))
+        return -errno;
+    return flags.data & ETH_FLAG_RXVLAN ? 1 : 0;
+}
+
+int device_strip_vlan_tags(const char *name, bool strip)
+{
+    struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
+
+    if (ethtool(name, &flags))
+        return -errno;
+    flags.cmd = ETHTOOL_SFLAGS;
+    flags.data = strip ? flags.data | ETH_FLAG_RXVLAN : flags.data & ~(uint32_t)ETH_FLAG_RXVLAN;
+    if (ethtool(name, &flags))
+        return -errno;
+    return device_strips_vlan_tags(name) == strip ? 0
+                                                  : -EOPNOTSUPP; /* its driver has the last word */
+}
+
+bool device_hides_vlan_tags(const struct device *device)
+{
+    static const char *const kinds[] = {"veth", "bridge", "bond", "team", "macvlan"};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (!strcmp(device->link.kind, kinds[i]))
+            return true;
+    }
+    return false;
 }
 
 int device_probe(struct netlink *netlink, const char *name, struct device *device)

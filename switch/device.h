@@ -20,9 +20,14 @@ struct device {
 /* Returns 0, or -1 after it has logged why. */
 int device_probe(struct netlink *netlink, const char *name, struct device *device);
 
-/* Whether it takes VLAN tags off what it receives (`ethtool -k`, rx-vlan-offload): an XDP program then
- * sees packets of every VLAN as untagged ones. */
-bool device_strips_vlan_tags(const char *name);
+/* Whether it takes VLAN tags off what it receives (`ethtool -k`, rx-vlan-offload) and keeps them beside the
+ * frame, where an XDP program does not see them: 1 or 0, or a negative errno. */
+int device_strips_vlan_tags(const char *name);
+/* Has it do so or not. 0 or a negative errno: -EOPNOTSUPP where it cannot be changed. */
+int device_strip_vlan_tags(const char *name, bool strip);
+/* Whether tags stand beside its frames whatever it does, since another device has taken them off: the other end
+ * of a veth, or the one below. */
+bool device_hides_vlan_tags(const struct device *device);
 
 /* How many receive queues it has now, as `ethtool -l` says; 0: it does not tell. */
 uint32_t device_count_queues(const char *name);

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "device.h"
 #include "log.h"
 
 #define TEXT_MAX 256
@@ -61,6 +62,17 @@ static const struct host_settings_kind napi = {
     {{"napi_defer_hard_irqs", 2, WRONG_IF_ZERO}, {"gro_flush_timeout", 200000, WRONG_IF_ZERO}},
 };
 
+/* No file of the kernel's, but the ethtool ioctl: read_setting(), write_setting(). */
+static const struct host_settings_kind vlan = {
+    "vlan-settings",
+    NULL,
+    "ethtool -K",
+    "VLAN tags that XDP sees, in the frames",
+    "packets of every VLAN look untagged to stacks; where VLANs are in use, serve it as packet:",
+    "multistack-vlan",
+    {{"rxvlan", 0, WRONG_IF_OTHER}},
+};
+
 /* The value, or -1. /proc/sys/net shows the network namespace of whoever looks. */
 static int64_t read_setting(const struct host_settings *settings, const char *device,
                             const char *name)
@@ -69,6 +81,8 @@ static int64_t read_setting(const struct host_settings *settings, const char *de
     int fd;
     ssize_t size;
 
+    if (settings->kind == &vlan)
+        return device_strips_vlan_tags(device);
     snprintf(path, sizeof(path), "%s/%s/%s", settings->kind->root, device, name);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -84,6 +98,8 @@ static int write_setting(const struct host_settings *settings, const char *name,
     int length = snprintf(text, sizeof(text), "%u\n", value);
     int fd, status;
 
+    if (settings->kind == &vlan)
+        return device_strip_vlan_tags(settings->device, value != 0);
     snprintf(path, sizeof(path), "%s/%s/%s", settings->kind->root, settings->device, name);
     fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
@@ -238,7 +254,8 @@ static void put_back(struct host_settings *settings)
         const char *name = settings->kind->table[setting->what].name;
         int status = write_setting(settings, name, setting->before);
 
-        if (!status || status == -ENOENT) /* the device has gone, and its settings with it */
+        if (!status || status == -ENOENT ||
+            status == -ENODEV) /* the device has gone, and its settings with it */
             continue;
         done = false;
         log_warning("%s %s: %s stays %u for now: %s", settings->kind->shown, settings->device, name,
@@ -308,7 +325,7 @@ static void init(struct host_settings *settings, const struct host_settings_kind
     *settings = (struct host_settings){.kind = kind, .fd = -1, .guard_fd = -1, .may_guard = true};
     snprintf(settings->device, sizeof(settings->device), "%s", device);
     snprintf(settings->path, sizeof(settings->path), "%.*s%s%s-%s%s%llu", directory, control,
-             slash ? "/" : "", kind->file, kind == &napi ? device : "", kind == &napi ? "-" : "",
+             slash ? "/" : "", kind->file, kind == &local ? "" : device, kind == &local ? "" : "-",
              (unsigned long long)netns);
 }
 
@@ -321,6 +338,23 @@ void host_settings_init_napi(struct host_settings *settings, const char *device,
                              const char *control, uint64_t netns)
 {
     init(settings, &napi, device, control, netns);
+}
+
+void host_settings_init_vlan(struct host_settings *settings, const char *device,
+                             const char *control, uint64_t netns)
+{
+    init(settings, &vlan, device, control, netns);
+}
+
+bool host_settings_are_wanted(const struct host_settings *settings)
+{
+    for (uint32_t what = 0; what < settings_of(settings); what++) {
+        int64_t now = read_setting(settings, settings->device, settings->kind->table[what].name);
+
+        if (now >= 0 && is_wrong(settings, what, now))
+            return true;
+    }
+    return !access(settings->path, F_OK); /* of a keeper that was killed */
 }
 
 /* The file, locked: `*alone` says how. -1: it cannot be had. */

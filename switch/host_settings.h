@@ -13,6 +13,11 @@
  *   /sys/class/net/DEV/napi_defer_hard_irqs = 2      only where it is 0
  *   /sys/class/net/DEV/gro_flush_timeout = 200000    the same; ns, after which the kernel polls itself
  *
+ * and a NIC that takes VLAN tags off keeps them beside the frame, where the mux does not see them: a packet of
+ * any VLAN would be taken for an untagged one. So while it is served by XDP
+ *
+ *   ethtool -K DEV rxvlan off              then frames come as they were sent
+ *
  * lo's are lo's alone: nothing from a wire comes by it, and the kernel's own packets on lo are not
  * routed a second time. IPv6 needs none. A value that is good already is not touched.
  *
@@ -57,6 +62,11 @@ void host_settings_init(struct host_settings *settings, const char *control, uin
 /* Those of a NIC. */
 void host_settings_init_napi(struct host_settings *settings, const char *device,
                              const char *control, uint64_t netns);
+/* That a NIC leaves VLAN tags in its frames, where XDP sees them. */
+void host_settings_init_vlan(struct host_settings *settings, const char *device,
+                             const char *control, uint64_t netns);
+/* Whether there is anything to change or to put back. */
+bool host_settings_are_wanted(const struct host_settings *settings);
 /* Makes the settings; logs what it changed, and what cannot be had. May be repeated. */
 void host_settings_apply(struct host_settings *settings);
 /* Nothing, where they were not applied. */

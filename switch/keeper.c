@@ -261,7 +261,10 @@ static bool open_returned(struct keeper *keeper, struct keeper_nic *nic, uint64_
 {
     nic->returned = false;
     nic->opened_at_ns = now;
-    return !keeper__open_nic(keeper, nic);
+    if (keeper__open_nic(keeper, nic))
+        return false;
+    keeper__keep_tags(keeper, nic);
+    return true;
 }
 
 /* What a switch cannot be told, only given: a device of the name is back, as another device to the
@@ -382,13 +385,12 @@ int keeper_run(const struct config *config)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* Whether there are VLANs on the wire nobody here can know: so it is said only to whoever asks. */
 static void warn_of_vlans(const struct nic_spec *spec)
 {
-    if (spec->driver != NIC_DRIVER_PACKET && device_strips_vlan_tags(spec->device))
-        log_warning("%s: takes VLAN tags off, so that packets of every VLAN look untagged to the "
-                    "switch; where VLANs are in use: ethtool -K %s rxvlan off",
-                    spec->device, spec->device);
+    if (spec->driver == NIC_DRIVER_AFXDP && device_strips_vlan_tags(spec->device) > 0)
+        log_notice(
+            "%s: takes VLAN tags off; while it is served it does not (ethtool -K %s rxvlan off)",
+            spec->device, spec->device);
 }
 
 /* Whether the kernel takes the programs and the sockets, of which none stays. The first is enough: what

@@ -41,6 +41,7 @@ struct keeper_nic {
     uint64_t opened_at_ns;       /* when opening it was tried the last time, since it is gone */
     struct log_limit said;       /* links flap */
     bool busy_poll;              /* its sockets prefer it */
+    struct host_settings vlan;   /* so that tags stay in its frames */
     struct host_settings napi;   /* which that takes */
     struct wire_meeting meeting; /* of a wire */
 };
@@ -177,6 +178,8 @@ int keeper__prepare_nic(struct keeper_nic *nic);
  * the switch does. */
 int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic);
 void keeper__release_queues(struct keeper_nic *nic);
+/* Has the device leave VLAN tags in its frames, where XDP sees them; says so where they are not to be had. */
+void keeper__keep_tags(struct keeper *keeper, struct keeper_nic *nic);
 /* Whether frames to be sent are longer now than the switch has room for: it needs new sockets. */
 bool keeper__outgrew_frames(const struct keeper_nic *nic);
 /* Whether frames of the device's MTU fit into what its sockets were bound with. */
@@ -263,7 +266,7 @@ int keeper__send_packet(struct keeper *keeper, struct keeper_nic *nic);
 bool keeper__may_spread_now(const struct keeper_nic *nic);
 /* Serves lo as well, where nobody has named it. Without it, after it has logged why, goes on. */
 void keeper__add_local(struct keeper *keeper);
-/* Makes lo's settings, where it is served. */
+/* Makes the host's settings: lo's, where it is served, and those of NICs. */
 void keeper__prepare_host(struct keeper *keeper);
 
 /* keeper_resolve.c: the switch asks where a destination is. */

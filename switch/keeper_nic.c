@@ -166,6 +166,23 @@ bool keeper__queues_changed(struct keeper_nic *nic)
     return true;
 }
 
+/* By a packet socket tags are seen wherever they are. */
+void keeper__keep_tags(struct keeper *keeper, struct keeper_nic *nic)
+{
+    if (keeper__is_wire(nic) || keeper__is_packet(nic))
+        return;
+    if (!nic->vlan.kind)
+        host_settings_init_vlan(&nic->vlan, nic->spec.device, keeper->control.path,
+                                keeper->netns_cookie);
+    if (host_settings_are_wanted(&nic->vlan))
+        host_settings_apply(&nic->vlan);
+    if (device_hides_vlan_tags(&nic->device))
+        log_notice(
+            "%s: is a %s, where tags may stand beside frames all the same, unseen by XDP; where "
+            "VLANs are in use, say packet:%s",
+            nic->spec.device, nic->device.link.kind, nic->spec.device);
+}
+
 void keeper__close_nic(struct keeper_nic *nic)
 {
     if (nic->meeting.path[0])
@@ -174,6 +191,8 @@ void keeper__close_nic(struct keeper_nic *nic)
         tap_unload(&nic->tap);
     else if (!keeper__is_wire(nic))
         mux_detach(&nic->mux);
+    if (nic->vlan.kind)
+        host_settings_restore(&nic->vlan);
     if (nic->napi.kind)
         host_settings_restore(&nic->napi);
 }

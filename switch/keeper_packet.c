@@ -42,6 +42,7 @@ void keeper__prepare_host(struct keeper *keeper)
     for (uint32_t i = 0; i < keeper->nic_count; i++) {
         if (keeper->nics[i].device.is_loopback)
             host_settings_apply(&keeper->settings);
+        keeper__keep_tags(keeper, &keeper->nics[i]);
     }
 }
 

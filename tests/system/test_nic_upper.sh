@@ -38,8 +38,26 @@ nobody() {
     check_soon "$1: it passes to the host" '[ "$(counter pass_other)" -gt '"$passed"' ]'
     check_equal "$1: and is not claimed" "$(counter claimed)" "$claimed"
 }
+# A NIC that takes tags off is told not to, and again when the switch has ended, however that was.
+takes_tags_off() {
+    in_server ethtool -k nic0 | sed -n 's/^rx-vlan-offload: \(on\|off\).*/\1/p'
+}
+check_equal 'while it is served the NIC leaves tags in frames' "$(takes_tags_off)" off
+check_match 'that was said' "$(cat "$(log_of switch)")" 'ethtool -K nic0: rxvlan is 0 now'
+check_match 'and where they may hide all the same' "$(cat "$(log_of switch)")" 'nic0: is a veth.*say packet:nic0'
 stop web
 stop switch
+check_equal 'afterwards it does as before' "$(takes_tags_off)" on
+start_switch
+stop switch KILL
+check_soon 'also when multistackd was killed' '[ "$(takes_tags_off)" = on ]'
+in_server ethtool -K nic0 rxvlan off
+start_switch
+in_server ethtool -K nic0 rxvlan on
+in_server ethtool -K nic0 rxvlan off
+stop switch
+check_equal 'what was off before stays off' "$(takes_tags_off)" off
+in_server ethtool -K nic0 rxvlan on
 if tag_all 2>/dev/null; then
     LAB_NIC=packet:nic0 start_switch
     start web server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen 0.0.0.0:80 --stack utcp
