@@ -416,7 +416,7 @@ inlined bool predicted(struct utcp_conn *conn, const struct wire_tcp *tcp, uint3
     if (unlikely(!conn->timestamps))
         return has_form(tcp, TCP_HEADER_MIN) && take(conn, tcp, TCP_HEADER_MIN, left);
     return has_form(tcp, TCP_HEADER_MIN + UTCP_OPTIONS_USUAL) &&
-           left >= TCP_HEADER_MIN + UTCP_OPTIONS_USUAL &&
+           (int32_t)(left - TCP_HEADER_MIN - UTCP_OPTIONS_USUAL) >= 0 &&
            word(options(tcp)) == htonl(UTCP_TIMESTAMPS_USUAL) &&
            (int32_t)(ts_value(tcp) - conn->ts_recent) >= 0 &&
            take(conn, tcp, TCP_HEADER_MIN + UTCP_OPTIONS_USUAL, left);

@@ -45,6 +45,37 @@ TCP_TEST(a_packet_whose_length_field_cuts_it_anywhere_is_dropped)
     tcp_free(t);
 }
 
+/* Header prediction looks at a segment before anything else does, and at a checksum that was verified
+ * it does not. */
+TCP_TEST(a_usual_segment_that_ends_before_its_options_is_read_no_further)
+{
+    for (uint8_t family = 4; family <= 6; family += 2) {
+        struct tcp_test *t = tcp_established_timestamps(family);
+        struct wire_ipv4 *ip = (struct wire_ipv4 *)packet;
+        struct wire_ipv6 *ip6 = (struct wire_ipv6 *)packet;
+        size_t header = family == 4 ? IPV4_HEADER_MIN : IPV6_HEADER_SIZE;
+        size_t fixed = header + TCP_HEADER_MIN, whole = fixed + 12;
+
+        good(t);
+        assert_int_equal(packet[header + 12] >> 4, 8); /* timestamps and nothing else */
+        for (size_t there = fixed; there < whole; there++) {
+            for (size_t total = 0; total <= there; total++) {
+                if (family == 4) {
+                    ip->total_length = htons((uint16_t)total);
+                    ip->checksum = 0;
+                    ip->checksum = checksum_finish(checksum_add(0, ip, sizeof(*ip)));
+                } else {
+                    ip6->payload_length = htons((uint16_t)total);
+                }
+                tcp_inject(t, packet, there, UTCP_INPUT_CHECKSUM_OK);
+            }
+            tcp_inject(t, packet, there, 0);
+        }
+        assert_int_equal(utcp_readable(t->conn), 0);
+        tcp_free(t);
+    }
+}
+
 TCP_TEST(padding_behind_the_packet_is_not_payload)
 {
     for (uint8_t family = 4; family <= 6; family += 2) {
@@ -611,6 +642,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_packet_cut_at_any_byte_is_malformed),
         cmocka_unit_test(a_packet_whose_length_field_cuts_it_anywhere_is_dropped),
+        cmocka_unit_test(a_usual_segment_that_ends_before_its_options_is_read_no_further),
         cmocka_unit_test(padding_behind_the_packet_is_not_payload),
         cmocka_unit_test(wrong_versions_and_header_lengths_are_malformed),
         cmocka_unit_test(wrong_data_offsets_are_malformed),
