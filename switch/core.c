@@ -92,6 +92,7 @@ void core_dispose(struct switch_core *core)
     memory_thread_stop(core);
     port_table_dispose(&core->ports);
     handover_dispose(core);
+    guard_judge_end(core); /* workers have parts of it */
     for (uint32_t i = 0; i < core->worker_count; i++)
         worker_dispose(&core->workers[i]);
     for (uint32_t i = 0; i < core->nic_count; i++) {
@@ -100,7 +101,6 @@ void core_dispose(struct switch_core *core)
         free(core->nics[i].queues);
     }
     groups_dispose(&core->groups);
-    guard_judge_end(core);
     guard_dispose(&core->guard);
     if (core->shared != &core->own_shared) {
         core->shared->heartbeat_ns = 0; /* the mux passes everything from now on */
