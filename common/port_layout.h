@@ -94,7 +94,9 @@ struct ring_control {
     uint32_t consumer_sleeps; /* 1: wake me when something is published */
     uint32_t wake_packets;    /* RX: … after so many packets; 0: whatever their number */
     uint32_t wake_delay_us;   /* RX: … or after so long, at most WAKE_DELAY_MOST_US; 0: at once */
-    uint8_t consumer_line[112];
+    uint32_t
+        consumer_cpu; /* RX: the processor that it ran on lately, counted from 1; 0: not known */
+    uint8_t consumer_line[108];
 };
 static_assert(sizeof(struct ring_control) == 256, "two pairs of cache lines");
 static_assert(offsetof(struct ring_control, head) == 128, "the sides do not share a line");

@@ -20,6 +20,7 @@
 #define MULTISTACK_RING_H
 
 #include "port_layout.h"
+#include "stream.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -145,6 +146,22 @@ static inline uint8_t *ring_producer_place(struct ring_producer *ring, uint32_t 
     return ring->data + place;
 }
 
+/* A record's header as it lies in memory. */
+static inline void ring_header_words(const struct ring_record *record, uint64_t words[2])
+{
+    const bool little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+
+    if (little) {
+        words[0] =
+            record->length | (uint64_t)record->flags << 32 | (uint64_t)record->segment_size << 48;
+        words[1] = record->checksum_start | (uint64_t)record->checksum_offset << 16;
+    } else {
+        words[0] =
+            (uint64_t)record->length << 32 | (uint64_t)record->flags << 16 | record->segment_size;
+        words[1] = (uint64_t)record->checksum_start << 48 | (uint64_t)record->checksum_offset << 32;
+    }
+}
+
 /* As two words out of registers, from front to back, each once. A header put together in memory
  * would be read back in another width than it was written in, and wait until all stores before it
  * have reached the cache, those into the rings of other cores among them (40 ns a packet); a
@@ -152,21 +169,26 @@ static inline uint8_t *ring_producer_place(struct ring_producer *ring, uint32_t 
  * ring_producer_reserve()). */
 static inline void ring_write_header(uint8_t *place, const struct ring_record *record)
 {
-    const bool little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
-    uint64_t first, second;
+    uint64_t words[2];
 
-    if (little) {
-        first =
-            record->length | (uint64_t)record->flags << 32 | (uint64_t)record->segment_size << 48;
-        second = record->checksum_start | (uint64_t)record->checksum_offset << 16;
-    } else {
-        first =
-            (uint64_t)record->length << 32 | (uint64_t)record->flags << 16 | record->segment_size;
-        second = (uint64_t)record->checksum_start << 48 | (uint64_t)record->checksum_offset << 32;
-    }
-    __atomic_store_n((uint64_t *)place, first, __ATOMIC_RELAXED);
-    __atomic_store_n((uint64_t *)place + 1, second, __ATOMIC_RELAXED);
+    ring_header_words(record, words);
+    __atomic_store_n((uint64_t *)place, words[0], __ATOMIC_RELAXED);
+    __atomic_store_n((uint64_t *)place + 1, words[1], __ATOMIC_RELAXED);
 }
+
+/* A whole record, to where ring_producer_place() says, past the cache (stream.h). ring_producer_keep()
+ * closes it; before it is shown comes stream_fence(). */
+static inline void ring_stream_record(uint8_t *place, const struct ring_record *record,
+                                      const uint8_t *packet)
+{
+    uint64_t words[2];
+
+    ring_header_words(record, words);
+    stream_word(place, words[0]);
+    stream_word(place + 8, words[1]);
+    stream_to_end(place + sizeof(*record), packet, record->length);
+}
+static_assert(RING_ALIGN == STREAM_LINE, "records are whole lines");
 
 /* As ring_producer_place(), where the packet is to be written. The record's header is written at
  * once, as that of a packet of just that length without any marks, and once more by

@@ -11,12 +11,12 @@
  *   loop:
  *     ms_wait() or poll(ms_port_fd())   sleep until there is something to do
  *     ms_receive() … ms_receive_done()  a batch of packets, in place
- *     ms_reserve() ms_commit() …        packets, written in place
+ *     ms_reserve() ms_commit() …        packets, written in place; ms_send(): copied
  *     ms_flush()                        hand the batch to the switch
  *   ms_port_close()
  *
  * Threads. A ring belongs to one thread at a time; ms_receive(), ms_receive_done(), ms_reserve(),
- * ms_commit(), ms_flush() and ms_ring_wait() of different rings may run side by side. All other
+ * ms_commit(), ms_send(), ms_flush() and ms_ring_wait() of different rings may run side by side. All other
  * calls on a port, ms_dispatch() among them, belong to one thread, and that thread must be the
  * rings' own as long as the port has just one ring (unless ms_ring_fd() has been asked for).
  *
@@ -369,6 +369,13 @@ struct ms_offload {
  */
 MS_API void ms_commit(struct ms_port *port, unsigned ring, uint32_t length,
                       const struct ms_offload *offload);
+
+/* The same with a packet of `length` bytes that lies in memory of one's own, in one step: copied, and
+ * committed. False: the ring is full, or the switch is away, or there is no such ring. The copy goes past
+ * the processor's cache, which is much faster where the switch has a core of its own, and hardly slower
+ * where it has not. */
+MS_API bool ms_send(struct ms_port *port, unsigned ring, const void *packet, uint32_t length,
+                    const struct ms_offload *offload);
 
 /* Hands all committed packets to the switch, and wakes it if it sleeps. */
 MS_API void ms_flush(struct ms_port *port, unsigned ring);

@@ -61,6 +61,7 @@ struct receiver {
     bool lent;                            /* packets are handed out: they lie in `region` */
     bool asleep;                          /* the ring's consumer_sleeps may be up */
     uint32_t wake_packets, wake_delay_us; /* ms_ring_moderate() */
+    uint32_t cpu;                         /* as the switch was told */
     counter packets, bytes;
 };
 
@@ -69,6 +70,7 @@ struct sender {
     struct region *region;
     struct ring_producer ring;
     uint32_t reserved; /* bytes handed out by ms_reserve() and not committed, or 0 */
+    bool streamed;     /* ms_send() wrote something that was not flushed yet */
     counter packets, bytes, full, wakeups;
 };
 

@@ -8,6 +8,7 @@
 #include "wire.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -135,6 +136,7 @@ static __attribute__((noinline)) bool receiver_follow(struct ms_port *port, unsi
         ring_consumer_init(&rx->ring, region__rx_control(rx->region, index),
                            region__rx_data(rx->region, index), rx->region->rx_size);
         tell_moderation(rx);
+        rx->cpu = 0;
     }
     region__drop(old);
     return rx->region != NULL;
@@ -174,6 +176,17 @@ static inline bool sender_ready(struct ms_port *port, unsigned index)
     return sender_follow(port, index);
 }
 
+/* A line that the switch reads is written only where something has changed. */
+static inline void tell_cpu(struct receiver *rx)
+{
+    uint32_t cpu = (uint32_t)(sched_getcpu() + 1);
+
+    if (__builtin_expect(cpu == rx->cpu, 1))
+        return;
+    rx->cpu = cpu;
+    ring_store_relaxed(&rx->ring.control->consumer_cpu, cpu);
+}
+
 unsigned ms_receive(struct ms_port *port, unsigned index, struct ms_packet *packets, unsigned max)
 {
     struct receiver *rx;
@@ -210,6 +223,7 @@ unsigned ms_receive(struct ms_port *port, unsigned index, struct ms_packet *pack
         count++;
     }
     if (count) {
+        tell_cpu(rx);
         rx->lent = true;
         counter_add(&rx->packets, count);
         counter_add(&rx->bytes, bytes);
@@ -231,44 +245,92 @@ void ms_receive_done(struct ms_port *port, unsigned index)
 }
 
 /* The room known is not enough: how far has the switch come? */
-static __attribute__((noinline)) uint8_t *reserve_again(struct ms_port *port, struct sender *tx,
-                                                        uint32_t length)
+static __attribute__((noinline)) bool look_for_room(struct ms_port *port, struct sender *tx)
 {
-    uint8_t *place;
-
-    if (!ring_producer_refresh(&tx->ring)) {
-        give_up(port, &tx->region);
-        return NULL;
-    }
-    place = ring_producer_reserve(&tx->ring, length);
-    if (!place)
-        counter_add(&tx->full, 1);
-    return place;
+    if (ring_producer_refresh(&tx->ring))
+        return true;
+    give_up(port, &tx->region);
+    return false;
 }
 
-uint8_t *ms_reserve(struct ms_port *port, unsigned index, uint32_t length)
+/* The sender of a ring that takes a packet of that length; NULL: it takes none. */
+static inline struct sender *sender_for(struct ms_port *port, unsigned index, uint32_t length)
 {
     struct sender *tx;
-    uint8_t *place;
 
     if (index >= port->ring_count || length == 0 || length > IP_PACKET_MAX)
         return NULL;
     tx = &port->rings[index].tx;
     tx->reserved = 0;
-    if (!sender_ready(port, index) || length > ring_packet_max(tx->ring.size))
+    return sender_ready(port, index) && length <= ring_packet_max(tx->ring.size) ? tx : NULL;
+}
+
+uint8_t *ms_reserve(struct ms_port *port, unsigned index, uint32_t length)
+{
+    struct sender *tx = sender_for(port, index, length);
+    uint8_t *place;
+
+    if (!tx)
         return NULL;
     place = ring_producer_reserve(&tx->ring, length);
-    if (!place)
-        place = reserve_again(port, tx, length);
+    if (!place && look_for_room(port, tx)) {
+        place = ring_producer_reserve(&tx->ring, length);
+        if (!place)
+            counter_add(&tx->full, 1);
+    }
     if (place)
         tx->reserved = length;
     return place;
 }
 
+static struct ring_record record_of(uint32_t length, const struct ms_offload *offload)
+{
+    struct ring_record record = {.length = length};
+
+    if (offload) {
+        record.flags = offload->flags & OFFLOAD_FLAGS;
+        record.segment_size = offload->segment_size;
+        record.checksum_start = offload->checksum_start;
+        record.checksum_offset = offload->checksum_offset;
+    }
+    return record;
+}
+
+static void count_sent(struct sender *tx, uint32_t length)
+{
+    counter_add(&tx->packets, 1);
+    counter_add(&tx->bytes, length);
+}
+
+bool ms_send(struct ms_port *port, unsigned index, const void *packet, uint32_t length,
+             const struct ms_offload *offload)
+{
+    struct sender *tx = sender_for(port, index, length);
+    struct ring_record record;
+    uint8_t *place;
+
+    if (!tx)
+        return false;
+    place = ring_producer_place(&tx->ring, length);
+    if (!place && look_for_room(port, tx)) {
+        place = ring_producer_place(&tx->ring, length);
+        if (!place)
+            counter_add(&tx->full, 1);
+    }
+    if (!place)
+        return false;
+    record = record_of(length, offload);
+    ring_stream_record(place, &record, packet);
+    ring_producer_keep(&tx->ring, length);
+    tx->streamed = true;
+    count_sent(tx, length);
+    return true;
+}
+
 void ms_commit(struct ms_port *port, unsigned index, uint32_t length,
                const struct ms_offload *offload)
 {
-    struct ring_record record = {.length = length};
+    struct ring_record record;
     struct sender *tx;
 
     if (index >= port->ring_count)
@@ -276,16 +338,10 @@ void ms_commit(struct ms_port *port, unsigned index, uint32_t length,
     tx = &port->rings[index].tx;
     if (length == 0 || length > tx->reserved)
         return;
-    if (offload) {
-        record.flags = offload->flags & OFFLOAD_FLAGS;
-        record.segment_size = offload->segment_size;
-        record.checksum_start = offload->checksum_start;
-        record.checksum_offset = offload->checksum_offset;
-    }
+    record = record_of(length, offload);
     ring_producer_commit(&tx->ring, &record);
     tx->reserved = 0;
-    counter_add(&tx->packets, 1);
-    counter_add(&tx->bytes, length);
+    count_sent(tx, length);
 }
 
 void ms_flush(struct ms_port *port, unsigned index)
@@ -295,6 +351,9 @@ void ms_flush(struct ms_port *port, unsigned index)
     if (index >= port->ring_count || !sender_ready(port, index))
         return;
     tx = &port->rings[index].tx;
+    if (tx->streamed)
+        stream_fence();
+    tx->streamed = false;
     if (ring_producer_publish(&tx->ring)) {
         eventfd_write(tx->region->rings[index].tx_fd, 1);
         counter_add(&tx->wakeups, 1);

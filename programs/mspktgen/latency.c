@@ -36,8 +36,7 @@ static void send_back(struct lane *lane, union reply *reply, uint32_t length)
     reply->record.header = length;
     if (!ring_producer_refresh(&end->half->tx))
         lane_break(lane);
-    if (!lane->broken && wire_put(&end->half->tx, &reply->record) &&
-        ring_producer_publish(&end->half->tx))
+    if (!lane->broken && wire_put(&end->half->tx, &reply->record) && wire_publish(&end->half->tx))
         eventfd_write(end->peer_wake, 0);
 }
 

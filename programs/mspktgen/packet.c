@@ -118,8 +118,7 @@ struct moving {
 };
 
 /* Writes word after word, each of them once, out of registers: `ip` and `header` are constants where
- * this is inlined. What is written elsewhere meanwhile would take room in the processor's queue of
- * writes, and there it is that writes to several lines of the ring get done at a time. */
+ * this is inlined. Whoever copies the packet on by words need not wait for any of them. */
 static inline __attribute__((always_inline)) void
 write_words(volatile uint64_t *to, const struct packet_template *template,
             const struct moving *moving, uint32_t ip, uint32_t header)

@@ -60,9 +60,8 @@ void packet_template_init(struct packet_template *template, const struct endpoin
 
 void flow_init(struct flow *flow, uint16_t source_port, uint16_t destination_port);
 
-/* Writes the record, from front to back, each byte once: it goes into a ring that another processor
- * reads (wire_link.h says what that is worth). `out` is aligned to 8 bytes, and may be written up to
- * the next multiple of 64 behind the record. `id` is the IPv4 identification. */
+/* Writes the record, from front to back, by words, each once. `out` is aligned to 8 bytes, and may be written
+ * up to the next multiple of 64 behind the record. `id` is the IPv4 identification. */
 void packet_write(void *out, const struct packet_template *template, struct flow *flow,
                   uint16_t id);
 

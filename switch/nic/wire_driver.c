@@ -406,7 +406,7 @@ static void wire_settle(struct nic_queue *queue)
 
 static void publish(struct wire *wire)
 {
-    if (ring_producer_publish(&wire->session->half.tx))
+    if (wire_publish(&wire->session->half.tx))
         wake_peer(wire->session);
 }
 

@@ -214,6 +214,56 @@ static void test_packets_go_out_at_flush(void **state)
     assert_int_equal(record.flags, 0);
 }
 
+static void test_packets_of_ones_own_go_out_at_flush(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct ms_offload offload = {
+        .flags = MS_TX_CHECKSUM | 0x8001, .checksum_start = 20, .checksum_offset = 16};
+    static uint8_t own[65536], packet[65536];
+    struct ring_record record;
+    unsigned sent = 0;
+
+    memset(own, 7, sizeof(own));
+    assert_non_null(ms_reserve(fixture->port, 0, 100)); /* forgotten by what follows */
+    assert_true(ms_send(fixture->port, 0, own, 701, &offload));
+    ms_commit(fixture->port, 0, 100, NULL);
+    assert_true(send_packet(fixture->port, 0, 8, 100));
+    assert_true(ms_send(fixture->port, 0, own, 1, NULL));
+    assert_int_equal(fake_switch_take(fixture->fake, 0, packet, sizeof(packet), &record), 0);
+    ms_flush(fixture->port, 0);
+    assert_int_equal(fake_switch_take(fixture->fake, 0, packet, sizeof(packet), &record), 701);
+    assert_memory_equal(packet, own, 701);
+    assert_int_equal(record.flags, RECORD_CHECKSUM_PARTIAL);
+    assert_int_equal(record.checksum_start, 20);
+    assert_int_equal(fake_switch_take(fixture->fake, 0, packet, sizeof(packet), &record), 100);
+    assert_int_equal(packet[99], 8);
+    assert_int_equal(fake_switch_take(fixture->fake, 0, packet, sizeof(packet), &record), 1);
+    assert_int_equal(record.flags, 0);
+
+    assert_false(ms_send(fixture->port, 0, own, 0, NULL));
+    assert_false(ms_send(fixture->port, 0, own, 65536, NULL));
+    assert_false(ms_send(fixture->port, 0, own, RING_SIZE / 2, NULL));
+    assert_false(ms_send(fixture->port, 1, own, 100, NULL)); /* no such ring */
+    while (ms_send(fixture->port, 0, own, 1000, NULL))
+        assert_true(++sent < 1000);
+    ms_flush(fixture->port, 0);
+    assert_int_equal(fake_switch_take(fixture->fake, 0, packet, sizeof(packet), &record), 1000);
+    assert_true(ms_send(fixture->port, 0, own, 1000, NULL)); /* there is room again */
+}
+
+static void test_the_switch_is_told_on_which_processor_packets_are_read(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct ring_control *control = fixture->fake->rx[0].control;
+    struct ms_packet packets[8];
+
+    assert_int_equal(ring_load_relaxed(&control->consumer_cpu), 0);
+    assert_true(put(fixture, 2, 100));
+    assert_int_equal(ms_receive(fixture->port, 0, packets, 8), 1);
+    assert_in_range(ring_load_relaxed(&control->consumer_cpu), 1, sysconf(_SC_NPROCESSORS_CONF));
+    ms_receive_done(fixture->port, 0);
+}
+
 static void test_forgotten_reservations_are_not_sent(void **state)
 {
     struct fixture *fixture = *state;
@@ -528,6 +578,8 @@ int main(void)
         TEST(test_broken_ring_is_given_up_and_made_anew),
         TEST(test_broken_record_is_given_up),
         TEST(test_packets_go_out_at_flush),
+        TEST(test_packets_of_ones_own_go_out_at_flush),
+        TEST(test_the_switch_is_told_on_which_processor_packets_are_read),
         TEST(test_forgotten_reservations_are_not_sent),
         TEST(test_impossible_lengths_are_not_reserved),
         TEST(test_full_ring_wakes_when_there_is_room),

@@ -71,6 +71,44 @@ static void expect(struct pair *pair, uint32_t length, uint8_t fill)
     ring_consumer_release(&pair->consumer);
 }
 
+/* Of each length, as ring_producer_commit() would have left it, and zeroes behind. */
+static void a_record_past_the_cache_is_a_record_as_any(void **state)
+{
+    struct pair *pair = *state;
+    uint8_t packet[300];
+
+    for (uint32_t at = 0; at < sizeof(packet); at++)
+        packet[at] = (uint8_t)(at + 1);
+    for (uint32_t length = 1; length <= sizeof(packet); length++) {
+        const struct ring_record given = {.length = length,
+                                          .flags = RECORD_SEGMENT,
+                                          .segment_size = 1448,
+                                          .checksum_start = 20,
+                                          .checksum_offset = 16};
+        struct ring_record record;
+        const uint8_t *bytes = NULL;
+        uint8_t *exact = malloc(length), *place; /* so that AddressSanitizer sees its end */
+
+        memcpy(exact, packet, length);
+        assert_true(ring_producer_refresh(&pair->producer));
+        place = ring_producer_place(&pair->producer, length);
+        assert_non_null(place);
+        memset(place, 0xee, ring_record_stride(length));
+        ring_stream_record(place, &given, exact);
+        ring_producer_keep(&pair->producer, length);
+        stream_fence();
+        ring_producer_publish(&pair->producer);
+        free(exact);
+        assert_true(ring_consumer_refresh(&pair->consumer));
+        assert_int_equal(ring_consumer_next(&pair->consumer, &record, &bytes), RING_NEXT_PACKET);
+        assert_memory_equal(&record, &given, sizeof(record));
+        assert_memory_equal(bytes, packet, length);
+        for (uint32_t at = length + (uint32_t)sizeof(record); at < ring_record_stride(length); at++)
+            assert_int_equal(place[at], 0);
+        ring_consumer_release(&pair->consumer);
+    }
+}
+
 static void packets_come_out_in_order_across_the_end_of_the_ring(void **state)
 {
     struct pair *pair = *state;
@@ -192,6 +230,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define RING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        RING_TEST(a_record_past_the_cache_is_a_record_as_any),
         RING_TEST(packets_come_out_in_order_across_the_end_of_the_ring),
         RING_TEST(a_full_ring_takes_no_more_and_loses_nothing),
         RING_TEST(a_sleeper_is_woken_once),

@@ -39,7 +39,7 @@ static void right_sends_large(struct wire_world *world, uint8_t first, uint32_t 
     for (uint32_t i = 0; i < length; i++)
         place[WIRE_HEADER_SIZE + sizeof(*marks) + i] = (uint8_t)(first + i);
     wire_commit(&world->half.tx, behind);
-    ring_producer_publish(&world->half.tx);
+    wire_publish(&world->half.tx);
 }
 
 /* What the right end finds in its ring, with the flags of its header. */

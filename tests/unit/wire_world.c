@@ -107,7 +107,7 @@ bool wire_world_right_sends(struct wire_world *world, uint8_t first, uint32_t le
         if (!wire_put(&world->half.tx, record))
             return false;
     }
-    ring_producer_publish(&world->half.tx);
+    wire_publish(&world->half.tx);
     return true;
 }
 
