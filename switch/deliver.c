@@ -110,16 +110,25 @@ void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, u
     }
 }
 
+/* Fewer records than that at a time are no stream: whoever waits for them has them sooner from a cache. */
+#define STREAM_LEAST 8
+
 /* Everything that was noted is written, one record after the other, each from front to back, with
- * its cache line asked for in time. */
+ * its cache line asked for in time; or past the cache, where many are for another processor (stream.h). */
 static void write_copies(struct worker *worker)
 {
     const struct packet_copy *copies = worker->copies;
     uint32_t count = worker->copy_count;
+    bool many = count >= STREAM_LEAST;
 
     worker->copy_count = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (i + COPIES_AHEAD < count)
+        if (many && copies[i].far) {
+            ring_stream_record(copies[i].to, &copies[i].record, copies[i].from);
+            worker->streamed = true;
+            continue;
+        }
+        if (i + COPIES_AHEAD < count && !copies[i + COPIES_AHEAD].far)
             ring_prefetch_write(copies[i + COPIES_AHEAD].to);
         ring_write_header(copies[i].to, &copies[i].record);
         ring_copy(copies[i].to + sizeof(struct ring_record), copies[i].from,
@@ -138,7 +147,8 @@ static inline void note_copy(struct worker *worker, struct port_ring *ring, uint
     copy->to = to;
     copy->from = from;
     copy->record = *record;
-    if (worker->copy_count <= COPIES_AHEAD)
+    copy->far = ring->far;
+    if (worker->copy_count <= COPIES_AHEAD && !ring->far)
         ring_prefetch_write(to);
     ring_producer_keep(&ring->rx, record->length);
     count(worker, ring, record->length);
@@ -288,6 +298,9 @@ void deliver_publish(struct worker *worker)
     if (!first)
         return;
     write_copies(worker);
+    if (worker->streamed)
+        stream_fence();
+    worker->streamed = false;
     if (__builtin_expect(worker->tap_count != 0, 0))
         first = capture_received(worker);
     worker->touched = NULL;
@@ -295,7 +308,10 @@ void deliver_publish(struct worker *worker)
         ring_producer_show(&ring->rx);
     ring_fence();
     for (struct port_ring *ring = first; ring; ring = ring->touched_next) {
+        uint32_t cpu = ring_load_relaxed(&ring->rx.control->consumer_cpu);
+
         ring->touched = false;
+        ring->far = cpu && worker->cpu && cpu != worker->cpu;
         if (worker->poll
                 .bound_ns) /* it will be answered, and who polls need not be woken for that */
             worker_activate(worker, ring);

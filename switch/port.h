@@ -51,6 +51,7 @@ struct port_ring {
     struct port *port;
     struct port_ring *touched_next; /* in the worker's list of rings to publish */
     bool touched;
+    bool far;      /* its owner runs on another processor than the worker, as far as it says */
     bool deferred; /* its owner sleeps, and is woken at due_ns at the latest: moderation.h */
     uint64_t due_ns;
     uint64_t told_packets; /* of traffic.rx_packets, when the owner was awake last */

@@ -257,6 +257,7 @@ static void poll_descriptors(struct worker *worker, int timeout_ms)
     __atomic_store_n(&worker->asleep, 0, __ATOMIC_RELAXED);
     worker->now_ns = core_clock();
     worker->polled_ns = worker->now_ns;
+    worker->cpu = (uint32_t)(sched_getcpu() + 1);
     for (int i = 0; i < count; i++)
         handle(worker, &events[i]);
 }

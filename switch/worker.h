@@ -75,6 +75,7 @@ struct packet_copy {
     uint8_t *to;
     const uint8_t *from;
     struct ring_record record;
+    bool far; /* its reader is on another processor */
 };
 
 struct worker_queue {
@@ -113,6 +114,8 @@ struct worker {
     uint32_t ring_count;    /* of all ports of this worker */
     struct packet_copy copies[WORKER_COPIES_MAX];
     uint32_t copy_count;
+    uint32_t cpu;               /* it runs on, counted from 1; 0: not known yet */
+    bool streamed;              /* past the cache: stream_fence() before anything is shown */
     struct port_ring *touched;  /* received something in this batch */
     struct port_ring *deferred; /* whose owners are to be woken later (moderation.h) */
     uint64_t deferred_due_ns;   /* not later than the first of them */
