@@ -75,7 +75,7 @@ struct packet_copy {
     uint8_t *to;
     const uint8_t *from;
     struct ring_record record;
-    bool far; /* its reader is on another processor */
+    const struct port_ring *ring;
 };
 
 struct worker_queue {
