@@ -92,18 +92,40 @@ static uint8_t *reserve(struct nic_queue *queue, uint32_t length)
     return frame;
 }
 
+static void copy_sent(struct nic_queue *queue, const struct nic_frame *frame, bool offloaded)
+{
+    const struct capture_head head = {
+        .time_ns = wall_clock(),
+        .flags = CAPTURE_OUTBOUND | (offloaded ? CAPTURE_CHECKSUM_LEFT : 0),
+    };
+
+    copy_to_all(look_of(queue)->worker, NULL, queue->nic->index, frame, &head);
+}
+
 static void commit(struct nic_queue *queue, uint32_t length, const struct nic_offload *offload)
 {
     struct capture_nic *look = look_of(queue);
-    const struct capture_head head = {
-        .time_ns = wall_clock(),
-        .flags = CAPTURE_OUTBOUND | (offload ? CAPTURE_CHECKSUM_LEFT : 0),
-    };
     const struct nic_frame frame = {
         .data = look->reserved, .head_length = length, .length = length};
 
-    copy_to_all(look->worker, NULL, queue->nic->index, &frame, &head);
+    copy_sent(queue, &frame, offload);
     look->inner->commit(queue, length, offload);
+}
+
+/* The rest is the application's, who may write there between this look and the kernel's. */
+static void commit_referring(struct nic_queue *queue, uint32_t head, const uint8_t *rest,
+                             uint32_t rest_length, const struct nic_offload *offload)
+{
+    struct capture_nic *look = look_of(queue);
+    const struct nic_piece piece = {.data = rest, .length = rest_length};
+    const struct nic_frame frame = {.data = look->reserved,
+                                    .head_length = head,
+                                    .length = head + rest_length,
+                                    .piece_count = 1,
+                                    .pieces = &piece};
+
+    copy_sent(queue, &frame, offload);
+    look->inner->commit_referring(queue, head, rest, rest_length, offload);
 }
 
 static void look_at(struct worker *worker, struct worker_queue *own)
@@ -118,6 +140,8 @@ static void look_at(struct worker *worker, struct worker_queue *own)
     look->ops.receive = receive;
     look->ops.reserve = reserve;
     look->ops.commit = commit;
+    if (look->inner->commit_referring)
+        look->ops.commit_referring = commit_referring;
     own->queue->ops = &look->ops;
 }
 

@@ -250,6 +250,41 @@ static void a_copy_is_cut_and_gathered(void **state)
     bench_app_close(bench, &app);
 }
 
+/* Whose payload the switch itself does not copy. */
+static void a_large_send_is_copied_whole(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_app_open(bench, false, 512 * 1024);
+    struct taker taker = taker_open(bench);
+    struct bench_packet packet = bench_to_peer;
+    static uint8_t bytes[65536];
+    struct ring_record record = {.flags = RECORD_SEGMENT | RECORD_CHECKSUM_PARTIAL,
+                                 .segment_size = 1400,
+                                 .checksum_start = IPV4_HEADER_MIN,
+                                 .checksum_offset = 16};
+    struct capture_head head;
+    const uint8_t *copy;
+    uint32_t captured;
+
+    bench_bind(bench, &app, IP_PROTOCOL_TCP, "0.0.0.0", 80);
+    bench_resolve(bench);
+    bench_segments(bench);
+    assert_int_equal(ask_for(&taker, CONTROL_CAPTURE_NIC, 0, 65535), 0);
+    packet.payload = 30000;
+    record.length = bench_packet(bytes, &packet);
+    bench_send(&app, &record, bytes);
+    worker_round(bench->worker);
+    assert_int_equal(bench->large_count, 1);
+    assert_int_equal(bench->settled, 1);
+    copy = next(&taker, &head, &captured);
+    assert_non_null(copy);
+    assert_int_equal(captured, ETHER_HEADER_SIZE + record.length);
+    assert_int_equal(head.flags, CAPTURE_OUTBOUND | CAPTURE_CHECKSUM_LEFT);
+    assert_memory_equal(copy + ETHER_HEADER_SIZE + 40, bytes + 40, record.length - 40);
+    taker_close(&taker);
+    bench_app_close(bench, &app);
+}
+
 /* ---- what it does to others */
 
 static void a_capture_that_does_not_read_loses_its_own_packets_alone(void **state)
@@ -472,6 +507,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, control_bench_set_up, control_bench_tear_down)
     const struct CMUnitTest tests[] = {
         CAPTURE_TEST(a_nic_is_copied_both_ways),
+        CAPTURE_TEST(a_large_send_is_copied_whole),
         CAPTURE_TEST(a_port_is_copied_both_ways_and_nobody_elses),
         CAPTURE_TEST(what_the_switch_drops_of_a_port_is_seen_there),
         CAPTURE_TEST(a_copy_is_cut_and_gathered),
