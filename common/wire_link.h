@@ -156,29 +156,6 @@ static inline void wire_copy_line(uint8_t *to, const uint8_t *from)
     out[3] = d;
 }
 
-/* Copies what the other end's processor has read, and will read, past this one's cache. To write a line
- * that another cache holds it must first be taken from there; for the 512 lines of 32 KB that took 20 to 40
- * us, and 3 us this way, where nothing is fetched. Whoever publishes it does so after this. */
-static inline void wire_stream(uint8_t *to, const uint8_t *from, uint32_t length)
-{
-#ifdef __x86_64__
-    uint32_t skew = (uint32_t)(-(uintptr_t)to & (RING_ALIGN - 1));
-
-    if (skew < length) {
-        memcpy(to, from, skew);
-        to += skew;
-        from += skew;
-        length -= skew;
-    }
-    for (; length >= RING_ALIGN; length -= RING_ALIGN, to += RING_ALIGN, from += RING_ALIGN) {
-        for (uint32_t at = 0; at < RING_ALIGN; at += sizeof(__m128i))
-            _mm_stream_si128((__m128i *)(to + at), _mm_loadu_si128((const __m128i *)(from + at)));
-    }
-    _mm_sfence(); /* no release orders such stores */
-#endif
-    memcpy(to, from, length);
-}
-
 /* Whether a frame of `length` bytes fits, as far as was known at the last refresh. */
 static inline bool wire_has_room(const struct ring_producer *ring, uint32_t length)
 {

@@ -111,7 +111,7 @@ void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, u
 }
 
 /* Fewer records of one ring are no stream: their reader has them sooner from a cache than, line by line,
- * from memory (254 ports with one or two records each: 47 ns a packet to read instead of 20). */
+ * from memory (254 ports with one or two records each: 47 ns a packet to read instead of 31). */
 #define STREAM_LEAST 8
 
 static inline bool is_stream(const struct packet_copy *copy)

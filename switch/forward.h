@@ -3,7 +3,8 @@
  * (forward_tx.c), and into a port's ring, which is the end of both (deliver.c).
  *
  * A batch at a time. A packet is copied once: from the NIC's frame into the receiver's ring, or from
- * the sender's ring into the NIC's frame, where the sender cannot reach it, and is validated there.
+ * the sender's ring into the NIC's frame, where the sender cannot reach it, and is validated there (of a
+ * large send the headers; its payload is left to who takes the frame: nic.h).
  * Nothing here allocates, waits, or trusts shared memory. */
 #ifndef MULTISTACK_SWITCH_FORWARD_H
 #define MULTISTACK_SWITCH_FORWARD_H

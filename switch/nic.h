@@ -14,7 +14,8 @@
  * cancel, by reserving again flush(queue)                        once for the batch
  *
  * That `reserve` gives private memory is what makes the switch's one copy also its protection: a
- * packet is copied out of the application's reach into the frame, and validated there. */
+ * packet is copied out of the application's reach into the frame, and validated there. Of a long one
+ * that is its headers, which are all that is validated: see commit_referring(). */
 #ifndef MULTISTACK_NIC_H
 #define MULTISTACK_NIC_H
 

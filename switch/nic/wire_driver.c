@@ -394,7 +394,7 @@ static void wire_commit_referring(struct nic_queue *queue, uint32_t head, const 
     uint8_t *frame =
         tx->data + (tx->tail & (tx->size - 1)) + WIRE_HEADER_SIZE + sizeof(struct wire_marks);
 
-    wire_stream(frame + head, rest, rest_length);
+    stream_copy(frame + head, rest, rest_length);
     wire_commit_frame(queue, head + rest_length, offload);
 }
 
@@ -477,7 +477,7 @@ static bool put_frame(struct wire *wire, const struct impair_frame *frame)
     place = reserve_large(wire, frame->length);
     if (!place)
         return false;
-    wire_stream(place, frame->bytes, frame->length);
+    stream_copy(place, frame->bytes, frame->length);
     commit_large(wire, frame->length, &offload);
     return true;
 }
