@@ -203,39 +203,6 @@ uint64_t utcp__endpoints_hash(const struct utcp *stack, const struct utcp_endpoi
     return siphash(stack->key, input, (size_t)(at - input));
 }
 
-struct utcp_reply *utcp__reply_place(struct utcp *stack)
-{
-    uint32_t index = (stack->reply_first + stack->reply_count) % UTCP_REPLIES_MAX;
-
-    if (stack->reply_count == UTCP_REPLIES_MAX)
-        return NULL;
-    stack->reply_count++;
-    return &stack->replies[index];
-}
-
-void utcp__reply(struct utcp *stack, const struct utcp_endpoint *local,
-                 const struct utcp_endpoint *remote, uint8_t flags, uint32_t seq, uint32_t ack)
-{
-    struct utcp_reply *reply = utcp__reply_place(stack);
-
-    if (reply)
-        *reply = (struct utcp_reply){
-            .local = *local, .remote = *remote, .seq = seq, .ack = ack, .flags = flags};
-}
-
-void utcp__reply_reset(struct utcp *stack, const struct utcp_segment *segment)
-{
-    uint32_t length = segment->length + !!(segment->flags & TCP_SYN) + !!(segment->flags & TCP_FIN);
-
-    if (segment->flags & TCP_RST)
-        return;
-    if (segment->flags & TCP_ACK)
-        utcp__reply(stack, &segment->local, &segment->remote, TCP_RST, segment->ack, 0);
-    else
-        utcp__reply(stack, &segment->local, &segment->remote, TCP_RST | TCP_ACK, 0,
-                    segment->seq + length);
-}
-
 void utcp__want_output(struct utcp_conn *conn)
 {
     utcp__queue_output(conn);
