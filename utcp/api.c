@@ -6,12 +6,6 @@
 #include "options/options.h"
 #include "utcp_internal.h"
 
-static void set_now(struct utcp *stack, uint64_t now)
-{
-    if (now > stack->now)
-        stack->now = now;
-}
-
 static bool ended(const struct utcp_conn *conn)
 {
     return conn->state == UTCP_CLOSED;
@@ -86,7 +80,7 @@ struct utcp_conn *utcp_accept(struct utcp_listener *listener, uint64_t now)
 {
     struct utcp_conn *conn;
 
-    set_now(listener->stack, now);
+    utcp__set_now(listener->stack, now);
     if (list_empty(&listener->ready))
         return NULL;
     conn = list_member(listener->ready.next, struct utcp_conn, link);
@@ -103,7 +97,7 @@ int utcp_connect(struct utcp *stack, uint64_t now, const struct utcp_endpoint *l
 {
     struct utcp_conn *conn;
 
-    set_now(stack, now);
+    utcp__set_now(stack, now);
     if (!valid_pair(local, remote))
         return -EINVAL;
     if (utcp__find(stack, local, remote) || utcp__find_waiting(stack, local, remote))
@@ -140,7 +134,7 @@ ptrdiff_t utcp_read(struct utcp_conn *conn, uint64_t now, void *buffer, size_t s
     uint8_t *to = buffer;
     size_t done = 0;
 
-    set_now(conn->stack, now);
+    utcp__set_now(conn->stack, now);
     if (readable(conn) == 0)
         return nothing_to_read(conn);
     while (done < size) {
@@ -168,7 +162,7 @@ ptrdiff_t utcp_peek(struct utcp_conn *conn, const uint8_t **data)
 
 void utcp_consume(struct utcp_conn *conn, uint64_t now, size_t size)
 {
-    set_now(conn->stack, now);
+    utcp__set_now(conn->stack, now);
     if (size > readable(conn))
         size = readable(conn);
     utcp__recvbuf_consume(&conn->receive, &conn->stack->pool, size);
@@ -230,7 +224,7 @@ ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, siz
     int error = may_write(conn);
     size_t done;
 
-    set_now(conn->stack, now);
+    utcp__set_now(conn->stack, now);
     if (error)
         return error;
     if (size == 0)
@@ -272,7 +266,7 @@ int utcp_write_ref(struct utcp_conn *conn, uint64_t now, const void *data, size_
 {
     int error = may_write(conn);
 
-    set_now(conn->stack, now);
+    utcp__set_now(conn->stack, now);
     if (error)
         return error;
     if (size == 0) {
@@ -298,7 +292,7 @@ size_t utcp_unacknowledged(const struct utcp_conn *conn)
 
 void utcp_shutdown(struct utcp_conn *conn, uint64_t now)
 {
-    set_now(conn->stack, now);
+    utcp__set_now(conn->stack, now);
     if (!ended(conn) && !conn->fin_queued)
         utcp__conn_finish(conn);
 }
@@ -315,7 +309,7 @@ void utcp_close(struct utcp_conn *conn, uint64_t now)
 {
     struct utcp *stack = conn->stack;
 
-    set_now(stack, now);
+    utcp__set_now(stack, now);
     disown(conn);
     if (ended(conn)) {
         utcp__conn_free(conn);
@@ -341,7 +335,7 @@ void utcp_abort(struct utcp_conn *conn, uint64_t now)
 {
     struct utcp *stack = conn->stack;
 
-    set_now(stack, now);
+    utcp__set_now(stack, now);
     disown(conn);
     if (ended(conn)) {
         utcp__conn_free(conn);

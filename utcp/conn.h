@@ -92,6 +92,7 @@ struct utcp_conn {
     bool timestamps, sack; /* offered, then negotiated */
     bool window_scale : 1;
     bool traced : 1, timed : 1, arrivals : 1; /* trace.c, times.c */
+    bool restless : 1;                        /* not utcp__calm(): recovery.c */
 
     /* RFC 9293 section 3.3.1, RFC 7323 */
     uint32_t snd_una, snd_nxt, snd_max, snd_wl1, snd_wl2;

@@ -51,11 +51,55 @@ void utcp__control_choose(struct utcp_conn *conn, const struct utcp_cc_ops *ops)
         init(conn);
 }
 
+/* What lies behind snd_una is kept near it: it must not fall behind by half a circle. */
+static void keep_near(struct utcp_conn *conn)
+{
+    uint32_t una = conn->snd_una;
+
+    if (seq_before(conn->small_end, una))
+        conn->small_end = una;
+    if (seq_before(conn->recovery.recover, una))
+        conn->recovery.recover = una - 1;
+    if (seq_before(conn->ecn.recover, una))
+        conn->ecn.recover = una - 1;
+}
+
+void utcp__control_round(struct utcp_conn *conn, uint32_t in_flight, bool used)
+{
+    conn->control.flight_max = in_flight;
+    conn->control.round_end = conn->snd_max;
+    keep_near(conn);
+    utcp__count_round(conn, used);
+}
+
+void utcp__control_tell_rate(struct utcp_conn *conn, const struct utcp_cc_ack *ack)
+{
+    struct utcp_cc_ack with_rate = *ack;
+
+    utcp__rate_acked(conn, &with_rate);
+    conn->cc.ops->acked(&conn->cc, &with_rate);
+}
+
 void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
                          uint64_t rtt_us, bool recovering)
 {
-    utcp__control_tell(conn, acked, in_flight, rtt_us, recovering,
-                       conn->ecn.on && conn->ecn.echoed);
+    bool used = utcp__window_was_used(conn, in_flight);
+    struct utcp_cc_ack ack = {
+        .now = conn->stack->now,
+        .acked = acked,
+        .in_flight = in_flight,
+        .rtt_us = rtt_us,
+        .srtt_us = conn->rtt.srtt,
+        .recovering = recovering || seq_before(conn->snd_una, conn->recovery.recover),
+        .grow = !recovering && used,
+    };
+
+    if (conn->ecn.on && conn->ecn.echoed) {
+        ack.marked = acked;
+        UTCP_COUNT(conn, delivered_marked, acked);
+    }
+    utcp__control_count(conn, &ack, used);
+    utcp__control_tell(conn, &ack);
 }
 
 static void remember(struct utcp_cc *cc)

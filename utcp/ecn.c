@@ -103,12 +103,8 @@ void utcp__ecn_acknowledged(struct utcp_conn *conn, uint32_t in_flight)
 {
     struct utcp_ecn *ecn = &conn->ecn;
 
-    if (!seq_before(ecn->recover, conn->snd_una))
-        return;
-    ecn->recover = conn->snd_una - 1; /* so that it does not fall behind by half a circle */
-    if (!ecn->on || !ecn->echoed || conn->recovery.active)
-        return;
-    utcp__control_marked(conn, in_flight);
+    if (ecn->on && ecn->echoed && seq_before(ecn->recover, conn->snd_una) && !conn->recovery.active)
+        utcp__control_marked(conn, in_flight);
 }
 
 void utcp__ecn_reduced(struct utcp_conn *conn)

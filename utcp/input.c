@@ -246,8 +246,6 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
     conn->snd_una = segment->ack;
     if (seq_before(conn->snd_nxt, conn->snd_una))
         conn->snd_nxt = conn->snd_una;
-    if (seq_before(conn->small_end, conn->snd_una))
-        conn->small_end = conn->snd_una;
     conn->urgent_out = conn->urgent_out && seq_before(conn->snd_una, conn->snd_up);
     if (conn->sack)
         utcp__sack_acknowledged(conn, delivery);
@@ -268,6 +266,7 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
     if (left && conn->send.una == conn->send.end)
         utcp__event(conn, UTCP_SENT);
     utcp__want_output(conn);
+    utcp__settle(conn);
     if (fin)
         fin_acknowledged(conn);
 }

@@ -148,6 +148,7 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
         UTCP_COUNT(conn, bytes_retransmitted, plan->length);
         conn->stack->stats.segments_retransmitted++;
         conn->rtt.timed_at = 0; /* Karn */
+        conn->restless = true;
         utcp__undo_resent(conn, plan->seq, end);
     } else if (conn->rtt.timed_at == 0) {
         conn->rtt.timed_at = now ? now : 1;
@@ -241,7 +242,7 @@ static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t wi
                             conn->stack->now + utcp__rtt_timeout(&conn->rtt));
         account_probe(conn, plan);
         break;
-    case PLAN_PROBE:
+    case PLAN_PROBE: conn->restless = true; /* fall through */
     case PLAN_DATA:
         conn->probe_due = 0;
         account_sequence(conn, plan);
@@ -307,8 +308,7 @@ bool utcp_output_wanted(const struct utcp *stack)
 
 bool utcp_output(struct utcp *stack, uint64_t now, const struct utcp_sink *sink)
 {
-    if (now > stack->now)
-        stack->now = now;
+    utcp__set_now(stack, now);
     if (!utcp__output_replies(stack, sink))
         return false;
     while (!list_empty(&stack->output)) {

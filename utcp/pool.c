@@ -4,8 +4,6 @@
 
 #include "pool.h"
 
-#define FREE_COUNT_MAX 1024 /* blocks kept for later: 4 MiB */
-
 void utcp__pool_init(struct utcp_pool *pool, uint64_t limit)
 {
     *pool = (struct utcp_pool){.limit = limit, .tight = limit - limit / 8};
@@ -47,16 +45,4 @@ void *utcp__pool_get(struct utcp_pool *pool, enum utcp_claim claim)
     if (block)
         pool->used += POOL_BLOCK_SIZE;
     return block;
-}
-
-void utcp__pool_put(struct utcp_pool *pool, void *block)
-{
-    pool->used -= POOL_BLOCK_SIZE;
-    if (pool->free_count >= FREE_COUNT_MAX) {
-        free(block);
-        return;
-    }
-    *(void **)block = pool->free;
-    pool->free = block;
-    pool->free_count++;
 }

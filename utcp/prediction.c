@@ -17,7 +17,7 @@
  *             too old; so nothing is trimmed and nothing answered
  *   second …  that it is neither RST nor SYN, nor URG
  *   fifth     that the acknowledgment is one of what was sent, but not of our FIN, and that there are
- *             data or it is new, so that the segment is no duplicate. Where it is new, by calm(): that
+ *             data or it is new, so that the segment is no duplicate. Where it is new, by utcp__calm(): that
  *             nothing is lost, was sent again, SACKed or probed for, so that all that is in flight was sent
  *             in its order, once; loss recovery then has nothing to find. Where it is not: that nobody waits
  *             for what that says (a probe that is out, a timeout)
@@ -140,122 +140,144 @@ inlined struct utcp_sent *oldest(struct utcp_scoreboard *board)
     return (board->many ? board->many : board->few) + board->first;
 }
 
-/* All that is in flight was sent once, in its order, and nothing is known of it yet. What is younger than
- * the last retransmission has none behind it. */
-inlined bool calm(struct utcp_conn *conn)
-{
-    const struct utcp_recovery *recovery = &conn->recovery;
-    struct utcp_scoreboard *board = &conn->board;
-    const struct utcp_sent *sent = oldest(board);
-
-    if (recovery->active || recovery->after_timeout || conn->undo.possible ||
-        conn->snd_nxt != conn->snd_max)
-        return false;
-    if (!conn->sack)
-        return recovery->extra == 0;
-    return board->count && (board->sacked | board->lost) == 0 && !conn->rack.probe_out &&
-           conn->rack.fack == conn->snd_una && sent->flags == 0 && board->again_at < sent->at;
-}
-
-/* As utcp__sack_acknowledged() and what it calls, for what was sent in its order. Returns how many bytes
- * were delivered. */
-inlined uint32_t take_delivered(struct utcp_conn *conn, uint32_t una, uint64_t now)
+/* The oldest range is acknowledged, and perhaps more are. Returns when the last of them was sent. */
+apart uint64_t take_ranges(struct utcp_conn *conn, uint32_t una)
 {
     struct utcp_scoreboard *board = &conn->board;
-    struct utcp_sent *sent = oldest(board);
-    struct utcp_rack *rack = &conn->rack;
-    uint32_t start = sent->start, end;
-    uint64_t at;
+    uint64_t now = conn->stack->now, at;
+    struct utcp_sent *sent;
 
-    for (;; sent++) {
-        end = sent->end;
+    do {
+        sent = oldest(board);
         at = sent->at;
         utcp__rack_measured(conn, now - at);
-        if (seq_before(una, end)) {
-            sent->start = end = una;
-            break;
+        if (seq_before(una, sent->end)) {
+            sent->start = una;
+            return at;
         }
         board->first++;
-        if (--board->count == 0) {
-            utcp__sack_emptied(conn);
-            break;
-        }
-        if (end == una)
-            break;
+    } while (--board->count && sent->end != una);
+    if (board->count == 0)
+        utcp__sack_emptied(conn);
+    return at;
+}
+
+/* As utcp__sack_acknowledged() and what it calls, for what was sent in its order. */
+inlined void take_delivered(struct utcp_conn *conn, uint32_t una, uint64_t now)
+{
+    struct utcp_sent *sent = oldest(&conn->board);
+    struct utcp_rack *rack = &conn->rack;
+    uint64_t at = sent->at;
+
+    if (likely(seq_before(una, sent->end))) {
+        sent->start = una;
+        utcp__rack_measured(conn, now - at);
+    } else {
+        at = take_ranges(conn, una);
     }
     rack->sent_at = at;
-    rack->fack = rack->end = end;
+    rack->fack = rack->end = una;
     rack->rtt = (uint32_t)(now - at);
     rack->measured = true;
-    return end - start;
+}
+
+/* All that was sent is acknowledged. */
+inlined void stop_timers(struct utcp_conn *conn, uint64_t now)
+{
+    bool waits = conn->send.una != conn->send.end || (conn->fin_queued && !conn->fin_acked);
+
+    conn->waiting_since = waits ? now + !now : 0;
+    if (unlikely(waits && conn->user_timeout_ms))
+        utcp__timer_set(conn, TIMER_USER, conn->waiting_since + conn->user_timeout_ms * UTCP_MS);
+    else
+        conn->deadline[TIMER_USER] = TIMER_IDLE;
+    conn->deadline[TIMER_RETRANSMIT] = TIMER_IDLE;
+    if (conn->sack) {
+        conn->rack.timer_probes = false;
+        conn->deadline[TIMER_LOSS] = TIMER_IDLE;
+    }
 }
 
 /* Retransmission, user timeout, tail loss probe: utcp__timers_update() and utcp__probe_schedule(). A probe
  * is never due behind the retransmission, so that the wheel is to know of it alone. */
 inlined void restart_timers(struct utcp_conn *conn, uint64_t now)
 {
-    uint64_t timeout = TIMER_IDLE, probe = TIMER_IDLE;
-    bool in_flight = conn->snd_una != conn->snd_max;
+    const struct utcp_rtt *rtt = &conn->rtt;
+    uint64_t timeout, probe;
 
-    conn->deadline[TIMER_USER] = TIMER_IDLE;
-    conn->waiting_since = 0;
-    if (in_flight || conn->send.una != conn->send.end || (conn->fin_queued && !conn->fin_acked)) {
-        conn->waiting_since = now ? now : 1;
-        if (unlikely(conn->user_timeout_ms))
-            utcp__timer_set(conn, TIMER_USER,
-                            conn->waiting_since + conn->user_timeout_ms * UTCP_MS);
+    if (unlikely(conn->snd_una == conn->snd_max)) {
+        stop_timers(conn, now);
+        return;
     }
-    if (in_flight) {
-        timeout = probe = now + utcp__rtt_timeout(&conn->rtt);
-        if (conn->sack && conn->snd_wnd)
-            probe = utcp__probe_at(conn, timeout);
-        if (probe >> WHEEL_TICK_BITS < conn->wheel_timer.tick)
-            utcp__wheel_start(&conn->stack->wheel, &conn->wheel_timer, probe);
-    }
+    conn->waiting_since = now + !now;
+    if (unlikely(conn->user_timeout_ms))
+        utcp__timer_set(conn, TIMER_USER, conn->waiting_since + conn->user_timeout_ms * UTCP_MS);
+    timeout = probe = now + (unlikely(rtt->backoff) ? utcp__rtt_timeout(rtt) : rtt->rto);
     conn->deadline[TIMER_RETRANSMIT] = timeout;
     if (conn->sack) {
-        conn->rack.timer_probes = in_flight && conn->snd_wnd;
-        conn->deadline[TIMER_LOSS] = conn->rack.timer_probes ? probe : TIMER_IDLE;
+        conn->deadline[TIMER_LOSS] = TIMER_IDLE;
+        conn->rack.timer_probes = conn->snd_wnd != 0;
+        if (likely(conn->snd_wnd))
+            conn->deadline[TIMER_LOSS] = probe = utcp__probe_at(conn, timeout);
     }
+    if (unlikely(probe >> WHEEL_TICK_BITS < conn->wheel_timer.tick))
+        utcp__wheel_start(&conn->stack->wheel, &conn->wheel_timer, probe);
 }
 
-/* It is new, and the connection is calm. */
-apart void take_ack(struct utcp_conn *conn, const struct wire_tcp *tcp, uint64_t now)
+/* What every segment says. */
+inlined void take_headers(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next,
+                          uint64_t now)
 {
-    uint32_t ack = ntohl(tcp->acknowledgment), una = conn->snd_una, bytes = ack - una;
-    uint32_t flight = conn->snd_max - una;
-    uint64_t left = conn->send.end - conn->send.una;
-    uint64_t rtt_us = utcp__take_rtt(conn, ack, conn->timestamps ? ts_echo(tcp) : 0);
+    conn->stack->usual_in++;
+    if (conn->timestamps && seq_up_to(next, conn->last_ack)) {
+        conn->ts_recent = ts_value(tcp);
+        conn->ts_recent_at = now;
+    }
+    conn->heard_at = now;
+    conn->probes = 0;
+    conn->ecn.echoed = false;
+}
 
-    utcp__sendbuf_acknowledge(&conn->send, &conn->stack->pool, bytes);
-    conn->snd_una = ack;
-    if (seq_before(conn->small_end, ack))
-        conn->small_end = ack;
-    if (conn->sack)
-        bytes = take_delivered(conn, ack, now);
-    conn->recovery.duplicates = 0;
-    conn->recovery.retransmit_due = false;
-    utcp__control_tell(conn, bytes, flight, rtt_us, false, false);
-    if (seq_before(conn->recovery.recover, ack))
-        conn->recovery.recover = ack - 1;
-    if (seq_before(conn->ecn.recover, ack))
-        conn->ecn.recover = ack - 1;
-    if (conn->more && unlikely(conn->more->timeout_since))
-        utcp__count_timeouts_over(conn);
-    conn->retries = 0;
-    if (rtt_us)
+/* Urgent data, or a writer, wait for room. */
+apart void tell_waiting(struct utcp_conn *conn)
+{
+    conn->urgent_out = conn->urgent_out && seq_before(conn->snd_una, conn->snd_up);
+    if (conn->write_blocked)
+        utcp__send_room_event(conn);
+}
+
+/* It is new, and the connection is calm. Congestion control comes last, for it is the one that is always
+ * called: nothing of what was worked out here has to outlive that. */
+apart void act_on_ack(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next)
+{
+    struct utcp *stack = conn->stack;
+    uint32_t ack = ntohl(tcp->acknowledgment), bytes = ack - conn->snd_una;
+    uint64_t now = stack->now;
+    struct utcp_cc_ack *told = &stack->told;
+
+    take_headers(conn, tcp, next, now);
+    told->now = now;
+    told->acked = bytes;
+    told->in_flight = conn->snd_max - conn->snd_una;
+    told->rtt_us = utcp__take_rtt(conn, ack, conn->timestamps ? ts_echo(tcp) : 0);
+    told->srtt_us = conn->rtt.srtt;
+    told->grow = utcp__window_was_used(conn, told->in_flight);
+    if (told->rtt_us)
         conn->rtt.backoff = 0;
+    conn->snd_una = ack;
+    utcp__sendbuf_advance(&conn->send, &stack->pool, bytes);
+    if (conn->sack)
+        take_delivered(conn, ack, now);
     conn->soft_error = 0;
     restart_timers(conn, now);
-    if (unlikely(conn->urgent_out || conn->write_blocked)) {
-        conn->urgent_out = conn->urgent_out && seq_before(ack, conn->snd_up);
-        if (conn->write_blocked)
-            utcp__send_room_event(conn);
-    }
-    if (left && conn->send.una == conn->send.end)
+    if (unlikely(conn->send.una == conn->send.end))
         utcp__event(conn, UTCP_SENT);
-    utcp__want_output(conn);
-    utcp__update_window(conn, ntohl(tcp->sequence), ack, ntohs(tcp->window));
+    utcp__queue_output(conn);
+    utcp__update_window(conn, next, ack, ntohs(tcp->window));
+    utcp__control_count(conn, told, told->grow);
+    utcp__control_tell(conn, told);
+    if (unlikely(conn->urgent_out || conn->write_blocked))
+        tell_waiting(conn);
 }
 
 /* ── Seventh: text ─────────────────────────────────────────────────────────────────────────── */
@@ -328,38 +350,11 @@ inlined bool receives(const struct utcp_conn *conn)
 static_assert(UTCP_ESTABLISHED + 1 == UTCP_FIN_WAIT_1 && UTCP_FIN_WAIT_1 + 1 == UTCP_FIN_WAIT_2,
               "in receives()");
 
-/* The acknowledgment of `acked` new bytes. */
-inlined bool acknowledges(struct utcp_conn *conn, uint32_t acked)
+/* The acknowledgment of `acked` new bytes, none of which is our FIN. */
+inlined bool acknowledges(const struct utcp_conn *conn, uint32_t acked)
 {
-    return acked <= conn->snd_max - conn->snd_una &&
-           !(conn->fin_queued && acked > conn->send.end - conn->send.una) && calm(conn);
-}
-
-/* What every segment says. */
-inlined void take_headers(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next,
-                          uint64_t now)
-{
-    conn->stack->usual_in++;
-    if (conn->timestamps && seq_up_to(next, conn->last_ack)) {
-        conn->ts_recent = ts_value(tcp);
-        conn->ts_recent_at = now;
-    }
-    conn->heard_at = now;
-    conn->probes = 0;
-    if (unlikely(conn->retries) && !utcp__orphan(conn) &&
-        (conn->snd_wnd == 0 || utcp__in_flight(conn) == 0))
-        conn->retries = 0;
-    conn->ecn.echoed = false;
-}
-
-/* An acknowledgment alone. */
-apart void act_on_ack(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next)
-{
-    uint64_t now = conn->stack->now;
-
-    conn->segments_in[0]++;
-    take_headers(conn, tcp, next, now);
-    take_ack(conn, tcp, now);
+    return !conn->restless && acked <= conn->snd_max - conn->snd_una &&
+           acked <= conn->send.end - conn->send.una;
 }
 
 apart void act_on_text(struct utcp_conn *conn, const struct wire_tcp *tcp, const uint8_t *payload,
@@ -367,8 +362,10 @@ apart void act_on_text(struct utcp_conn *conn, const struct wire_tcp *tcp, const
 {
     uint64_t now = conn->stack->now;
 
-    conn->segments_in[1]++;
     take_headers(conn, tcp, next, now);
+    if (unlikely(conn->retries) && !utcp__orphan(conn) &&
+        (conn->snd_wnd == 0 || utcp__in_flight(conn) == 0))
+        conn->retries = 0;
     utcp__update_window(conn, next, conn->snd_una, ntohs(tcp->window));
     take_text(conn, tcp, payload, length, now);
 }
@@ -376,12 +373,8 @@ apart void act_on_text(struct utcp_conn *conn, const struct wire_tcp *tcp, const
 apart void act_on_both(struct utcp_conn *conn, const struct wire_tcp *tcp, const uint8_t *payload,
                        uint32_t length, uint32_t next)
 {
-    uint64_t now = conn->stack->now;
-
-    conn->segments_in[1]++;
-    take_headers(conn, tcp, next, now);
-    take_ack(conn, tcp, now);
-    take_text(conn, tcp, payload, length, now);
+    act_on_ack(conn, tcp, next);
+    take_text(conn, tcp, payload, length, conn->stack->now);
 }
 
 /* The segment has the usual form, and a header of so many bytes; `left` bytes in all. */
@@ -395,15 +388,16 @@ inlined bool take(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t h
         conn->timed || conn->arrivals)
         return false;
     if (length == 0) {
-        if (acked == 0 || conn->state < UTCP_ESTABLISHED || conn->state == UTCP_TIME_WAIT ||
-            !acknowledges(conn, acked))
+        if (acked == 0 || !acknowledges(conn, acked))
             return false;
+        conn->segments_in[0]++;
         act_on_ack(conn, tcp, next);
         return true;
     }
     if (!receives(conn) || (int32_t)(conn->rcv_adv - next - length) < 0 ||
         (acked ? !acknowledges(conn, acked) : conn->rack.probe_out || conn->recovery.after_timeout))
         return false;
+    conn->segments_in[1]++;
     if (acked)
         act_on_both(conn, tcp, (const uint8_t *)tcp + header, length, next);
     else
@@ -450,8 +444,7 @@ void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t lengt
     const struct wire_tcp *tcp;
     uint32_t left;
 
-    if (now > stack->now)
-        stack->now = now;
+    utcp__set_now(stack, now);
     stack->stats.packets_in++;
     tcp = read_ip(data, length, &left);
     if (unlikely(tcp == NULL || conn == NULL || stack->long_way ||

@@ -204,6 +204,7 @@ void utcp__probe_sent(struct utcp_conn *conn, uint32_t end, bool again)
     struct utcp_rack *rack = &conn->rack;
     bool recovering = conn->recovery.active;
 
+    conn->restless = true;
     rack->probe_due = rack->measured = false;
     rack->probe_out = true;
     rack->probe_new = !again;

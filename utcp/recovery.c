@@ -81,6 +81,33 @@ void utcp__recovery_start(struct utcp_conn *conn)
     utcp__control_start(conn);
 }
 
+/* What is younger than the last retransmission has none behind it. */
+static bool sent_once(const struct utcp_conn *conn)
+{
+    const struct utcp_scoreboard *board = &conn->board;
+    const struct utcp_sent *oldest = (board->many ? board->many : board->few) + board->first;
+
+    if (board->sacked || board->lost || conn->rack.probe_out || conn->rack.fack != conn->snd_una)
+        return false;
+    if (board->count == 0)
+        return conn->snd_una == conn->snd_max;
+    return oldest->flags == 0 && board->again_at < oldest->at;
+}
+
+bool utcp__calm(const struct utcp_conn *conn)
+{
+    const struct utcp_recovery *recovery = &conn->recovery;
+
+    if (recovery->active || recovery->after_timeout || recovery->duplicates ||
+        recovery->retransmit_due || conn->undo.possible || conn->retries)
+        return false;
+    if (conn->state < UTCP_ESTABLISHED || conn->state == UTCP_TIME_WAIT ||
+        conn->snd_nxt != conn->snd_max || seq_before(conn->snd_una, recovery->recover) ||
+        (conn->more && conn->more->timeout_since))
+        return false;
+    return conn->sack ? sent_once(conn) : recovery->extra == 0;
+}
+
 uint32_t utcp__recovery_window(const struct utcp_conn *conn)
 {
     return conn->cc.cwnd + conn->recovery.extra;
@@ -137,9 +164,6 @@ static void process(struct utcp_conn *conn, uint32_t acked, const struct utcp_de
         utcp__prr_acked(conn, delivery->delivered, delivery->advanced, lost);
     if (conn->rack.probe_out)
         utcp__probe_acked(conn, delivery);
-    if (!recovery->active && !recovery->after_timeout &&
-        seq_before(recovery->recover, conn->snd_una))
-        recovery->recover = conn->snd_una - 1;
 }
 
 void utcp__recovery_sacked(struct utcp_conn *conn, const struct utcp_delivery *delivery)
@@ -149,6 +173,7 @@ void utcp__recovery_sacked(struct utcp_conn *conn, const struct utcp_delivery *d
     if (!delivery->reported && !delivery->duplicate && !conn->rack.probe_out &&
         !recovery->after_timeout)
         return;
+    conn->restless = true;
     if (delivery->reported && recovery->duplicates < UINT16_MAX)
         recovery->duplicates++;
     process(conn, 0, delivery);
@@ -164,6 +189,7 @@ void utcp__recovery_reordered(struct utcp_conn *conn)
         utcp__probe_schedule(conn);
         return;
     }
+    conn->restless = true;
     enter_with_sack(conn, nothing.delivered, 0);
     if (conn->recovery.active)
         utcp__prr_acked(conn, 0, false, true);
@@ -215,9 +241,6 @@ bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, struct utcp_de
     }
     if (conn->undo.frto != FRTO_SECOND)
         recovery->extra = 0;
-    if (seq_before(recovery->recover, conn->snd_una))
-        recovery->recover =
-            conn->snd_una - 1; /* so that it does not fall behind by half a circle */
     return true;
 }
 
@@ -225,6 +248,7 @@ void utcp__recovery_duplicate(struct utcp_conn *conn)
 {
     struct utcp_recovery *recovery = &conn->recovery;
 
+    conn->restless = true;
     if (conn->undo.frto != FRTO_NONE) {
         utcp__undo_frto_duplicate(conn);
         return;
@@ -260,6 +284,7 @@ static void go_back(struct utcp_conn *conn)
 
 void utcp__recovery_resend(struct utcp_conn *conn)
 {
+    conn->restless = true;
     conn->undo.possible = false;
     conn->undo.frto = FRTO_NONE;
     if (conn->sack) {
@@ -280,6 +305,7 @@ void utcp__recovery_timed_out(struct utcp_conn *conn)
 {
     bool first = !conn->recovery.active && !conn->recovery.after_timeout;
 
+    conn->restless = true;
     /* Only the first timeout says something new about the path (RFC 5681 section 3.1). */
     if (conn->retries <= 1)
         utcp__control_timed_out(conn, conn->snd_max - conn->snd_una);

@@ -17,20 +17,8 @@ static void append(struct utcp_sendbuf *buffer, struct utcp_chunk *chunk)
     buffer->last = chunk;
 }
 
-static void drop_first(struct utcp_sendbuf *buffer, struct utcp_pool *pool)
+void utcp__sendbuf_release(struct utcp_sendbuf *buffer, struct utcp_chunk *chunk)
 {
-    struct utcp_chunk *chunk = buffer->first;
-
-    buffer->first = chunk->next;
-    if (buffer->first == NULL)
-        buffer->last = NULL;
-    if (buffer->cursor == chunk)
-        buffer->cursor = NULL;
-    if (chunk->copied) {
-        buffer->copied -= (uint32_t)chunk->size;
-        utcp__pool_put(pool, chunk);
-        return;
-    }
     buffer->references--;
     if (chunk->release)
         chunk->release(chunk->owner);
@@ -56,7 +44,7 @@ void utcp__sendbuf_init(struct utcp_sendbuf *buffer)
 void utcp__sendbuf_dispose(struct utcp_sendbuf *buffer, struct utcp_pool *pool)
 {
     while (buffer->first)
-        drop_first(buffer, pool);
+        utcp__sendbuf_drop(buffer, pool);
     buffer->end = buffer->una;
 }
 
@@ -121,12 +109,4 @@ void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to
             break;
     }
     buffer->cursor = chunk;
-}
-
-/* What is acknowledged; the first is. */
-void utcp__sendbuf_drop(struct utcp_sendbuf *buffer, struct utcp_pool *pool)
-{
-    do
-        drop_first(buffer, pool);
-    while (buffer->first && buffer->first->start + buffer->first->size <= buffer->una);
 }

@@ -48,17 +48,40 @@ bool utcp__sendbuf_refer(struct utcp_sendbuf *buffer, const uint8_t *data, size_
 /* Copies bytes of the buffer to `to`. All of them must be in it. */
 void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to, uint32_t size);
 
-/* The first `size` bytes are acknowledged, no more than there are. */
-void utcp__sendbuf_drop(struct utcp_sendbuf *buffer, struct utcp_pool *pool);
+/* A reference is acknowledged; it has left the queue. */
+void utcp__sendbuf_release(struct utcp_sendbuf *buffer, struct utcp_chunk *chunk);
+
+static inline void utcp__sendbuf_drop(struct utcp_sendbuf *buffer, struct utcp_pool *pool)
+{
+    struct utcp_chunk *chunk = buffer->first;
+
+    buffer->first = chunk->next;
+    if (buffer->first == NULL)
+        buffer->last = NULL;
+    if (buffer->cursor == chunk)
+        buffer->cursor = NULL;
+    if (__builtin_expect(!chunk->copied, 0)) {
+        utcp__sendbuf_release(buffer, chunk);
+        return;
+    }
+    buffer->copied -= (uint32_t)chunk->size;
+    utcp__pool_put(pool, chunk);
+}
+
+/* The first `size` bytes are acknowledged; there are as many. */
+static inline void utcp__sendbuf_advance(struct utcp_sendbuf *buffer, struct utcp_pool *pool,
+                                         uint64_t size)
+{
+    buffer->una += size;
+    while (buffer->first && buffer->first->start + buffer->first->size <= buffer->una)
+        utcp__sendbuf_drop(buffer, pool);
+}
+
 static inline void utcp__sendbuf_acknowledge(struct utcp_sendbuf *buffer, struct utcp_pool *pool,
                                              uint64_t size)
 {
-    const struct utcp_chunk *first = buffer->first;
-
     assert(size <= buffer->end - buffer->una);
-    buffer->una += size;
-    if (first && first->start + first->size <= buffer->una)
-        utcp__sendbuf_drop(buffer, pool);
+    utcp__sendbuf_advance(buffer, pool, size);
 }
 
 #endif

@@ -239,7 +239,7 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
         free(stack);
         return NULL;
     }
-    stack->now = now;
+    utcp__set_now(stack, now);
     stack->key = siphash_key(config.secret);
     utcp__cookie_init(stack);
     utcp__fast_open_init(stack);

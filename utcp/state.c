@@ -90,6 +90,8 @@ void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
                                                     .from = (enum utcp_state)conn->state,
                                                     .to = state});
     conn->state = (uint8_t)state;
+    if (state == UTCP_TIME_WAIT || state == UTCP_CLOSED)
+        conn->restless = true;
     if (state != UTCP_CLOSED)
         utcp__timer_life(conn);
 }
@@ -97,7 +99,8 @@ void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
 void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
                      const struct utcp_endpoint *remote)
 {
-    *conn = (struct utcp_conn){.stack = stack, .local = *local, .remote = *remote};
+    *conn =
+        (struct utcp_conn){.stack = stack, .local = *local, .remote = *remote, .restless = true};
     /* utcp__conn_choose_iss() adds the clock */
     conn->iss = (uint32_t)utcp__endpoints_hash(stack, local, remote, 's');
     conn->ts_offset = syncookie_timestamp_offset(utcp__cookie_ends(stack, local, remote));
@@ -237,6 +240,7 @@ void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *s
     }
     if (conn->fin_queued)
         utcp__conn_finish(conn);
+    utcp__settle(conn);
     utcp__want_output(conn);
 }
 

@@ -82,6 +82,10 @@ static inline void utcp__update_window(struct utcp_conn *conn, uint32_t seq, uin
 
 /* Brings cwnd and ssthresh into their ranges. */
 void utcp__control_clamp(struct utcp_cc *cc);
+/* A round trip is over. */
+void utcp__control_round(struct utcp_conn *conn, uint32_t in_flight, bool used);
+/* The module wants to know rates. */
+void utcp__control_tell_rate(struct utcp_conn *conn, const struct utcp_cc_ack *ack);
 
 /* Whether the sender had used the window, so that there is a reason to open it (RFC 7661). In slow
  * start a flight may double it: what counts is the largest within the round trip, for while one is
@@ -93,42 +97,30 @@ static inline bool utcp__window_was_used(const struct utcp_conn *conn, uint32_t 
     return in_flight + 2 * conn->mss > conn->cc.cwnd;
 }
 
-/* `marked`: the acknowledgment tells of congestion. */
-static inline void utcp__control_tell(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
-                                      uint64_t rtt_us, bool recovering, bool marked)
+/* What `ack` says was delivered; *ack says no more of rounds and of how the window was used. */
+static inline void utcp__control_count(struct utcp_conn *conn, struct utcp_cc_ack *ack, bool used)
 {
     struct utcp_control *control = &conn->control;
-    struct utcp_cc *cc = &conn->cc;
-    bool used = utcp__window_was_used(conn, in_flight);
-    struct utcp_cc_ack ack = {
-        .now = conn->stack->now,
-        .acked = acked,
-        .in_flight = in_flight,
-        .rtt_us = rtt_us,
-        .srtt_us = conn->rtt.srtt,
-        .delivered = control->delivered + acked,
-        .round = !seq_before(conn->snd_una, control->round_end),
-        .recovering = recovering || seq_before(conn->snd_una, conn->recovery.recover),
-        .grow = !recovering && used,
-    };
 
-    if (marked) {
-        ack.marked = acked;
-        UTCP_COUNT(conn, delivered_marked, acked);
-    }
-    control->delivered = ack.delivered;
+    control->delivered += ack->acked;
+    ack->delivered = control->delivered;
     /* Round trips are counted by sequence numbers: one is over when what was sent last in it is
      * acknowledged. */
-    if (ack.round) {
-        control->flight_max = in_flight;
-        control->round_end = conn->snd_max;
-        utcp__count_round(conn, used);
-    } else if (control->flight_max < in_flight) {
-        control->flight_max = in_flight;
-    }
-    if (control->rate)
-        utcp__rate_acked(conn, &ack);
-    cc->ops->acked(cc, &ack);
+    ack->round = !seq_before(conn->snd_una, control->round_end);
+    if (ack->round)
+        utcp__control_round(conn, ack->in_flight, used);
+    else if (control->flight_max < ack->in_flight)
+        control->flight_max = ack->in_flight;
+}
+
+static inline void utcp__control_tell(struct utcp_conn *conn, const struct utcp_cc_ack *ack)
+{
+    struct utcp_cc *cc = &conn->cc;
+
+    if (conn->control.rate)
+        utcp__control_tell_rate(conn, ack);
+    else
+        cc->ops->acked(cc, ack);
     if (cc->cwnd < cc->mss || cc->cwnd > UTCP_CC_CWND_MAX || cc->ssthresh < cc->mss)
         utcp__control_clamp(cc);
 }

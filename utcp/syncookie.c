@@ -279,8 +279,7 @@ void utcp_listener_cookies_elsewhere(struct utcp_listener *listener, uint64_t no
 {
     struct utcp *stack = listener->stack;
 
-    if (now > stack->now)
-        stack->now = now;
+    utcp__set_now(stack, now);
     stack->cookies_elsewhere += (uint32_t)begun - (uint32_t)listener->elsewhere;
     listener->elsewhere = begun;
     listener->cookies_until = 0;

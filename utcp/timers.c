@@ -37,6 +37,7 @@ static void retransmit_fires(struct utcp_conn *conn)
         return;
     }
     conn->retries++;
+    conn->restless = true;
     if (conn->retries == UTCP_RETRIES_R1)
         utcp__trouble(conn);
     utcp__fast_open_timed_out(conn);
@@ -188,8 +189,7 @@ void utcp_advance(struct utcp *stack, uint64_t now)
 {
     struct utcp_wheel_timer *due;
 
-    if (now > stack->now)
-        stack->now = now;
+    utcp__set_now(stack, now);
     while ((due = utcp__wheel_due(&stack->wheel, stack->now)) != NULL) {
         struct utcp_conn *conn = list_member(due, struct utcp_conn, wheel_timer);
 

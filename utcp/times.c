@@ -111,8 +111,7 @@ int utcp_mark_times(struct utcp_conn *conn, uint64_t now, unsigned kinds, uint32
 {
     struct utcp_more *more = utcp__more(conn);
 
-    if (now > conn->stack->now)
-        conn->stack->now = now;
+    utcp__set_now(conn->stack, now);
     if (!kinds || kinds & ~(unsigned)(UTCP_TIME_SENT | UTCP_TIME_ACKNOWLEDGED) ||
         conn->send.end == conn->send.una)
         return -EINVAL;

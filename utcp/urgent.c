@@ -46,8 +46,7 @@ size_t utcp_urgent(const struct utcp_conn *conn)
 
 int utcp_mark_urgent(struct utcp_conn *conn, uint64_t now)
 {
-    if (now > conn->stack->now)
-        conn->stack->now = now;
+    utcp__set_now(conn->stack, now);
     if (conn->error)
         return conn->error;
     if (conn->send.end - conn->send.una > INT32_MAX) /* no sequence number says so much */

@@ -168,7 +168,7 @@ struct utcp_reply {
 };
 
 struct utcp {
-    uint64_t now;
+    uint64_t now, now_ms; /* µs, and rounded down: utcp__set_now() */
     struct siphash_key key;
     struct siphash_key cookie_key; /* of SYN cookies, and of the offsets of timestamps */
     const struct utcp_cc_ops *congestion, *congestion_module;
@@ -184,6 +184,7 @@ struct utcp {
     struct utcp_conn *recent; /* that a segment came for; NULL: none */
     bool long_way;            /* no header prediction: for tests that compare */
     uint64_t usual_in;        /* segments that it took */
+    struct utcp_cc_ack told;  /* prediction.c: of an acknowledgment; what it does not set is 0 */
     uint32_t connections;     /* those in `table` and in `waits` */
     struct list all;          /* every struct utcp_conn */
     struct list output;       /* connections that may have something to send */
@@ -220,9 +221,18 @@ static inline uint32_t max_u32(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
+/* Time does not go back. */
+static inline void utcp__set_now(struct utcp *stack, uint64_t now)
+{
+    if (now <= stack->now)
+        return;
+    stack->now = now;
+    stack->now_ms = now / UTCP_MS;
+}
+
 static inline uint32_t utcp__timestamp_now(const struct utcp_conn *conn)
 {
-    return (uint32_t)(conn->stack->now / UTCP_MS) + conn->ts_offset;
+    return (uint32_t)conn->stack->now_ms + conn->ts_offset;
 }
 
 static inline uint32_t utcp__rcv_nxt(const struct utcp_conn *conn)
@@ -402,30 +412,6 @@ bool utcp__window_to_update(const struct utcp_conn *conn);
  * window, which may have shrunk: there the peer would not accept it. */
 uint32_t utcp__ack_sequence(const struct utcp_conn *conn);
 
-/* ── recovery.c, rtt.c ─────────────────────────────────────────────────────────────────────── */
-
-void utcp__recovery_start(struct utcp_conn *conn);
-/* `acked` bytes from the old snd_una on were acknowledged; snd_una is new. False: that is not worth
- * starting the retransmission timer again for. */
-bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, struct utcp_delivery *delivery);
-/* With SACK: an acknowledgment that did not move snd_una; its blocks were taken. */
-void utcp__recovery_sacked(struct utcp_conn *conn, const struct utcp_delivery *delivery);
-/* The reordering window is over: what was waited for is lost. */
-void utcp__recovery_reordered(struct utcp_conn *conn);
-void utcp__recovery_duplicate(struct utcp_conn *conn);
-void utcp__recovery_timed_out(struct utcp_conn *conn);
-/* Sends from snd_una on again, for another reason than congestion. */
-void utcp__recovery_resend(struct utcp_conn *conn);
-/* Bytes that may be in flight. */
-uint32_t utcp__recovery_window(const struct utcp_conn *conn);
-
-void utcp__rtt_init(struct utcp_rtt *rtt);
-/* The timeout was too early: the round-trip time is `sample_us` (RFC 4015 section 3.3). */
-void utcp__rtt_spurious(struct utcp_rtt *rtt, uint64_t sample_us);
-void utcp__rtt_sample(struct utcp_rtt *rtt, uint64_t sample_us);
-/* The retransmission timeout with its back-off. */
-uint64_t utcp__rtt_timeout(const struct utcp_rtt *rtt);
-
 /* ── control.c ─────────────────────────────────────────────────────────────────────────────── */
 
 /* The connection is established. */
@@ -485,57 +471,6 @@ void utcp__rate_acked(struct utcp_conn *conn, struct utcp_cc_ack *ack);
 
 /* The last rate, bytes/s; 0: not known. */
 uint64_t utcp__rate_last(const struct utcp_rate *rate, bool *limited);
-
-/* ── sack.c, rack.c, prr.c, undo.c ─────────────────────────────────────────────────────────── */
-
-struct utcp_sent *utcp__sent(struct utcp_scoreboard *board, uint32_t index);
-void utcp__sack_dispose(struct utcp_conn *conn);
-/* Goes out; snd_max is from before. */
-void utcp__sack_sent(struct utcp_conn *conn, uint32_t start, uint32_t end);
-/* The blocks of a segment whose acknowledgment is between snd_una and snd_max. */
-void utcp__sack_received(struct utcp_conn *conn, const struct utcp_segment *segment,
-                         struct utcp_delivery *delivery);
-/* snd_una is new. */
-void utcp__sack_acknowledged(struct utcp_conn *conn, struct utcp_delivery *delivery);
-void utcp__sack_lose(struct utcp_conn *conn, struct utcp_sent *sent);
-/* What is to be sent again first; NULL: nothing. */
-const struct utcp_sent *utcp__sack_first_lost(struct utcp_conn *conn);
-/* Nothing is lost after all. */
-void utcp__sack_find_all(struct utcp_conn *conn);
-/* The peer may have thrown away what it told of. */
-void utcp__sack_forget(struct utcp_conn *conn);
-
-/* A segment sent as `sent` says arrived, up to `end`. */
-void utcp__rack_delivered(struct utcp_conn *conn, const struct utcp_sent *sent, uint32_t end,
-                          const struct utcp_delivery *delivery);
-/* A round-trip time, as exact as the clock. */
-void utcp__rack_measured(struct utcp_conn *conn, uint64_t rtt_us);
-/* D-SACK: the reordering window was too narrow. */
-void utcp__rack_duplicate(struct utcp_conn *conn);
-void utcp__rack_recovered(struct utcp_conn *conn);
-/* Finds what is lost; true: something was found. */
-bool utcp__rack_detect(struct utcp_conn *conn);
-void utcp__rack_timed_out(struct utcp_conn *conn);
-void utcp__loss_fires(struct utcp_conn *conn);
-void utcp__probe_schedule(struct utcp_conn *conn);
-void utcp__probe_sent(struct utcp_conn *conn, uint32_t end, bool again);
-void utcp__probe_acked(struct utcp_conn *conn, const struct utcp_delivery *delivery);
-
-void utcp__prr_start(struct utcp_conn *conn, uint32_t delivered, uint32_t advanced);
-void utcp__prr_acked(struct utcp_conn *conn, uint32_t delivered, bool advanced, bool lost);
-
-enum frto { FRTO_NONE, FRTO_FIRST, FRTO_SECOND };
-
-void utcp__undo_start(struct utcp_conn *conn);
-void utcp__undo_dispose(struct utcp_conn *conn);
-void utcp__undo_resent(struct utcp_conn *conn, uint32_t start, uint32_t end);
-/* These came twice, says the peer. False: they were not sent again, so the network has doubled them. */
-bool utcp__undo_duplicate(struct utcp_conn *conn, uint32_t start, uint32_t end);
-/* True: what was held for lost had not been, and all is as it was before. */
-bool utcp__undo_acked(struct utcp_conn *conn, const struct utcp_delivery *delivery);
-/* F-RTO is at work, without SACK, and a duplicate came: the timeout was right (RFC 5682 section 2.1,
- * steps 2a and 3a). */
-void utcp__undo_frto_duplicate(struct utcp_conn *conn);
 
 /* ── options/sack.c ────────────────────────────────────────────────────────────────────────── */
 
@@ -605,6 +540,7 @@ void utcp__conn_update_mss(struct utcp_conn *conn);
 uint32_t utcp__mss_for_mtu(const struct utcp_conn *conn, uint32_t mtu);
 void utcp__conn_choose_iss(struct utcp_conn *conn, uint32_t after);
 
+#include "loss.h"
 #include "timewait.h"
 #include "told.h"
 

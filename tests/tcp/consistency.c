@@ -45,6 +45,7 @@ static void assert_sequences(const struct utcp_conn *conn)
     assert(seq_up_to(conn->snd_una, conn->snd_nxt));
     assert(seq_up_to(conn->snd_nxt, conn->snd_max));
     assert(seq_up_to(conn->small_end, conn->snd_max));
+    assert(conn->restless || utcp__calm(conn));
     if (!utcp__synchronized(conn) || conn->state == UTCP_TIME_WAIT)
         return;
     assert_scoreboard(conn);
