@@ -112,7 +112,8 @@ static_assert(CONTROL_GUARD_SYN - CONTROL_GUARD_SYN_SOURCE ==
                       GUARD_LIMIT_CONNECTIONS - GUARD_LIMIT_SOURCE,
               "limits are in the same order");
 
-/* The lowest rate counts, and of equal rates the smallest burst. */
+/* The lowest rate counts, of equal rates the smallest burst, and of equal limits the one that
+ * lasts longer: until what has ended is taken out, it must not stand for one that has not. */
 static void lower(struct guard_limit *limit, const struct guard_rule *rule)
 {
     struct guard_limit own = {.interval_ns = 1000000000 / rule->rate, .until_ns = rule->until_ns};
@@ -121,6 +122,8 @@ static void lower(struct guard_limit *limit, const struct guard_rule *rule)
     if (!limit->until_ns || own.interval_ns > limit->interval_ns ||
         (own.interval_ns == limit->interval_ns && own.tolerance_ns < limit->tolerance_ns))
         *limit = own;
+    else if (own.interval_ns == limit->interval_ns && own.tolerance_ns == limit->tolerance_ns)
+        raise(&limit->until_ns, own.until_ns);
 }
 
 static void add_rule(struct guard_policy *policy, const struct guard_rule *rule)

@@ -368,6 +368,31 @@ static void limits_are_those_of_the_programs(void **state)
                      6); /* a new 3-tuple's count */
 }
 
+/* Two ports share a 3-tuple: the limit of one has ended and is not taken out yet, the other's is
+ * the same. */
+static void a_limit_that_has_ended_does_not_stand_for_another(void **state)
+{
+    const struct binding_terms shared = {.shared = true};
+    struct judged *judged = *state;
+    struct bench_app other = bench_app_open(judged->bench, false, 0);
+    struct tuple tuple =
+        tuple_make((const uint8_t[16]){10, 0, 0, 1}, 4, IP_PROTOCOL_TCP, htons(80));
+    struct control_guard wish;
+    uint32_t first, second;
+
+    assert_int_equal(
+        binding_add(judged->bench->core, judged->app.port, &tuple, -1, &shared, &first), 0);
+    assert_int_equal(binding_add(judged->bench->core, other.port, &tuple, -1, &shared, &second), 0);
+    assert_int_equal(rule(judged, limit(first, CONTROL_GUARD_SYN, 1, 2)), 0);
+    wish = limit(second, CONTROL_GUARD_SYN, 1, 2);
+    wish.duration_ns = 100 * SECOND;
+    assert_int_equal(rule(judged, wish), 0);
+    judged->bench->worker->now_ns += 200 * SECOND;
+    syns_that_come(judged, BENCH_PEER4, 5);
+    assert_int_equal(counted(judged, first, MUX_GUARD_SYN), 3);
+    bench_app_close(judged->bench, &other);
+}
+
 static void an_ipv6_source_is_its_64(void **state)
 {
     struct judged *judged = *state;
@@ -432,6 +457,7 @@ int main(void)
         TEST(fragments_and_errors_are_judged),
         TEST(flags_that_no_tcp_sends_are_dropped_where_that_is_asked),
         TEST(limits_are_those_of_the_programs),
+        TEST(a_limit_that_has_ended_does_not_stand_for_another),
         TEST(an_ipv6_source_is_its_64),
         TEST(a_flood_of_sources_fills_no_more_than_the_table),
         TEST(counters_outlive_the_switch),
