@@ -60,7 +60,7 @@ static void large_sends_arrive_whole_with_their_marks(void **state)
     const struct nic_ops *ops = world->queue.ops;
     struct nic_frame frames[NIC_BATCH];
 
-    for (uint32_t i = 0; i < 40; i++) {
+    for (uint32_t i = 0; i < 160; i++) {
         uint32_t length = i % 4 ? LARGE_SIZE + i : WIRE_LARGE_FRAME_MAX;
 
         right_sends_large(world, (uint8_t)i, length, &marks);
@@ -136,11 +136,11 @@ static void what_the_switch_leaves_to_the_other_end_is_marked(void **state)
 
     assert_int_equal(world->nic.capabilities,
                      NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM | NIC_CAN_CHECKSUM_ANY | NIC_CAN_REFER);
-    for (uint32_t round = 0; round < 50; round++) { /* the ring goes round six times */
+    for (uint32_t round = 0; round < 200; round++) { /* the ring goes round six times */
         send_three(world, (uint8_t)round);
         check_three(world, (uint8_t)round);
     }
-    assert_int_equal(world->queue.counters.tx_packets, 150);
+    assert_int_equal(world->queue.counters.tx_packets, 600);
 }
 
 static void a_wire_with_a_delay_carries_large_sends(void **state)
@@ -148,7 +148,7 @@ static void a_wire_with_a_delay_carries_large_sends(void **state)
     struct wire_world *world = *state;
     struct pollfd ready = {.fd = world->queue.ops->fd(&world->queue), .events = POLLIN};
 
-    for (uint32_t round = 0; round < 20; round++) {
+    for (uint32_t round = 0; round < 80; round++) {
         send_three(world, (uint8_t)round);
         while (!ring_consumer_refresh(&world->half.rx) ||
                world->half.rx.tail - world->half.rx.head <
@@ -173,7 +173,7 @@ static void a_large_send_that_finds_no_room_waits_for_it(void **state)
 
     for (; ops->reserve(&world->queue, LARGE_SIZE); sent++)
         ops->commit(&world->queue, LARGE_SIZE, &offload);
-    assert_int_equal(sent, 7);
+    assert_int_equal(sent, 31); /* what is sent while the other end wakes up, some times over */
     assert_true(ops->room(&world->queue) > 0); /* small ones find some yet */
     ops->flush(&world->queue);
     assert_true(ops->sleep(&world->queue));
@@ -193,7 +193,7 @@ static void a_reservation_that_is_not_used_leaves_the_ring_whole(void **state)
     const uint8_t *record;
     uint8_t *place;
 
-    for (uint32_t i = 0; i < 100; i++) {
+    for (uint32_t i = 0; i < 1400; i++) { /* the ring goes round twice */
         assert_non_null(ops->reserve(&world->queue, WIRE_LARGE_FRAME_MAX));
         place = ops->reserve(&world->queue, 1514);
         assert_non_null(place);
