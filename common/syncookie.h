@@ -19,7 +19,8 @@
  * has no cookie. The timestamp that carries them is at most 63 ms older than the clock's, never newer:
  * those that follow it do not go backwards (PAWS, RFC 7323 section 5). Its offset, the same for all
  * connections of two endpoints, comes from the cookie's key, since whoever sends a cookie has to know
- * it; the key has no other use, and says nothing of sequence numbers of other connections. */
+ * it. What it makes of two endpoints is hashed anew, by a key of the stack's own, for the sequence numbers of
+ * other connections (utcp/state.c), so that it says nothing of them. */
 #ifndef MULTISTACK_SYNCOOKIE_H
 #define MULTISTACK_SYNCOOKIE_H
 

@@ -102,7 +102,7 @@ int utcp_connect(struct utcp *stack, uint64_t now, const struct utcp_endpoint *l
         return -EINVAL;
     if (utcp__find(stack, local, remote) || utcp__find_waiting(stack, local, remote))
         return -EADDRINUSE;
-    conn = utcp__conn_new(stack, local, remote);
+    conn = utcp__conn_new(stack, local, remote, utcp__table_hash(stack, local, remote));
     utcp__reap(stack);
     if (conn == NULL)
         return stack->connections >= stack->connections_max || utcp__pool_full(&stack->pool)

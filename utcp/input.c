@@ -565,13 +565,13 @@ static bool newer_than_time_wait(const struct utcp_conn *conn, const struct utcp
 
 static void input_segment(struct utcp *stack, struct utcp_segment *segment)
 {
-    struct utcp_conn *conn = utcp__find(stack, &segment->local, &segment->remote);
+    struct utcp_conn *conn = utcp__find_for(stack, segment);
     struct utcp_listener *listener = NULL;
     struct utcp_time_wait *waiting;
     uint32_t iss_after = 0;
 
-    if (conn == NULL &&
-        (waiting = utcp__find_waiting(stack, &segment->local, &segment->remote)) != NULL) {
+    if (conn == NULL && (waiting = utcp__waits_find(&stack->waits, &segment->local,
+                                                    &segment->remote, segment->hash)) != NULL) {
         utcp__time_wait_input(stack, waiting, segment);
         return;
     }

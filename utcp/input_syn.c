@@ -84,7 +84,7 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
     }
     if (turned_away(listener, segment, iss_after != 0))
         return;
-    conn = utcp__conn_new(stack, &segment->local, &segment->remote);
+    conn = utcp__conn_new(stack, &segment->local, &segment->remote, segment->hash);
     if (conn == NULL) {
         UTCP_DROP(stack, NULL, dropped_memory);
         UTCP_DROP(stack, NULL, dropped_syn_memory);

@@ -61,6 +61,7 @@ struct utcp_segment {
     uint32_t length;     /* bytes of payload; SYN and FIN do not count here */
     const uint8_t *payload;
     struct utcp_segment_options options;
+    uint32_t hash; /* of its endpoints in the tables: utcp__find_for() */
 };
 
 /* An ICMP error about a segment of ours. */

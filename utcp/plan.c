@@ -61,8 +61,11 @@ static uint32_t sendable(struct utcp_conn *conn)
     uint32_t in_flight = utcp__in_flight(conn), window = room(conn->snd_wnd, in_flight);
     uint32_t congestion = room(utcp__recovery_window(conn), utcp__pipe(conn));
     uint64_t left = utcp__unsent(conn);
-    uint32_t length = packet_max(conn), record = UINT32_MAX;
+    uint32_t length, record = UINT32_MAX;
 
+    if (left == 0 || window == 0 || congestion == 0)
+        return 0; /* a FIN alone, or nothing */
+    length = packet_max(conn);
     if (conn->more && conn->more->records)
         record = utcp__record_left(conn, conn->snd_nxt);
     if (length > left)

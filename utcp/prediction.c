@@ -424,7 +424,7 @@ apart bool look_closer(struct utcp *stack, const uint8_t *data, size_t length, u
     uint32_t left;
     const struct wire_tcp *tcp = read_ip(data, length, &left);
 
-    if (tcp == NULL || (int32_t)(left - TCP_HEADER_MIN) < 0 ||
+    if (tcp == NULL || (tcp->flags & ~TCP_PSH) != TCP_ACK || (int32_t)(left - TCP_HEADER_MIN) < 0 ||
         !utcp__packet_checksum_right(data, (const uint8_t *)tcp, left, flags))
         return false;
     utcp__packet_endpoints(data, &local, &remote);

@@ -27,9 +27,8 @@ static_assert(offsetof(struct utcp_endpoint, address) == sizeof(uint32_t) &&
                   sizeof(struct utcp_endpoint) == sizeof(uint32_t) + 16,
               "what endpoint_equal() compares is all of it");
 
-/* Where a connection stands in the table. Keyed, for strangers choose its input. */
-static uint64_t table_hash(const struct utcp *stack, const struct utcp_endpoint *local,
-                           const struct utcp_endpoint *remote)
+uint32_t utcp__table_hash(const struct utcp *stack, const struct utcp_endpoint *local,
+                          const struct utcp_endpoint *remote)
 {
     uint64_t words[5];
     uint64_t ports = (uint64_t)local->port << 16 | remote->port;
@@ -38,15 +37,15 @@ static uint64_t table_hash(const struct utcp *stack, const struct utcp_endpoint 
         memcpy(words, local->address, 4);
         memcpy((uint8_t *)words + 4, remote->address, 4);
         words[1] = ports;
-        return siphash_table(stack->key, words, 2);
+        return (uint32_t)siphash_table(stack->key, words, 2);
     }
     memcpy(words, local->address, 16);
     memcpy(words + 2, remote->address, 16);
     words[4] = ports;
-    return siphash_table(stack->key, words, 5);
+    return (uint32_t)siphash_table(stack->key, words, 5);
 }
 
-static struct utcp_conn **bucket(const struct utcp *stack, uint64_t hash)
+static struct utcp_conn **bucket(const struct utcp *stack, uint32_t hash)
 {
     return &stack->table[hash & (stack->table_size - 1)];
 }
@@ -103,14 +102,21 @@ static bool is_between(const struct utcp_conn *conn, const struct utcp_endpoint 
     return endpoint_equal(&conn->remote, remote) && endpoint_equal(&conn->local, local);
 }
 
-struct utcp_conn *utcp__look_up(const struct utcp *stack, const struct utcp_endpoint *local,
-                                const struct utcp_endpoint *remote)
+static struct utcp_conn *look_up_at(const struct utcp *stack, uint32_t hash,
+                                    const struct utcp_endpoint *local,
+                                    const struct utcp_endpoint *remote)
 {
-    struct utcp_conn *conn = *bucket(stack, table_hash(stack, local, remote));
+    struct utcp_conn *conn = *bucket(stack, hash);
 
     while (conn && !is_between(conn, local, remote))
         conn = conn->chain;
     return conn;
+}
+
+struct utcp_conn *utcp__look_up(const struct utcp *stack, const struct utcp_endpoint *local,
+                                const struct utcp_endpoint *remote)
+{
+    return look_up_at(stack, utcp__table_hash(stack, local, remote), local, remote);
 }
 
 struct utcp_conn *utcp__find(struct utcp *stack, const struct utcp_endpoint *local,
@@ -121,25 +127,37 @@ struct utcp_conn *utcp__find(struct utcp *stack, const struct utcp_endpoint *loc
     return stack->recent;
 }
 
+struct utcp_conn *utcp__find_for(struct utcp *stack, struct utcp_segment *segment)
+{
+    struct utcp_conn *conn = stack->recent;
+
+    if (conn && is_between(conn, &segment->local, &segment->remote)) {
+        segment->hash = conn->hash;
+        return conn;
+    }
+    segment->hash = utcp__table_hash(stack, &segment->local, &segment->remote);
+    stack->recent = look_up_at(stack, segment->hash, &segment->local, &segment->remote);
+    return stack->recent;
+}
+
 struct utcp_time_wait *utcp__find_waiting(const struct utcp *stack,
                                           const struct utcp_endpoint *local,
                                           const struct utcp_endpoint *remote)
 {
     if (stack->waits.count == 0)
         return NULL;
-    return utcp__waits_find(&stack->waits, local, remote,
-                            (uint32_t)table_hash(stack, local, remote));
+    return utcp__waits_find(&stack->waits, local, remote, utcp__table_hash(stack, local, remote));
 }
 
-void utcp__table_add(struct utcp_conn *conn)
+void utcp__table_add(struct utcp_conn *conn, uint32_t hash)
 {
     struct utcp *stack = conn->stack;
     struct utcp_conn **head;
 
     if (stack->connections - stack->waits.count >= stack->table_size)
         grow_table(stack);
-    conn->hash = (uint32_t)table_hash(stack, &conn->local, &conn->remote);
-    head = bucket(stack, conn->hash);
+    conn->hash = hash;
+    head = bucket(stack, hash);
     conn->chain = *head;
     *head = conn;
     conn->in_table = true;

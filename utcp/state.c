@@ -99,11 +99,14 @@ void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
 void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
                      const struct utcp_endpoint *remote)
 {
+    uint64_t ends = utcp__cookie_ends(stack, local, remote);
+
     *conn =
         (struct utcp_conn){.stack = stack, .local = *local, .remote = *remote, .restless = true};
-    /* utcp__conn_choose_iss() adds the clock */
-    conn->iss = (uint32_t)utcp__endpoints_hash(stack, local, remote, 's');
-    conn->ts_offset = syncookie_timestamp_offset(utcp__cookie_ends(stack, local, remote));
+    conn->ts_offset = syncookie_timestamp_offset(ends);
+    /* RFC 6528's F, to which utcp__conn_choose_iss() adds the clock. Whoever has the cookies' key knows
+     * `ends`, and of this no more than anybody. */
+    conn->iss = (uint32_t)siphash_words(stack->key, &ends, 1);
     list_init(&conn->output_link);
     list_init(&conn->link);
     list_init(&conn->all_link);
@@ -134,7 +137,7 @@ void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct ut
 }
 
 struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint *local,
-                                 const struct utcp_endpoint *remote)
+                                 const struct utcp_endpoint *remote, uint32_t hash)
 {
     struct utcp_conn *conn;
 
@@ -145,7 +148,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
         return NULL;
     utcp__conn_init(conn, stack, local, remote);
     list_append(&stack->all, &conn->all_link);
-    utcp__table_add(conn);
+    utcp__table_add(conn, hash);
     utcp__trace_begin(conn);
     return conn;
 }

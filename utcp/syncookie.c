@@ -234,7 +234,7 @@ bool utcp__cookie_take(struct utcp_listener *listener, const struct utcp_segment
         UTCP_DROP(stack, NULL, dropped_backlog);
         return true;
     }
-    conn = utcp__conn_new(stack, &segment->local, &segment->remote);
+    conn = utcp__conn_new(stack, &segment->local, &segment->remote, segment->hash);
     if (conn == NULL) {
         UTCP_DROP(stack, NULL, dropped_memory);
         return true;

@@ -279,9 +279,15 @@ struct utcp_conn *utcp__look_up(const struct utcp *stack, const struct utcp_endp
                                 const struct utcp_endpoint *remote);
 struct utcp_conn *utcp__find(struct utcp *stack, const struct utcp_endpoint *local,
                              const struct utcp_endpoint *remote);
+/* The same for a segment, whose hash it sets. */
+struct utcp_conn *utcp__find_for(struct utcp *stack, struct utcp_segment *segment);
+/* Where a connection stands in the tables, among others. Keyed, for strangers choose its input. */
+uint32_t utcp__table_hash(const struct utcp *stack, const struct utcp_endpoint *local,
+                          const struct utcp_endpoint *remote);
 struct utcp_listener *utcp__find_listener(const struct utcp *stack,
                                           const struct utcp_endpoint *local);
-void utcp__table_add(struct utcp_conn *conn);
+/* `hash` is that of its endpoints. */
+void utcp__table_add(struct utcp_conn *conn, uint32_t hash);
 void utcp__table_remove(struct utcp_conn *conn);
 /* The same, but its endpoints stay in use: there is an entry of `waits` for them. */
 void utcp__table_leave(struct utcp_conn *conn);
@@ -510,9 +516,10 @@ void utcp__timer_life(struct utcp_conn *conn);
 
 /* ── state.c ───────────────────────────────────────────────────────────────────────────────── */
 
-/* A connection in CLOSED, in the table, with nobody owning it. NULL: connections_max or memory. */
+/* A connection in CLOSED, in the table, with nobody owning it; `hash` is that of its endpoints there. NULL:
+ * connections_max or memory. */
 struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint *local,
-                                 const struct utcp_endpoint *remote);
+                                 const struct utcp_endpoint *remote, uint32_t hash);
 /* The same in memory of the caller, neither in the table nor on a list. */
 void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
                      const struct utcp_endpoint *remote);

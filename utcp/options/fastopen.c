@@ -43,13 +43,6 @@ static void parse_experimental(const uint8_t *value, uint32_t size,
         take(value + MAGIC_SIZE, size - MAGIC_SIZE, true, options);
 }
 
-/* Who takes the SYN looks at it himself: what it says is needed before there is a connection. */
-static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer)
-{
-    (void)conn;
-    (void)peer;
-}
-
 static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room, uint8_t *at)
 {
     uint8_t cookie[UTCP_COOKIE_MAX], size, *start = at;
@@ -86,7 +79,6 @@ const struct utcp_option_module utcp__option_fast_open = {
     .name = "fast open",
     .kind = TCP_OPTION_FAST_OPEN,
     .parse = parse,
-    .negotiate = negotiate,
     .write = write,
 };
 
@@ -94,6 +86,5 @@ const struct utcp_option_module utcp__option_fast_open_experimental = {
     .name = "fast open (experimental)",
     .kind = TCP_OPTION_EXPERIMENTAL,
     .parse = parse_experimental,
-    .negotiate = negotiate,
     .write = write_nothing,
 };

@@ -31,7 +31,8 @@ struct utcp_option_module {
     uint8_t length; /* of the whole option; one of another length is ignored. 0: any */
     /* `value` are the `size` bytes behind kind and length. */
     void (*parse)(const uint8_t *value, uint32_t size, struct utcp_segment_options *options);
-    /* In SYN-SENT, and for the new connection when a listener takes a SYN. */
+    /* In SYN-SENT, and for the new connection when a listener takes a SYN. NULL: nothing is decided then
+     * (fast open has to look before there is a connection). */
     void (*negotiate)(struct utcp_conn *conn, const struct utcp_segment_options *peer);
     /* NULL: it says nothing but in SYNs, or what it says is asked for where it matters. Called when
      * `parse` has set `later`: after the sequence number and the acknowledgment were found good,

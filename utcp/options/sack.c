@@ -53,12 +53,6 @@ static void parse(const uint8_t *value, uint32_t size, struct utcp_segment_optio
             (struct utcp_sack_block){utcp__get_be32(value), utcp__get_be32(value + 4)};
 }
 
-static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer)
-{
-    (void)conn;
-    (void)peer;
-}
-
 /* Of something that is pending, so it lies within a window of what comes next. */
 static uint64_t offset_of(const struct utcp_conn *conn, uint32_t sequence)
 {
@@ -172,6 +166,5 @@ const struct utcp_option_module utcp__option_sack = {
     .name = "SACK",
     .kind = TCP_OPTION_SACK,
     .parse = parse,
-    .negotiate = negotiate,
     .write = write,
 };
