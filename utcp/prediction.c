@@ -42,15 +42,33 @@
 
 /* ── Form ──────────────────────────────────────────────────────────────────────────────────── */
 
+inlined uint64_t word64(const uint8_t *at)
+{
+    uint64_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return value;
+}
+
+/* Of the first eight bytes, in one comparison: the version, a header without options, no fragment; and of ECN
+ * neither CE nor what differs from it in one bit, ECT(1), for which the long way is good enough. */
+inlined bool starts_ipv4(const uint8_t *data)
+{
+    static const uint8_t mask[8] = {0xff, 1, 0, 0, 0, 0, 0x3f, 0xff}, form[8] = {0x45};
+
+    return (word64(data) & word64(mask)) == word64(form);
+}
+
+static_assert((IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET) == 0x3fff && (IP_ECN_CE & 1),
+              "in starts_ipv4()");
+
 inlined const struct wire_tcp *read_ipv4(const uint8_t *data, size_t length, uint32_t *left)
 {
     const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
     uint32_t total = ntohs(ip->total_length);
 
     *left = total - IPV4_HEADER_MIN;
-    return total <= length && ip->protocol == IP_PROTOCOL_TCP &&
-                   !(ip->fragment & htons(IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET)) &&
-                   (ip->tos & 3) != IP_ECN_CE && checksum_ipv4_good(data)
+    return total <= length && ip->protocol == IP_PROTOCOL_TCP && checksum_ipv4_good(data)
                ? (const struct wire_tcp *)(data + IPV4_HEADER_MIN)
                : NULL;
 }
@@ -70,7 +88,7 @@ inlined const struct wire_tcp *read_ipv6(const uint8_t *data, size_t length, uin
  * behind the IP header are *left bytes, which may be fewer, or less than nothing. */
 inlined const struct wire_tcp *read_ip(const uint8_t *data, size_t length, uint32_t *left)
 {
-    if (likely(length >= IPV4_HEADER_MIN + TCP_HEADER_MIN && data[0] == 0x45))
+    if (likely(length >= IPV4_HEADER_MIN + TCP_HEADER_MIN && starts_ipv4(data)))
         return read_ipv4(data, length, left);
     if (length >= IPV6_HEADER_SIZE + TCP_HEADER_MIN && data[0] >> 4 == 6)
         return read_ipv6(data, length, left);
@@ -115,21 +133,28 @@ inlined uint32_t word(const uint8_t *at)
     return value;
 }
 
-inlined bool is_for(const struct utcp_conn *conn, const uint8_t *data, const struct wire_tcp *tcp)
+/* In both headers: of the peer's endpoint, and of ours. */
+inlined uint32_t ports(const struct utcp_conn *conn)
 {
-    uint32_t ports = (uint32_t)conn->remote.port << 16 | conn->local.port;
+    return htonl((uint32_t)conn->remote.port << 16 | conn->local.port);
+}
 
-    if (utcp__get_be32((const uint8_t *)tcp) != ports)
-        return false;
-    if (likely(data[0] == 0x45)) {
-        const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
+inlined bool is_for_ipv4(const struct utcp_conn *conn, const uint8_t *data)
+{
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
 
-        return word(ip->source) == word(conn->remote.address) &&
-               word(ip->destination) == word(conn->local.address) && conn->local.family == 4;
-    }
-    return memcmp(((const struct wire_ipv6 *)data)->source, conn->remote.address, 16) == 0 &&
-           memcmp(((const struct wire_ipv6 *)data)->destination, conn->local.address, 16) == 0 &&
-           conn->local.family == 6;
+    return ((word(ip->source) ^ word(conn->remote.address)) |
+            (word(ip->destination) ^ word(conn->local.address)) |
+            (word(data + IPV4_HEADER_MIN) ^ ports(conn)) | (conn->local.family ^ 4u)) == 0;
+}
+
+inlined bool is_for_ipv6(const struct utcp_conn *conn, const uint8_t *data)
+{
+    const struct wire_ipv6 *ip = (const struct wire_ipv6 *)data;
+
+    return word(data + IPV6_HEADER_SIZE) == ports(conn) &&
+           memcmp(ip->source, conn->remote.address, 16) == 0 &&
+           memcmp(ip->destination, conn->local.address, 16) == 0 && conn->local.family == 6;
 }
 
 /* ── Fifth: ACK ────────────────────────────────────────────────────────────────────────────── */
@@ -214,28 +239,30 @@ inlined void restart_timers(struct utcp_conn *conn, uint64_t now)
         utcp__timer_set(conn, TIMER_USER, conn->waiting_since + conn->user_timeout_ms * UTCP_MS);
     timeout = probe = now + (unlikely(rtt->backoff) ? utcp__rtt_timeout(rtt) : rtt->rto);
     conn->deadline[TIMER_RETRANSMIT] = timeout;
-    if (conn->sack) {
+    if (likely(conn->sack && conn->snd_wnd)) {
+        probe = utcp__probe_at(conn, now, timeout);
+        conn->rack.timer_probes = true;
+        conn->deadline[TIMER_LOSS] = probe;
+    } else if (conn->sack) {
+        conn->rack.timer_probes = false;
         conn->deadline[TIMER_LOSS] = TIMER_IDLE;
-        conn->rack.timer_probes = conn->snd_wnd != 0;
-        if (likely(conn->snd_wnd))
-            conn->deadline[TIMER_LOSS] = probe = utcp__probe_at(conn, timeout);
     }
     if (unlikely(probe >> WHEEL_TICK_BITS < conn->wheel_timer.tick))
         utcp__wheel_start(&conn->stack->wheel, &conn->wheel_timer, probe);
 }
 
-/* What every segment says. */
-inlined void take_headers(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next,
-                          uint64_t now)
+/* The window of a segment that acknowledges something new: of utcp__update_window()'s conditions one is
+ * left, for segments that overtook this one. */
+inlined void take_window(struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint16_t field)
 {
-    conn->stack->usual_in++;
-    if (conn->timestamps && seq_up_to(next, conn->last_ack)) {
-        conn->ts_recent = ts_value(tcp);
-        conn->ts_recent_at = now;
-    }
-    conn->heard_at = now;
-    conn->probes = 0;
-    conn->ecn.echoed = false;
+    uint32_t window = (uint32_t)field << conn->send_scale;
+
+    if (unlikely(seq_before(seq, conn->snd_wl1)))
+        return;
+    conn->snd_wl1 = seq;
+    conn->snd_wl2 = ack;
+    if (window != conn->snd_wnd)
+        utcp__change_window(conn, window);
 }
 
 /* Urgent data, or a writer, wait for room. */
@@ -246,23 +273,24 @@ apart void tell_waiting(struct utcp_conn *conn)
         utcp__send_room_event(conn);
 }
 
-/* It is new, and the connection is calm. Congestion control comes last, for it is the one that is always
- * called: nothing of what was worked out here has to outlive that. */
-apart void act_on_ack(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next)
+/* It is new, and the connection is calm; `echo` is the timestamp that it echoes, or 0. Congestion control
+ * comes last, for it is the one that is always called: little of what was worked out here has to outlive
+ * that. */
+apart void act_on_ack(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next,
+                      uint32_t echo)
 {
     struct utcp *stack = conn->stack;
-    uint32_t ack = ntohl(tcp->acknowledgment), bytes = ack - conn->snd_una;
     uint64_t now = stack->now;
+    uint32_t ack = ntohl(tcp->acknowledgment), bytes = ack - conn->snd_una;
     struct utcp_cc_ack *told = &stack->told;
+    uint64_t rtt_us = utcp__take_rtt(conn, ack, echo);
 
-    take_headers(conn, tcp, next, now);
     told->now = now;
     told->acked = bytes;
     told->in_flight = conn->snd_max - conn->snd_una;
-    told->rtt_us = utcp__take_rtt(conn, ack, conn->timestamps ? ts_echo(tcp) : 0);
+    told->rtt_us = rtt_us;
     told->srtt_us = conn->rtt.srtt;
-    told->grow = utcp__window_was_used(conn, told->in_flight);
-    if (told->rtt_us)
+    if (likely(rtt_us))
         conn->rtt.backoff = 0;
     conn->snd_una = ack;
     utcp__sendbuf_advance(&conn->send, &stack->pool, bytes);
@@ -273,7 +301,8 @@ apart void act_on_ack(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32
     if (unlikely(conn->send.una == conn->send.end))
         utcp__event(conn, UTCP_SENT);
     utcp__queue_output(conn);
-    utcp__update_window(conn, next, ack, ntohs(tcp->window));
+    take_window(conn, next, ack, ntohs(tcp->window));
+    told->grow = utcp__window_was_used(conn, told->in_flight);
     utcp__control_count(conn, told, told->grow);
     utcp__control_tell(conn, told);
     if (unlikely(conn->urgent_out || conn->write_blocked))
@@ -350,30 +379,43 @@ inlined bool receives(const struct utcp_conn *conn)
 static_assert(UTCP_ESTABLISHED + 1 == UTCP_FIN_WAIT_1 && UTCP_FIN_WAIT_1 + 1 == UTCP_FIN_WAIT_2,
               "in receives()");
 
-/* The acknowledgment of `acked` new bytes, none of which is our FIN. */
+/* The acknowledgment of `acked` new bytes, at least one, and none of them our FIN. */
 inlined bool acknowledges(const struct utcp_conn *conn, uint32_t acked)
 {
-    return !conn->restless && acked <= conn->snd_max - conn->snd_una &&
+    return !conn->restless && acked - 1 < conn->snd_max - conn->snd_una &&
            acked <= conn->send.end - conn->send.una;
+}
+
+/* What every segment says. */
+inlined void take_headers(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next,
+                          bool stamped)
+{
+    uint64_t now = conn->stack->now;
+
+    conn->stack->usual_in++;
+    if (stamped && seq_up_to(next, conn->last_ack)) {
+        conn->ts_recent = ts_value(tcp);
+        conn->ts_recent_at = now;
+    }
+    conn->heard_at = now;
+    conn->probes = 0;
+    conn->ecn.echoed = false;
 }
 
 apart void act_on_text(struct utcp_conn *conn, const struct wire_tcp *tcp, const uint8_t *payload,
                        uint32_t length, uint32_t next)
 {
-    uint64_t now = conn->stack->now;
-
-    take_headers(conn, tcp, next, now);
     if (unlikely(conn->retries) && !utcp__orphan(conn) &&
         (conn->snd_wnd == 0 || utcp__in_flight(conn) == 0))
         conn->retries = 0;
     utcp__update_window(conn, next, conn->snd_una, ntohs(tcp->window));
-    take_text(conn, tcp, payload, length, now);
+    take_text(conn, tcp, payload, length, conn->stack->now);
 }
 
 apart void act_on_both(struct utcp_conn *conn, const struct wire_tcp *tcp, const uint8_t *payload,
-                       uint32_t length, uint32_t next)
+                       uint32_t length, uint32_t next, uint32_t echo)
 {
-    act_on_ack(conn, tcp, next);
+    act_on_ack(conn, tcp, next, echo);
     take_text(conn, tcp, payload, length, conn->stack->now);
 }
 
@@ -383,23 +425,27 @@ inlined bool take(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t h
 {
     uint32_t next = utcp__rcv_nxt(conn), acked = ntohl(tcp->acknowledgment) - conn->snd_una;
     uint32_t length = left - header;
+    bool stamped = header > TCP_HEADER_MIN;
 
     if (ntohl(tcp->sequence) != next || conn->ecn.ce || (int32_t)length < 0 || conn->traced ||
         conn->timed || conn->arrivals)
         return false;
     if (length == 0) {
-        if (acked == 0 || !acknowledges(conn, acked))
+        if (!acknowledges(conn, acked))
             return false;
         conn->segments_in[0]++;
-        act_on_ack(conn, tcp, next);
+        take_headers(conn, tcp, next, stamped);
+        act_on_ack(conn, tcp, next, stamped ? ts_echo(tcp) : 0);
         return true;
     }
     if (!receives(conn) || (int32_t)(conn->rcv_adv - next - length) < 0 ||
         (acked ? !acknowledges(conn, acked) : conn->rack.probe_out || conn->recovery.after_timeout))
         return false;
     conn->segments_in[1]++;
+    take_headers(conn, tcp, next, stamped);
     if (acked)
-        act_on_both(conn, tcp, (const uint8_t *)tcp + header, length, next);
+        act_on_both(conn, tcp, (const uint8_t *)tcp + header, length, next,
+                    stamped ? ts_echo(tcp) : 0);
     else
         act_on_text(conn, tcp, (const uint8_t *)tcp + header, length, next);
     return true;
@@ -438,6 +484,21 @@ apart void take_any(struct utcp *stack, const uint8_t *data, size_t length, unsi
         utcp__input_any(stack, data, length, flags);
 }
 
+/* Of the connection of the packet before, perhaps. */
+apart void take_ipv6(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags)
+{
+    struct utcp_conn *conn = stack->recent;
+    const struct wire_tcp *tcp;
+    uint32_t left;
+
+    if (length < IPV6_HEADER_SIZE + TCP_HEADER_MIN || data[0] >> 4 != 6 || conn == NULL ||
+        stack->long_way || !(flags & UTCP_INPUT_CHECKSUM_OK) || !is_for_ipv6(conn, data) ||
+        (tcp = read_ipv6(data, length, &left)) == NULL)
+        take_any(stack, data, length, flags);
+    else if (!predicted(conn, tcp, left))
+        utcp__input_any(stack, data, length, flags);
+}
+
 void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t length, unsigned flags)
 {
     struct utcp_conn *conn = stack->recent;
@@ -446,9 +507,10 @@ void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t lengt
 
     utcp__set_now(stack, now);
     stack->stats.packets_in++;
-    tcp = read_ip(data, length, &left);
-    if (unlikely(tcp == NULL || conn == NULL || stack->long_way ||
-                 !(flags & UTCP_INPUT_CHECKSUM_OK) || !is_for(conn, data, tcp)))
+    if (unlikely(length < IPV4_HEADER_MIN + TCP_HEADER_MIN || !starts_ipv4(data)))
+        take_ipv6(stack, data, length, flags);
+    else if (unlikely(conn == NULL || stack->long_way || !(flags & UTCP_INPUT_CHECKSUM_OK) ||
+                      !is_for_ipv4(conn, data) || (tcp = read_ipv4(data, length, &left)) == NULL))
         take_any(stack, data, length, flags);
     else if (!predicted(conn, tcp, left))
         utcp__input_any(stack, data, length, flags);

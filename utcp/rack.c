@@ -183,7 +183,8 @@ void utcp__probe_schedule(struct utcp_conn *conn)
         return;
     }
     rack->timer_probes = true;
-    utcp__timer_set(conn, TIMER_LOSS, utcp__probe_at(conn, conn->deadline[TIMER_RETRANSMIT]));
+    utcp__timer_set(conn, TIMER_LOSS,
+                    utcp__probe_at(conn, conn->stack->now, conn->deadline[TIMER_RETRANSMIT]));
 }
 
 void utcp__loss_fires(struct utcp_conn *conn)

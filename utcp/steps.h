@@ -33,8 +33,9 @@ static inline uint64_t utcp__echoed_rtt(const struct utcp_conn *conn, uint32_t e
 
 /* A round-trip time that the acknowledgment of new data up to `ack` tells, or 0. The timed segment was
  * sent once only (Karn); else the echoed timestamp says which copy is answered, in milliseconds. While
- * one is being timed, timestamps are for congestion control alone: the smoothed time is made for one
- * sample in a round trip (RFC 6298 section 3, RFC 7323 appendix G). */
+ * one is being timed, and of a calm connection, which always times one, until the next is, timestamps are
+ * for congestion control alone: the smoothed time is made for one sample in a round trip (RFC 6298 section
+ * 3, RFC 7323 appendix G). */
 static inline uint64_t utcp__take_rtt(struct utcp_conn *conn, uint32_t ack, uint32_t echo)
 {
     struct utcp_rtt *rtt = &conn->rtt;
@@ -48,11 +49,24 @@ static inline uint64_t utcp__take_rtt(struct utcp_conn *conn, uint32_t ack, uint
             utcp__rack_measured(conn, sample);
     } else {
         sample = utcp__echoed_rtt(conn, echo);
-        if (rtt->timed_at || sample == 0)
+        if (rtt->timed_at || sample == 0 || !conn->restless)
             return sample;
     }
     utcp__rtt_sample(rtt, sample);
     return sample;
+}
+
+/* The peer's window is another one. */
+static inline void utcp__change_window(struct utcp_conn *conn, uint32_t window)
+{
+    utcp__queue_output(conn);
+    /* An open window ends probing, and what was learnt by it is no sign of a bad path. */
+    if (conn->snd_wnd == 0 && window && utcp__in_flight(conn) == 0) {
+        conn->rtt.backoff = 0;
+        utcp__timer_stop(conn, TIMER_RETRANSMIT);
+    }
+    conn->snd_wnd = window;
+    conn->snd_wnd_max = max_u32(conn->snd_wnd_max, window);
 }
 
 /* `field` is the window as it stands in the header of a segment with this sequence number and this
@@ -66,16 +80,8 @@ static inline void utcp__update_window(struct utcp_conn *conn, uint32_t seq, uin
         return;
     conn->snd_wl1 = seq;
     conn->snd_wl2 = ack;
-    if (window == conn->snd_wnd)
-        return;
-    utcp__queue_output(conn);
-    /* An open window ends probing, and what was learnt by it is no sign of a bad path. */
-    if (conn->snd_wnd == 0 && window && utcp__in_flight(conn) == 0) {
-        conn->rtt.backoff = 0;
-        utcp__timer_stop(conn, TIMER_RETRANSMIT);
-    }
-    conn->snd_wnd = window;
-    conn->snd_wnd_max = max_u32(conn->snd_wnd_max, window);
+    if (window != conn->snd_wnd)
+        utcp__change_window(conn, window);
 }
 
 /* ── control.c: utcp__control_acked() ──────────────────────────────────────────────────────── */
@@ -131,9 +137,9 @@ static inline void utcp__control_tell(struct utcp_conn *conn, const struct utcp_
 
 /* When a tail loss probe is due, something being in flight (RFC 8985 section 7.2): not behind the
  * retransmission `timeout`. */
-static inline uint64_t utcp__probe_at(const struct utcp_conn *conn, uint64_t timeout)
+static inline uint64_t utcp__probe_at(const struct utcp_conn *conn, uint64_t now, uint64_t timeout)
 {
-    uint64_t when = conn->stack->now + 2 * (uint64_t)conn->rtt.srtt;
+    uint64_t when = now + 2 * (uint64_t)conn->rtt.srtt;
 
     if (conn->rtt.srtt == 0)
         when += UTCP_SECOND;
