@@ -160,6 +160,7 @@ struct utcp_stats {
     uint64_t mtu_probes_lost;  /* ... and which of them it did not pass */
     uint64_t stalls_timed_out; /* connections ended by stall_max_us */
     uint64_t stalls_given_up;  /* ... by stall_spared_us, while memory was scarce */
+    uint64_t mtu_remembered;   /* connections begun with a path MTU that another had found out */
 };
 
 UTCP_API void utcp_stats(const struct utcp *stack, struct utcp_stats *stats);

@@ -26,11 +26,13 @@ static void lower_path_mtu(struct utcp_conn *conn, uint32_t seq, uint32_t mtu)
         mtu = plateau_below(conn->path_mtu);
     if (mtu < floor)
         mtu = floor;
-    if (mtu >= conn->path_mtu)
+    if (mtu < conn->path_mtu) {
+        conn->path_mtu = (uint16_t)utcp__path_refused(conn, mtu);
+        utcp__conn_update_mss(conn);
+        utcp__mtu_lowered(conn);
+    } else if (!utcp__mtu_too_large(conn, seq)) {
         return;
-    conn->path_mtu = (uint16_t)mtu;
-    utcp__conn_update_mss(conn);
-    utcp__mtu_lowered(conn);
+    }
     if (utcp__synchronized(conn)) {
         utcp__recovery_resend(conn);
     } else if (conn->fast.sent) { /* the SYN was too long for its data: again, without */

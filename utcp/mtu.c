@@ -11,7 +11,8 @@
  *                its data go again in segments that pass. First the size from before is tried (the
  *                timeouts may have had another reason), or one that ICMP has told of, then the middle
  *                between what passes and what does not, until they are close together
- *   again        ten minutes later, for paths change; that goes for what ICMP has lowered, too
+ *   again        ten minutes later, for paths change; that goes for what ICMP has lowered, too, and for
+ *                what another connection has found out (path.c)
  *
  * One probe is out at a time, and one begins in a round trip at most. While nothing is searched for,
  * which is nearly always, none of this is asked about: the search goes on from where round trips
@@ -50,6 +51,7 @@ static void wait_for(struct utcp_conn *conn, uint64_t us)
 static void forget_probe(struct utcp_mtu_search *mtu)
 {
     mtu->probe = 0;
+    mtu->too_large = false;
     mtu->start = mtu->end = 0;
 }
 
@@ -58,8 +60,11 @@ static void narrowed(struct utcp_conn *conn)
 {
     struct utcp_mtu_search *mtu = &conn->more->mtu;
 
-    if (mtu->high < mtu->low + CLOSE_ENOUGH)
-        wait_for(conn, SEARCH_AGAIN);
+    if (mtu->high >= mtu->low + CLOSE_ENOUGH)
+        return;
+    wait_for(conn, SEARCH_AGAIN);
+    if (mtu->high < most(conn))
+        utcp__path_searched(conn, mtu->low);
 }
 
 static void set_path_mtu(struct utcp_conn *conn, uint32_t mtu)
@@ -70,16 +75,22 @@ static void set_path_mtu(struct utcp_conn *conn, uint32_t mtu)
 
 /* ── What says that packets are too large ──────────────────────────────────────────────────── */
 
-void utcp__mtu_timed_out(struct utcp_conn *conn)
+bool utcp__mtu_too_large(struct utcp_conn *conn, uint32_t seq)
+{
+    struct utcp_mtu_search *mtu = conn->more ? &conn->more->mtu : NULL;
+
+    if (mtu == NULL || !mtu->too_large || seq_before(seq, mtu->start) || !seq_before(seq, mtu->end))
+        return false;
+    forget_probe(mtu);
+    return true;
+}
+
+static void look_for_black_hole(struct utcp_conn *conn)
 {
     bool v4 = conn->local.family == 4;
     uint32_t base = v4 ? BASE_IPV4 : UTCP_MTU_MIN_IPV6, first;
-    struct utcp_more *more = conn->more;
+    struct utcp_more *more;
 
-    if (more && more->mtu.probe) { /* for whichever reason */
-        forget_probe(&more->mtu);
-        wait_for(conn, AFTER_TIMEOUT);
-    }
     if (!is_on(conn) || conn->retries < TIMEOUTS_BASE)
         return;
     if (v4 && conn->retries >= TIMEOUTS_FLOOR)
@@ -96,6 +107,24 @@ void utcp__mtu_timed_out(struct utcp_conn *conn)
     more->mtu.next_at = 0;
     set_path_mtu(conn, base);
     conn->stack->stats.mtu_black_holes++;
+    if (conn->retries < TIMEOUTS_FLOOR)
+        utcp__path_suspected(conn, base);
+}
+
+bool utcp__mtu_timed_out(struct utcp_conn *conn)
+{
+    struct utcp_more *more = conn->more;
+
+    if (utcp__mtu_too_large(conn, conn->snd_una)) {
+        utcp__recovery_resend(conn);
+        return true;
+    }
+    if (more && more->mtu.probe) { /* for whichever reason */
+        forget_probe(&more->mtu);
+        wait_for(conn, AFTER_TIMEOUT);
+    }
+    look_for_black_hole(conn);
+    return false;
 }
 
 void utcp__mtu_lowered(struct utcp_conn *conn)
@@ -107,6 +136,23 @@ void utcp__mtu_lowered(struct utcp_conn *conn)
     forget_probe(&more->mtu);
     more->mtu.low = more->mtu.high = conn->path_mtu;
     wait_for(conn, SEARCH_AGAIN);
+}
+
+void utcp__mtu_told(struct utcp_conn *conn, uint32_t mtu, uint64_t again_at)
+{
+    struct utcp_more *more = utcp__more(conn);
+
+    set_path_mtu(conn, mtu);
+    if (more == NULL)
+        return;
+    forget_probe(&more->mtu);
+    more->mtu.low = more->mtu.high = conn->path_mtu;
+    more->mtu.next_at = again_at;
+    if (conn->snd_max - conn->snd_una > conn->mss) {
+        more->mtu.too_large = true;
+        more->mtu.start = conn->snd_una;
+        more->mtu.end = conn->snd_max;
+    }
 }
 
 bool utcp__mtu_refused(struct utcp_conn *conn, uint32_t seq, uint32_t mtu)
@@ -133,6 +179,7 @@ static void passed(struct utcp_conn *conn)
     mtu->low = mtu->probe;
     forget_probe(mtu);
     set_path_mtu(conn, mtu->low);
+    utcp__path_passed(conn, mtu->low);
     narrowed(conn);
 }
 

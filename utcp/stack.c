@@ -303,6 +303,7 @@ void utcp_free(struct utcp *stack)
     }
     utcp__waits_dispose(&stack->waits);
     utcp__fast_cache_free(stack);
+    utcp__paths_free(stack);
     utcp__pool_dispose(&stack->pool);
     free(stack->table);
     free(stack);

@@ -147,6 +147,8 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     if (conn == NULL)
         return NULL;
     utcp__conn_init(conn, stack, local, remote);
+    if (stack->paths)
+        utcp__path_begin(conn);
     list_append(&stack->all, &conn->all_link);
     utcp__table_add(conn, hash);
     utcp__trace_begin(conn);

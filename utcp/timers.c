@@ -50,8 +50,8 @@ static void retransmit_fires(struct utcp_conn *conn)
         conn->syn_due = true;
         conn->rtt.timed_at = 0;
     } else if (utcp__in_flight(conn) > 0) {
-        utcp__mtu_timed_out(conn);
-        utcp__recovery_timed_out(conn);
+        if (!utcp__mtu_timed_out(conn))
+            utcp__recovery_timed_out(conn);
     } else {
         conn->probe_due |= UTCP_PROBE_WINDOW;
     }
@@ -199,12 +199,17 @@ void utcp_advance(struct utcp *stack, uint64_t now)
             utcp__wheel_start(&stack->wheel, &conn->wheel_timer, first_deadline(conn));
     }
     utcp__time_wait_expire(stack);
+    if (stack->paths)
+        utcp__paths_advance(stack);
     utcp__reap(stack);
 }
 
 uint64_t utcp_deadline(const struct utcp *stack)
 {
     uint64_t next = utcp__wheel_next(&stack->wheel);
+    uint64_t paths = stack->paths ? utcp__paths_deadline(stack) : UINT64_MAX;
 
+    if (paths < next)
+        next = paths;
     return next < stack->waits.due ? next : stack->waits.due;
 }

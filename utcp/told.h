@@ -4,6 +4,8 @@
 #ifndef UTCP_TOLD_H
 #define UTCP_TOLD_H
 
+#include "path.h"
+
 /* What keeps a connection from sending more: busy.c. */
 enum utcp_limit {
     LIMIT_NOTHING_TO_SEND,
@@ -18,6 +20,7 @@ struct utcp_mtu_search {
     uint16_t low, high;     /* passes; is not known not to. high 0: nothing is searched for */
     uint16_t probe;         /* what is out; 0: nothing, or its fate is known */
     bool high_first;        /* the next one is `high` */
+    bool too_large;         /* start to end are no probe: path_mtu was lowered behind their back */
     uint32_t start, end;    /* sequence numbers of the last probe; equal: all of that is over */
     uint32_t retransmitted; /* segments_retransmitted when it was sent */
     uint64_t next_at;       /* no probe before */
@@ -83,10 +86,16 @@ bool utcp__stalled_too_long(struct utcp_conn *conn);
 
 /* ── mtu.c ──────────────────────────────────────────────────────────────────────────────────── */
 
-/* Data in flight have timed out; `retries` counts that already. */
-void utcp__mtu_timed_out(struct utcp_conn *conn);
+/* Data in flight have timed out; `retries` counts that already. True: they were too large, as was found
+ * out since, and are sent again: it is no congestion. */
+bool utcp__mtu_timed_out(struct utcp_conn *conn);
 /* ICMP has lowered path_mtu. */
 void utcp__mtu_lowered(struct utcp_conn *conn);
+/* Another connection has found out that the path passes `mtu`, less than path_mtu, and no more; a search
+ * may begin at `again_at`. */
+void utcp__mtu_told(struct utcp_conn *conn, uint32_t mtu, uint64_t again_at);
+/* Whether what was sent at `seq` was larger than what that has told since; says so once. */
+bool utcp__mtu_too_large(struct utcp_conn *conn, uint32_t seq);
 /* ICMP says that the packet at `seq` was larger than `mtu` (0: it does not say). True: it was a probe,
  * and that is all. */
 bool utcp__mtu_refused(struct utcp_conn *conn, uint32_t seq, uint32_t mtu);

@@ -37,7 +37,7 @@
  *   state.c      the one function that moves a state; how connections begin and end
  *   api.c        read, write, close …                             info.c     what is known
  *   memory.c     how large buffers may be                     records.c  ends that no segment crosses
- *   stall.c      windows that stay closed                     mtu.c      which packets pass
+ *   stall.c      windows that stay closed                     mtu.c, path.c   which packets pass
  *   sendbuf.c, recvbuf.c, ranges.c, pool.c, wheel.c   values with their own unit tests
  *   probes.h     tracepoints, and trace.c traces of single connections (doc/tracing.md)
  *
@@ -203,6 +203,7 @@ struct utcp {
     void *gone_context;
     struct utcp_fast_keys fast_keys;
     struct utcp_fast_cache *fast_cache; /* NULL until a connection asks for fast open */
+    struct utcp_paths *paths; /* path.c; NULL: all pass what the NIC does, as far as is known */
     struct utcp_reply replies[UTCP_REPLIES_MAX];
     uint32_t reply_first, reply_count;
     struct utcp_stats stats;
@@ -528,9 +529,9 @@ void utcp__conn_free(struct utcp_conn *conn);
 void utcp__listener_lost(struct utcp_conn *conn);
 void utcp__reap(struct utcp *stack);
 void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state);
-/* The peer's SYN and our own are done: `window` is the first that may be sent into. */
 /* Its listener may give it away. */
 void utcp__conn_acceptable(struct utcp_conn *conn);
+/* The peer's SYN and our own are done: the segment's window is the first that may be sent into. */
 void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *segment);
 /* Ends the connection: out of the table, buffers released, the owner told. `error` is 0 for an
  * orderly end, after which the application may still read. */

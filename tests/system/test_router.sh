@@ -43,7 +43,18 @@ check_soon 'without a route packets are dropped and counted' '[ "$(counter tx_no
 in_server ip route add 10.77.1.0/24 via $CLIENT4
 check_download 'the transfer goes on with the route' far_download far
 
-# A narrower way behind the router, of which neither end knows: the router says so by ICMP.
+# A narrower way behind the router, of which neither end knows: the router says so by ICMP, and what it said
+# is remembered for the path.
+too_big() { # how often the router has said so
+    in_client awk '$1 == "Icmp:" && !named { for (i = 2; i <= NF; i++) if ($i == "OutDestUnreachs") at = i; named = 1; next }
+        $1 == "Icmp:" { sum += $at } $1 == "Icmp6OutPktTooBigs" { sum += $2 } END { print sum + 0 }' /proc/net/snmp /proc/net/snmp6
+}
 in_client ip link set near0 mtu 1400
+before=$(too_big)
 check 'a narrower way (path MTU), IPv4' far_gets "http://$SERVER4/data"
 check 'a narrower way (path MTU), IPv6' far_gets "http://[$SERVER6]:81/data"
+once=$(too_big)
+check 'the router has told of it' [ "$once" -ge $((before + 2)) ]
+check 'the next connection, IPv4' far_gets "http://$SERVER4/data"
+check 'the next connection, IPv6' far_gets "http://[$SERVER6]:81/data"
+check_equal 'is not told again: it has begun with what the one before found out' "$(too_big)" "$once"

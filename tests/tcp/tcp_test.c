@@ -185,6 +185,35 @@ void tcp_unreachable(struct tcp_test *t, uint8_t code, uint16_t mtu)
     tcp_inject(t, packet, sizeof(packet), 0);
 }
 
+static void too_big_ipv6(struct tcp_test *t, uint32_t mtu)
+{
+    uint8_t packet[IPV6_HEADER_SIZE + ICMP_HEADER_SIZE + 60];
+    struct wire_ipv6 *ip = (struct wire_ipv6 *)packet;
+    struct wire_icmp *icmp = (struct wire_icmp *)(packet + IPV6_HEADER_SIZE);
+    const uint32_t size = sizeof(packet) - IPV6_HEADER_SIZE;
+
+    *ip = (struct wire_ipv6){.version_class_flow = htonl(UINT32_C(6) << 28),
+                             .payload_length = htons((uint16_t)size),
+                             .next_header = IP_PROTOCOL_ICMPV6,
+                             .hop_limit = 64};
+    memcpy(ip->source, (uint8_t[]){0x20, 1, 0xd, 0xb8, [15] = 0xfe}, 16);
+    memcpy(ip->destination, t->us.address, 16);
+    *icmp = (struct wire_icmp){.type = ICMPV6_PACKET_TOO_BIG, .rest = htonl(mtu)};
+    memcpy(icmp + 1, t->packet, 60);
+    icmp->checksum = checksum_finish(checksum_add(
+        checksum_pseudo_header(ip->source, ip->destination, 16, IP_PROTOCOL_ICMPV6, size), icmp,
+        size));
+    tcp_inject(t, packet, sizeof(packet), 0);
+}
+
+void tcp_too_big(struct tcp_test *t, uint32_t mtu)
+{
+    if (t->family == 4)
+        tcp_unreachable(t, ICMP_FRAGMENTATION_NEEDED, (uint16_t)mtu);
+    else
+        too_big_ipv6(t, mtu);
+}
+
 void tcp_peer(struct tcp_test *t, struct seg segment)
 {
     static uint8_t packet[65536];

@@ -129,6 +129,8 @@ size_t tcp_build(struct tcp_test *t, struct seg segment, uint8_t *packet);
 void tcp_inject(struct tcp_test *t, const void *packet, size_t length, unsigned flags);
 /* ICMP says (by IPv4) that the packet that was sent last is unreachable, with this code and MTU. */
 void tcp_unreachable(struct tcp_test *t, uint8_t code, uint16_t mtu);
+/* ICMP says, with either family, that the packet that was sent last is too big: `mtu` bytes pass. */
+void tcp_too_big(struct tcp_test *t, uint32_t mtu);
 /* Recomputes both checksums of a packet that tcp_build() made. */
 void tcp_fix_checksums(uint8_t *packet, size_t length);
 
