@@ -206,10 +206,11 @@ uint64_t keeper__serve_wires(struct keeper *keeper, uint64_t now)
 
 void keeper__wire_broken(struct keeper *keeper, uint32_t index)
 {
-    struct keeper_nic *nic = &keeper->nics[index];
+    struct keeper_nic *nic;
 
-    if (index >= keeper->nic_count || !keeper__is_wire(nic))
+    if (index >= keeper->nic_count || !keeper__is_wire(&keeper->nics[index]))
         return;
+    nic = &keeper->nics[index];
     wire_meeting_drop(&nic->meeting);
     nic->meeting.due_ns =
         keeper__now() + NS_PER_SEC; /* one that does it again is not served more often */
