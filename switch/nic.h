@@ -95,6 +95,9 @@ struct nic_ops {
 
     /* The descriptor that becomes readable when frames arrive; -1: only polling helps. */
     int (*fd)(const struct nic_queue *queue);
+    /* While anybody waits on fd() the kernel asks for each frame, of either way, whether to wake him: the
+     * worker waits only while it sleeps. */
+    bool waiting_costs;
     /* About to sleep on fd(). False: there is work already. */
     bool (*sleep)(struct nic_queue *queue);
     /* fd() reports an error. True: it was taken, and the descriptor goes on. NULL: it does not. */

@@ -186,9 +186,27 @@ void worker_add_queue(struct worker *worker, struct nic_queue *queue)
     int fd = queue->ops->fd(queue);
 
     own->queue = queue;
-    if (fd >= 0)
+    if (fd >= 0 && queue->ops->waiting_costs) {
+        worker->sleepers[worker->sleeper_count] = (struct pollfd){.fd = fd, .events = POLLIN};
+        worker->sleeper_queues[worker->sleeper_count++] = tag.index;
+        own->watched = true;
+    } else if (fd >= 0) {
         own->watched = worker_watch(worker, fd, EPOLLIN, tag) == 0;
+    }
     worker->queue_count++;
+}
+
+/* poll(2) passes over what is negative. */
+static void ignore_queue(struct worker *worker, const struct worker_queue *queue)
+{
+    int fd = queue->queue->ops->fd(queue->queue);
+
+    if (!queue->queue->ops->waiting_costs)
+        worker_unwatch(worker, fd);
+    for (uint32_t i = 1; i < worker->sleeper_count; i++) {
+        if (worker->sleepers[i].fd == fd)
+            worker->sleepers[i].fd = -1;
+    }
 }
 
 /* A NIC's descriptor that only reports errors would wake us for ever. */
@@ -204,7 +222,7 @@ static void on_nic(struct worker *worker, uint32_t index, uint32_t events)
         return;
     log_warning("%s: queue %u reports an error; the device may be gone", own->queue->nic->name,
                 own->queue->index);
-    worker_unwatch(worker, own->queue->ops->fd(own->queue));
+    ignore_queue(worker, own);
     own->watched = false;
 }
 
@@ -235,25 +253,39 @@ static void handle(struct worker *worker, const struct epoll_event *event)
     }
 }
 
-/* Until somebody is to be woken, if that comes first: to the microsecond, where milliseconds do
- * otherwise. */
-static int wait_for_events(const struct worker *worker, struct epoll_event *events, int timeout_ms)
+static void hear_queues(struct worker *worker)
 {
-    uint64_t due_ns = moderation_due(worker), left_ns;
+    static_assert(POLLERR == EPOLLERR && POLLHUP == EPOLLHUP, "on_nic() is told either");
+
+    for (uint32_t i = 1; i < worker->sleeper_count; i++) {
+        if (worker->sleepers[i].revents)
+            on_nic(worker, worker->sleeper_queues[i], (uint32_t)worker->sleepers[i].revents);
+    }
+}
+
+/* At most `timeout_ms`, and until somebody is to be woken, if that comes first: to the microsecond, where
+ * milliseconds do otherwise. */
+static void sleep_on_all(struct worker *worker, int timeout_ms)
+{
+    uint64_t due_ns = moderation_due(worker), left_ns = (uint64_t)timeout_ms * 1000000;
     struct timespec left;
 
-    if (due_ns >= worker->now_ns + (uint64_t)timeout_ms * 1000000)
-        return epoll_wait(worker->epoll_fd, events, EVENTS_MAX, timeout_ms);
-    left_ns = due_ns > worker->now_ns ? due_ns - worker->now_ns : 0;
-    left = (struct timespec){.tv_nsec = (long)left_ns}; /* WAKE_DELAY_MOST_US is below a second */
-    return epoll_pwait2(worker->epoll_fd, events, EVENTS_MAX, &left, NULL);
+    if (due_ns < worker->now_ns + left_ns)
+        left_ns = due_ns > worker->now_ns ? due_ns - worker->now_ns : 0;
+    left = (struct timespec){.tv_nsec = (long)left_ns}; /* SLEEP_MS is below a second */
+    if (ppoll(worker->sleepers, worker->sleeper_count, &left, NULL) > 0)
+        hear_queues(worker);
 }
 
 static void poll_descriptors(struct worker *worker, int timeout_ms)
 {
     struct epoll_event events[EVENTS_MAX];
-    int count = wait_for_events(worker, events, timeout_ms);
+    int count = 0;
 
+    if (timeout_ms)
+        sleep_on_all(worker, timeout_ms);
+    if (!timeout_ms || worker->sleepers[0].revents)
+        count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, 0);
     __atomic_store_n(&worker->asleep, 0, __ATOMIC_RELAXED);
     worker->now_ns = core_clock();
     worker->polled_ns = worker->now_ns;
@@ -265,6 +297,9 @@ static void poll_descriptors(struct worker *worker, int timeout_ms)
 static void housekeep(struct worker *worker)
 {
     worker->housekept_ns = worker->now_ns;
+    /* who never sleeps hears of errors here */
+    if (worker->sleeper_count > 1 && poll(worker->sleepers, worker->sleeper_count, 0) > 0)
+        hear_queues(worker);
     forward_expire(worker);
     fragments_expire(&worker->fragments, worker->now_ns);
     if (worker->index == 0) {
@@ -431,6 +466,8 @@ int worker_init(struct worker *worker, struct switch_core *core, uint32_t index)
         worker_dispose(worker);
         return status;
     }
+    worker->sleepers[0] = (struct pollfd){.fd = worker->epoll_fd, .events = POLLIN};
+    worker->sleeper_count = 1;
     worker->ports = calloc(core->config.ports_max, sizeof(struct port *));
     worker->active = calloc((size_t)core->config.ports_max * PORT_RINGS_MAX, sizeof(void *));
     worker->held = calloc((size_t)core->config.ports_max * PORT_RINGS_MAX, sizeof(void *));

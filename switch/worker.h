@@ -14,7 +14,11 @@
  *      │                                                                                       │
  *      └── work was done, or to go on looking pays (adaptive_poll.h) ◄─────────────────────────┤
  *                                                                                              │
- *          park every ring (consumer_sleeps), ask every NIC, epoll_wait ◄── nothing to do ─────┘
+ *          park every ring (consumer_sleeps), ask every NIC, ppoll ◄────── nothing to do ──────┘
+ *
+ * Descriptors are in an epoll set, but for those of AF_XDP sockets: as long as a socket is in one, the kernel
+ * goes through the set's locks for every frame that it receives or has sent, though nobody sleeps. So they
+ * are waited for beside the set, by ppoll(2), which puts them on the list of waiters for the time of the sleep.
  *
  * A ring is active or parked. Active: looked at each round. Parked: its consumer_sleeps flag is up
  * and its TX eventfd is in the epoll set, edge-triggered and never read; the scan does not see it,
@@ -25,6 +29,7 @@
 #ifndef MULTISTACK_SWITCH_WORKER_H
 #define MULTISTACK_SWITCH_WORKER_H
 
+#include <poll.h>
 #include <pthread.h>
 
 #include "adaptive_poll.h"
@@ -84,7 +89,7 @@ struct worker_queue {
     uint64_t stuck_since_ns; /* a ring waits, and the NIC has taken nothing since; 0: not so */
     bool interrupted;        /* a ring's turn, for want of room, in this round */
     bool refers;  /* frames of this turn refer to the ring's memory: settle() before its end */
-    bool watched; /* its fd is in the epoll set */
+    bool watched; /* its fd is in the epoll set, or among `sleepers` */
     struct drop_counters drops;
     struct guard_counts refused; /* by the switch's own guard (guard_judge.h) */
     struct capture_nic capture;  /* in use while a capture looks at the NIC */
@@ -103,6 +108,10 @@ struct worker {
     struct namespace_table names; /* its own copy; changes come by change.h */
     struct worker_queue queues[WORKER_QUEUES_MAX];
     uint32_t queue_count;
+    /* What it sleeps on: the epoll set, and queues on which waiting costs (nic.h), by their numbers. */
+    struct pollfd sleepers[1 + WORKER_QUEUES_MAX];
+    uint16_t sleeper_queues[1 + WORKER_QUEUES_MAX];
+    uint32_t sleeper_count;
     struct port **ports; /* by slot: those that it knows of */
     struct port_ring **active;
     uint32_t active_count, active_capacity;

@@ -620,6 +620,7 @@ const struct nic_ops afxdp_ops = {
     .settle = afxdp_settle,
     .flush = afxdp_flush,
     .fd = afxdp_fd,
+    .waiting_costs = true,
     .sleep = afxdp_sleep,
     .refresh = afxdp_refresh,
     .extras = afxdp_extras,
