@@ -45,8 +45,10 @@ static void write_string(struct json *json, const char *string)
             length = 1;
         } else if (*text == '"' || *text == '\\') {
             fprintf(json->out, "\\%c", *text);
-        } else if (*text < 0x20) {
+        } else if (*text < 0x20 || *text == 0x7f) {
             fprintf(json->out, "\\u%04x", *text);
+        } else if (*text == 0xc2 && text[1] < 0xa0) { /* C1: a terminal obeys them as well */
+            fprintf(json->out, "\\u%04x", text[1]);
         } else {
             fwrite(text, 1, (size_t)length, json->out);
         }

@@ -29,6 +29,7 @@ const char *url_parse(const char *text, struct url *url)
     memcpy(url->authority, authority, size);
     url->authority[size] = '\0';
     snprintf(url->path, sizeof(url->path), "%s", path ? path : "/");
+    url->path[strcspn(url->path, "#")] = '\0'; /* a fragment is the reader's, not the server's */
     colon = strrchr(url->authority, ':');
     if (colon && !strchr(colon, ']'))
         snprintf(endpoint, sizeof(endpoint), "%s", url->authority);

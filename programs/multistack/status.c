@@ -85,11 +85,6 @@ static int print_json(const struct control_status_record *status, const struct r
     return json_finish(&json) ? CLI_OK : CLI_FAILURE;
 }
 
-static const char *or_dash(const char *text)
-{
-    return *text ? text : "-";
-}
-
 static void print_absent(uint64_t absent)
 {
     const char *before = "  kernel   without ";
@@ -126,9 +121,9 @@ static int print_text(const struct control_status_record *status, const struct r
     table_begin(&table, heads);
     for (size_t i = 0; i < nics->count; i++) {
         table_cell(&table, "%s", text_name(nic[i].name, name));
-        table_cell(&table, "%s", or_dash(nic[i].driver));
-        table_cell(&table, "%s", or_dash(nic[i].xdp_mode));
-        table_cell(&table, "%s", or_dash(nic[i].copy_mode));
+        table_cell(&table, "%s", text_name(nic[i].driver, name));
+        table_cell(&table, "%s", text_name(nic[i].xdp_mode, name));
+        table_cell(&table, "%s", text_name(nic[i].copy_mode, name));
         table_cell(&table, "%u", nic[i].queues);
         table_cell(&table, "%u", nic[i].mtu);
         table_cell(&table, "%s", mac_text(nic[i].mac, text));

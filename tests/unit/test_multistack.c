@@ -40,6 +40,7 @@ static const struct control_nic_record nics[] = {
      .mtu = 1500,
      .up = 1,
      .mac = {2, 0, 0, 0, 0, 1}},
+    {.name = "eth2\xc2\x9b\x7f", .driver = "af\x1b[1m", .xdp_mode = "\x1b[2J", .copy_mode = "\n"},
 };
 
 static const struct control_port_record ports[] = {
@@ -207,6 +208,12 @@ static void test_names_cannot_write_to_the_terminal(void **state)
     assert_has_not(&json, "\x1b");
     assert_has(&json, "\"name\": \"ms\\u001b[2J\\\"\\ufffd\"");
     assert_has(&json, "\"name\": \"a name that is not ended, and l\"");
+    text = RUN(*state, "status");
+    json = RUN(*state, "status", "-j");
+    assert_has_not(&text, "\x1b");
+    assert_has(&text, "af?[1m");
+    assert_has_not(&json, "\x7f");
+    assert_has(&json, "\"name\": \"eth2\\u009b\\u007f\"");
 }
 
 static void test_bindings_name_their_owners(void **state)
