@@ -398,6 +398,14 @@ MS_API int ms_dispatch(struct ms_port *port);
  * cannot be made, -EINVAL for a ring that does not exist. */
 MS_API int ms_ring_fd(const struct ms_port *port, unsigned ring);
 
+/* For a thread that serves the port and its rings from an epoll set of its own: the ring's packets and room are
+ * told to that set straight, as EPOLLIN with `data`, where ms_port_fd() in it would be a set within a set, and each
+ * wake-up would be told twice and call for ms_dispatch(). Edges: nothing needs to be taken back. From then on the
+ * ring no longer makes ms_port_fd() readable, which still tells of everything else, the switch's going and coming
+ * among it. The set stays the caller's; it must not be closed before the port. -EBUSY: the ring has
+ * ms_ring_fd() or a set already (then that has -EBUSY, too); -EINVAL: no such ring; or what epoll_ctl() says. */
+MS_API int ms_ring_watch(struct ms_port *port, unsigned ring, int epoll_fd, uint64_t data);
+
 /* Moderates the wake-ups of one ring: while it sleeps, it is woken when `packets` packets have come for it
  * (0: however many), or when `delay_us` microseconds have passed since the first of them, whichever is
  * earlier; also when half of the ring is full. A packet that comes alone is never held back for longer.

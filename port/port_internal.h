@@ -79,6 +79,8 @@ struct ring {
     struct receiver rx;
     struct sender tx;
     atomic_int own_fd; /* ms_ring_fd(): an epoll of its own, or -1; set under the port's lock */
+    int set_fd; /* ms_ring_watch(): the application's, or -1; under the port's lock, as `set_data` */
+    uint64_t set_data;
 } __attribute__((aligned(128)));
 
 enum binding_state {

@@ -39,7 +39,20 @@ static int watcher(const struct ms_port *port, const struct ring *ring)
 {
     int own = atomic_load_explicit(&ring->own_fd, memory_order_relaxed);
 
+    if (ring->set_fd >= 0)
+        return ring->set_fd;
     return own >= 0 ? own : port->epoll_fd;
+}
+
+/* Has the ring's eventfd in a region told there. */
+static void watch_ring(const struct ms_port *port, const struct ring *ring, int rx_fd)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = ring->set_data};
+
+    if (ring->set_fd < 0)
+        watch(watcher(port, ring), rx_fd, EPOLLIN | EPOLLET, SESSION_EVENT_RING);
+    else
+        epoll_ctl(ring->set_fd, EPOLL_CTL_ADD, rx_fd, &event);
 }
 
 int ring__init(struct ms_port *port)
@@ -48,8 +61,10 @@ int ring__init(struct ms_port *port)
     if (!port->rings)
         return -ENOMEM;
     memset(port->rings, 0, port->ring_count * sizeof(struct ring));
-    for (unsigned i = 0; i < port->ring_count; i++)
+    for (unsigned i = 0; i < port->ring_count; i++) {
         atomic_init(&port->rings[i].own_fd, -1);
+        port->rings[i].set_fd = -1;
+    }
     return 0;
 }
 
@@ -76,13 +91,13 @@ void ring__switch_over(struct ms_port *port, struct region *region)
     old = port->region;
     port->region = region;
     for (unsigned i = 0; i < port->ring_count; i++) {
-        int epoll_fd = watcher(port, &port->rings[i]);
+        const struct ring *ring = &port->rings[i];
 
         /* The switch may have the eventfd open for longer than we do, so closing is not enough. */
         if (old)
-            epoll_ctl(epoll_fd, EPOLL_CTL_DEL, old->rings[i].rx_fd, NULL);
+            epoll_ctl(watcher(port, ring), EPOLL_CTL_DEL, old->rings[i].rx_fd, NULL);
         if (region)
-            watch(epoll_fd, region->rings[i].rx_fd, EPOLLIN | EPOLLET, SESSION_EVENT_RING);
+            watch_ring(port, ring, region->rings[i].rx_fd);
     }
     atomic_store_explicit(&port->broken, false, memory_order_relaxed);
     /* release: a ring that sees the new number without the lock will take the lock */
@@ -424,8 +439,8 @@ int ms_ring_fd(const struct ms_port *constant, unsigned index)
         return -EINVAL;
     ring = &port->rings[index];
     pthread_mutex_lock(&port->lock);
-    fd = ring->own_fd;
-    if (fd < 0) {
+    fd = ring->set_fd >= 0 ? -EBUSY : ring->own_fd;
+    if (fd == -1) {
         fd = epoll_create1(EPOLL_CLOEXEC);
         if (fd < 0) {
             fd = -errno;
@@ -442,6 +457,31 @@ int ms_ring_fd(const struct ms_port *constant, unsigned index)
     }
     pthread_mutex_unlock(&port->lock);
     return fd;
+}
+
+int ms_ring_watch(struct ms_port *port, unsigned index, int epoll_fd, uint64_t data)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = data};
+    struct ring *ring;
+    int error = 0;
+
+    if (index >= port->ring_count)
+        return -EINVAL;
+    ring = &port->rings[index];
+    pthread_mutex_lock(&port->lock);
+    if (ring->set_fd >= 0 || ring->own_fd >= 0) {
+        error = -EBUSY;
+    } else if (port->region &&
+               epoll_ctl(epoll_fd, EPOLL_CTL_ADD, port->region->rings[index].rx_fd, &event)) {
+        error = -errno;
+    } else {
+        if (port->region)
+            epoll_ctl(port->epoll_fd, EPOLL_CTL_DEL, port->region->rings[index].rx_fd, NULL);
+        ring->set_fd = epoll_fd;
+        ring->set_data = data;
+    }
+    pthread_mutex_unlock(&port->lock);
+    return error;
 }
 
 int ms_ring_stats(const struct ms_port *port, unsigned index, struct ms_ring_stats *stats)

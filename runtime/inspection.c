@@ -126,7 +126,7 @@ static bool serve(struct ms_runtime *runtime, struct asker *asker)
 
 static void begin(struct ms_runtime *runtime, int fd)
 {
-    struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.u32 = SOURCE_ASKER};
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.u64 = SOURCE_ASKER};
     struct asker *asker = NULL;
 
     if (!runtime->inspection) {

@@ -183,11 +183,11 @@ static int collect(struct ms_runtime *runtime, int timeout_ms)
     if (count < 0)
         return errno == EINTR ? 0 : -errno;
     for (int i = 0; i < count; i++) {
-        if (events[i].data.u32 == SOURCE_PORT)
+        if (events[i].data.u64 == SOURCE_PORT)
             runtime->dispatch_at = 0;
-        else if (events[i].data.u32 == SOURCE_TIMER)
+        else if (events[i].data.u64 == SOURCE_TIMER)
             runtime->armed = UINT64_MAX;
-        else if (events[i].data.u32 == SOURCE_ASKER)
+        else if (events[i].data.u64 == SOURCE_ASKER)
             runtime__askers_ready(runtime);
     }
     return 0;
@@ -214,7 +214,7 @@ static bool polls_on(struct ms_runtime *runtime)
 
 static bool watch(const struct ms_runtime *runtime, int fd, uint32_t events, enum source source)
 {
-    struct epoll_event event = {.events = events, .data.u32 = source};
+    struct epoll_event event = {.events = events, .data.u64 = source};
 
     return fd >= 0 && epoll_ctl(runtime->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
@@ -284,7 +284,8 @@ static int open_port(struct ms_runtime *runtime, const struct ms_runtime_options
     return ms_ring_moderate(runtime->port, 0, options->wake_packets, options->wake_delay_us);
 }
 
-/* The timer and the wake-up are edge-triggered: nobody needs to read them. */
+/* The timer and the wake-up are edge-triggered: nobody needs to read them. So is the ring, which is told apart
+ * from the rest of the port: most wake-ups are for its packets, and call for nothing else. */
 static int open_loop(struct ms_runtime *runtime)
 {
     runtime->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -294,7 +295,7 @@ static int open_loop(struct ms_runtime *runtime)
         !watch(runtime, runtime->timer, EPOLLIN | EPOLLET, SOURCE_TIMER) ||
         !watch(runtime, runtime->wake, EPOLLIN | EPOLLET, SOURCE_WAKE))
         return -errno;
-    return 0;
+    return ms_ring_watch(runtime->port, 0, runtime->epoll, SOURCE_RING);
 }
 
 /* ── Entry points ────────────────────────────────────────────────────────────────────────────── */

@@ -46,7 +46,7 @@ struct ms_runtime_listener {
 };
 
 /* What epoll tells of. */
-enum source { SOURCE_PORT, SOURCE_TIMER, SOURCE_WAKE, SOURCE_ASKER };
+enum source { SOURCE_PORT, SOURCE_RING, SOURCE_TIMER, SOURCE_WAKE, SOURCE_ASKER };
 
 struct ms_runtime {
     struct utcp *stack;

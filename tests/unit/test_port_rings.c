@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -472,6 +473,59 @@ static void test_ring_with_its_own_descriptor_leaves_the_ports(void **state)
     assert_true(is_readable(fd));
 }
 
+/* What the set has to tell: one event, the ring's. */
+static void assert_tells_of_the_ring(int set)
+{
+    struct epoll_event events[4];
+
+    assert_int_equal(epoll_wait(set, events, 4, 0), 1);
+    assert_int_equal(events[0].data.u64, 0x1234567890);
+    assert_int_equal(epoll_wait(set, events, 4, 0), 0); /* an edge: nobody takes it back */
+}
+
+static void test_ring_is_told_to_a_set_of_the_callers(void **state)
+{
+    struct fixture *fixture = *state;
+    int set = epoll_create1(EPOLL_CLOEXEC);
+
+    ms_dispatch(fixture->port);
+    assert_int_equal(ms_ring_watch(fixture->port, 0, -1, 1), -EBADF); /* and nothing has changed */
+    assert_int_equal(ms_ring_watch(fixture->port, 0, set, 0x1234567890), 0);
+    assert_int_equal(ms_ring_watch(fixture->port, 0, set, 1), -EBUSY);
+    assert_int_equal(ms_ring_fd(fixture->port, 0), -EBUSY);
+    assert_int_equal(ms_ring_watch(fixture->port, 1, set, 1), -EINVAL);
+    assert_true(ms_ring_wait(fixture->port, 0, 0));
+    assert_false(is_readable(set));
+    assert_true(put(fixture, 1, 64));
+    assert_false(is_readable(ms_port_fd(fixture->port)));
+    assert_false(ms_ring_wait(fixture->port, 0, 0));
+    assert_tells_of_the_ring(set);
+
+    fake_switch_kill(fixture->fake);
+    await_connected(fixture->port, false); /* told by ms_port_fd(), as ever */
+    fake_switch_start(fixture->fake);
+    await_connected(fixture->port, true);
+    assert_true(ms_ring_wait(fixture->port, 0, 0));
+    assert_false(is_readable(set));
+    assert_true(put(fixture, 1, 64));
+    assert_false(is_readable(ms_port_fd(fixture->port)));
+    assert_tells_of_the_ring(set);
+
+    ms_port_close(fixture->port);
+    fixture->port = NULL;
+    assert_int_equal(close(set), 0);
+}
+
+static void test_who_has_a_descriptor_has_no_set(void **state)
+{
+    struct fixture *fixture = *state;
+    int set = epoll_create1(EPOLL_CLOEXEC);
+
+    assert_true(ms_ring_fd(fixture->port, 0) >= 0);
+    assert_int_equal(ms_ring_watch(fixture->port, 0, set, 1), -EBUSY);
+    close(set);
+}
+
 struct worker {
     struct ms_port *port;
     unsigned ring;
@@ -590,6 +644,8 @@ int main(void)
         TEST(test_reservation_over_a_restart_is_harmless),
         TEST(test_nothing_goes_in_or_out_while_the_switch_is_away),
         TEST(test_ring_with_its_own_descriptor_leaves_the_ports),
+        TEST(test_ring_is_told_to_a_set_of_the_callers),
+        TEST(test_who_has_a_descriptor_has_no_set),
         TEST(test_moderation_is_told_to_each_switch),
         TEST(test_rings_of_two_threads_are_independent),
     };
