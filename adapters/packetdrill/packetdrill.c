@@ -15,7 +15,6 @@
  * event. A thread in a call that blocks goes on when what it waits for is there, and
  * before time moves on it has been given the chance to: so what it did has the right time. */
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -27,9 +26,12 @@
 #include <unistd.h>
 
 #include "checksum.h"
+#include "drill.h"
 #include "interface.h"
 #include "settings.h"
-#include "sockets.h"
+#include "wire.h"
+
+struct drill *drill_preloaded;
 
 #define EVENTS_PER_POLL 64
 #define PACKET_SIZE     65536
@@ -40,39 +42,6 @@
 #define NAP_NS          1000000
 #define START_US        (UINT64_C(1000) * 1000000)
 #define PORT_FIRST      32768 /* of those that we choose */
-
-struct queued_packet {
-    struct queued_packet *next;
-    uint64_t at;
-    size_t length;
-    uint8_t bytes[];
-};
-
-/* A thread that waits within a call. */
-struct waiter {
-    struct waiter *next;
-    uint64_t until;
-    uint64_t seen; /* drill->happened, when it last looked */
-};
-
-struct drill {
-    pthread_mutex_t lock;
-    pthread_cond_t changed; /* for waiters: something happened; for the main thread: they looked */
-    pthread_t main_thread;
-    uint64_t now;
-    uint64_t happened; /* counts all that a waiter may wait for */
-    struct waiter *waiters;
-    _Atomic bool came_back; /* one of them has, since the main thread slept last */
-    uint32_t returning; /* threads that have waited, and have not come back from their call yet */
-    struct utcp_config config; /* as the script's settings have it by now */
-    struct utcp *stack;        /* made at the first socket: after the script's settings */
-    struct sockets *sockets;
-    char congestion[32]; /* what --so_flags said; "": what the script's settings say */
-    long quick_acks;     /* the same; -1: as it is */
-    struct queued_packet *first, **end;
-    struct queued_packet *reserved;
-    uint16_t next_port;
-};
 
 /* ── The stack's surroundings ──────────────────────────────────────────────────────────────── */
 
@@ -441,7 +410,7 @@ static ssize_t drill_send(void *userdata, int fd, const void *data, size_t size,
     return drill_sendto(userdata, fd, data, size, flags, NULL, 0);
 }
 
-static ssize_t drill_write(void *userdata, int fd, const void *data, size_t size)
+ssize_t drill_write(void *userdata, int fd, const void *data, size_t size)
 {
     return drill_sendto(userdata, fd, data, size, 0, NULL, 0);
 }
@@ -496,8 +465,7 @@ static int drill_shutdown(void *userdata, int fd, int how)
     return (int)leave(drill, sockets_shutdown(drill->sockets, fd, how));
 }
 
-static int drill_getsockopt(void *userdata, int fd, int level, int name, void *value,
-                            socklen_t *length)
+int drill_getsockopt(void *userdata, int fd, int level, int name, void *value, socklen_t *length)
 {
     struct drill *drill = enter(userdata);
 
@@ -569,12 +537,32 @@ static int drill_splice(void *userdata, int in, loff_t *in_offset, int out, loff
 
 /* ── Packets and the clock, for the main thread ────────────────────────────────────────────── */
 
+static uint64_t unacceptable(const struct drill *drill)
+{
+    struct utcp_stats stats = {.size = sizeof(stats)};
+
+    utcp_stats(drill->stack, &stats);
+    return stats.dropped_unacceptable;
+}
+
+static bool is_icmp(const uint8_t *packet, size_t size)
+{
+    if (size >= IPV4_HEADER_MIN && packet[0] >> 4 == 4)
+        return ((const struct wire_ipv4 *)packet)->protocol == IP_PROTOCOL_ICMP;
+    return size >= IPV6_HEADER_SIZE &&
+           ((const struct wire_ipv6 *)packet)->next_header == IP_PROTOCOL_ICMPV6;
+}
+
 static int drill_netdev_send(void *userdata, const void *packet, size_t size)
 {
     struct drill *drill = enter(userdata);
+    uint64_t before;
 
     let_others_go_on(drill);
+    before = unacceptable(drill);
     utcp_input(drill->stack, drill->now, packet, size, 0);
+    if (is_icmp(packet, size))
+        drill->icmp_unacceptable += unacceptable(drill) - before;
     settle(drill);
     let_others_go_on(drill);
     return (int)leave(drill, 0);
@@ -635,15 +623,13 @@ static int look_at_clock(void *userdata, struct timeval *time, struct timezone *
     return 0;
 }
 
-static struct drill *preloaded; /* see getsockopt() */
-
 /* ── The table ─────────────────────────────────────────────────────────────────────────────── */
 
 static void drill_free(void *userdata)
 {
     struct drill *drill = userdata;
 
-    preloaded = NULL;
+    drill_preloaded = NULL;
     sockets_free(drill->sockets);
     utcp_free(drill->stack);
     while (drill->first) {
@@ -656,58 +642,6 @@ static void drill_free(void *userdata)
     pthread_cond_destroy(&drill->changed);
     pthread_mutex_destroy(&drill->lock);
     free(drill);
-}
-
-/* For blocks of code in scripts packetdrill asks the kernel itself for TCP_INFO. Where this object is
- * preloaded, too, it is asked instead, and passes on what is not its own. */
-__attribute__((visibility("default"))) int getsockopt(int fd, int level, int name, void *value,
-                                                      socklen_t *length)
-{
-    int (*next)(int, int, int, void *, socklen_t *);
-
-    if (preloaded && preloaded->sockets && sockets_owns(preloaded->sockets, fd))
-        return drill_getsockopt(preloaded, fd, level, name, value, length);
-    *(void **)&next = dlsym(RTLD_NEXT, "getsockopt");
-    return next(fd, level, name, value, length);
-}
-
-/* Scripts that begin anew let the kernel forget its cookies; so do we. */
-__attribute__((visibility("default"))) int system(const char *command)
-{
-    int (*next)(const char *);
-
-    *(void **)&next = dlsym(RTLD_NEXT, "system");
-    if (preloaded && preloaded->stack && command && strstr(command, "tcp_metrics flush")) {
-        pthread_mutex_lock(&preloaded->lock);
-        utcp_forget_fast_open(preloaded->stack);
-        pthread_mutex_unlock(&preloaded->lock);
-    }
-    return next(command);
-}
-
-/* sendfile(2), too, is not among what packetdrill asks a shared object for. Its header is not included:
- * it would give this the name that goes with large files only, and packetdrill calls the other. */
-ssize_t sendfile(int out, int in, off_t *offset, size_t count);
-__attribute__((visibility("default"))) ssize_t sendfile(int out, int in, off_t *offset,
-                                                        size_t count)
-{
-    ssize_t (*next)(int, int, off_t *, size_t);
-    char piece[65536];
-    ssize_t got, sent;
-
-    if (!preloaded || !preloaded->sockets || !sockets_owns(preloaded->sockets, out)) {
-        *(void **)&next = dlsym(RTLD_NEXT, "sendfile");
-        return next(out, in, offset, count);
-    }
-    if (count > sizeof(piece))
-        count = sizeof(piece);
-    got = offset ? pread(in, piece, count, *offset) : read(in, piece, count);
-    if (got <= 0)
-        return got;
-    sent = drill_write(preloaded, out, piece, (size_t)got);
-    if (sent > 0 && offset)
-        *offset += sent;
-    return sent;
 }
 
 /* What --so_flags said: cc=NAME and quickacks=NUMBER, with a comma between. False: something else. */
@@ -758,7 +692,7 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
     drill->now = START_US;
     drill->end = &drill->first;
     drill->next_port = PORT_FIRST;
-    preloaded = drill;
+    drill_preloaded = drill;
     *interface = (struct packetdrill_interface){
         .userdata = drill,
         .free = drill_free,

@@ -3,11 +3,18 @@
 #include "settings.h"
 
 #include <endian.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define LINE_MAX_LENGTH 128
+#define DEVICE          "tun0" /* as scripts know it */
 
 /* One line of a file, or false. */
 static bool read_setting(const char *name, char line[LINE_MAX_LENGTH])
@@ -75,12 +82,38 @@ uint32_t settings_not_sent_low(void)
                                                                                : 0;
 }
 
+/* Asks the kernel about the device; false: there is none. */
+static bool ask_device(unsigned long what, struct ifreq *request)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool told;
+
+    if (fd < 0)
+        return false;
+    memcpy(request->ifr_name, DEVICE, sizeof(DEVICE));
+    told = ioctl(fd, what, request) == 0;
+    close(fd);
+    return told;
+}
+
+static void read_device(struct utcp_config *config)
+{
+    struct ethtool_value large = {.cmd = ETHTOOL_GTSO};
+    struct ifreq request = {.ifr_data = (void *)&large};
+
+    if (ask_device(SIOCETHTOOL, &request) && !large.data)
+        config->offloads &= ~(uint32_t)UTCP_OFFLOAD_SEGMENT;
+    if (ask_device(SIOCGIFMTU, &request) && request.ifr_mtu > 0)
+        config->mtu = (uint32_t)request.ifr_mtu;
+}
+
 void settings_read(struct utcp_config *config)
 {
     static char congestion[LINE_MAX_LENGTH];
     unsigned long number;
 
     read_flags(config);
+    read_device(config);
     if (read_number("tcp_rmem", 2, &number) && number)
         config->receive_buffer_max = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
     if (read_number("tcp_wmem", 2, &number) && number)

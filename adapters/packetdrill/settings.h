@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The settings that a script makes with sysctl(8) before its first socket: what of them UTCP has. */
+/* The settings that a script makes with sysctl(8) and ethtool(8) before its first socket: what of them UTCP has. */
 #ifndef MS_PACKETDRILL_SETTINGS_H
 #define MS_PACKETDRILL_SETTINGS_H
 
 #include "sockets.h"
 #include "utcp.h"
 
-/* Fills in what /proc/sys/net/ipv4/tcp_* of this network namespace say; what cannot be read stays as
- * it was. */
+/* Fills in what /proc/sys/net/ipv4/tcp_* of this network namespace and its tun0 say (MTU, and whether
+ * packets may be large); what cannot be read stays as it was. */
 void settings_read(struct utcp_config *config);
 
 /* tcp_notsent_lowat in bytes; 0: no limit. */

@@ -215,11 +215,31 @@ static void a_call_that_blocks_returns_at_its_time(void **state)
     unload(&drill);
 }
 
+/* Commands of scripts that ask for the kernel's counters are told UTCP's: what changed since the last. */
+static void nstat_tells_of_this_stack(void **state)
+{
+    struct drill drill;
+    int (*run)(const char *command);
+
+    (void)state;
+    load(&drill);
+    *(void **)&run = dlsym(drill.handle, "system");
+    assert_non_null(run);
+    listening(&drill);
+    assert_int_equal(run("nstat >/dev/null"), 0);
+    handshake(&drill);
+    assert_int_equal(run("nstat | grep -qx 'TcpPassiveOpens 1 0.0'"), 0);
+    assert_int_not_equal(run("nstat | grep -q TcpPassiveOpens"), 0);
+    assert_int_equal(run("test -d /"), 0);
+    unload(&drill);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_script_in_virtual_time),
         cmocka_unit_test(a_call_that_blocks_returns_at_its_time),
+        cmocka_unit_test(nstat_tells_of_this_stack),
     };
 
     if (argc != 2) {
