@@ -10,18 +10,14 @@
 
 static uint8_t **slot_of(const struct utcp_recvbuf *buffer, uint64_t offset)
 {
-    return &buffer->blocks[(offset / POOL_BLOCK_SIZE) & (buffer->slots - 1)];
-}
-
-static uint64_t ring_bytes(const struct utcp_recvbuf *buffer)
-{
-    return buffer->slots * sizeof(*buffer->blocks);
+    return utcp__recvbuf_slot(buffer, offset / POOL_BLOCK_SIZE);
 }
 
 static void free_ring(struct utcp_recvbuf *buffer, struct utcp_pool *pool)
 {
-    free(buffer->blocks);
-    utcp__pool_count(pool, ring_bytes(buffer), 0);
+    if (buffer->slots > 1)
+        free(buffer->blocks);
+    utcp__pool_count(pool, utcp__recvbuf_ring_bytes(buffer), 0);
     buffer->blocks = NULL;
     buffer->slots = 0;
 }
@@ -42,11 +38,16 @@ static bool reach(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t 
 {
     uint64_t first = buffer->read / POOL_BLOCK_SIZE;
     uint64_t needed = (end - 1) / POOL_BLOCK_SIZE - first + 1;
-    uint32_t slots = buffer->slots ? buffer->slots : SLOTS_FIRST;
+    uint32_t slots = SLOTS_FIRST;
     uint8_t **blocks;
 
     if (needed <= buffer->slots)
         return true;
+    if (needed == 1) {
+        buffer->block = NULL;
+        buffer->slots = 1;
+        return true;
+    }
     while (slots < needed)
         slots *= 2;
     blocks = malloc(slots * sizeof(*blocks));
@@ -55,9 +56,10 @@ static bool reach(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t 
     for (uint32_t i = 0; i < slots; i++)
         blocks[i] = NULL;
     for (uint64_t n = first; n < first + buffer->slots; n++)
-        blocks[n & (slots - 1)] = buffer->blocks[n & (buffer->slots - 1)];
-    free(buffer->blocks);
-    utcp__pool_count(pool, ring_bytes(buffer), slots * sizeof(*blocks));
+        blocks[n & (slots - 1)] = *utcp__recvbuf_slot(buffer, n);
+    if (buffer->slots > 1)
+        free(buffer->blocks);
+    utcp__pool_count(pool, utcp__recvbuf_ring_bytes(buffer), slots * sizeof(*blocks));
     buffer->blocks = blocks;
     buffer->slots = slots;
     return true;
@@ -148,11 +150,16 @@ void utcp__recvbuf_init(struct utcp_recvbuf *buffer)
     utcp__ranges_init(&buffer->pending);
 }
 
-void utcp__recvbuf_dispose(struct utcp_recvbuf *buffer, struct utcp_pool *pool)
+void utcp__recvbuf_clear(struct utcp_recvbuf *buffer, struct utcp_pool *pool)
 {
-    for (uint32_t i = 0; i < buffer->slots; i++)
-        if (buffer->blocks[i])
-            utcp__pool_put(pool, buffer->blocks[i]);
+    for (uint32_t i = 0; i < buffer->slots && buffer->held; i++) {
+        uint8_t *block = *utcp__recvbuf_slot(buffer, i);
+
+        if (block == NULL)
+            continue;
+        utcp__pool_put(pool, block);
+        buffer->held--;
+    }
     free_ring(buffer, pool);
     free_pending(buffer, pool);
     buffer->held = 0;

@@ -26,16 +26,39 @@
 #define RECVBUF_RANGES_MOST 4096
 
 struct utcp_recvbuf {
-    uint8_t **blocks; /* a ring: the block of stretch n is blocks[n % block_slots] */
-    uint32_t slots;   /* a power of two, or 0 */
-    uint32_t held;    /* blocks that are there */
-    uint64_t read;    /* offset of the byte that is read next */
-    uint64_t next;    /* offset of the first byte that is missing */
+    union {
+        uint8_t **blocks; /* a ring: the block of stretch n is blocks[n % slots] */
+        uint8_t *block;   /* the ring itself, with one slot: a short request needs no other */
+    };
+    uint32_t slots; /* a power of two, or 0 */
+    uint32_t held;  /* blocks that are there */
+    uint64_t read;  /* offset of the byte that is read next */
+    uint64_t next;  /* offset of the first byte that is missing */
     struct utcp_ranges pending;
 };
 
 void utcp__recvbuf_init(struct utcp_recvbuf *buffer);
-void utcp__recvbuf_dispose(struct utcp_recvbuf *buffer, struct utcp_pool *pool);
+/* Gives up all that it holds: what was ready counts as read. */
+void utcp__recvbuf_clear(struct utcp_recvbuf *buffer, struct utcp_pool *pool);
+static inline void utcp__recvbuf_dispose(struct utcp_recvbuf *buffer, struct utcp_pool *pool)
+{
+    if (buffer->slots || buffer->pending.capacity)
+        utcp__recvbuf_clear(buffer, pool);
+}
+
+/* Where the block for stretch `n` stands; there are slots. */
+static inline uint8_t **utcp__recvbuf_slot(const struct utcp_recvbuf *buffer, uint64_t n)
+{
+    uint8_t **ring = buffer->slots == 1 ? (uint8_t **)&buffer->block : buffer->blocks;
+
+    return &ring[n & (buffer->slots - 1)];
+}
+
+/* Bytes that the ring takes beside this structure. */
+static inline uint64_t utcp__recvbuf_ring_bytes(const struct utcp_recvbuf *buffer)
+{
+    return buffer->slots > 1 ? buffer->slots * sizeof(*buffer->blocks) : 0;
+}
 
 /* Stores `size` bytes that belong at `offset`, which is not below `next`; the caller has cut them
  * to the window. Returns how many of them were stored or were there already; fewer than `size` when
@@ -53,7 +76,7 @@ static inline uint8_t *utcp__recvbuf_place(const struct utcp_recvbuf *buffer, ui
     /* Where a block begins it is not said that the ring is long enough for it. */
     if (buffer->pending.count || !buffer->slots || within == 0 || within + size > POOL_BLOCK_SIZE)
         return NULL;
-    block = buffer->blocks[(buffer->next / POOL_BLOCK_SIZE) & (buffer->slots - 1)];
+    block = *utcp__recvbuf_slot(buffer, buffer->next / POOL_BLOCK_SIZE);
     return block ? block + within : NULL;
 }
 
@@ -67,7 +90,7 @@ static inline bool utcp__recvbuf_can_append(const struct utcp_recvbuf *buffer,
 
     if (buffer->pending.count || last - buffer->read / POOL_BLOCK_SIZE >= buffer->slots)
         return false;
-    missing = last - first + (buffer->blocks[first & (buffer->slots - 1)] == NULL);
+    missing = last - first + (*utcp__recvbuf_slot(buffer, first) == NULL);
     return missing <= pool->free_count && pool->used + missing * POOL_BLOCK_SIZE <= pool->limit;
 }
 void utcp__recvbuf_append(struct utcp_recvbuf *buffer, struct utcp_pool *pool, const uint8_t *data,

@@ -118,7 +118,7 @@ static uint32_t open_early(const struct utcp *stack, const struct utcp_fast_queu
 /* What leads to blocks, and is counted with them. */
 static uint64_t leading_of(const struct utcp_conn *conn)
 {
-    return conn->receive.slots * sizeof(*conn->receive.blocks) +
+    return utcp__recvbuf_ring_bytes(&conn->receive) +
            conn->receive.pending.capacity * sizeof(*conn->receive.pending.at) +
            conn->board.capacity * sizeof(*conn->board.many) + utcp__records_size(conn) +
            utcp__times_size(conn);

@@ -41,7 +41,7 @@ static int read_some(struct utcp_recvbuf *buffer, struct utcp_pool *pool)
 /* Bytes of what leads to blocks. */
 static uint64_t leading(const struct utcp_recvbuf *buffer)
 {
-    return buffer->slots * sizeof(*buffer->blocks) +
+    return utcp__recvbuf_ring_bytes(buffer) +
            buffer->pending.capacity * sizeof(*buffer->pending.at);
 }
 
