@@ -271,6 +271,33 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
         fin_acknowledged(conn);
 }
 
+/* The acknowledgment of all that an orphan had to say, and there was nothing to repair. What could be learnt
+ * from it of the path and of its congestion is of no use any more. */
+static bool is_the_last(const struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    return conn->fin_queued && segment->ack == conn->snd_max && segment->ack != conn->snd_una &&
+           utcp__orphan(conn) && !conn->restless && !conn->fin_acked && !conn->traced &&
+           !conn->more && utcp__in_flight(conn) > conn->send.end - conn->send.una &&
+           segment->options.sacks == 0;
+}
+
+static void last_acknowledged(struct utcp_conn *conn)
+{
+    utcp__sendbuf_acknowledge(&conn->send, &conn->stack->pool, conn->send.end - conn->send.una);
+    conn->snd_una = conn->small_end = conn->snd_max;
+    conn->urgent_out = false;
+    conn->rtt.timed_at = 0;
+    conn->rack.fack = conn->snd_max;
+    if (conn->sack)
+        utcp__sack_dispose(conn);
+    conn->waiting_since = 0;
+    utcp__timer_stop(conn, TIMER_LOSS);
+    utcp__timer_stop(conn, TIMER_RETRANSMIT);
+    utcp__timer_stop(conn, TIMER_USER);
+    utcp__want_output(conn);
+    fin_acknowledged(conn);
+}
+
 /* RFC 5681 section 2, but for its last condition, that the window be the same: Linux lets its window
  * grow with every segment that arrives, in order or not, and would never be seen to lose one. A
  * window that doubles is what its reader's progress looks like, and no duplicate. */
@@ -323,12 +350,25 @@ static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
         UTCP_DROP(conn->stack, conn, dropped_unacceptable);
         return false;
     }
-    if (conn->state == UTCP_SYN_RECEIVED && !establish(conn, segment))
-        return false;
+    if (conn->state == UTCP_SYN_RECEIVED) {
+        if (!establish(conn, segment))
+            return false;
+        if (conn->snd_una == conn->snd_max && segment->ack == conn->snd_una &&
+            segment->options.sacks == 0) { /* that was all that it has to say */
+            heard(conn);
+            conn->ecn.echoed = segment->flags & TCP_ECE;
+            return true;
+        }
+    }
     if (!ack_is_possible(conn, segment)) {
         UTCP_DROP(conn->stack, conn, dropped_unacceptable);
         utcp__challenge_ack(conn);
         return false;
+    }
+    if (is_the_last(conn, segment)) {
+        heard(conn);
+        last_acknowledged(conn);
+        return conn->state != UTCP_CLOSED;
     }
     delivery = delivery_of(conn, segment);
     heard(conn);

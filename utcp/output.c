@@ -279,7 +279,7 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
             if (!emit(conn, &next, &window, sink))
                 return PROGRESS_FULL;
             account(conn, &next, window);
-            if (next.kind != PLAN_ACK) /* which is planned where there is nothing else */
+            if (!utcp__planned_last(conn, &next))
                 continue;
         }
         if (next.paced)
@@ -323,8 +323,8 @@ bool utcp_output(struct utcp *stack, uint64_t now, const struct utcp_sink *sink)
             break;
         case PROGRESS_DONE:
             list_remove(link);
-            if (conn->state == UTCP_TIME_WAIT)
-                utcp__time_wait_take(conn);
+            if (conn->state == UTCP_TIME_WAIT && !utcp__time_wait_take(conn))
+                utcp__timer_set(conn, TIMER_LIFE, conn->deadline[TIMER_LIFE]);
             break;
         }
     }

@@ -387,6 +387,18 @@ void utcp__plan(struct utcp_conn *conn, struct plan *plan)
         keep_to_record(conn, plan);
 }
 
+bool utcp__planned_last(const struct utcp_conn *conn, const struct plan *plan)
+{
+    if (plan->kind == PLAN_ACK) /* which is planned where there is nothing else */
+        return true;
+    if (plan->kind == PLAN_SYN)
+        return !utcp__transfers(conn) && !conn->ack_now;
+    /* Whatever carries data tells all that an ACK could tell. */
+    return plan->kind == PLAN_DATA && conn->send.end - conn->send.una <= utcp__in_flight(conn) &&
+           (plan->flags & TCP_FIN || !conn->fin_queued) && !conn->ecn.flips &&
+           !conn->duplicate_acks_due && !out_of_turn(conn) && !conn->keepalive_due;
+}
+
 bool utcp__blocked(const struct utcp_conn *conn)
 {
     return utcp__unsent(conn) && utcp__synchronized(conn) &&

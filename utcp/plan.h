@@ -42,6 +42,8 @@ static inline uint64_t utcp__unsent(const struct utcp_conn *conn)
 
 /* What to send now; nothing is changed but what was due and turned out to be idle. */
 void utcp__plan(struct utcp_conn *conn, struct plan *plan);
+/* The plan was carried out, and it is certain that there is no other. */
+bool utcp__planned_last(const struct utcp_conn *conn, const struct plan *plan);
 /* Data wait for a window or for a cork to be taken off, and nothing is on its way that would bring news. */
 bool utcp__blocked(const struct utcp_conn *conn);
 

@@ -305,6 +305,7 @@ void utcp_free(struct utcp *stack)
     utcp__fast_cache_free(stack);
     utcp__paths_free(stack);
     utcp__pool_dispose(&stack->pool);
+    utcp__spares_free(stack);
     free(stack->table);
     free(stack);
 }

@@ -168,11 +168,13 @@ void utcp__timers_update(struct utcp_conn *conn, bool progress)
         utcp__timer_stop(conn, TIMER_USER);
 }
 
-void utcp__timer_life(struct utcp_conn *conn)
+void utcp__timer_life_start(struct utcp_conn *conn)
 {
     uint64_t now = conn->stack->now;
 
-    if (conn->state == UTCP_TIME_WAIT)
+    if (conn->state == UTCP_TIME_WAIT && utcp__orphan(conn) && !list_empty(&conn->output_link))
+        conn->deadline[TIMER_LIFE] = now + conn->stack->time_wait_us; /* utcp_output() goes on */
+    else if (conn->state == UTCP_TIME_WAIT)
         utcp__timer_set(conn, TIMER_LIFE, now + conn->stack->time_wait_us);
     else if (conn->state == UTCP_FIN_WAIT_2 && utcp__orphan(conn))
         utcp__timer_set(conn, TIMER_LIFE, now + UTCP_FIN_WAIT_2_LIMIT);

@@ -196,6 +196,8 @@ struct utcp {
     uint32_t cookies_elsewhere;   /* listeners whose SYNs somebody else answers */
     struct list scattered;        /* connections with data out of order, for the longest first */
     struct list dead;             /* to be freed before the call returns */
+    struct utcp_conn *spares;     /* memory for connections, by `chain` */
+    uint32_t spare_count;
     struct utcp_wheel wheel;
     struct utcp_pool pool;
     void (*gone)(void *gone_context, const struct utcp_endpoint *local,
@@ -513,7 +515,14 @@ void utcp__trouble(struct utcp_conn *conn);
 /* Something was sent, acknowledged or written: brings retransmission and user timer in line. */
 void utcp__timers_update(struct utcp_conn *conn, bool progress);
 /* Starts what the state calls for on TIMER_LIFE. */
-void utcp__timer_life(struct utcp_conn *conn);
+void utcp__timer_life_start(struct utcp_conn *conn);
+static inline void utcp__timer_life(struct utcp_conn *conn)
+{
+    if (conn->keepalive_ms || conn->state == UTCP_TIME_WAIT || conn->state == UTCP_FIN_WAIT_2)
+        utcp__timer_life_start(conn);
+    else
+        conn->deadline[TIMER_LIFE] = TIMER_IDLE;
+}
 
 /* ── state.c ───────────────────────────────────────────────────────────────────────────────── */
 
@@ -525,6 +534,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
 void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
                      const struct utcp_endpoint *remote);
 void utcp__conn_free(struct utcp_conn *conn);
+void utcp__spares_free(struct utcp *stack);
 /* Is its listener's no more; it was taken from its list. */
 void utcp__listener_lost(struct utcp_conn *conn);
 void utcp__reap(struct utcp *stack);
