@@ -615,6 +615,11 @@ static void input_segment(struct utcp *stack, struct utcp_segment *segment)
         utcp__time_wait_input(stack, waiting, segment);
         return;
     }
+    /* Whoever has a connection, or had one, was asked when it began. */
+    if (conn == NULL && !utcp__addresses_allowed(&segment->remote, &segment->local)) {
+        UTCP_DROP(stack, NULL, dropped_bad_address);
+        return;
+    }
     if (conn == NULL || conn->state == UTCP_TIME_WAIT)
         listener = utcp__find_listener(stack, &segment->local);
     if (conn && listener && newer_than_time_wait(conn, segment)) {
@@ -660,7 +665,6 @@ void utcp__input_any(struct utcp *stack, const void *data, size_t length, unsign
     case PACKET_ICMP_ERROR: utcp__input_icmp(stack, &packet.error); break;
     case PACKET_MALFORMED: UTCP_DROP(stack, NULL, dropped_malformed); break;
     case PACKET_BAD_CHECKSUM: UTCP_DROP(stack, NULL, dropped_checksum); break;
-    case PACKET_BAD_ADDRESS: UTCP_DROP(stack, NULL, dropped_bad_address); break;
     case PACKET_OTHER: UTCP_DROP(stack, NULL, dropped_not_tcp); break;
     }
     utcp__reap(stack);

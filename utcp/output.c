@@ -216,13 +216,20 @@ static void account_child_syn(struct utcp_conn *conn)
 
 static void account_syn(struct utcp_conn *conn, const struct plan *plan)
 {
+    uint64_t now = conn->stack->now;
+
     conn->syn_due = false;
-    if (conn->fast_queue)
+    if (conn->fast_queue) {
         account_child_syn(conn);
-    else
+    } else if (conn->snd_max == conn->iss && plan->length == 0 && !conn->timed && !conn->more) {
+        conn->rtt.timed_at = now ? now : 1;
+        conn->rtt.timed_seq = conn->snd_nxt = conn->snd_max = conn->iss + 1;
+        conn->sent_at = now;
+    } else {
         account_sequence(conn, plan);
+    }
     conn->fast.sent += (uint16_t)plan->length;
-    utcp__timer_set(conn, TIMER_RETRANSMIT, conn->stack->now + utcp__rtt_timeout(&conn->rtt));
+    utcp__timer_set(conn, TIMER_RETRANSMIT, now + utcp__rtt_timeout(&conn->rtt));
     utcp__timers_update(conn, false);
 }
 

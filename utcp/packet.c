@@ -154,10 +154,8 @@ static struct utcp_endpoint endpoint(uint8_t family, const uint8_t *address, be1
     return end;
 }
 
-/* Hostile.md W8. That a host's own address comes as the source is all right as long as it is not
- * the very same end. */
-static bool addresses_allowed(const struct utcp_endpoint *source,
-                              const struct utcp_endpoint *destination)
+bool utcp__addresses_allowed(const struct utcp_endpoint *source,
+                             const struct utcp_endpoint *destination)
 {
     return source->port != 0 && destination->port != 0 && utcp__address_is_unicast(source) &&
            utcp__address_is_unicast(destination) &&
@@ -180,8 +178,6 @@ static enum utcp_packet_kind parse_tcp(const struct ip_view *ip, unsigned flags,
         return PACKET_BAD_CHECKSUM;
     segment->remote = endpoint(ip->family, ip->source, tcp->source_port);
     segment->local = endpoint(ip->family, ip->destination, tcp->destination_port);
-    if (!addresses_allowed(&segment->remote, &segment->local))
-        return PACKET_BAD_ADDRESS;
     segment->seq = ntohl(tcp->sequence);
     segment->ack = ntohl(tcp->acknowledgment);
     segment->window = ntohs(tcp->window);

@@ -79,7 +79,6 @@ enum utcp_packet_kind {
     PACKET_ICMP_ERROR,
     PACKET_MALFORMED,
     PACKET_BAD_CHECKSUM,
-    PACKET_BAD_ADDRESS,
     PACKET_OTHER, /* whole and fine, but nothing for us */
 };
 
@@ -127,6 +126,10 @@ uint8_t *utcp__packet_build(uint8_t *packet, const struct utcp_outgoing *outgoin
 void utcp__packet_checksum(uint8_t *packet, const struct utcp_outgoing *outgoing, bool partial,
                            struct utcp_offload *offload);
 
+/* Hostile.md W8: whether a segment may come from one to the other. That a host's own address comes as the
+ * source is all right as long as it is not the very same end. */
+bool utcp__addresses_allowed(const struct utcp_endpoint *source,
+                             const struct utcp_endpoint *destination);
 /* Whether TCP may talk to this address: not unspecified, multicast or broadcast. */
 bool utcp__address_is_unicast(const struct utcp_endpoint *endpoint);
 /* 127.0.0.0/8 or ::1, which talk to each other alone (RFC 1122 section 3.2.1.3). */
