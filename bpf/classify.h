@@ -636,14 +636,15 @@ static __always_inline enum mux_verdict classify_ipv6(const struct frame *frame,
     return verdict == MUX_CLAIMED ? claim(transport, port) : verdict;
 }
 
-/* By Ethernet type, in network order. VLAN tags are other types, too: what is behind them is the
- * host's. */
+/* By Ethernet type, in network order. What is behind a VLAN tag is the host's. */
 static __always_inline enum mux_verdict classify_ip(const struct frame *frame, __be16 type,
                                                     struct transport *transport)
 {
     switch (type) {
     case bpf_htons(ETH_P_IP): return classify_ipv4(frame, transport);
     case bpf_htons(ETH_P_IPV6): return classify_ipv6(frame, transport);
+    case bpf_htons(ETH_P_8021Q):
+    case bpf_htons(ETH_P_8021AD): return MUX_PASS_VLAN;
     default: return MUX_PASS_OTHER;
     }
 }

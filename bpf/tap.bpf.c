@@ -79,8 +79,8 @@ int multistack_tap(struct __sk_buff *ctx)
 
     if (ctx->pkt_type > PACKET_TYPE_TO_ALL)
         return conclude(MUX_PASS_NOT_OURS, SKIP);
-    if (ctx->vlan_present)
-        return conclude(MUX_PASS_OTHER, SKIP);
+    if (ctx->vlan_present) /* the kernel has taken the tag off by now, wherever it was */
+        return conclude(MUX_PASS_VLAN, SKIP);
     verdict = classify_ip(&frame, (__be16)ctx->protocol, &transport);
     if (verdict != MUX_CLAIMED)
         return conclude(verdict, SKIP);

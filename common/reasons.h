@@ -78,6 +78,7 @@ enum detach_reason {
     X(PASS_UNCLAIMED, "pass_unclaimed", "nobody has bound the destination")                        \
     X(PASS_NOT_OURS, "pass_not_ours", "not addressed to this host's MAC or IP address")            \
     X(PASS_NO_SWITCH, "pass_no_switch", "claimed, but the switch is away or hangs")                \
+    X(PASS_VLAN, "pass_vlan", "with a VLAN tag, which makes it the host's")                        \
     GUARD_VERDICTS(X)
 
 /* What the guard decided about a frame that was claimed (bpf/guard.h). */

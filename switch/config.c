@@ -190,6 +190,7 @@ int config_parse_nic(const char *text, struct nic_spec *spec, char error[CONFIG_
             return fail(error, "packet:DEV takes no options");
         return parse_device(text + 7, spec, error);
     }
+    spec->any_driver = strncmp(text, "afxdp:", 6) != 0 && !strchr(text, ',');
     if (!strncmp(text, "afxdp:", 6))
         text += 6;
     if (strlen(text) >= sizeof(words))

@@ -38,6 +38,7 @@ struct nic_spec {
     bool share;                /* attach through libxdp's dispatcher, beside other programs */
     uint32_t busy_poll_budget; /* packets of one preferred busy poll; 0: none of it */
     bool large;                /* a packet socket for large sends beside each AF_XDP socket */
+    bool any_driver; /* just a device: AF_XDP, unless another driver suits its kind better */
     struct wire_spec wire;
 };
 

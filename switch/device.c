@@ -70,7 +70,14 @@ int device_strip_vlan_tags(const char *name, bool strip)
 
 bool device_hides_vlan_tags(const struct device *device)
 {
-    static const char *const kinds[] = {"veth", "bridge", "bond", "team", "macvlan"};
+    return device->is_veth || device_needs_packet_socket(device);
+}
+
+/* A VLAN device or a tunnel has its own tag taken off, and one behind that is in the frame. */
+bool device_needs_packet_socket(const struct device *device)
+{
+    static const char *const kinds[] = {"bridge",  "bond",   "team",       "macvlan",
+                                        "macvtap", "ipvlan", "openvswitch"};
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (!strcmp(device->link.kind, kinds[i]))
@@ -105,6 +112,7 @@ int device_probe(struct netlink *netlink, const char *name, struct device *devic
     if (!device->queues)
         device->queues = device->link.rx_queues;
     device->is_veth = !strcmp(device->link.kind, "veth");
+    device->is_bond = !strcmp(device->link.kind, "bond");
     device->is_virtual = device->is_loopback || device->link.kind[0] != '\0';
     for (size_t i = 0; i < sizeof(virtual_drivers) / sizeof(virtual_drivers[0]); i++)
         device->is_virtual |= !strcmp(device->driver, virtual_drivers[i]);

@@ -13,6 +13,7 @@ struct device {
     char driver[32]; /* as ethtool -i says; "": it does not say */
     uint32_t queues; /* receive queues in use */
     bool is_veth;
+    bool is_bond;
     bool is_loopback;
     bool is_virtual; /* no wire: packets of this machine arrive with partial checksums */
 };
@@ -25,9 +26,11 @@ int device_probe(struct netlink *netlink, const char *name, struct device *devic
 int device_strips_vlan_tags(const char *name);
 /* Has it do so or not. 0 or a negative errno: -EOPNOTSUPP where it cannot be changed. */
 int device_strip_vlan_tags(const char *name, bool strip);
-/* Whether tags stand beside its frames whatever it does, since another device has taken them off: the other end
- * of a veth, or the one below. */
+/* Whether tags may stand beside its frames whatever it does, since they were taken off before: by the other end
+ * of a veth, or between the device below and this one, where the kernel does so always. */
 bool device_hides_vlan_tags(const struct device *device);
+/* Whether it has a device below, by which frames of other VLANs come that their tag alone tells from ours. */
+bool device_needs_packet_socket(const struct device *device);
 
 /* How many receive queues it has now, as `ethtool -l` says; 0: it does not tell. */
 uint32_t device_count_queues(const char *name);

@@ -137,6 +137,34 @@ static bool some_nic_is_afxdp(const struct config *config)
     return false;
 }
 
+/* XDP does not see the VLAN tags of such a device's frames, and would take those of every VLAN for untagged
+ * ones: who names no driver gets the one that does. Whether the device is there is asked again. */
+static void choose_driver(struct netlink *netlink, struct nic_spec *spec)
+{
+    struct device device = {0};
+
+    if (!spec->any_driver || netlink_get_link(netlink, spec->device, &device.link) ||
+        !device_needs_packet_socket(&device))
+        return;
+    spec->driver = NIC_DRIVER_PACKET;
+    log_notice("%s: is a %s, where XDP does not see VLAN tags: served by packet sockets, as "
+               "packet:%s; where there are no VLANs afxdp:%s may be said",
+               spec->device, device.link.kind, spec->device, spec->device);
+}
+
+/* Where the kernel cannot be asked, whoever asks it next says so. */
+static void choose_drivers(struct config *config)
+{
+    struct netlink_events events = keeper__events;
+    struct netlink netlink;
+
+    if (!some_nic_is_afxdp(config) || netlink_open(&netlink, &events))
+        return;
+    for (uint32_t i = 0; i < config->nic_count; i++)
+        choose_driver(&netlink, &config->nics[i]);
+    netlink_close(&netlink);
+}
+
 /* What the kernel has not, and what that means; once, before anything is opened. */
 static void look_at_kernel(struct keeper *keeper)
 {
@@ -367,14 +395,16 @@ static struct keeper *create(const struct config *config)
     return keeper;
 }
 
-int keeper_run(const struct config *config)
+int keeper_run(const struct config *told)
 {
-    struct keeper *keeper = create(config);
+    struct config config = *told;
+    struct keeper *keeper = create(&config);
     bool failed;
 
     if (!keeper)
         return EXIT_FAILURE;
     mux_log_init();
+    choose_drivers(&config);
     fill_nics(keeper);
     failed = start(keeper) != 0;
     if (!failed)
@@ -385,12 +415,15 @@ int keeper_run(const struct config *config)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static void warn_of_vlans(const struct nic_spec *spec)
+static void warn_of_vlans(const struct nic_spec *spec, const struct device *device)
 {
-    if (spec->driver == NIC_DRIVER_AFXDP && device_strips_vlan_tags(spec->device) > 0)
+    if (spec->driver != NIC_DRIVER_AFXDP)
+        return;
+    if (device_strips_vlan_tags(spec->device) > 0)
         log_notice(
             "%s: takes VLAN tags off; while it is served it does not (ethtool -K %s rxvlan off)",
             spec->device, spec->device);
+    keeper__warn_of_hidden_tags(device);
 }
 
 /* Whether the kernel takes the programs and the sockets, of which none stays. The first is enough: what
@@ -435,8 +468,9 @@ static int check_kernel(const struct config *config)
     return try_kernel(config);
 }
 
-int keeper_check(const struct config *config)
+int keeper_check(const struct config *told)
 {
+    struct config config = *told;
     struct netlink netlink;
     struct netlink_events events = keeper__events;
     int status = netlink_open(&netlink, &events);
@@ -445,21 +479,22 @@ int keeper_check(const struct config *config)
         log_error("no netlink to the kernel: %s", strerror(-status));
         return EXIT_FAILURE;
     }
-    for (uint32_t i = 0; i < config->nic_count; i++) {
+    choose_drivers(&config);
+    for (uint32_t i = 0; i < config.nic_count; i++) {
         struct device device;
 
-        if (config->nics[i].driver == NIC_DRIVER_WIRE) {
-            status |= keeper__check_wire(&config->nics[i]);
+        if (config.nics[i].driver == NIC_DRIVER_WIRE) {
+            status |= keeper__check_wire(&config.nics[i]);
             continue;
         }
-        if (device_probe(&netlink, config->nics[i].device, &device) ||
-            keeper__check_nic(&config->nics[i], &device))
+        if (device_probe(&netlink, config.nics[i].device, &device) ||
+            keeper__check_nic(&config.nics[i], &device))
             status = -1;
         else
-            warn_of_vlans(&config->nics[i]);
+            warn_of_vlans(&config.nics[i], &device);
     }
     netlink_close(&netlink);
     if (!status)
-        status = check_kernel(config);
+        status = check_kernel(&config);
     return status ? EXIT_FAILURE : EXIT_SUCCESS;
 }

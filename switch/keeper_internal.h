@@ -180,6 +180,8 @@ int keeper__send_nic(struct keeper *keeper, struct keeper_nic *nic);
 void keeper__release_queues(struct keeper_nic *nic);
 /* Has the device leave VLAN tags in its frames, where XDP sees them; says so where they are not to be had. */
 void keeper__keep_tags(struct keeper *keeper, struct keeper_nic *nic);
+/* Says so of a device that has tags beside its frames, where AF_XDP serves it. */
+void keeper__warn_of_hidden_tags(const struct device *device);
 /* Whether frames to be sent are longer now than the switch has room for: it needs new sockets. */
 bool keeper__outgrew_frames(const struct keeper_nic *nic);
 /* Whether frames of the device's MTU fit into what its sockets were bound with. */

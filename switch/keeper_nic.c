@@ -28,6 +28,12 @@ int keeper__check_nic(const struct nic_spec *spec, const struct device *device)
                   spec->device, device->queues, queues, device->queues, spec->device);
         return -1;
     }
+    if (device->is_bond && (spec->xdp == XDP_NATIVE || spec->copy == COPY_ZEROCOPY)) {
+        log_error("%s: by native XDP a bond's frames come from the devices below, and the kernel "
+                  "gives none of them to AF_XDP sockets of the bond; say xdp=auto, or packet:%s",
+                  spec->device, spec->device);
+        return -1;
+    }
     if (queues > MUX_QUEUES_MAX) {
         log_error("%s: receives with %u queues and the mux serves %u; give it fewer (ethtool -L "
                   "%s combined %u)",
@@ -166,6 +172,15 @@ bool keeper__queues_changed(struct keeper_nic *nic)
     return true;
 }
 
+void keeper__warn_of_hidden_tags(const struct device *device)
+{
+    if (device_hides_vlan_tags(device))
+        log_notice(
+            "%s: is a %s, where tags may stand beside frames all the same, unseen by XDP; where "
+            "VLANs are in use, say packet:%s",
+            device->link.name, device->link.kind, device->link.name);
+}
+
 /* By a packet socket tags are seen wherever they are. */
 void keeper__keep_tags(struct keeper *keeper, struct keeper_nic *nic)
 {
@@ -176,11 +191,7 @@ void keeper__keep_tags(struct keeper *keeper, struct keeper_nic *nic)
                                 keeper->netns_cookie);
     if (host_settings_are_wanted(&nic->vlan))
         host_settings_apply(&nic->vlan);
-    if (device_hides_vlan_tags(&nic->device))
-        log_notice(
-            "%s: is a %s, where tags may stand beside frames all the same, unseen by XDP; where "
-            "VLANs are in use, say packet:%s",
-            nic->spec.device, nic->device.link.kind, nic->spec.device);
+    keeper__warn_of_hidden_tags(&nic->device);
 }
 
 void keeper__close_nic(struct keeper_nic *nic)

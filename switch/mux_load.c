@@ -243,13 +243,18 @@ static const struct attachment generic = {ATTACH_GENERIC, XDP_FLAGS_SKB_MODE, "g
 
 /* The modes to try, best first (design.md, section 7): native on hardware. On a veth native XDP
  * makes the peer give up GSO, which costs legacy traffic far more than generic XDP does, as long as
- * the AF_XDP sockets take the unsegmented frames that then arrive. */
+ * the AF_XDP sockets take the unsegmented frames that then arrive. Native XDP of a bond runs on the devices below,
+ * by whose queues' names the kernel refuses to put frames into sockets of the bond. */
 static size_t choose_modes(const struct device *device, const struct nic_spec *spec,
                            const struct attachment *modes[2])
 {
     bool generic_first =
         device->is_veth && spec->copy != COPY_ZEROCOPY && xsk_kernel_has_multi_buffer();
 
+    if (device->is_bond) {
+        modes[0] = &generic;
+        return 1;
+    }
     if (spec->xdp != XDP_AUTO || spec->copy == COPY_ZEROCOPY) {
         modes[0] = spec->xdp == XDP_GENERIC ? &generic : &native;
         return 1;

@@ -7,10 +7,35 @@
 lab_begin
 . "$(dirname "$0")/nic_kind.sh"
 
+# by_itself KIND DEVICE: XDP would see no VLAN tags there, so who names no driver gets the one that does.
+readonly FOREIGN=10.77.0.66 # a host whose frames the guard drops, and counts, if they are claimed
+frames() {
+    in_client "$LAB_PYTHON" "$LAB_TESTS/frames.py" eth0 "$mac" $FOREIGN $SERVER4 80 "$@"
+}
+by_itself() {
+    local kind=$1 device=$2 mac
+    mac=$(in_server cat "/sys/class/net/$device/address")
+    check_match "$kind: --check-config tells its driver" \
+        "$(in_server multistackd --nic "$device" --check-config 2>&1)" "$device: is a $kind, .* packet:$device"
+    check_match "$kind: and what AF_XDP does not see" \
+        "$(in_server multistackd --nic "afxdp:$device" --check-config 2>&1)" "$device: is a $kind, .* unseen by XDP"
+    LAB_NIC=$device start_switch
+    start web server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen 0.0.0.0:80 --stack utcp
+    check_soon "$kind: a page" "fetched 1k http://$SERVER4/1k"
+    check "$kind: a foreign host is blocked" in_server multistack guard block $FOREIGN --binding 0.0.0.0:80
+    check_soon "$kind: frames of another VLAN are counted as such" \
+        'frames 66; [ "$(counter pass_vlan)" -ge 20 ]'
+    check_equal "$kind: and not one is claimed" "$(counter guard_blocked)" 0
+    check_soon "$kind: those without a tag are" 'frames; [ "$(counter guard_blocked)" -ge 20 ]'
+    stop web
+    stop switch
+}
+
 if in_server ip link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0 2>/dev/null; then
     in_server ip link set nic0 master br0
     move_addresses br0
     kind bridge br0
+    by_itself bridge br0
     in_server ip link set nic0 nomaster
     in_server ip link del br0
 else
@@ -23,6 +48,7 @@ if in_server ip link add link nic0 name mv0 type macvlan mode bridge 2>/dev/null
     move_addresses mv0
     in_client ip neigh flush dev eth0
     kind macvlan mv0
+    by_itself macvlan mv0
     in_server ip link del mv0
 else
     note 'this kernel has no macvlan'

@@ -52,6 +52,22 @@ static void a_nic_may_be_named_in_short_and_in_full(void **state)
     assert_false(spec.share);
 }
 
+static void who_names_no_driver_takes_any(void **state)
+{
+    struct nic_spec spec;
+
+    (void)state;
+    assert_int_equal(config_parse_nic("br0", &spec, error), 0);
+    assert_int_equal(spec.driver, NIC_DRIVER_AFXDP);
+    assert_true(spec.any_driver);
+    assert_int_equal(config_parse_nic("afxdp:br0", &spec, error), 0);
+    assert_false(spec.any_driver);
+    assert_int_equal(config_parse_nic("br0,large=yes", &spec, error), 0);
+    assert_false(spec.any_driver);
+    assert_int_equal(config_parse_nic("packet:br0", &spec, error), 0);
+    assert_false(spec.any_driver);
+}
+
 static void a_wire_is_told_all_that_it_can_be_told(void **state)
 {
     struct nic_spec spec;
@@ -408,6 +424,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_nic_may_be_named_in_short_and_in_full),
+        cmocka_unit_test(who_names_no_driver_takes_any),
         cmocka_unit_test(a_wire_is_told_all_that_it_can_be_told),
         cmocka_unit_test(a_wrong_nic_is_refused_and_the_reason_names_it),
         cmocka_unit_test(options_take_what_makes_sense),

@@ -39,8 +39,8 @@ static const struct change changes[] = {
     {"broadcast MAC", udp4, 0, 6, {255, 255, 255, 255, 255, 255}, MUX_CLAIMED},
     {"group MAC", udp6, 0, 2, {0x33, 0x33}, MUX_CLAIMED},
     {"ARP", tcp4, 12, 2, {0x08, 0x06}, MUX_PASS_OTHER},
-    {"VLAN tag (W7)", tcp4, 12, 2, {0x81, 0x00}, MUX_PASS_OTHER},
-    {"QinQ tag (W7)", tcp4, 12, 2, {0x88, 0xa8}, MUX_PASS_OTHER},
+    {"VLAN tag (W7)", tcp4, 12, 2, {0x81, 0x00}, MUX_PASS_VLAN},
+    {"QinQ tag (W7)", tcp4, 12, 2, {0x88, 0xa8}, MUX_PASS_VLAN},
     {"802.3 length", tcp4, 12, 2, {0x00, 0x40}, MUX_PASS_OTHER},
 
     {"port not bound", tcp4, L4 + 2, 2, {0, 81}, MUX_PASS_UNCLAIMED},
