@@ -607,6 +607,7 @@ struct utcp_info {
     /* Fast open */
     bool syn_data; /* data went with the SYN, and were taken: ours by the peer, or its by us */
     enum utcp_fast_open_failure fast_open_failure;
+    uint16_t syn_data_bytes; /* of ours that the peer has taken with the SYN, at most */
 };
 
 UTCP_API void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);

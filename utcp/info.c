@@ -280,6 +280,7 @@ void utcp_info(const struct utcp_conn *conn, struct utcp_info *info)
         .mss = conn->mss,
         .receive_mss = conn->receive_mss,
         .syn_data = conn->fast.data_taken,
+        .syn_data_bytes = conn->fast.data_taken ? conn->fast.sent : 0,
         .fast_open_failure = (enum utcp_fast_open_failure)conn->fast.failure,
         .send_window = conn->snd_wnd,
         .send_scale = conn->send_scale,

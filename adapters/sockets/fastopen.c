@@ -108,6 +108,10 @@ ssize_t sockets__send_fast(struct sockets *sockets, int fd, struct socket *socke
     if (socket->error)
         return sockets__take_error(socket);
     socket->told = true;
+    if (done < (ssize_t)wanted) { /* the rest answers the SYN-ACK */
+        socket->heard_at = sockets__now(sockets);
+        sockets__answers(sockets, socket);
+    }
     return sockets__send_rest(sockets, fd, socket, pieces, count, flags,
                               done > 0 ? (size_t)done : 0);
 }

@@ -47,6 +47,8 @@ struct socket {
     struct utcp_listener *listeners[2]; /* the second: IPv4 beside an IPv6 wildcard */
     struct utcp_conn *ahead;            /* taken from the stack, not accepted yet: it can be seen */
 
+    uint64_t heard_at; /* when something came that may be answered; 0: nothing has */
+
     int backlog; /* of a listener, as listen() was told */
 
     bool deferred; /* connected, says TCP_FASTOPEN_CONNECT; the first write does it */
@@ -104,6 +106,11 @@ struct utcp_conn *sockets__look_ahead(struct sockets *sockets, struct socket *so
 int sockets__wait(struct sockets *sockets, bool nonblocking, uint64_t since, uint64_t timeout_us);
 /* The error that waits to be told, as a negative errno, and told it is; 0: none. */
 int sockets__take_error(struct socket *socket);
+
+/* Something is written. Where that is soon after something came, the two sides talk in turns: what comes
+ * next is likely to be answered as well, and the answer brings the acknowledgment, so none at the start of
+ * the connection is hurried any more. Linux calls it an interactive session. */
+void sockets__answers(const struct sockets *sockets, const struct socket *socket);
 
 /* What poll(2) would say now, POLL*. */
 unsigned sockets__readiness(struct sockets *sockets, struct socket *socket);

@@ -11,6 +11,7 @@
 
 /* Acknowledgments at the start of a connection that are not delayed, as many as Linux has. */
 #define QUICK_ACKS 16
+#define SOON_US    40000 /* before a delayed acknowledgment would have gone */
 
 struct sockets *sockets_new(struct utcp *stack, const struct sockets_host *host)
 {
@@ -102,8 +103,16 @@ int sockets__new(struct sockets *sockets, enum socket_kind kind, struct socket *
 
 /* ── What happens to them ──────────────────────────────────────────────────────────────────── */
 
-static void conn_happened(struct socket *socket, uint32_t events)
+void sockets__answers(const struct sockets *sockets, const struct socket *socket)
 {
+    if (socket->conn && socket->heard_at && sockets__now(sockets) - socket->heard_at < SOON_US)
+        utcp_set_option(socket->conn, UTCP_OPTION_QUICK_ACKS, 0);
+}
+
+static void conn_happened(const struct sockets *sockets, struct socket *socket, uint32_t events)
+{
+    if (events & UTCP_READABLE)
+        socket->heard_at = sockets__now(sockets);
     if (events & UTCP_CONNECTED) {
         socket->connecting = false;
         socket->departures++;
@@ -128,14 +137,13 @@ static void conn_happened(struct socket *socket, uint32_t events)
 
 void sockets_happened(struct sockets *sockets, const struct utcp_event *events, unsigned count)
 {
-    (void)sockets;
     for (unsigned i = 0; i < count; i++) {
         struct socket *socket = events[i].user;
 
         if (!socket)
             continue; /* closed */
         if (events[i].conn)
-            conn_happened(socket, events[i].events);
+            conn_happened(sockets, socket, events[i].events);
         else
             socket->arrivals++;
     }

@@ -105,8 +105,11 @@ static void fill_sender(const struct utcp_info *info, struct tcp_info *to)
     to->tcpi_pacing_rate = info->pacing_rate ? info->pacing_rate : UINT64_MAX;
     to->tcpi_max_pacing_rate = UINT64_MAX;
     to->tcpi_delivery_rate = info->delivery_rate;
-    /* the kernel counts the SYN */
-    to->tcpi_delivered = segments(info, info->bytes_delivered) + (info->state >= UTCP_ESTABLISHED);
+    /* the kernel counts the SYN, with what it brought */
+    if (info->state >= UTCP_ESTABLISHED)
+        to->tcpi_delivered = 1 + segments(info, info->bytes_delivered > info->syn_data_bytes
+                                                    ? info->bytes_delivered - info->syn_data_bytes
+                                                    : 0);
     to->tcpi_delivered_ce = segments(info, info->bytes_delivered_marked);
     to->tcpi_bytes_acked = info->bytes_out;
     to->tcpi_bytes_sent = info->bytes_sent;

@@ -230,8 +230,10 @@ static ssize_t send_stamped(struct sockets *sockets, int fd, const struct iovec 
     hold_back(socket, flags & MSG_MORE);
     if (sockets__sends_fast(socket, flags))
         done = sockets__send_fast(sockets, fd, socket, pieces, count, flags, address, length);
-    else
+    else {
+        sockets__answers(sockets, socket);
         done = sockets__send_rest(sockets, fd, socket, pieces, count, flags, 0);
+    }
     if (done > 0 && sockets__get(sockets, fd) == socket)
         sockets__stamp_send(sockets, socket, stamps);
     if (done > 0 && flags & MSG_ZEROCOPY && sockets__get(sockets, fd) == socket &&

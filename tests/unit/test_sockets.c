@@ -456,6 +456,48 @@ static void fast_open_is_for_whom_it_was_allowed(void **state)
     assert_memory_equal(got, key, 32);
 }
 
+static uint32_t unacknowledged(struct world *world, int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+
+    assert_int_equal(sockets_getsockopt(world->sockets, fd, IPPROTO_TCP, TCP_INFO, &info, &length),
+                     0);
+    return info.tcpi_unacked;
+}
+
+static void let_pass(struct world *world, uint64_t us)
+{
+    uint64_t until = world->now + us;
+
+    while (world->now < until)
+        assert_true(wait_within(world, until));
+}
+
+/* Each sends when the other has: then an answer brings the acknowledgment, and none is hurried. */
+static void who_answers_soon_delays_its_acknowledgments(void **state)
+{
+    struct world *world = *state;
+    char buffer[16];
+
+    for (unsigned soon = 0; soon < 2; soon++) {
+        struct pair pair = connected(world);
+
+        assert_int_equal(send_text(world, pair.client, "ask", 0), 3);
+        assert_int_equal(unacknowledged(world, pair.client), 0); /* hurried, as at every start */
+        assert_int_equal(receive(world, pair.server, buffer, sizeof(buffer), 0), 3);
+        let_pass(world, soon ? 20000 : 60000);
+        assert_int_equal(send_text(world, pair.server, "answer", 0), 6);
+        assert_int_equal(send_text(world, pair.client, "again", 0), 5);
+        assert_int_equal(unacknowledged(world, pair.client), soon);
+        let_pass(world, 50000);
+        assert_int_equal(unacknowledged(world, pair.client), 0);
+        sockets_close(world->sockets, pair.client);
+        sockets_close(world->sockets, pair.server);
+        sockets_close(world->sockets, pair.listener);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +521,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_connect_is_put_off_to_the_first_write, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_accepted_socket_may_be_in_its_handshake_and_be_reset,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_answers_soon_delays_its_acknowledgments, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(fast_open_is_for_whom_it_was_allowed, set_up, tear_down),
     };
 
