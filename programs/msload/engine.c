@@ -459,6 +459,9 @@ void engine_events(void *context, const struct client_event *events, unsigned co
         if (flags & (CLIENT_READABLE | CLIENT_FINISHED))
             pull(engine, session);
     }
+    /* Now, so that a request leaves with the acknowledgment of the response before it, not behind it. No
+     * session has more than one event here, so none is left for the connection that one has just let go. */
+    begin_due(engine);
 }
 
 int engine_run(struct engine *engine)
