@@ -217,7 +217,10 @@ void utcp__probe_sent(struct utcp_conn *conn, uint32_t end, bool again)
 }
 
 /* Section 7.4.2. A probe that was a retransmission, and that alone repaired a loss, has hidden it:
- * the window is reduced all the same. */
+ * the window is reduced all the same. One that came twice was needless: nothing was lost, the round trip was longer
+ * than the ones before it. On a host that has more work than time that is the rule (its queues are part of the round
+ * trip, and it takes one turn of a process or two), and each such probe makes more work still: two packets. So each
+ * doubles the wait for the next, until a probe repairs something. */
 void utcp__probe_acked(struct utcp_conn *conn, const struct utcp_delivery *delivery)
 {
     struct utcp_rack *rack = &conn->rack;
@@ -227,8 +230,11 @@ void utcp__probe_acked(struct utcp_conn *conn, const struct utcp_delivery *deliv
         return;
     if (!rack->probe_again || delivery->duplicate) {
         rack->probe_out = false;
+        if (rack->probe_again && rack->patience < UTCP_PATIENCE_MAX)
+            rack->patience++;
     } else if (seq_before(rack->probe_end, conn->snd_una)) {
         rack->probe_out = false;
+        rack->patience = 0;
         if (!conn->recovery.active && !conn->recovery.after_timeout)
             utcp__control_lost(conn, delivery->flight);
     } else if (!delivery->advanced && !delivery->reported) {

@@ -55,6 +55,7 @@ struct utcp_rack {
     bool probe_again : 1; /* it was a retransmission that may have hidden a loss */
     bool probe_new : 1;   /* it was new data */
     bool measured : 1;    /* a round-trip time was, since the last probe left */
+    uint8_t patience;     /* a probe waits for 2^(this + 1) round trips */
 };
 
 /* RFC 9937. */

@@ -135,11 +135,14 @@ static inline void utcp__control_tell(struct utcp_conn *conn, const struct utcp_
 
 #define UTCP_ACK_DELAY_MAX (200 * UTCP_MS) /* TLP.max_ack_delay: the longest in use */
 
+#define UTCP_PATIENCE_MAX 3 /* 16 round trips */
+
 /* When a tail loss probe is due, something being in flight (RFC 8985 section 7.2): not behind the
- * retransmission `timeout`. */
+ * retransmission `timeout`. Two round trips are the RFC's; where probes turn out to have been needless it is more
+ * (utcp__probe_acked()). */
 static inline uint64_t utcp__probe_at(const struct utcp_conn *conn, uint64_t now, uint64_t timeout)
 {
-    uint64_t when = now + 2 * (uint64_t)conn->rtt.srtt;
+    uint64_t when = now + ((uint64_t)conn->rtt.srtt << (conn->rack.patience + 1));
 
     if (conn->rtt.srtt == 0)
         when += UTCP_SECOND;

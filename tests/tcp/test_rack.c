@@ -253,6 +253,45 @@ TCP_TEST(rfc8985_7_4_a_probe_that_came_twice_does_not)
     tcp_free(t);
 }
 
+/* Two segments from n on, which are acknowledged a round trip later. */
+static void send_two(struct tcp_test *t, uint32_t n)
+{
+    tcp_write(t, n * MSS, 2 * MSS);
+    SENT(t, n);
+    SENT(t, n + 1);
+}
+
+TCP_TEST(after_a_needless_probe_the_next_one_waits_longer)
+{
+    struct tcp_test *t = begin(0);
+
+    expect_after(t, RTT, .flags = ACK, .seq = AT(10), .ack = 1, .length = MSS);
+    pass(t, RTT / 2);
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(11), .sacks = 1, .sack = {{AT(10), AT(11)}});
+    assert_int_equal(tcp_info(t).duplicates_reported, 1);
+    send_two(t, 11);
+    pass(t, RTT);
+    ACKED(t, 13); /* a round trip is measured */
+    send_two(t, 13);
+    pass(t, 2 * RTT + RTT / 2);
+    expect_nothing(t);
+    expect_after(t, RTT / 2, .flags = ACK, .seq = AT(14), .ack = 1,
+                 .length = MSS); /* RTO: not later */
+    assert_int_equal(tcp_info(t).tail_probes, 2);
+    pass(t, RTT);
+    ACKED(t, 15); /* which says nothing of a duplicate: it was missing */
+    send_two(t, 15);
+    pass(t, RTT);
+    ACKED(t, 17);
+    send_two(t, 17);
+    pass(t, RTT);
+    expect_nothing(t);
+    expect_after(t, RTT, .flags = ACK, .seq = AT(18), .ack = 1, .length = MSS);
+    assert_int_equal(tcp_info(t).tail_probes, 3);
+    assert_int_equal(tcp_info(t).timeouts, 0);
+    tcp_free(t);
+}
+
 TCP_TEST(rfc9937_6_2_the_window_follows_what_is_delivered)
 {
     struct tcp_test *t = begin(20);
@@ -672,6 +711,7 @@ int main(void)
         cmocka_unit_test(rfc8985_7_3_no_probe_before_another_round_trip_was_measured),
         cmocka_unit_test(rfc8985_7_4_a_loss_that_the_probe_repaired_reduces_the_window),
         cmocka_unit_test(rfc8985_7_4_a_probe_that_came_twice_does_not),
+        cmocka_unit_test(after_a_needless_probe_the_next_one_waits_longer),
         cmocka_unit_test(rfc9937_6_2_the_window_follows_what_is_delivered),
         cmocka_unit_test(rfc2018_blocks_that_make_no_sense_are_ignored),
         cmocka_unit_test(rfc2018_blocks_without_negotiation_are_ignored),
