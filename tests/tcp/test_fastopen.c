@@ -181,6 +181,22 @@ TCP_TEST(cookies_of_odd_sizes_are_as_none)
     tcp_free(t);
 }
 
+/* The right one, but for its length. */
+TCP_TEST(a_cookie_that_goes_on_behind_its_end_is_none)
+{
+    struct tcp_test *t = server(4, 8);
+    uint8_t cookie[COOKIE];
+    struct seg syn;
+
+    get_cookie(t, cookie);
+    syn = syn_with(cookie, 10);
+    syn.fast_open = 1 + 2 * COOKIE;
+    tcp_peer(t, syn);
+    expect(t, .flags = SYN | ACK, .ack = 1);
+    assert_null(t->conn);
+    tcp_free(t);
+}
+
 TCP_TEST(a_cookie_is_good_for_its_address_alone)
 {
     struct tcp_test *t = server(4, 8);
@@ -562,6 +578,7 @@ int main(void)
         cmocka_unit_test(data_without_the_option_are_left_for_later),
         cmocka_unit_test(a_wrong_cookie_is_answered_by_a_right_one),
         cmocka_unit_test(cookies_of_odd_sizes_are_as_none),
+        cmocka_unit_test(a_cookie_that_goes_on_behind_its_end_is_none),
         cmocka_unit_test(a_cookie_is_good_for_its_address_alone),
         cmocka_unit_test(the_experimental_option_is_answered_in_kind),
         cmocka_unit_test(a_cookie_of_the_previous_key_is_taken_and_renewed),

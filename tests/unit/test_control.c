@@ -252,6 +252,59 @@ static void a_user_may_open_so_many_ports(void **state)
     assert_int_equal(bench->core->ports.memory, 0);
 }
 
+/* A connection of another user's, where we may be one. */
+static int connect_as(struct bench *bench, uid_t uid)
+{
+    uid_t own = geteuid();
+    int client;
+
+    assert_int_equal(own == uid ? 0 : seteuid(uid), 0);
+    client = connect_client(bench);
+    assert_int_equal(own == uid ? 0 : seteuid(own), 0);
+    return client;
+}
+
+/* Opens connections until one is refused; returns how many were not. */
+static uint32_t connect_many(struct bench *bench, uid_t uid, int *clients)
+{
+    uint32_t count = 0;
+
+    for (;; count++) {
+        clients[count] = connect_as(bench, uid);
+        if (is_closed(clients[count])) {
+            close(clients[count]);
+            return count;
+        }
+    }
+}
+
+static void a_user_may_have_so_many_connections_and_some_places_are_roots(void **state)
+{
+    enum { USER = 4711, OTHER = 4712 };
+    struct bench *bench = *state;
+    struct control *control = &bench->core->control;
+    bool root = geteuid() == 0;
+    int clients[1024];
+    uint32_t count;
+
+    bench->core->config.ports_per_uid_max = 4;
+    count = connect_many(bench, root ? USER : geteuid(), clients);
+    assert_int_equal(count, 4 + CONTROL_SPARE_PER_UID);
+    if (root) {
+        count += connect_many(bench, OTHER, clients + count);
+        assert_int_equal(count, 2 * (4 + CONTROL_SPARE_PER_UID));
+        bench->core->config.ports_per_uid_max = 1000;
+        count += connect_many(bench, OTHER, clients + count);
+        assert_int_equal(count, control->capacity - CONTROL_ROOT_CONNECTIONS);
+        count += connect_many(bench, 0, clients + count);
+    }
+    assert_int_equal(control->count, root ? control->capacity : count);
+    while (count)
+        close(clients[--count]);
+    serve(bench);
+    assert_int_equal(control->count, 0);
+}
+
 static void all_ports_of_a_user_have_one_key_and_others_another(void **state)
 {
     struct bench *bench = *state;
@@ -660,6 +713,7 @@ int main(void)
         CONTROL_TEST(wrong_wishes_are_refused_without_a_trace),
         CONTROL_TEST(a_second_port_on_a_connection_closes_it),
         CONTROL_TEST(a_user_may_open_so_many_ports),
+        CONTROL_TEST(a_user_may_have_so_many_connections_and_some_places_are_roots),
         CONTROL_TEST(all_ports_of_a_user_have_one_key_and_others_another),
         CONTROL_TEST(a_binding_is_in_force_until_it_is_undone),
         CONTROL_TEST(bindings_go_with_their_connection),

@@ -3,6 +3,7 @@
  * other (common/wire_meeting.h, switch/nic/wire_driver.h). */
 #include "wire_world.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -204,6 +205,60 @@ static void garbage_at_the_path_is_refused(void **state)
     wire_world_meet(world);
 }
 
+/* Says ACCEPT to what `left` offers, with memory of the right size. Returns the state that follows. */
+static enum wire_state accept_by_hand(struct wire_world *world, int seals)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0), fds[8], data;
+    _Alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(fds))];
+    uint32_t message[32] = {0};
+    struct iovec piece = {message, sizeof(message)};
+    struct msghdr msg = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = space};
+    struct stat offered;
+    ssize_t size;
+    uint32_t count;
+
+    wire_meeting_drop(&world->left);
+    wire_meeting_drop(&world->right);
+    world->now_ns += 1000000000;
+    wire_meeting_step(&world->left, world->now_ns);
+    strcpy(address.sun_path, world->path);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    wire_meeting_step(&world->left, world->now_ns);
+    msg.msg_controllen = sizeof(space);
+    size = recvmsg(fd, &msg, 0);
+    assert_true(size > 0);
+    count = (uint32_t)((CMSG_FIRSTHDR(&msg)->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&msg)), count * sizeof(int));
+    assert_int_equal(fstat(fds[1], &offered), 0); /* control, data, a wake-up for each queue */
+    data = memfd_create("data", MFD_ALLOW_SEALING);
+    assert_int_equal(ftruncate(data, offered.st_size), 0);
+    assert_int_equal(fcntl(data, F_ADD_SEALS, seals), 0);
+    message[2] = 2; /* ACCEPT, in the place of OFFER */
+    piece.iov_len = (size_t)size;
+    msg.msg_controllen = CMSG_SPACE((count - 1) * sizeof(int));
+    CMSG_FIRSTHDR(&msg)->cmsg_len = CMSG_LEN((count - 1) * sizeof(int));
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &data, sizeof(int));
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)) + sizeof(int), fds + 2, (count - 2) * sizeof(int));
+    assert_int_equal(sendmsg(fd, &msg, 0), size);
+    wire_meeting_step(&world->left, world->now_ns);
+    while (count)
+        close(fds[--count]);
+    close(data);
+    close(fd);
+    return world->left.state;
+}
+
+static void memory_that_could_shrink_is_refused(void **state)
+{
+    struct wire_world *world = *state;
+
+    assert_int_equal(accept_by_hand(world, F_SEAL_GROW), WIRE_LISTENING);
+    assert_int_equal(accept_by_hand(world, F_SEAL_SHRINK), WIRE_IS_UP);
+    wire_meeting_drop(&world->left);
+    wire_world_meet(world);
+}
+
 static void the_socket_is_its_owners_alone(void **state)
 {
     struct wire_world *world = *state;
@@ -229,6 +284,7 @@ int main(void)
         TEST(a_third_end_is_sent_away),
         TEST(ends_with_other_numbers_of_queues_do_not_meet),
         TEST(garbage_at_the_path_is_refused),
+        TEST(memory_that_could_shrink_is_refused),
         TEST(the_socket_is_its_owners_alone),
     };
 
