@@ -132,11 +132,11 @@ check_match() {
 
 # check_soon WHAT CONDITION [SECONDS]: ok when the condition comes true in time.
 check_soon() {
-    if wait_for "$2" "${3:-10}"; then
+    if wait_for "$2" "${3:-30}"; then
         ok "$1"
     else
         not_ok "$1"
-        printf '#   did not come true in %s s: %s\n' "${3:-10}" "$2"
+        printf '#   did not come true in %s s: %s\n' "${3:-30}" "$2"
         return 1
     fi
 }
@@ -211,12 +211,12 @@ running() {
 }
 
 # stop NAME [SIGNAL]: sends the signal (TERM), waits for the end, returns its exit status. A process
-# that does not end by itself in 10 s is killed, and that is a failure (status 137).
+# that does not end by itself in 30 s is killed, and that is a failure (status 137).
 stop() {
     local name=$1 signal=${2:-TERM} pid status
     pid=$(pid_of "$name") || return 0
     running "$name" && kill "-$signal" "$pid" 2>/dev/null
-    if ! wait_for "! running $name" 10; then
+    if ! wait_for "! running $name" 30; then
         note "$name did not end on SIG$signal"
         kill -KILL "$pid"
     fi
@@ -234,7 +234,7 @@ start_switch() {
     # shellcheck disable=SC2086
     start switch server multistackd --nic "${LAB_NIC:-nic0}" --control "$MULTISTACK_CONTROL" \
         --group "$LAB_GROUP" ${MS_SWITCH_ARGS:-} "$@"
-    if ! wait_for 'in_server multistack status || ! running switch' 15 || ! running switch; then
+    if ! wait_for 'in_server multistack status || ! running switch' 30 || ! running switch; then
         fail "multistackd starts and answers: $(tail -n 3 "$(log_of switch)")"
     fi
 }
@@ -257,7 +257,7 @@ serve() {
     shift 3
     start "$name" server "${AS_SERVICE[@]}" mshttpd --root "$root" --listen "0.0.0.0:$port" \
         --stack utcp "$@"
-    wait_for "listens $port || ! running $name" 10 && running "$name" ||
+    wait_for "listens $port || ! running $name" 30 && running "$name" ||
         fail "mshttpd answers on port $port: $(tail -n 3 "$(log_of "$name")")"
 }
 
@@ -282,7 +282,7 @@ http {
 }
 END
     start "$1" "${4:-server}" nginx -e stderr -p "$home" -c "$home/conf"
-    wait_for "in_ns ${4:-server} curl -s -o /dev/null http://127.0.0.1:$2/ || ! running $1" 10 &&
+    wait_for "in_ns ${4:-server} curl -s -o /dev/null http://127.0.0.1:$2/ || ! running $1" 30 &&
         running "$1" || fail "nginx answers on port $2: $(tail -n 3 "$(log_of "$1")")"
 }
 
@@ -295,12 +295,12 @@ file() {
 # is one datagram, and bash reads byte by byte: hence dd.
 echo_udp() {
     in_client bash -c 'exec 3<>"/dev/udp/$1/7" && printf %s "$2" >&3 &&
-        timeout 1 dd bs=65536 count=1 status=none <&3' - $SERVER4 "${1:-hello, stack}" 2>&1
+        timeout 2 dd bs=65536 count=1 status=none <&3' - $SERVER4 "${1:-hello, stack}" 2>&1
 }
 
 # listens PORT [ADDRESS]: somebody answers HTTP; asked from the client, as a peer would.
 listens() {
-    in_client curl -s -o /dev/null --max-time 2 "http://${2:-$SERVER4}:$1/"
+    in_client curl -s -o /dev/null --max-time 5 "http://${2:-$SERVER4}:$1/"
 }
 
 # get URL [CURL ARGS…]: from the client, on the kernel's stack; the body goes to standard output.
@@ -395,7 +395,7 @@ build_far() {
 lossy() {
     [ ! -e "$lab_dir/processes/lossy" ] || stop lossy
     start lossy wire lossy "$@" s0 c0 late again
-    wait_for "grep -q ready '$(log_of lossy)' || ! running lossy" 10 && running lossy ||
+    wait_for "grep -q ready '$(log_of lossy)' || ! running lossy" 30 && running lossy ||
         fail "the lossy wire: $(tail -n 3 "$(log_of lossy)")"
 }
 
@@ -407,7 +407,7 @@ longwire() {
     in_wire ip link set s0 nomaster
     rm -f "$(log_of longwire)"
     start longwire wire longwire "$@" s0 c0
-    wait_for "grep -q ready '$(log_of longwire)' || ! running longwire" 10 && running longwire ||
+    wait_for "grep -q ready '$(log_of longwire)' || ! running longwire" 30 && running longwire ||
         fail "the long wire: $(tail -n 3 "$(log_of longwire)")"
 }
 

@@ -12,7 +12,7 @@ start_switch
 serve utcp 80 "$lab_dir/www" "${limits[@]}"
 start kernel server "${AS_STRANGER[@]}" mshttpd --root "$lab_dir/www" --listen 0.0.0.0:8000 \
     --stack kernel "${limits[@]}"
-wait_for 'listens 8000' 10 || fail 'mshttpd on the kernel stack answers'
+wait_for 'listens 8000' 30 || fail 'mshttpd on the kernel stack answers'
 
 # bad KIND PORT COUNT PATH: they begin.
 bad() {

@@ -24,7 +24,7 @@ capture() {
         shift
     fi
     start "$name" server "${before[@]}" multistack capture "$@"
-    wait_for "grep -q '^capturing' '$(log_of "$name")' || ! running $name" 10
+    wait_for "grep -q '^capturing' '$(log_of "$name")' || ! running $name" 30
     grep -q '^capturing' "$(log_of "$name")" || fail "a capture begins: $(cat "$(log_of "$name")")"
 }
 

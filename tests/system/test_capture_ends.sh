@@ -14,7 +14,7 @@ serve other 81 "$lab_dir/www"
 
 # began NAME: a capture that was started has begun.
 began() {
-    wait_for "grep -q '^capturing' '$(log_of "$1")'" 10 || fail "capture $1 begins: $(cat "$(log_of "$1")")"
+    wait_for "grep -q '^capturing' '$(log_of "$1")'" 30 || fail "capture $1 begins: $(cat "$(log_of "$1")")"
 }
 
 # whole FILE: from the first block to the last.

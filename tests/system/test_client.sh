@@ -42,7 +42,7 @@ stream() {
     else
         start listener server "${utcp[@]}" --listen "$address:7001"
     fi
-    wait_for 'grep -q listening "$(log_of listener)"' 10 || return 1
+    wait_for 'grep -q listening "$(log_of listener)"' 30 || return 1
     if [ "$connects" = utcp ]; then
         in_server "${utcp[@]}" --connect "$address:7001"
     else

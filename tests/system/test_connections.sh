@@ -29,9 +29,9 @@ serve web 80 "$lab_dir/www"
 serve other 81 "$lab_dir/www"
 start silent server "${AS_MEMBER[@]}" msraw 17 0.0.0.0 6010
 download slow "http://$SERVER4/big" 1M
-wait_for 'has_got slow 100000' 10 || not_ok 'the download begins'
+wait_for 'has_got slow 100000' 30 || not_ok 'the download begins'
 listed() { list && [ "$(ask 'any(x["state"] == "ESTABLISHED" for x in c)')" = True ]; }
-check_soon 'a connection is listed' listed 5
+check_soon 'a connection is listed' listed 30
 established='[x for x in c if x["state"] == "ESTABLISHED"][0]'
 peer=$(in_client ss -Htn state established "dst $SERVER4:80" | awk '{ print $3 }')
 check_equal 'with its ends as the peer knows them' \

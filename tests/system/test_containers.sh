@@ -45,11 +45,11 @@ check_soon 'a rootless container has one, above port 1024' 'listens 8080'
 check 'which serves' fetched 1k "http://$SERVER4:8080/1k"
 check_equal 'to the switch it is the user that it is outside' "$(owner uid)" "$LAB_UID"
 check_match 'its root may not bind a port below' \
-    "$(rootless timeout 5 mshttpd --root "$lab_dir/www" --listen 0.0.0.0:81 --stack utcp)" 'Permission denied'
-check_match 'nor capture a NIC' "$(rootless timeout 5 multistack capture -i nic0 -c 1)" 'Permission denied'
+    "$(rootless timeout 30 mshttpd --root "$lab_dir/www" --listen 0.0.0.0:81 --stack utcp)" 'Permission denied'
+check_match 'nor capture a NIC' "$(rootless timeout 30 multistack capture -i nic0 -c 1)" 'Permission denied'
 
 # A container with a network of its own: its sockets reserve nothing here.
-other=$(in_server unshare --net bash -c "ip link set lo up; timeout 5 mshttpd --root '$lab_dir/www' \
+other=$(in_server unshare --net bash -c "ip link set lo up; timeout 30 mshttpd --root '$lab_dir/www' \
     --listen 0.0.0.0:8090 --stack utcp" 2>&1)
 check_match 'one in another network namespace is refused' "$other" '[Nn]amespace'
 check_not 'and has nothing' listens 8090
@@ -58,7 +58,7 @@ check 'others go on' fetched 1k "http://$SERVER4:8080/1k"
 
 # What serves such a container is a switch of its own, in its network.
 start inner far multistackd --nic far0 --control "$lab_dir/run/inner.sock" --group "$LAB_GROUP"
-wait_for "in_far multistack --control '$lab_dir/run/inner.sock' status" 15 ||
+wait_for "in_far multistack --control '$lab_dir/run/inner.sock' status" 30 ||
     fail "a second switch starts: $(tail -n 3 "$(log_of inner)")"
 start inside far "${AS_SERVICE[@]}" mshttpd --control "$lab_dir/run/inner.sock" --root "$lab_dir/www" \
     --listen 0.0.0.0:80 --stack utcp

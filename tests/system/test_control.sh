@@ -19,7 +19,7 @@ check_soon 'a download begins' 'has_got during 1000000'
 for kind in noise sizes versions order descriptors placeholders limits crowd; do
     check "garbage of the kind: $kind" in_server "${AS_MEMBER[@]}" timeout 60 \
         "$LAB_PYTHON" "$LAB_TESTS/control_garbage.py" $kind "$MULTISTACK_CONTROL"
-    check_soon "after $kind the operator is answered" 'in_server multistack status' 5
+    check_soon "after $kind the operator is answered" 'in_server multistack status' 30
     check_equal "after $kind the switch is the same" "$(status_field switch_pid)" "$switch"
 done
 check_soon 'no descriptor stays behind' '[ "$(descriptors)" -le '"$before"' ]'

@@ -21,7 +21,7 @@ kernel_counter() {
 upload() {
     local status
     start receiver server "${AS_MEMBER[@]}" mstcp receive --bytes 20000000 --seed 7 --listen "$1:7001"
-    wait_for 'grep -q listening "$(log_of receiver)"' 10 || return 1
+    wait_for 'grep -q listening "$(log_of receiver)"' 30 || return 1
     in_client mstcp send --stack kernel --bytes 20000000 --seed 7 --connect "$1:7001"
     status=$?
     wait_for '! running receiver' 30

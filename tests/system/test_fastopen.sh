@@ -14,7 +14,7 @@ start_switch
 # server NAME COMMAND…: starts one, and waits for it to listen.
 server() {
     start "$@"
-    wait_for "grep -q listening '$(log_of "$1")'" 10
+    wait_for "grep -q listening '$(log_of "$1")'" 30
 }
 
 # told NAME: what a program said of its connections, in one line.

@@ -104,7 +104,7 @@ check_equal 'rules for all, and of a binding' "$(rules)" 4
 before=$(dropped blocked)
 old=$(status_field switch_pid)
 kill -KILL "$old"
-check_soon 'a new switch' '[ "$(status_field switch_pid)" != "$old" ]' 5
+check_soon 'a new switch' '[ "$(status_field switch_pid)" != "$old" ]' 30
 check_soon 'serves' 'listens 80' 20
 check_equal 'and has those for all, and those that were set by hand' "$(rules)" 4
 check_match 'with what is left of their time' "$(guard -j | tr -d ' \n')" \

@@ -18,7 +18,7 @@ echo 'front page' >"$lab_dir/www/index.html"
 wire_switch() {
     start "$1" "$2" "${WITHOUT_POWER[@]}" multistackd --nic "wire:$wire,address=$4/24" --control "$3" \
         --group "$LAB_GROUP" --admin-group users --workers 2
-    wait_for "in_ns $2 multistack status --control '$3' || ! running $1" 15 && running "$1" ||
+    wait_for "in_ns $2 multistack status --control '$3' || ! running $1" 30 && running "$1" ||
         fail "multistackd serves a wire: $(tail -n 3 "$(log_of "$1")")"
 }
 wire_serve() {

@@ -34,7 +34,7 @@ before=$(lo_settings)
 start_switch
 serve web 80 "$lab_dir/www"
 start web6 server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen '[::]:80' --stack utcp
-wait_for "listens 80 '[$SERVER6]'" 10 || fail 'mshttpd answers by IPv6'
+wait_for "listens 80 '[$SERVER6]'" 30 || fail 'mshttpd answers by IPv6'
 legacy nginx 8080 "$lab_dir/www"
 check_match 'status shows lo, of the packet driver' "$(in_server multistack status)" 'lo .*packet'
 
@@ -95,7 +95,7 @@ END
 check 'garbage on lo: curl is served' here 20m "http://$SERVER4/20m"
 check_equal 'garbage on lo: the switch is the same' "$(status_field restarts)" 0
 start self server curl -sS --max-time 60 --limit-rate 20M -o "$lab_dir/self.part" "http://$SERVER4/20m"
-wait_for 'has_got self 2000000' 10 || note 'the download does not move'
+wait_for 'has_got self 2000000' 30 || note 'the download does not move'
 kill -KILL "$(status_field switch_pid)"
 check_download 'the switch killed in mid-transfer: curl on the server gets all' self 20m
 check_equal 'the settings of lo, while it runs' "$(lo_settings)" '1 1 2'
@@ -109,7 +109,7 @@ check_equal 'what was good before stays as it was' "$(lo_settings)" "1 0 0"
 in_server sysctl -qw net.ipv4.conf.lo.accept_local=0
 start_switch
 stop switch KILL
-check_soon 'after kill -9 they are as before' '[ "$(lo_settings)" = "$before" ]' 5
+check_soon 'after kill -9 they are as before' '[ "$(lo_settings)" = "$before" ]' 30
 start_switch
 guard=$(pgrep -P "$(pid_of switch)" -x multistack-lo)
 kill -KILL "$guard"

@@ -119,5 +119,5 @@ check_soon 'the download ends' '! running download' 30
 check 'whole' cmp "$lab_dir/got" "$lab_dir/www/big"
 check_equal 'one switch served all of it' "$(status_field restarts)" 0
 check 'the other stack answers' listens 80
-check_soon 'nothing is left of the hostile ports' '[ "$(status_field ports)" = 1 ]' 5
+check_soon 'nothing is left of the hostile ports' '[ "$(status_field ports)" = 1 ]' 30
 stop switch

@@ -19,12 +19,12 @@ start_switch
 serve utcp 80 "$lab_dir/www"
 start kernel server "${AS_STRANGER[@]}" mshttpd --root "$lab_dir/www" --listen 0.0.0.0:8000 \
     --stack kernel
-wait_for 'listens 8000' 10 || fail 'mshttpd on the kernel stack answers'
+wait_for 'listens 8000' 30 || fail 'mshttpd on the kernel stack answers'
 
 # by_hand PORT TEXT: sends the text (printf escapes) and prints all that comes until the server
-# closes, or 3 seconds are over.
+# closes, or 10 seconds are over.
 by_hand() {
-    in_client timeout 3 bash -c 'exec 3<>"/dev/tcp/$1/$2" && printf "$3" >&3 && cat <&3' - \
+    in_client timeout 10 bash -c 'exec 3<>"/dev/tcp/$1/$2" && printf "$3" >&3 && cat <&3' - \
         $SERVER4 "$1" "$2" 2>/dev/null
 }
 

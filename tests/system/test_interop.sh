@@ -26,11 +26,11 @@ transfer() {
     [ "$3" = 4 ] || address=[$([ "$role" = server ] && echo "$SERVER6" || echo $CLIENT6)]
     if [ "$role" = server ]; then
         start utcp server "${utcp[@]}" --listen "$address:7000"
-        wait_for 'grep -q listening "$(log_of utcp)"' 10 || return 1
+        wait_for 'grep -q listening "$(log_of utcp)"' 30 || return 1
         start kernel client "${kernel[@]}" --connect "$address:7000"
     else
         start kernel client "${kernel[@]}" --listen "$address:7000"
-        wait_for 'grep -q listening "$(log_of kernel)"' 10 || return 1
+        wait_for 'grep -q listening "$(log_of kernel)"' 30 || return 1
         start utcp server "${utcp[@]}" --connect "$address:7000"
     fi
     wait_for '! running utcp && ! running kernel' 600

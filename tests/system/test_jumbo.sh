@@ -28,7 +28,7 @@ upload() {
     local bytes=10000000
     rm -f "$(log_of sink)"
     start sink server "${AS_MEMBER[@]}" mstcp receive --listen $SERVER4:5000 --bytes $bytes
-    wait_for "grep -q listening '$(log_of sink)'" 10 || return 1
+    wait_for "grep -q listening '$(log_of sink)'" 30 || return 1
     in_client mstcp send --stack kernel --connect $SERVER4:5000 --bytes $bytes &&
         wait_for '! running sink' 20 && stop sink
 }

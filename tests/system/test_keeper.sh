@@ -27,7 +27,7 @@ keep() {
     quiet
     start keeper server env SWITCH_STUB="$wish" keeper_stub --local no --nic "${LAB_NIC:-nic0}" --verbose \
         --control "$MULTISTACK_CONTROL" --group "$LAB_GROUP" "$@"
-    wait_for 'says "ready: serving" || ! running keeper' 15 && running keeper ||
+    wait_for 'says "ready: serving" || ! running keeper' 30 && running keeper ||
         fail "the keeper gets ready: $(tail -n 3 "$(log_of keeper)")"
 }
 # ended PID: also where nobody has waited for it yet.
@@ -60,10 +60,10 @@ check_equal 'the keeper has not kept CAP_SYS_ADMIN' \
     $((0x$(field "$(pid_of keeper)" CapEff) >> 21 & 1)) 0
 
 # ---- whom it refuses
-said=$(in_server timeout 5 keeper_stub --nic nic0 --control "$MULTISTACK_CONTROL" 2>&1)
+said=$(in_server timeout 30 keeper_stub --nic nic0 --control "$MULTISTACK_CONTROL" 2>&1)
 check_match 'a second one on the control socket is told who is there' "$said" \
     "another multistackd \(process $(pid_of keeper)\)"
-said=$(in_server timeout 5 keeper_stub --nic nic0 --control "$lab_dir/run/other.sock" 2>&1)
+said=$(in_server timeout 30 keeper_stub --nic nic0 --control "$lab_dir/run/other.sock" 2>&1)
 check_match 'a second one on the NIC is told what is there' "$said" 'nic0: .*multistack_mux.*share=yes'
 check_equal 'and leaves no file behind' "$(ls "$lab_dir/run")" "$(printf 'control.sock\ncontrol.sock.lock')"
 
@@ -89,7 +89,7 @@ for death in 1 2 3; do
     quiet
     old=$(switch_pid)
     kill -KILL "$old"
-    check_soon "death $death: another serves" 'says "serving again"' 5
+    check_soon "death $death: another serves" 'says "serving again"' 30
     check_not 'and is another process' test "$(switch_pid)" = "$old"
 done
 note "$(grep -o 'serving again.*ended' "$(log_of keeper)")"
@@ -108,8 +108,8 @@ check 'nor switch' ended "$old"
 keep ''
 old=$(switch_pid)
 kill -KILL "$(pid_of keeper)"
-check_soon 'SIGKILL leaves no program' '! xdp_there' 1
-check_soon 'nor switch' "ended $old" 1
+check_soon 'SIGKILL leaves no program' '! xdp_there' 30
+check_soon 'nor switch' "ended $old" 30
 stop keeper
 keep ''
 check 'and the next start takes the stale socket away' running keeper
@@ -144,7 +144,7 @@ LAB_NIC=nic0,queues=1 keep ''
 check 'fewer queues when asked for, with a warning' says 'serving 1 of 2 queues'
 stop keeper
 for spec in nic0,queues=3 nic0,mode=zerocopy none0 lo; do
-    said=$(in_server timeout 10 keeper_stub --nic $spec --control "$MULTISTACK_CONTROL" 2>&1)
+    said=$(in_server timeout 30 keeper_stub --nic $spec --control "$MULTISTACK_CONTROL" 2>&1)
     check_equal "$spec: refused" $? 1
     check_match "$spec: with the reason" "$said" 'multistackd: [a-z0-9]+: .+;'
 done
@@ -177,7 +177,7 @@ check_not 'share=yes: nothing is left on the NIC' xdp_there
 # ---- a program that is there already
 in_server ip link set nic0 xdpgeneric obj "$object" sec xdp || fail 'another XDP program on the NIC'
 for mode in auto native generic; do
-    said=$(in_server timeout 5 keeper_stub --nic nic0,xdp=$mode --control "$MULTISTACK_CONTROL" 2>&1)
+    said=$(in_server timeout 30 keeper_stub --nic nic0,xdp=$mode --control "$MULTISTACK_CONTROL" 2>&1)
     check_match "xdp=$mode: another's program is named" "$said" 'id [0-9]+, .*occupant'
 done
 check 'and left alone' xdp_there
@@ -186,7 +186,7 @@ in_server ip link set nic0 xdpgeneric off
 # ---- next hops
 hop() {
     keep "resolve:$1,${2:-$SERVER4}"
-    wait_for 'says "next hop"' 10
+    wait_for 'says "next hop"' 30
     grep -o 'next hop: .*' "$(log_of keeper)" | tail -n 1
     stop keeper
 }

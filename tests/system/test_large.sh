@@ -37,16 +37,16 @@ bad_checksums() {
 upload() {
     local bytes=40000000
     start sink server mstcp receive --listen "${1:-$SERVER4:5000}" --bytes $bytes
-    wait_for "grep -q listening '$(log_of sink)'" 10 || return 1
+    wait_for "grep -q listening '$(log_of sink)'" 30 || return 1
     in_client mstcp send --stack kernel --connect "${1:-$SERVER4:5000}" --bytes $bytes &&
-        wait_for '! running sink' 10 && stop sink && rm -f "$(log_of sink)"
+        wait_for '! running sink' 30 && stop sink && rm -f "$(log_of sink)"
 }
 
 # segment_size: of a connection to the server, as the client's kernel knows it.
 segment_size() {
     local mss
     download slow "http://$SERVER4/big" 1M
-    wait_for 'has_got slow 100000' 10
+    wait_for 'has_got slow 100000' 30
     mss=$(in_client ss -tin state established "dst $SERVER4" | sed -n 's/.*advmss:\([0-9]*\).*/\1/p')
     mss="$mss $(in_client ss -tin state established "dst $SERVER4" |
         sed -n 's/.* mss:\([0-9]*\).*/\1/p')"

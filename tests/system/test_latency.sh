@@ -14,7 +14,7 @@ wire_switch() {
     local spec=$1
     shift
     start switch server multistackd --nic "wire:$wire,address=$HERE/24$spec" --control "$control" "$@"
-    wait_for "in_server multistack status --control '$control' || ! running switch" 15 &&
+    wait_for "in_server multistack status --control '$control' || ! running switch" 30 &&
         running switch || fail "multistackd serves a wire: $(tail -n 3 "$(log_of switch)")"
 }
 

@@ -26,7 +26,7 @@ serve web 80 "$lab_dir/www"
 goes_on 'while a stack serves'
 kill -KILL "$(status_field switch_pid)"
 goes_on 'after kill -9 of the switch'
-wait_for 'in_server multistack status' 10
+wait_for 'in_server multistack status' 30
 stop switch KILL
 goes_on 'after kill -9 of the keeper'
 start_switch

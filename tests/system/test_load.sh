@@ -11,7 +11,7 @@ start_switch
 serve utcp 80 "$lab_dir/www" --access-log -
 start kernel client mshttpd --root "$lab_dir/www" --listen 0.0.0.0:8000 --stack kernel \
     --access-log -
-wait_for 'in_client curl -sf -o /dev/null http://127.0.0.1:8000/1k' 10 || fail 'mshttpd on the kernel answers'
+wait_for 'in_client curl -sf -o /dev/null http://127.0.0.1:8000/1k' 30 || fail 'mshttpd on the kernel answers'
 
 # load ROOM ARGS…: what msload prints as JSON; its status.
 load() {
@@ -95,7 +95,7 @@ before=$(served utcp)
 check_soon 'it is under way' "[ \$(served utcp) -gt $((before + 200)) ]"
 kill -STOP "$(pid_of utcp)"
 stopped=$(now_ms)
-wait_for '[ $(($(now_ms) - stopped)) -ge 1000 ]' 5
+wait_for '[ $(($(now_ms) - stopped)) -ge 1000 ]' 30
 kill -CONT "$(pid_of utcp)"
 wait_for '! running paused' 20
 stop paused

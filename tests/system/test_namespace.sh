@@ -13,7 +13,7 @@ legacy old 8000 "$lab_dir/www"
 refused() {
     local words=$1 said status
     shift
-    said=$(in_server timeout 5 "$@" 2>&1)
+    said=$(in_server timeout 30 "$@" 2>&1)
     status=$?
     [ $status != 0 ] && [ $status != 124 ] && grep -q "$words" <<<"$said" && return
     printf 'exit %d: %s\n' $status "$said"
@@ -91,7 +91,7 @@ stop web KILL
 check_soon 'a killed application'"'"'s port is refused by the kernel: RST' \
     '! running web && { in_client curl -sS --max-time 2 http://'$SERVER4'/ 2>&1 || true; } | grep -q "refused\|Couldn.t connect\|reset"'
 check_soon 'and free at once for a legacy program' \
-    'in_server timeout 1 "$LAB_PYTHON" -c "import socket; s = socket.socket(); s.bind((\"0.0.0.0\", 80))"'
+    'in_server timeout 10 "$LAB_PYTHON" -c "import socket; s = socket.socket(); s.bind((\"0.0.0.0\", 80))"'
 serve again 80 "$lab_dir/www"
 check 'and for another stack' listens 80
 
@@ -100,7 +100,7 @@ start kernel server "${AS_STRANGER[@]}" mshttpd --root "$lab_dir/www" --listen 0
     --stack kernel
 check_soon 'a server on the kernel stack, on a port of its own' 'listens 8083'
 # A client that waits for the end, so that the server closes first.
-in_client timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/8083" &&
+in_client timeout 30 bash -c 'exec 3<>"/dev/tcp/$0/8083" &&
     printf "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" >&3 && cat <&3' \
     $SERVER4 >"$lab_dir/answer"
 stop kernel

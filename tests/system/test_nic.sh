@@ -24,9 +24,11 @@ check_not 'SIGINT leaves nothing on the NIC' xdp_there
 start_switch
 switch=$(status_field switch_pid)
 stop switch KILL
-check_soon 'kill -9 leaves nothing on the NIC, within a second' '! xdp_there' 1
+ended=$(now_ms)
+check_soon 'kill -9 leaves nothing on the NIC' '! xdp_there'
+note "$(($(now_ms) - ended)) ms later"
 # A zombie is none: process 1 collects it in its own time.
-check_soon 'and no process' "! grep -qs '^State:.[^Z]' /proc/$switch/status" 1
+check_soon 'and no process' "! grep -qs '^State:.[^Z]' /proc/$switch/status" 30
 start_switch
 check 'it starts again at once' in_server multistack status
 stop switch
@@ -45,7 +47,7 @@ done
 
 in_server ip link set nic0 xdpgeneric obj "$object" sec xdp || fail 'another XDP program on the NIC'
 other=$(in_server ip -details link show nic0 | grep -o 'prog/xdp id [0-9]*')
-said=$(in_server timeout 5 multistackd --nic nic0 --control "$MULTISTACK_CONTROL" 2>&1)
+said=$(in_server timeout 30 multistackd --nic nic0 --control "$MULTISTACK_CONTROL" 2>&1)
 check_equal 'an XDP program that is there already: refused' $? 1
 check_match 'and named' "$said" 'occupant'
 check_equal 'and left alone' "$(in_server ip -details link show nic0 | grep -o 'prog/xdp id [0-9]*')" "$other"

@@ -56,7 +56,7 @@ fi
 
 # A tun has no Ethernet header.
 refused() {
-    in_server timeout 5 multistackd --control "$MULTISTACK_CONTROL" "$@" 2>&1
+    in_server timeout 30 multistackd --control "$MULTISTACK_CONTROL" "$@" 2>&1
 }
 if in_server ip tuntap add tun0 mode tun 2>/dev/null; then
     check_match 'a tun is refused, with the reason' "$(refused --nic tun0)" 'not an Ethernet device'

@@ -44,7 +44,7 @@ dd if="$lab_dir/run/full" iflag=nonblock bs=65536 count=1 status=none >/dev/null
 stop mute
 check_equal 'nor keep it from ending in order' $? 0
 check_match 'and it says that lines were lost' \
-    "$(timeout 1 cat "$lab_dir/run/full" | tr -d '\0')" '[0-9]+ lines were lost: nobody read them'
+    "$(timeout 3 cat "$lab_dir/run/full" | tr -d '\0')" '[0-9]+ lines were lost: nobody read them'
 exec {full}>&-
 ip netns exec "$lab-server" bash -c 'exec "$@" 2>&- >&- <&-' - multistackd --nic nic0 \
     --control "$MULTISTACK_CONTROL" --group "$LAB_GROUP" &
@@ -134,7 +134,7 @@ another_switch() {
 check_soon 'without it a dead switch is replaced' another_switch
 check_equal 'which says that the link is down' "$(nic_field up)" false
 plug_in
-check_soon 'when the device is back it is served' 'listens 80' 15
+check_soon 'when the device is back it is served' 'listens 80' 30
 check_download 'a transfer outlives all of it' device big
 check 'the mux is on it' xdp_there
 
@@ -148,7 +148,7 @@ in_far ip link set nic0 netns "$lab-server"
 in_server ip link set nic0 up
 address server nic0 $SERVER4/24 $SERVER6/64
 in_client ip address replace $CLIENT6/64 dev eth0 nodad
-check_soon 'and served when it is back' 'listens 80' 15
+check_soon 'and served when it is back' 'listens 80' 30
 check_download 'a transfer outlives that, too' moved big
 note "$(grep -o 'serving again.*' "$(log_of switch)" | tail -n 1)"
 check 'the application is the same process all along' running web

@@ -11,7 +11,7 @@ head -c 1024 /dev/urandom >"$lab_dir/www/1k"
 file 20m 20
 
 refused() {
-    in_server timeout 5 multistackd --control "$MULTISTACK_CONTROL" "$@" 2>&1
+    in_server timeout 30 multistackd --control "$MULTISTACK_CONTROL" "$@" 2>&1
 }
 
 check_match 'a device that is not there is named' "$(refused --nic packet:nothere)" 'nothere'
@@ -27,7 +27,7 @@ serve web 80 "$lab_dir/www"
 start web6 server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen '[::]:80' --stack utcp
 legacy nginx 8080 "$lab_dir/www"
 legacy far_nginx 8080 "$lab_dir/www" client
-wait_for "listens 80 '[$SERVER6]'" 10 || fail 'mshttpd answers by IPv6'
+wait_for "listens 80 '[$SERVER6]'" 30 || fail 'mshttpd answers by IPv6'
 kernel_resets() {
     in_server nstat -asz TcpOutRsts | awk '/TcpOutRsts/ { print $2 }'
 }
@@ -49,7 +49,7 @@ check 'a stack gets 20 MB from a peer' got
 
 # The switch is killed in mid-transfer.
 download killed "http://$SERVER4/20m" 4M
-wait_for 'has_got killed 1000000' 10 || note 'the download does not move'
+wait_for 'has_got killed 1000000' 30 || note 'the download does not move'
 kill -KILL "$(status_field switch_pid)"
 check_download 'the switch killed in mid-transfer: the download is whole' killed 20m
 

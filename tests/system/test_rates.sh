@@ -12,7 +12,7 @@ export MULTISTACK_CONTROL=$lab_dir/run/wire.sock
 # wire_switch OPTION…: up to the moment when it answers.
 wire_switch() {
     start switch server multistackd --nic "wire:$wire,address=$LEFT/24" --group "$LAB_GROUP" "$@"
-    wait_for 'in_server multistack status || ! running switch' 15 && running switch ||
+    wait_for 'in_server multistack status || ! running switch' 30 && running switch ||
         fail "multistackd serves a wire: $(tail -n 3 "$(log_of switch)")"
 }
 # field NAME MEMBER: a number of the JSON that mspktgen printed.

@@ -8,7 +8,7 @@ lab_begin --queues 4
 
 start_switch --workers 2
 start rings server "${AS_MEMBER[@]}" msrings 4 $SERVER4:5000 $SERVER4:5001@1 0.0.0.0:5002@2
-wait_for 'grep -q bound "$(log_of rings)" || ! running rings' 10 && running rings ||
+wait_for 'grep -q bound "$(log_of rings)" || ! running rings' 30 && running rings ||
     fail "msrings binds: $(tail -n 3 "$(log_of rings)")"
 
 # ask PORT FLOWS TURNS [SIZE]: what rings.py says.

@@ -22,7 +22,7 @@ crowd c 20003 256
 crowd d 20004 255
 check_soon '1,024 ports of five processes are open' '[ "$(ports_open)" = 1024 ]' 30
 check_equal 'each has a binding' "$(status_field bindings)" 1024
-check_match 'one more is refused' "$(in_server timeout 10 mspktgen rx --to "$SERVER4:20005" 2>&1)" \
+check_match 'one more is refused' "$(in_server timeout 30 mspktgen rx --to "$SERVER4:20005" 2>&1)" \
     'No space'
 check_equal 'a port among them serves' "$(get "http://$SERVER4/")" here
 

@@ -13,7 +13,7 @@ start_switch
 sharer() {
     start "$1" server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen 0.0.0.0:80 \
         --shared --access-log "$lab_dir/run/$1"
-    wait_for "grep -q serving '$(log_of "$1")' || ! running $1" 10 && running "$1" ||
+    wait_for "grep -q serving '$(log_of "$1")' || ! running $1" 30 && running "$1" ||
         fail "server $1 shares the address: $(tail -n 3 "$(log_of "$1")")"
 }
 install -d -m 777 "$lab_dir/run"
@@ -28,11 +28,11 @@ import json, sys
 print([b["shared"] for b in json.load(sys.stdin)["bindings"]])')" '[True, True]'
 for _ in {1..60}; do get -o /dev/null "http://$SERVER4/1k" || not_ok 'a request'; done
 both_served() { [ "$(served one)" -ge 10 ] && [ "$(served two)" -ge 10 ]; }
-check_soon 'each serves its share of 60 connections' both_served 3
+check_soon 'each serves its share of 60 connections' both_served 30
 note "one served $(served one), two $(served two)"
 
 start resets client tcpdump -lnni eth0 -Q in 'src port 80 and tcp[tcpflags] & tcp-rst != 0'
-wait_for "grep -q listening '$(log_of resets)'" 10 || fail 'tcpdump listens'
+wait_for "grep -q listening '$(log_of resets)'" 30 || fail 'tcpdump listens'
 start load client wrk -t 1 -c 16 -d 4 --timeout 20s -H 'Connection: close' "http://$SERVER4/1k"
 for name in a b c d e f; do download $name "http://$SERVER4/big" 15M; done
 for name in a b c d e f; do
@@ -83,6 +83,6 @@ check_match 'another user may not join' "$(in_server mshttpd --root "$lab_dir/ww
 for name in k1 k2; do
     start $name server "${AS_SERVICE[@]}" mshttpd --stack kernel --root "$lab_dir/www" \
         --listen 0.0.0.0:81 --shared
-    check_soon "$name listens" "grep -q serving '$(log_of $name)'" 5
+    check_soon "$name listens" "grep -q serving '$(log_of $name)'" 30
 done
 check 'and it answers' listens 81

@@ -10,7 +10,7 @@ file big 30
 # systemd's side of sd_notify(3).
 notices=$lab_dir/run/notices
 start systemd server socat -u "UNIX-RECV:$lab_dir/run/notify" "CREATE:$notices"
-wait_for '[ -S "$lab_dir/run/notify" ]' 10 || fail 'socat listens'
+wait_for '[ -S "$lab_dir/run/notify" ]' 30 || fail 'socat listens'
 export NOTIFY_SOCKET=$lab_dir/run/notify WATCHDOG_USEC=400000
 start_switch
 unset NOTIFY_SOCKET WATCHDOG_USEC

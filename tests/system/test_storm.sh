@@ -50,7 +50,7 @@ for kill in $(seq "$KILLS"); do
             fail "the long download begins: $(cat "$(log_of "long$round")")"
     fi
     download "load$kill" "http://$SERVER4/small" 200K
-    wait_for "has_got load$kill 1000" 5 || not_ok "load $kill is served"
+    wait_for "has_got load$kill 1000" 30 || not_ok "load $kill is served"
     stop victim KILL
     stop "load$kill" KILL
     if [ $((kill % EVERY)) = 0 ]; then
@@ -65,7 +65,7 @@ done
 [ $((KILLS % ROUND)) = 0 ] || survived
 note "$KILLS deaths of an application, $deaths of the switch"
 check_equal 'the keeper counts the deaths of the switch' "$(status_field restarts)" $deaths
-check_soon 'nothing is left behind' "[ \"\$(rest)\" = '$first' ]" 10 || note "now: $(rest)"
+check_soon 'nothing is left behind' "[ \"\$(rest)\" = '$first' ]" 30 || note "now: $(rest)"
 keeper_after=$(resident_kib "$(status_field keeper_pid)")
 note "keeper: $keeper_before KiB, then $keeper_after KiB"
 check 'the keeper did not grow by as much as one ring for each death' \

@@ -26,7 +26,7 @@ new_switch() {
 check_soon 'the keeper starts another switch' new_switch
 note "it answered after $(($(now_ms) - began)) ms"
 check_equal 'and counts it' "$(status_field restarts)" 1
-check_soon 'new connections are served' 'listens 80' 5
+check_soon 'new connections are served' 'listens 80' 30
 check_download 'a download survives kill -9 of the switch' first big
 
 under_way second
@@ -40,7 +40,7 @@ check_match 'the host stack stays silent meanwhile: no RST' \
 check 'the application waits' running web
 start_switch
 check_download 'a download survives kill -9 of the keeper, and a start by hand' second big
-check_soon 'new connections are served' 'listens 80' 5
+check_soon 'new connections are served' 'listens 80' 30
 
 under_way third
 kill -KILL "$(status_field keeper_pid)" "$(status_field switch_pid)"

@@ -60,7 +60,7 @@ peer.sendall(b'GET /big HTTP/1.1\r\nHost: a\r\n\r\n')
 time.sleep(600)"
 established() { [ "$(in_server multistack connections | grep -c "^ESTABLISHED .*:84 $CLIENT4:")" = 1 ]; }
 wait_for established 10 || fail 'a client stalls'
-check 'a stall ends' wait_for '! established' 15
+check 'a stall ends' wait_for '! established' 30
 stop stalled KILL
 
 for name in full never always impatient; do

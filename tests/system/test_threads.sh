@@ -11,7 +11,7 @@ start_switch
 serve utcp 80 "$lab_dir/www" --threads 3
 start kernel server "${AS_STRANGER[@]}" mshttpd --root "$lab_dir/www" --listen 0.0.0.0:8000 \
     --stack kernel --threads 3
-wait_for 'listens 8000' 10 || fail 'mshttpd on the kernel stack answers'
+wait_for 'listens 8000' 30 || fail 'mshttpd on the kernel stack answers'
 
 check_match 'it says how many threads serve' "$(cat "$(log_of utcp)")" 'on 0.0.0.0:80 \(utcp, 3 threads\)'
 check_equal 'each thread has a port of its own' "$(status_field ports)" 3

@@ -19,7 +19,7 @@ in_client ip route add $LEFT/32 dev lo src $RIGHT
 # wire_switch NAME ROOM CONTROL SPEC: up to the moment when it answers.
 wire_switch() {
     start "$1" "$2" "${WITHOUT_POWER[@]}" multistackd --nic "$4" --control "$3" --group "$LAB_GROUP"
-    wait_for "in_ns $2 multistack status --control '$3' || ! running $1" 15 && running "$1" ||
+    wait_for "in_ns $2 multistack status --control '$3' || ! running $1" 30 && running "$1" ||
         fail "multistackd serves a wire: $(tail -n 3 "$(log_of "$1")")"
 }
 
@@ -86,12 +86,14 @@ check 'nothing is left at the path' test ! -e "$wire"
 
 count=50000
 
-# sends CONTROL N: from a port, N packets at a rate that loses none, after one that finds the way.
+# sends CONTROL N: from a port, N packets at a rate that loses none, after one that finds the way: whoever
+# has gone before the way is known has taken his packet along, so that is tried again.
 sends() {
-    in_server mspktgen tx --from $LEFT:1000 --to $RIGHT:80 --count 1 --control "$1" &&
-        wait_for "[ \"\$(wire_counter '$1' tx_packets)\" = 1 ]" 10 &&
-        in_server mspktgen tx --from $LEFT:1000 --to $RIGHT:80 --count "$(($2 - 1))" --rate 200000 \
-            --control "$1" && wait_for "[ \"\$(wire_counter '$1' tx_packets)\" = $2 ]" 10
+    local out=(mspktgen tx --from "$LEFT:1000" --to "$RIGHT:80" --control "$1") sent
+    wait_for "in_server ${out[*]} --count 1 && [ \"\$(wire_counter '$1' tx_packets)\" -ge 1 ]" 30 &&
+        sent=$(wire_counter "$1" tx_packets) &&
+        in_server "${out[@]}" --count "$(($2 - sent))" --rate 200000 &&
+        wait_for "[ \"\$(wire_counter '$1' tx_packets)\" = $2 ]" 30
 }
 
 wire_switch exact server "$left_control" "wire:$wire,address=$LEFT/24"
@@ -124,7 +126,7 @@ lost() {
     local gone
     wire_switch "$1" server "$left_control" "wire:$wire,address=$LEFT/24,loss=5%,seed=$2" >&2
     start "$1-end" server mspktgen rx --wire "$wire" -j
-    wait_for "carries '$left_control'" 10
+    wait_for "carries '$left_control'" 30
     sends "$left_control" 20000 >&2
     gone=$(wire_counter "$left_control" wire_lost)
     stop "$1-end" INT

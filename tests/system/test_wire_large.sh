@@ -20,7 +20,7 @@ workers=1
 wire_switch() {
     rm -f "$(log_of "$1")"
     start "$1" "$2" multistackd --workers "$workers" --nic "$4" --control "$3" --group "$LAB_GROUP"
-    wait_for "in_ns $2 multistack status --control '$3' || ! running $1" 15 && running "$1" ||
+    wait_for "in_ns $2 multistack status --control '$3' || ! running $1" 30 && running "$1" ||
         fail "multistackd serves a wire: $(tail -n 3 "$(log_of "$1")")"
 }
 
@@ -45,10 +45,10 @@ carries() {
 wire_of() {
     wire_switch left server "$left_control" "wire:$wire,address=$LEFT/24$1"
     wire_switch right client "$right_control" "wire:$wire,address=$RIGHT/24$2"
-    wait_for "carries '$left_control' && carries '$right_control'" 10 || fail 'two switches meet'
+    wait_for "carries '$left_control' && carries '$right_control'" 30 || fail 'two switches meet'
     start web server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen $LEFT:80 \
         --stack utcp --control "$left_control"
-    wait_for "grep -q serving '$(log_of web)'" 10 || fail 'mshttpd serves'
+    wait_for "grep -q serving '$(log_of web)'" 30 || fail 'mshttpd serves'
 }
 
 apart() {
@@ -97,7 +97,7 @@ check_equal 'and none is unusable' "$(counted "$right_control" wire_rx_unusable)
 header=17711770000003e8000000015010ffff00000000
 before=$(counted "$right_control" wire_tx_large)
 start single server "${AS_MEMBER[@]}" env MULTISTACK_CONTROL="$left_control" msraw 6 $LEFT 6000
-wait_for "grep -q bound '$(log_of single)'" 10
+wait_for "grep -q bound '$(log_of single)'" 30
 start large client "${AS_MEMBER[@]}" env MULTISTACK_CONTROL="$right_control" msraw 6 $RIGHT 6001 \
     --large $RIGHT $LEFT $header
 check_soon 'a port that does not merge gets a large send' "[ \"\$(grep -c '^[0-9]' '$(log_of single)')\" = 23 ]"
@@ -145,7 +145,7 @@ workers=2
 wire_of '' ''
 start other server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen $LEFT:81 --stack utcp \
     --control "$left_control"
-wait_for "grep -q serving '$(log_of other)'" 10 || fail 'another mshttpd serves'
+wait_for "grep -q serving '$(log_of other)'" 30 || fail 'another mshttpd serves'
 check '2 MB from one worker' wire_get two
 check '2 MB from the other' wire_get two 81
 stop other
