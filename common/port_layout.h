@@ -94,8 +94,7 @@ struct ring_control {
     uint32_t consumer_sleeps; /* 1: wake me when something is published */
     uint32_t wake_packets;    /* RX: … after so many packets; 0: whatever their number */
     uint32_t wake_delay_us;   /* RX: … or after so long, at most WAKE_DELAY_MOST_US; 0: at once */
-    uint32_t
-        consumer_cpu; /* RX: the processor that it ran on lately, counted from 1; 0: not known */
+    uint32_t consumer_cpu; /* the processor that it ran on lately, counted from 1; 0: not known */
     uint8_t consumer_line[108];
 };
 static_assert(sizeof(struct ring_control) == 256, "two pairs of cache lines");

@@ -8,6 +8,10 @@
  * instead of 4. It pays for whole lines, each written once, from front to back, all of it: a line of which
  * a part is missing is merged in memory. So nothing is ever patched, and what is behind the end is zero.
  *
+ * How much it pays depends on where the lines are. A ring that is larger than its reader's second-level cache
+ * (1 MiB there) has left it when it is written again: 64 KiB at a time, usual stores took 7 to 11 ns a
+ * line in a region of 256 KiB and 2 to 3 in one of 4 MiB, these 2.5 to 4 in either.
+ *
  * No release orders such stores: stream_fence() comes before the index that shows them. Processors other
  * than x86-64 store as usual. */
 #ifndef MULTISTACK_STREAM_H

@@ -188,11 +188,13 @@ struct utcp_offload {
 /* Where packets go. reserve() gives `length` bytes to write a packet into, or NULL when there is no
  * room: utcp_output() then stops, and goes on at the same place the next time. commit() sends the
  * packet reserved last, `length` bytes of it. Where a large packet finds no room, one of a single
- * segment is tried; so a sink needs room for one packet of the MTU to keep everything moving. */
+ * segment is tried; so a sink needs room for one packet of the MTU to keep everything moving. fill()
+ * may be NULL; otherwise it copies payload into the packet reserved last, in memcpy()'s place. */
 struct utcp_sink {
     uint8_t *(*reserve)(void *context, uint32_t length);
     void (*commit)(void *context, uint32_t length, const struct utcp_offload *offload);
     void *context;
+    void (*fill)(void *context, uint8_t *to, const uint8_t *from, uint32_t length);
 };
 
 /* Sends everything that is to be sent at `now`. True: all of it went out. False: the sink was full.

@@ -70,7 +70,8 @@ struct sender {
     struct region *region;
     struct ring_producer ring;
     uint32_t reserved; /* bytes handed out by ms_reserve() and not committed, or 0 */
-    bool streamed;     /* ms_send() wrote something that was not flushed yet */
+    uint32_t cpu;      /* of the switch, as it said lately, counted from 1; 0: not known */
+    bool streamed;     /* something went past the cache that was not flushed yet */
     counter packets, bytes, full, wakeups;
 };
 

@@ -342,6 +342,24 @@ bool ms_send(struct ms_port *port, unsigned index, const void *packet, uint32_t 
     return true;
 }
 
+/* Less is copied before it is known where the switch runs. */
+#define FILL_STREAM_LEAST 1024
+
+void ms_fill(struct ms_port *port, unsigned index, uint8_t *to, const void *from, uint32_t length)
+{
+    struct sender *tx;
+
+    if (length >= FILL_STREAM_LEAST && index < port->ring_count) {
+        tx = &port->rings[index].tx;
+        if (tx->cpu && tx->cpu != (uint32_t)(sched_getcpu() + 1)) {
+            stream_copy(to, from, length);
+            tx->streamed = true;
+            return;
+        }
+    }
+    memcpy(to, from, length);
+}
+
 void ms_commit(struct ms_port *port, unsigned index, uint32_t length,
                const struct ms_offload *offload)
 {
@@ -369,6 +387,8 @@ void ms_flush(struct ms_port *port, unsigned index)
     if (tx->streamed)
         stream_fence();
     tx->streamed = false;
+    /* in the line that is read for that anyway */
+    tx->cpu = ring_load_relaxed(&tx->ring.control->consumer_cpu);
     if (ring_producer_publish(&tx->ring)) {
         eventfd_write(tx->region->rings[index].tx_fd, 1);
         counter_add(&tx->wakeups, 1);

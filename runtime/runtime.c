@@ -135,10 +135,17 @@ static void sink_commit(void *context, uint32_t length, const struct utcp_offloa
     ms_commit(runtime->port, 0, length, &asked);
 }
 
+static void sink_fill(void *context, uint8_t *to, const uint8_t *from, uint32_t length)
+{
+    struct ms_runtime *runtime = context;
+
+    ms_fill(runtime->port, 0, to, from, length);
+}
+
 static void send_packets(struct ms_runtime *runtime)
 {
     const struct utcp_sink sink = {
-        .reserve = sink_reserve, .commit = sink_commit, .context = runtime};
+        .reserve = sink_reserve, .commit = sink_commit, .context = runtime, .fill = sink_fill};
 
     runtime->no_room_for = 0;
     if (!utcp_output_wanted(runtime->stack))

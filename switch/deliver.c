@@ -87,7 +87,8 @@ static void commit(struct worker *worker, struct port_ring *ring, const struct r
     count(worker, ring, record->length);
 }
 
-void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, uint32_t length)
+static inline void gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset,
+                          uint32_t length, bool streams)
 {
     const uint8_t *from = frame->data;
     uint32_t size = frame->head_length;
@@ -96,7 +97,10 @@ void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, u
         if (offset < size) {
             uint32_t part = size - offset < length ? size - offset : length;
 
-            memcpy(to, from + offset, part);
+            if (streams)
+                stream_copy(to, from + offset, part);
+            else
+                memcpy(to, from + offset, part);
             to += part;
             length -= part;
             offset = 0;
@@ -110,13 +114,21 @@ void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, u
     }
 }
 
+void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, uint32_t length)
+{
+    gather(to, frame, offset, length, false);
+}
+
 /* Fewer records of one ring are no stream: their reader has them sooner from a cache than, line by line,
- * from memory (254 ports with one or two records each: 47 ns a packet to read instead of 31). */
-#define STREAM_LEAST 8
+ * from memory (254 ports with one or two records each: 47 ns a packet to read instead of 31). A long one
+ * is a stream by itself. */
+#define STREAM_LEAST      8
+#define STREAM_LONG_LEAST 4096 /* bytes */
 
 static inline bool is_stream(const struct packet_copy *copy)
 {
-    return copy->ring->far && copy->ring->noted >= STREAM_LEAST;
+    return copy->ring->far &&
+           (copy->ring->noted >= STREAM_LEAST || copy->record.length >= STREAM_LONG_LEAST);
 }
 
 /* Everything that was noted is written, one record after the other, each from front to back, with
@@ -195,7 +207,12 @@ static enum drop_reason deliver_pieces(struct worker *worker, struct port_ring *
         return DROP_RX_PORT_FULL;
     if (delivery->segment_size)
         record.flags |= RECORD_SEGMENT;
-    frame_gather(place, delivery->frame, delivery->offset, record.length);
+    if (ring->far && record.length >= STREAM_LONG_LEAST) {
+        gather(place, delivery->frame, delivery->offset, record.length, true);
+        worker->streamed = true;
+    } else {
+        gather(place, delivery->frame, delivery->offset, record.length, false);
+    }
     commit(worker, ring, &record);
     return DROP_NONE;
 }

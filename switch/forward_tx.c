@@ -468,6 +468,8 @@ static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
         queue->queue->ops->settle(queue->queue);
     }
     if (ring->tx.released != ring->tx.head) {
+        if (ring_load_relaxed(&ring->tx.control->consumer_cpu) != worker->cpu)
+            ring_store_relaxed(&ring->tx.control->consumer_cpu, worker->cpu);
         ring_consumer_give_back(&ring->tx);
         if (!ring->served) { /* an interrupted ring has two turns in a round */
             ring->served = true;

@@ -90,7 +90,7 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
         memcpy(at, options, options_length);
     if (plan->length)
         utcp__sendbuf_get(&conn->send, conn->send.una + (plan->seq - conn->snd_una),
-                          at + options_length, plan->length);
+                          at + options_length, plan->length, sink);
     if (plan->length > conn->mss && plan->kind != PLAN_MTU_PROBE)
         offload.segment_size = conn->mss;
     utcp__packet_checksum(packet, &outgoing,

@@ -90,7 +90,8 @@ bool utcp__sendbuf_refer(struct utcp_sendbuf *buffer, const uint8_t *data, size_
     return true;
 }
 
-void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to, uint32_t size)
+void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to, uint32_t size,
+                       const struct utcp_sink *sink)
 {
     struct utcp_chunk *chunk;
 
@@ -101,7 +102,10 @@ void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to
         uint64_t within = offset - chunk->start;
         uint64_t part = chunk->size - within < size ? chunk->size - within : size;
 
-        memcpy(to, chunk->data + within, part);
+        if (sink->fill)
+            sink->fill(sink->context, to, chunk->data + within, (uint32_t)part);
+        else
+            memcpy(to, chunk->data + within, part);
         to += part;
         offset += part;
         size -= (uint32_t)part;

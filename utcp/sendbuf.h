@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "pool.h"
+#include "utcp.h"
 
 struct utcp_chunk {
     struct utcp_chunk *next;
@@ -45,8 +46,10 @@ size_t utcp__sendbuf_copy(struct utcp_sendbuf *buffer, struct utcp_pool *pool, c
 bool utcp__sendbuf_refer(struct utcp_sendbuf *buffer, const uint8_t *data, size_t size,
                          void (*release)(void *owner), void *owner);
 
-/* Copies bytes of the buffer to `to`. All of them must be in it. */
-void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to, uint32_t size);
+/* Copies bytes of the buffer to `to`, in a packet reserved in `sink`, in the way it wants them copied. All of them
+ * must be in the buffer. */
+void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to, uint32_t size,
+                       const struct utcp_sink *sink);
 
 /* A reference is acknowledged; it has left the queue. */
 void utcp__sendbuf_release(struct utcp_sendbuf *buffer, struct utcp_chunk *chunk);

@@ -23,6 +23,18 @@ static void fill_stream(void)
         stream[i] = (uint8_t)rand();
 }
 
+/* A sink that copies payload in a way of its own. */
+static uint32_t filled;
+
+static void fill(void *context, uint8_t *to, const uint8_t *from, uint32_t length)
+{
+    assert_ptr_equal(context, &filled);
+    memcpy(to, from, length);
+    filled += length;
+}
+
+static const struct utcp_sink sinks[2] = {{0}, {.context = &filled, .fill = fill}};
+
 static int read_some(struct utcp_recvbuf *buffer, struct utcp_pool *pool)
 {
     const uint8_t *data;
@@ -145,8 +157,10 @@ static void what_was_written_and_referred_to_can_be_had_until_it_is_acknowledged
 
             if (part > buffer.end - offset)
                 part = (uint32_t)(buffer.end - offset);
-            utcp__sendbuf_get(&buffer, offset, copy, part);
+            filled = 0;
+            utcp__sendbuf_get(&buffer, offset, copy, part, &sinks[i % 2]);
             assert_memory_equal(copy, stream + offset, part);
+            assert_int_equal(filled, i % 2 ? part : 0);
         }
         utcp__sendbuf_acknowledge(&buffer, &pool, (uint64_t)rand() % (buffer.end - buffer.una + 1));
         assert_int_equal(releases, referred - (int)buffer.references);

@@ -254,14 +254,22 @@ static void a_merged_packet_in_pieces_is_one_record_for_whoever_wants_it(void **
 
     bench_bind(bench, &app, IP_PROTOCOL_TCP, "0.0.0.0", 80);
     bench->nic->is_virtual = true;
-    bench_arrive(bench, bytes, length);
-    worker_round(bench->worker);
-    packet = bench_receive(&app, &record);
-    assert_non_null(packet);
-    assert_int_equal(record.length, length);
-    assert_int_equal(record.flags, RECORD_SEGMENT | RECORD_CHECKSUM_PARTIAL);
-    assert_int_equal(record.segment_size, BENCH_MTU - 40);
-    assert_memory_equal(packet, bytes, length);
+    bench->worker->cpu = 1;
+    for (uint32_t cpu = 1; cpu <= 2; cpu++) { /* read on the same processor, on another */
+        ring_store_relaxed(&app.rx.control->consumer_cpu, cpu);
+        for (int i = 0; i < 2; i++) { /* the first one lets the switch look where */
+            bench_arrive(bench, bytes, length);
+            worker_round(bench->worker);
+            packet = bench_receive(&app, &record);
+            assert_non_null(packet);
+            assert_int_equal(record.length, length);
+            assert_int_equal(record.flags, RECORD_SEGMENT | RECORD_CHECKSUM_PARTIAL);
+            assert_int_equal(record.segment_size, BENCH_MTU - 40);
+            assert_memory_equal(packet, bytes, length);
+        }
+        assert_int_equal(app.port->rings[0].far, cpu == 2);
+        assert_false(bench->worker->streamed);
+    }
     bench_app_close(bench, &app);
 }
 

@@ -36,10 +36,12 @@ static void the_first_packet_waits_for_the_answer_and_then_goes(void **state)
     assert_memory_equal(ether->source, bench->nic->mac, 6);
     assert_int_equal(ntohs(ether->type), ETHER_TYPE_IPV4);
     assert_int_equal(app.port->rings[0].traffic.tx_packets, 1);
+    bench->worker->cpu = 3;
     bench_send(&app, &record, bytes);
     worker_round(bench->worker);
     assert_int_equal(bench->tx_count, 2);
     assert_false(bench_asked(bench, &question));
+    assert_int_equal(ring_load_relaxed(&app.tx.control->consumer_cpu), 3); /* ms_fill() asks */
     bench_app_close(bench, &app);
 }
 

@@ -252,6 +252,40 @@ static void test_packets_of_ones_own_go_out_at_flush(void **state)
     assert_true(ms_send(fixture->port, 0, own, 1000, NULL)); /* there is room again */
 }
 
+/* Wherever the switch runs, the packet is the same. */
+static void test_what_a_packet_is_filled_with_arrives(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ring_control *control = fixture->fake->tx[0].control;
+    const uint32_t somewhere_else = 100000, sizes[] = {1, 63, 1023, 1024, 1025, 4001};
+    static uint8_t own[8192], packet[65536];
+    struct ring_record record;
+
+    for (uint32_t i = 0; i < sizeof(own); i++)
+        own[i] = (uint8_t)(i * 7 + i / 256);
+    for (unsigned far = 0; far < 2; far++) {
+        ring_store_relaxed(&control->consumer_cpu, far ? somewhere_else : 0);
+        ms_flush(fixture->port, 0); /* now it is known */
+        for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+            for (uint32_t head = 40; head < 140; head += 33) {
+                uint8_t *place = ms_reserve(fixture->port, 0, head + sizes[i] + 1);
+
+                assert_non_null(place);
+                memset(place, 1, head + sizes[i] + 1);
+                ms_fill(fixture->port, 0, place + head, own + i, sizes[i]);
+                ms_commit(fixture->port, 0, head + sizes[i] + 1, NULL);
+                ms_flush(fixture->port, 0);
+                assert_int_equal(
+                    fake_switch_take(fixture->fake, 0, packet, sizeof(packet), &record),
+                    head + sizes[i] + 1);
+                assert_memory_equal(packet + head, own + i, sizes[i]);
+                assert_int_equal(packet[head - 1], 1);
+                assert_int_equal(packet[head + sizes[i]], 1);
+            }
+        }
+    }
+}
+
 static void test_the_switch_is_told_on_which_processor_packets_are_read(void **state)
 {
     struct fixture *fixture = *state;
@@ -633,6 +667,7 @@ int main(void)
         TEST(test_broken_record_is_given_up),
         TEST(test_packets_go_out_at_flush),
         TEST(test_packets_of_ones_own_go_out_at_flush),
+        TEST(test_what_a_packet_is_filled_with_arrives),
         TEST(test_the_switch_is_told_on_which_processor_packets_are_read),
         TEST(test_forgotten_reservations_are_not_sent),
         TEST(test_impossible_lengths_are_not_reserved),
