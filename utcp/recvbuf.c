@@ -175,13 +175,33 @@ static uint32_t ranges_max(const struct utcp_recvbuf *buffer)
     return most < RECVBUF_RANGES_MOST ? most : RECVBUF_RANGES_MOST;
 }
 
+/* Of a buffer without anything: bytes of one block, which is that of a short request. */
+static uint32_t put_first(struct utcp_recvbuf *buffer, struct utcp_pool *pool, const uint8_t *data,
+                          uint32_t size)
+{
+    uint8_t *block = utcp__pool_get(pool, CLAIM_ESSENTIAL);
+
+    if (block == NULL)
+        return 0;
+    buffer->block = block;
+    buffer->slots = buffer->held = 1;
+    memcpy(block + buffer->next % POOL_BLOCK_SIZE, data, size);
+    buffer->next += size;
+    return size;
+}
+
 uint32_t utcp__recvbuf_put(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t offset,
                            const uint8_t *data, uint32_t size)
 {
     uint32_t stored;
 
     assert(offset >= buffer->next);
-    if (size == 0 || !reach(buffer, pool, offset + size))
+    if (size == 0)
+        return 0;
+    if (buffer->slots == 0 && offset == buffer->next && offset == buffer->read &&
+        offset % POOL_BLOCK_SIZE + size <= POOL_BLOCK_SIZE && !buffer->pending.count)
+        return put_first(buffer, pool, data, size);
+    if (!reach(buffer, pool, offset + size))
         return 0;
     if (offset > buffer->next) {
         uint64_t before = pending_bytes(buffer);
@@ -241,6 +261,11 @@ void utcp__recvbuf_consume(struct utcp_recvbuf *buffer, struct utcp_pool *pool, 
     assert(size <= buffer->next - buffer->read);
     if (size == 0)
         return;
+    if (buffer->slots == 1 && end == buffer->next && !buffer->pending.count) {
+        buffer->read = end; /* the only block there may be */
+        release_block(buffer, pool, 0);
+        return;
+    }
     for (uint64_t n = buffer->read / POOL_BLOCK_SIZE; n < end / POOL_BLOCK_SIZE; n++)
         release_block(buffer, pool, n * POOL_BLOCK_SIZE);
     buffer->read = end;

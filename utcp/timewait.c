@@ -120,14 +120,17 @@ void utcp__time_wait_show(const struct utcp *stack, const struct utcp_time_wait 
 
 void utcp__time_wait_end(struct utcp *stack, struct utcp_time_wait *wait)
 {
-    const struct utcp_endpoint local = wait->local, remote = wait->remote;
-
     PROBE_STATE(wait, UTCP_TIME_WAIT, UTCP_CLOSED);
-    utcp__waits_remove(&stack->waits, wait);
     stack->stats.time_wait--;
     stack->connections--;
-    if (stack->gone)
+    if (stack->gone) {
+        const struct utcp_endpoint local = wait->local, remote = wait->remote;
+
+        utcp__waits_remove(&stack->waits, wait);
         stack->gone(stack->gone_context, &local, &remote);
+    } else {
+        utcp__waits_remove(&stack->waits, wait);
+    }
 }
 
 void utcp__time_wait_expire(struct utcp *stack)
