@@ -285,6 +285,22 @@ static __noinline int guard_admit(PACKET_CONTEXT *ctx, const struct guard_packet
     return verdict;
 }
 
+/* Of the SYNs that might be answered here the stack takes as many as it can spare the time for, an honest
+ * client's as often as another's: nobody is answered here who need not be. */
+static __always_inline bool guard_leaves_opening(PACKET_CONTEXT *ctx,
+                                                 const struct guard_packet *packet,
+                                                 const struct guard_cookie *terms, __u32 id)
+{
+    const struct guard_limit limit = {.interval_ns = terms->left_ns,
+                                      .tolerance_ns = GUARD_COOKIE_LEFT_BURST_NS};
+    struct guard_budget *budget;
+
+    if (!limit.interval_ns)
+        return false;
+    budget = guard_budget_at(ctx, guard_slot(id));
+    return budget && guard_take(&budget->left_due_ns, packet->now_ns, &limit);
+}
+
 /* A SYN, for whose binding somebody may want it answered here. */
 static __always_inline enum mux_verdict
 guard_answer_opening(PACKET_CONTEXT *ctx, const struct guard_packet *packet, __u32 id)
@@ -296,7 +312,7 @@ guard_answer_opening(PACKET_CONTEXT *ctx, const struct guard_packet *packet, __u
     if (!policy || !(policy->flags & GUARD_HAS_COOKIES))
         return MUX_CLAIMED;
     terms = guard_terms_at(ctx, guard_slot(id));
-    if (!terms)
+    if (!terms || guard_leaves_opening(ctx, packet, terms, id))
         return MUX_CLAIMED;
     verdict = packet_answer(ctx, terms, packet->family);
     if (verdict != MUX_CLAIMED)

@@ -12,10 +12,14 @@
 
 #define GUARD_COOKIE_SCALE_MAX 14 /* RFC 7323 section 2.3 */
 
+/* What is left to the stack may come in bursts of what it is left in so long. */
+#define GUARD_COOKIE_LEFT_BURST_NS 10000000
+
 /* The terms of a stack's listener: what its SYN-ACKs say. No padding. */
 struct guard_cookie {
     __u64 key[2];    /* of syncookie.h */
     __u64 behind_us; /* what the clock of cookies is behind CLOCK_MONOTONIC */
+    __u64 left_ns;   /* one SYN in so many ns is left to the stack to answer; 0: none is */
     __u16 mss;       /* to offer */
     __u16 window;    /* as it stands in the header; host order, both */
     __u8 window_scale;

@@ -69,6 +69,7 @@ struct guard_policy {
 /* The virtual times; that of GUARD_LIMIT_SOURCE is not used (guard_sources). */
 struct guard_budget {
     __u64 due_ns[GUARD_LIMIT_COUNT];
+    __u64 left_due_ns; /* of SYNs that are left to the stack to answer (guard_cookie_maps.h) */
 };
 
 /* Bits before the address. */

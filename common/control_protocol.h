@@ -269,7 +269,8 @@ enum control_guard_kind {
     CONTROL_GUARD_SYN,         /* the same of all sources */
     CONTROL_GUARD_CONNECTIONS, /* the same of what goes on to the stack as a new connection */
     /* SYNs are answered in the stack's place, by `cookie`; its port alone sets it. `rate`: 1 if the
-     * stack asks for it now, 0 if it is only ready for it. It is done while one of those who share the
+     * stack asks for it now, 0 if it is only ready for it. `burst`: so many a second come to the stack all
+     * the same, which answers them itself; of several who ask the fewest count. It is done while one of those who share the
      * 3-tuple asks, if the configuration lets stacks ask, or there is a rule …ALWAYS; and there is no
      * …NEVER, and all who share the 3-tuple are ready, with the same cookie. */
     CONTROL_GUARD_COOKIES,

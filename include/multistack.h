@@ -222,7 +222,8 @@ enum ms_guard_kind {
     MS_GUARD_SYN,         /* TCP: rate, burst, of all sources */
     MS_GUARD_CONNECTIONS, /* TCP: rate, burst, of what reaches the stack as a new connection */
     /* TCP: SYNs are answered in the stack's place by SYN cookies, which `cookie` tells how to make. rate
-     * 1: from now on, 0: not, but the stack is ready for it: see the next two. Nothing is answered while
+     * 1: from now on, 0: not, but the stack is ready for it: see the next two. burst: so many a second, up
+     * to 10,000,000, come to the stack all the same, which answers them itself. Nothing is answered while
      * others that share the 3-tuple have not told the same. */
     MS_GUARD_COOKIES,
     MS_GUARD_COOKIES_ALWAYS, /* TCP: … whether the stack asks or not */

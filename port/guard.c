@@ -289,7 +289,8 @@ static bool limit_is_sane(const struct control_guard *wish)
     bool limit = wish->kind >= CONTROL_GUARD_SYN_SOURCE && wish->kind <= CONTROL_GUARD_CONNECTIONS;
 
     if (wish->kind == CONTROL_GUARD_COOKIES)
-        return cookie_is_sane(&wish->cookie) && wish->rate <= 1 && !wish->burst;
+        return cookie_is_sane(&wish->cookie) && wish->rate <= 1 &&
+               wish->burst <= CONTROL_GUARD_RATE_MAX;
 
     return limit ? wish->rate && wish->rate <= CONTROL_GUARD_RATE_MAX &&
                        wish->burst <= CONTROL_GUARD_RATE_MAX

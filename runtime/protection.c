@@ -10,8 +10,8 @@
  *     ▲                     │                  and has to have been away for twice as long the next time
  *     └─────────────────────┴─ refused: asked again after REFUSED_FOR
  *
- * While it is asked for, no SYN comes that would tell whether the flood goes on: the switch knows how many
- * the NIC answers, and is asked every LOOK_EVERY. Where it is away, nothing changes. It keeps what it was
+ * What is asked for is that the NIC answers what is more than the stack can spare the time for. How many it
+ * answers the switch knows, and is asked every LOOK_EVERY: that tells whether the flood goes on. Where it is away, nothing changes. It keeps what it was
  * told until the listener goes: rules that are set by hand (multistack-guard) can have SYNs answered at any
  * time from the first asking on. */
 #include "runtime_internal.h"
@@ -31,6 +31,17 @@ static_assert((int)MS_COOKIE_TIMESTAMPS == UTCP_COOKIE_TIMESTAMPS &&
                   (int)MS_COOKIE_SACK == UTCP_COOKIE_SACK && (int)MS_COOKIE_ECN == UTCP_COOKIE_ECN,
               "they are passed on as they are");
 
+static unsigned percent_of(const struct ms_runtime *runtime)
+{
+    return runtime->nic_cookies == RUNTIME_NIC_COOKIES_AUTO ? SYN_PRESSURE_SHARE_PERCENT : 0;
+}
+
+/* SYNs a second. */
+static uint32_t left_of(const struct ms_runtime *runtime)
+{
+    return syn_pressure_left(&runtime->syn_price, percent_of(runtime));
+}
+
 /* 0, or why it cannot be. */
 static int tell(struct ms_runtime_listener *listener, bool ask)
 {
@@ -43,6 +54,8 @@ static int tell(struct ms_runtime_listener *listener, bool ask)
 
     if (error)
         return error;
+    if (ask)
+        rule.burst = protection->left = left_of(listener->runtime);
     memcpy(cookie.key, terms.key, sizeof(cookie.key));
     cookie.mss = terms.mss;
     cookie.window = terms.window;
@@ -66,11 +79,6 @@ static void report(struct ms_runtime_listener *listener, int status)
 
     if (runtime->guarded)
         runtime->guarded(runtime->context, listener, status);
-}
-
-static unsigned percent_of(const struct ms_runtime *runtime)
-{
-    return runtime->nic_cookies == RUNTIME_NIC_COOKIES_AUTO ? SYN_PRESSURE_SHARE_PERCENT : 0;
 }
 
 static void refused(struct ms_runtime_listener *listener, int error)
@@ -122,7 +130,15 @@ static void look(struct ms_runtime_listener *listener)
     }
 }
 
-/* Whether the MTU has changed, or an option of the listener. */
+/* The price is another, by more than it wavers. */
+static bool left_has_changed(const struct ms_runtime_listener *listener)
+{
+    uint32_t before = listener->protection.left, now = left_of(listener->runtime);
+
+    return listener->protection.asked && (now > before + before / 4 || now < before - before / 4);
+}
+
+/* Whether the MTU has changed, or an option of the listener, or how many SYNs it can take. */
 static void keep_terms(struct ms_runtime_listener *listener)
 {
     struct protection *protection = &listener->protection;
@@ -130,7 +146,7 @@ static void keep_terms(struct ms_runtime_listener *listener)
 
     protection->terms_at = listener->runtime->now + TERMS_EVERY;
     if (utcp_listener_cookie_terms(listener->listener, &terms) == 0 &&
-        memcmp(&terms, &protection->terms, sizeof(terms)) != 0)
+        (memcmp(&terms, &protection->terms, sizeof(terms)) != 0 || left_has_changed(listener)))
         tell(listener, protection->asked);
 }
 

@@ -29,6 +29,7 @@ struct protection {
     uint64_t not_before; /* after a refusal */
     struct utcp_cookie_terms terms; /* as the switch knows them */
     int error;                      /* the last refusal */
+    uint32_t left; /* SYNs a second, as told, that the NIC is to leave to the stack */
     bool told, asked;
 };
 

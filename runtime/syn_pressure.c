@@ -10,6 +10,7 @@
 #define HOLD_FIRST  2000000
 #define HOLD_MOST   64000000
 #define CALM_FOR    3000000
+#define ENDS_BELOW  8 /* one part in so many of the share */
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -63,6 +64,11 @@ bool syn_pressure_rises(struct syn_pressure *pressure, uint64_t now, uint64_t sy
     return true;
 }
 
+uint32_t syn_pressure_left(const struct syn_price *price, unsigned percent)
+{
+    return percent ? (uint32_t)(share(price, percent) * 1000 / price->ns) : 0;
+}
+
 bool syn_pressure_begun(struct syn_pressure *pressure, uint64_t now, uint64_t answered)
 {
     bool again = pressure->hold && now - pressure->ended_at < CALM_FOR;
@@ -85,7 +91,7 @@ bool syn_pressure_falls(struct syn_pressure *pressure, uint64_t now, uint64_t an
         return false;
     pressure->answered = answered;
     pressure->looked_at = now;
-    if (cost(price, count) * 2 >= share(price, percent) * elapsed)
+    if (cost(price, count) * ENDS_BELOW >= share(price, percent) * elapsed)
         pressure->ends_at = now + pressure->hold;
     return now >= pressure->ends_at;
 }

@@ -17,7 +17,7 @@ bool guard__cookie_is_sane(const struct control_guard *wish)
 {
     const struct control_cookie *cookie = &wish->cookie;
 
-    return wish->rate <= 1 && !wish->burst && !wish->duration_ns &&
+    return wish->rate <= 1 && wish->burst <= CONTROL_GUARD_RATE_MAX && !wish->duration_ns &&
            cookie->mss >= CONTROL_COOKIE_MSS_MIN &&
            cookie->window_scale <= GUARD_COOKIE_SCALE_MAX && cookie->hop_limit &&
            cookie->dscp < 64 && cookie->options <= 0xf && !cookie->zero &&
@@ -61,7 +61,7 @@ bool guard__cookies_wanted(const struct switch_core *core, uint32_t slot,
     const struct guard *guard = &core->guard;
     const struct control_cookie *cookie = NULL;
     bool wanted = false;
-    uint32_t ready = 0;
+    uint32_t ready = 0, left = UINT32_MAX; /* SYNs a second; of several who ask the fewest */
 
     for (uint32_t index = guard->places[slot].first_rule; index != GUARD_NONE;
          index = guard->rules[index].next) {
@@ -69,19 +69,24 @@ bool guard__cookies_wanted(const struct switch_core *core, uint32_t slot,
 
         if (rule->kind == CONTROL_GUARD_COOKIES_NEVER)
             return false;
-        if (rule->kind == CONTROL_GUARD_COOKIES_ALWAYS)
+        if (rule->kind == CONTROL_GUARD_COOKIES_ALWAYS) {
             wanted = true;
+            left = 0;
+        }
         if (rule->kind != CONTROL_GUARD_COOKIES)
             continue;
         if (cookie && memcmp(cookie, &rule->cookie, sizeof(*cookie)) != 0)
             return false; /* what one of them answers for the other would not take */
         cookie = &rule->cookie;
         wanted |= rule->rate;
+        if (rule->rate && rule->burst < left)
+            left = rule->burst;
         ready++;
     }
     if (!wanted || !ready || ready != owners_of(core, &guard->places[slot].tuple))
         return false;
     *terms = (struct guard_cookie){.behind_us = cookie->behind_us,
+                                   .left_ns = left ? 1000000000 / left : 0,
                                    .mss = cookie->mss,
                                    .window = cookie->window,
                                    .window_scale = cookie->window_scale,

@@ -109,6 +109,7 @@ void guard_judge_fill(struct guard_buckets *buckets, uint32_t slot)
 {
     for (uint32_t kind = 0; kind < GUARD_LIMIT_COUNT; kind++)
         __atomic_store_n(&buckets->budgets[slot].due_ns[kind], 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&buckets->budgets[slot].left_due_ns, 0, __ATOMIC_RELAXED);
 }
 
 /* Has one writer, as all counters (stats.h). */

@@ -264,7 +264,7 @@ static int set_rule(struct switch_core *core, struct binding *binding,
     }
     before = *rule;
     rule->rate = wish->rate;
-    rule->burst = wish->burst ? wish->burst : wish->rate;
+    rule->burst = wish->burst || wish->kind == CONTROL_GUARD_COOKIES ? wish->burst : wish->rate;
     rule->until_ns = end_of(core_clock(), wish->duration_ns);
     rule->cookie = wish->cookie;
     rule->pid = binding ? (uint32_t)binding->port->pid : 0;

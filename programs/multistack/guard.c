@@ -361,6 +361,7 @@ static void json_rule(struct json *json, const struct control_guard_record *rule
         json_string(json, "prefix", prefix_text(&rule->prefix, prefix));
     } else if (rule->kind == CONTROL_GUARD_COOKIES) {
         json_bool(json, "asked", rule->rate);
+        json_number(json, "left_to_stack", rule->burst);
     } else if (rule->rate) {
         json_number(json, "rate", rule->rate);
         json_number(json, "burst", rule->burst);
@@ -428,6 +429,8 @@ static void rule_cells(struct table *table, const struct control_guard_record *r
     table_cell(table, "%s", kind_text(rule->kind));
     if (is_list(rule->kind))
         table_cell(table, "%s", prefix_text(&rule->prefix, prefix));
+    else if (rule->kind == CONTROL_GUARD_COOKIES && rule->rate && rule->burst)
+        table_cell(table, "the stack asks for them, beyond %u/s", rule->burst);
     else if (rule->kind == CONTROL_GUARD_COOKIES)
         table_cell(table, rule->rate ? "the stack asks for them" : "the stack is ready for them");
     else if (rule->rate)

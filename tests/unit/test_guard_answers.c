@@ -74,6 +74,45 @@ static void syns_are_answered_while_the_stack_asks(void **state)
     assert_int_equal(bench->core->guard.cookie_rules, 0);
 }
 
+static uint64_t left_ns(const struct bench *bench, uint32_t binding)
+{
+    struct guard_cookie terms = {.left_ns = 0};
+    uint32_t slot = slot_of(bench, binding);
+
+    assert_true(guard__cookies_wanted(bench->core, slot, &terms));
+    return terms.left_ns;
+}
+
+/* Of several who ask the fewest count, of who is only ready none; and whoever says "always" means all. */
+static void some_syns_are_left_to_the_stack(void **state)
+{
+    struct bench *bench = *state;
+    struct client one = come(bench, true, 1000), other = come(bench, true, 1000);
+    uint32_t first = bind_port(bench, &one, IP_PROTOCOL_TCP, 80, true);
+    uint32_t second = bind_port(bench, &other, IP_PROTOCOL_TCP, 80, true);
+    struct control_guard wish = cookies(first, true), next = cookies(second, false);
+    struct control_guard always = choice(first, CONTROL_GUARD_COOKIES_ALWAYS);
+
+    with_xdp(bench);
+    wish.burst = 100000;
+    assert_int_equal(ask(bench, &one, &wish), 0);
+    assert_int_equal(ask(bench, &other, &next), 0);
+    assert_int_equal(left_ns(bench, first), 10000);
+    next.rate = 1;
+    next.burst = 50000;
+    assert_int_equal(ask(bench, &other, &next), 0);
+    assert_int_equal(left_ns(bench, first), 20000);
+    next.burst = 0;
+    assert_int_equal(ask(bench, &other, &next), 0);
+    assert_int_equal(left_ns(bench, first), 0);
+    next.burst = 50000;
+    assert_int_equal(ask(bench, &other, &next), 0);
+    assert_int_equal(ask(bench, &one, &always), 0);
+    assert_int_equal(left_ns(bench, first), 0);
+    wish.burst = CONTROL_GUARD_RATE_MAX + 1;
+    assert_int_equal(ask(bench, &one, &wish), -EINVAL);
+}
+
 static uint64_t told_of(struct bench *bench, const struct client *client,
                         const struct control_guard *wish)
 {
@@ -186,7 +225,7 @@ static void terms_that_make_no_sense_are_refused(void **state)
     REFUSED((void)0, -EOPNOTSUPP); /* no NIC has a program that could */
     with_xdp(bench);
     REFUSED(wish.rate = 2, -EINVAL);
-    REFUSED(wish.burst = 1, -EINVAL);
+    REFUSED(wish.burst = CONTROL_GUARD_RATE_MAX + 1, -EINVAL);
     REFUSED(wish.duration_ns = 1, -EINVAL);
     REFUSED(wish.cookie.mss = 87, -EINVAL);
     REFUSED(wish.cookie.window_scale = 15, -EINVAL);
@@ -208,6 +247,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, guard_bench_set_up, guard_bench_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(syns_are_answered_while_the_stack_asks),
+        TEST(some_syns_are_left_to_the_stack),
         TEST(the_stack_hears_how_many_were_answered),
         TEST(the_owner_or_the_administrator_decides_otherwise),
         TEST(all_owners_must_answer_alike),

@@ -483,14 +483,19 @@ static void a_flood_of_sources_fills_no_more_than_the_table(void **state)
 
 /* ---- SYNs answered by cookies; what the answer is: test_guard_cookie.c */
 
-static void put_cookies(uint8_t hop_limit)
+static void put_cookies_but(uint64_t left_ns, uint8_t hop_limit)
 {
     const struct guard_cookie cookie = {
-        .key = {1, 2}, .mss = 1460, .window = 65535, .hop_limit = hop_limit};
+        .key = {1, 2}, .left_ns = left_ns, .mss = 1460, .window = 65535, .hop_limit = hop_limit};
     uint32_t slot = guard_slot(OURS);
 
     assert_int_equal(
         bpf_map_update_elem(bpf_map__fd(mux->maps.guard_cookies), &slot, &cookie, BPF_ANY), 0);
+}
+
+static void put_cookies(uint8_t hop_limit)
+{
+    put_cookies_but(0, hop_limit);
 }
 
 static enum mux_verdict run_syn(bool good)
@@ -525,6 +530,30 @@ static void a_syn_is_answered_where_the_policy_says_so(void **state)
     assert_int_equal(run_good(udp4), MUX_CLAIMED);
     put_cookies(0); /* without terms */
     assert_int_equal(run_syn(true), MUX_CLAIMED);
+}
+
+/* One in 1,000 s, and nothing at once but that: the bucket is empty until then. */
+static void of_the_syns_as_many_as_it_can_take_are_left_to_the_stack(void **state)
+{
+    struct guard_policy policy = {.id = OURS, .flags = GUARD_HAS_COOKIES};
+    struct guard_budget budget = {.left_due_ns = 0};
+    uint32_t slot = guard_slot(OURS);
+    int fd = bpf_map__fd(mux->maps.guard_budgets);
+
+    (void)state;
+    put_cookies_but(1000 * SECOND, 64);
+    write_policy(&policy);
+    assert_int_equal(run_syn(true), MUX_CLAIMED);
+    assert_int_equal(run_syn(true), MUX_GUARD_COOKIE);
+    assert_int_equal(run_syn(true), MUX_GUARD_COOKIE);
+    assert_int_equal(run_flags(TCP_ACK), MUX_CLAIMED);
+    budget.left_due_ns = now_ns() + 500 * SECOND; /* half of that later */
+    assert_int_equal(bpf_map_update_elem(fd, &slot, &budget, BPF_ANY), 0);
+    assert_int_equal(run_syn(true), MUX_GUARD_COOKIE);
+    budget.left_due_ns = now_ns(); /* and all of it */
+    assert_int_equal(bpf_map_update_elem(fd, &slot, &budget, BPF_ANY), 0);
+    assert_int_equal(run_syn(true), MUX_CLAIMED);
+    assert_int_equal(run_syn(true), MUX_GUARD_COOKIE);
 }
 
 static void who_is_allowed_talks_to_the_stack_itself(void **state)
@@ -583,6 +612,7 @@ int main(void)
         TEST(a_bucket_fills_again),
         TEST(a_flood_of_sources_fills_no_more_than_the_table),
         TEST(a_syn_is_answered_where_the_policy_says_so),
+        TEST(of_the_syns_as_many_as_it_can_take_are_left_to_the_stack),
         TEST(who_is_allowed_talks_to_the_stack_itself),
         TEST(what_is_answered_is_no_connection_yet),
     };
