@@ -649,7 +649,8 @@ static __always_inline enum mux_verdict classify_ip(const struct frame *frame, _
     }
 }
 
-/* The clock is read for claimed packets alone. `everywhere`: whether the guard has rules for all. */
+/* The clock is read for claimed packets alone, and a coarse one (by ticks) will do: it may be behind the
+ * heartbeat, which is told by the other. `everywhere`: whether the guard has rules for all. */
 static __always_inline bool switch_is_alive(__u32 *everywhere)
 {
     __u32 zero = 0;
@@ -662,7 +663,7 @@ static __always_inline bool switch_is_alive(__u32 *everywhere)
     if (!heartbeat)
         return false;
     *everywhere = *(const volatile __u32 *)&shared->guard;
-    now = bpf_ktime_get_ns();
+    now = bpf_ktime_get_coarse_ns();
     return now < heartbeat || now - heartbeat < MUX_HEARTBEAT_TIMEOUT_NS;
 }
 

@@ -10,8 +10,8 @@
  *             blocked  malformed    │           │                            │
  *                └────────┴─────────┴───────────┴────────────────────────────┴──► counted, dropped
  *
- * packet_answer(ctx, terms, family), which the including file has, turns a SYN into its answer, where
- * that can be done: MUX_GUARD_COOKIE. MUX_CLAIMED: it cannot be, and the frame is as it was.
+ * packet_answer(ctx, terms, family, now_ns), which the including file has, turns a SYN into its answer,
+ * where that can be done: MUX_GUARD_COOKIE. MUX_CLAIMED: it cannot be, and the frame is as it was.
  *
  * Lists: the longest prefix that has not expired decides; where the same prefix is on both lists, allow
  * does. Who is allowed is not asked for anything behind the lists of the same rules. A list without a
@@ -314,7 +314,7 @@ guard_answer_opening(PACKET_CONTEXT *ctx, const struct guard_packet *packet, __u
     terms = guard_terms_at(ctx, guard_slot(id));
     if (!terms || guard_leaves_opening(ctx, packet, terms, id))
         return MUX_CLAIMED;
-    verdict = packet_answer(ctx, terms, packet->family);
+    verdict = packet_answer(ctx, terms, packet->family, packet->now_ns);
     if (verdict != MUX_CLAIMED)
         guard_count(ctx, id, verdict);
     return verdict;

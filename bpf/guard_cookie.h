@@ -66,8 +66,9 @@ struct guard_syn {
     __u32 timestamp; /* as it lies in the packet */
     __u16 mss;
     __u8 window_scale;
-    __u8 has;  /* GUARD_COOKIE_* */
-    __u32 way; /* GUARD_WAY_* */
+    __u8 has;     /* GUARD_COOKIE_* */
+    __u32 way;    /* GUARD_WAY_* */
+    __u64 now_ns; /* CLOCK_MONOTONIC */
     struct tcphdr tcp;
     union {
         struct iphdr ip4;
@@ -189,20 +190,46 @@ static __always_inline __u64 guard_pseudo_sum(__u64 addresses, __u32 length)
     return addresses + bpf_htons(IPPROTO_TCP) + bpf_htons((__u16)length);
 }
 
-/* A whole TCP header at `offset`, its options read into *syn. */
-static __always_inline bool guard_read_syn(struct xdp_md *ctx, struct guard_syn *syn)
+/* At constant offsets, where a look at the frame costs nothing and a call does. False: it ends before. */
+static __always_inline bool guard_load(struct xdp_md *ctx, __u32 offset, void *to, __u32 size)
 {
-    const __u32 offset = syn->offset, length = syn->length;
+    const __u8 *data = (const __u8 *)(long)ctx->data;
+
+    if (data + offset + size > (const __u8 *)(long)ctx->data_end)
+        return false;
+    __builtin_memcpy(to, data + offset, size);
+    return true;
+}
+
+static __always_inline bool guard_store(struct xdp_md *ctx, __u32 offset, const void *from,
+                                        __u32 size)
+{
+    __u8 *data = (__u8 *)(long)ctx->data;
+
+    if (data + offset + size > (__u8 *)(long)ctx->data_end)
+        return false;
+    __builtin_memcpy(data + offset, from, size);
+    return true;
+}
+
+/* A whole TCP header at `offset`, which is a constant, its options read into *syn. */
+static __always_inline bool guard_read_syn(struct xdp_md *ctx, struct guard_syn *syn, __u32 offset)
+{
+    const __u32 length = syn->length;
     struct tcphdr *tcp = &syn->tcp;
     __u32 size;
 
-    if (length < sizeof(*tcp) || length > 0xffff ||
-        bpf_xdp_load_bytes(ctx, offset, tcp, sizeof(*tcp)))
+    syn->offset = offset;
+    if (length < sizeof(*tcp) || length > 0xffff || !guard_load(ctx, offset, tcp, sizeof(*tcp)))
         return false;
     if ((((const __u8 *)tcp)[13] & GUARD_FLAGS_OPENING) != GUARD_FLAGS_SYN || !tcp->source ||
         tcp->doff < 5 || tcp->doff * 4u > length)
         return false;
     size = tcp->doff * 4u - sizeof(*tcp);
+    if (size == GUARD_USUAL_OPTIONS) {
+        syn->size = GUARD_USUAL_OPTIONS;
+        return guard_load(ctx, offset + sizeof(*tcp), syn->bytes, GUARD_USUAL_OPTIONS);
+    }
     /* Verifiers before Linux 6.8 learn nothing from "not 0", which the compiler would make of this. */
     asm volatile("" : "+r"(size));
     if (size >= 4 && bpf_xdp_load_bytes(ctx, offset + sizeof(*tcp), syn->bytes, size))
@@ -280,7 +307,7 @@ static __always_inline __u32 guard_make_reply(struct guard_syn *syn,
     const __u64 ends = syn->ends;
     const struct tcphdr *tcp = &syn->tcp;
     struct guard_reply *reply = &syn->reply;
-    __u64 now_us = bpf_ktime_get_ns() / 1000 - terms->behind_us;
+    __u64 now_us = syn->now_ns / 1000 - terms->behind_us;
     struct siphash_key key = {{terms->key[0], terms->key[1]}};
     __u8 flags = ((const __u8 *)tcp)[13];
     __u32 irs = bpf_ntohl(tcp->seq), timestamp, size;
@@ -309,11 +336,16 @@ static __always_inline bool guard_put_reply(struct xdp_md *ctx, struct guard_syn
 {
     __u64 pseudo = guard_pseudo_sum(syn->addresses, size);
     struct guard_reply *reply = &syn->reply;
+    int change;
 
     reply->tcp.check = partial ? guard_fold(pseudo)
                                : (__u16)~guard_fold(pseudo + guard_sum(reply, sizeof(*reply)));
-    if (bpf_xdp_adjust_tail(ctx, (int)(syn->offset + size) - (int)bpf_xdp_get_buff_len(ctx)))
+    change = (int)(syn->offset + size) - (int)(ctx->data_end - ctx->data);
+    if (change && bpf_xdp_adjust_tail(ctx, change))
         return false;
+    if (size == sizeof(*reply))
+        return syn->offset == AT_IPV4 ? guard_store(ctx, AT_IPV4, reply, sizeof(*reply))
+                                      : guard_store(ctx, AT_IPV6, reply, sizeof(*reply));
     if (size < sizeof(reply->tcp) || size > sizeof(*reply)) /* for the verifier */
         return false;
     return !bpf_xdp_store_bytes(ctx, syn->offset, reply, size);
@@ -340,8 +372,7 @@ static __always_inline int guard_put_headers(struct xdp_md *ctx, const void *ip,
     before = *ether;
     __builtin_memcpy(ether->h_dest, before.h_source, ETH_ALEN);
     __builtin_memcpy(ether->h_source, before.h_dest, ETH_ALEN);
-    return bpf_xdp_store_bytes(ctx, AT_IP, (void *)ip, size) ? GUARD_ANSWER_DAMAGED
-                                                             : GUARD_ANSWER_SENT;
+    return guard_store(ctx, AT_IP, ip, size) ? GUARD_ANSWER_SENT : GUARD_ANSWER_DAMAGED;
 }
 
 /* From the TCP header on: options in, and the answer's TCP header out, before which only the IP header
@@ -371,13 +402,12 @@ static __noinline int guard_read_v4(struct xdp_md *ctx, struct guard_syn *syn,
     struct siphash_key key = {{terms->key[0], terms->key[1]}};
     const struct iphdr *ip = &syn->ip4;
 
-    if (bpf_xdp_load_bytes(ctx, AT_IP, &syn->ip4, sizeof(*ip)) || ip->ihl != 5 ||
+    if (!guard_load(ctx, AT_IP, &syn->ip4, sizeof(*ip)) || ip->ihl != 5 ||
         ip->frag_off & bpf_htons(IPV4_FRAGMENT_BITS) || ip->protocol != IPPROTO_TCP)
         return GUARD_ANSWER_NONE;
-    syn->offset = AT_IPV4;
     syn->length = bpf_ntohs(ip->tot_len) - sizeof(*ip);
     syn->addresses = guard_sum(&ip->saddr, 8);
-    if (!guard_read_syn(ctx, syn))
+    if (!guard_read_syn(ctx, syn, AT_IPV4))
         return GUARD_ANSWER_NONE;
     if (guard_fold(guard_sum(ip, sizeof(*ip))) != 0xffff)
         return GUARD_ANSWER_DAMAGED;
@@ -393,12 +423,11 @@ static __noinline int guard_read_v6(struct xdp_md *ctx, struct guard_syn *syn,
     const struct ipv6hdr *ip = &syn->ip6;
     uint64_t words[4];
 
-    if (bpf_xdp_load_bytes(ctx, AT_IP, &syn->ip6, sizeof(*ip)) || ip->nexthdr != IPPROTO_TCP)
+    if (!guard_load(ctx, AT_IP, &syn->ip6, sizeof(*ip)) || ip->nexthdr != IPPROTO_TCP)
         return GUARD_ANSWER_NONE;
-    syn->offset = AT_IPV6;
     syn->length = bpf_ntohs(ip->payload_len);
     syn->addresses = guard_sum(&ip->saddr, 32);
-    if (!guard_read_syn(ctx, syn))
+    if (!guard_read_syn(ctx, syn, AT_IPV6))
         return GUARD_ANSWER_NONE;
     __builtin_memcpy(words, &ip->saddr, sizeof(words)); /* the client's two, then ours */
     syn->ends = syncookie_ends_v6(key, words + 2, words, bpf_ntohs(syn->tcp.dest),
@@ -441,9 +470,9 @@ static __noinline int guard_put_v6(struct xdp_md *ctx, struct guard_syn *syn,
 }
 
 /* A frame that was claimed and is, as far as that was looked at, a TCP segment of this family. `way`:
- * GUARD_WAY_*. */
+ * GUARD_WAY_*. `now_ns`: CLOCK_MONOTONIC. */
 static __always_inline int guard_answer(struct xdp_md *ctx, const struct guard_cookie *terms,
-                                        __u32 family, __u32 way)
+                                        __u32 family, __u32 way, __u64 now_ns)
 {
     __u32 zero = 0;
     struct guard_syn *syn = bpf_map_lookup_elem(&guard_syns, &zero);
@@ -453,6 +482,7 @@ static __always_inline int guard_answer(struct xdp_md *ctx, const struct guard_c
         return GUARD_ANSWER_NONE;
     __builtin_memset(syn, 0, sizeof(*syn));
     syn->way = way;
+    syn->now_ns = now_ns;
     done = family == 4 ? guard_read_v4(ctx, syn, terms) : guard_read_v6(ctx, syn, terms);
     if (done != GUARD_ANSWER_SENT)
         return done;

@@ -73,14 +73,15 @@ struct {
 } mux_nic SEC(".maps");
 
 static __always_inline enum mux_verdict
-packet_answer(struct xdp_md *ctx, const struct guard_cookie *terms, __u32 family)
+packet_answer(struct xdp_md *ctx, const struct guard_cookie *terms, __u32 family, __u64 now_ns)
 {
     __u32 zero = 0;
     const struct mux_nic *nic = bpf_map_lookup_elem(&mux_nic, &zero);
 
     if (!nic || nic->way == MUX_WAY_NONE)
         return MUX_CLAIMED;
-    switch (guard_answer(ctx, terms, family, nic->way == MUX_WAY_GENERIC ? GUARD_WAY_GENERIC : 0)) {
+    switch (guard_answer(ctx, terms, family, nic->way == MUX_WAY_GENERIC ? GUARD_WAY_GENERIC : 0,
+                         now_ns)) {
     case GUARD_ANSWER_SENT: return MUX_GUARD_COOKIE;
     case GUARD_ANSWER_DAMAGED: return MUX_GUARD_DAMAGED;
     default: return MUX_CLAIMED;

@@ -53,11 +53,12 @@ struct guard_cookie;
 
 /* A packet socket gets copies: nothing can be sent back from here. */
 static __always_inline enum mux_verdict
-packet_answer(struct __sk_buff *ctx, const struct guard_cookie *terms, __u32 family)
+packet_answer(struct __sk_buff *ctx, const struct guard_cookie *terms, __u32 family, __u64 now_ns)
 {
     (void)ctx;
     (void)terms;
     (void)family;
+    (void)now_ns;
     return MUX_CLAIMED;
 }
 

@@ -6,12 +6,14 @@
 #ifndef MULTISTACK_SIPHASH_H
 #define MULTISTACK_SIPHASH_H
 
-#ifdef __bpf__ /* the C library's headers are not for this target */
+#ifdef __bpf__ /* the C library's headers are not for this target; calls and loops cost more than the rounds */
+#define SIPHASH_INLINE static inline __attribute__((always_inline))
 typedef __UINT8_TYPE__ uint8_t;
 typedef __UINT16_TYPE__ uint16_t;
 typedef __UINT32_TYPE__ uint32_t;
 typedef __UINT64_TYPE__ uint64_t;
 #else
+#define SIPHASH_INLINE static inline
 #include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,12 +36,12 @@ static inline struct siphash_key siphash_key(const uint8_t bytes[16])
 }
 #endif
 
-static inline uint64_t siphash__rotate(uint64_t value, unsigned bits)
+SIPHASH_INLINE uint64_t siphash__rotate(uint64_t value, unsigned bits)
 {
     return value << bits | value >> (64 - bits);
 }
 
-static inline void siphash__round(uint64_t v[4])
+SIPHASH_INLINE void siphash__round(uint64_t v[4])
 {
     v[0] += v[1];
     v[1] = siphash__rotate(v[1], 13) ^ v[0];
@@ -53,7 +55,7 @@ static inline void siphash__round(uint64_t v[4])
     v[2] = siphash__rotate(v[2], 32);
 }
 
-static inline void siphash__absorb(uint64_t v[4], uint64_t word)
+SIPHASH_INLINE void siphash__absorb(uint64_t v[4], uint64_t word)
 {
     v[3] ^= word;
     siphash__round(v);
@@ -61,7 +63,7 @@ static inline void siphash__absorb(uint64_t v[4], uint64_t word)
     v[0] ^= word;
 }
 
-static inline uint64_t siphash__end(uint64_t v[4])
+SIPHASH_INLINE uint64_t siphash__end(uint64_t v[4])
 {
     v[2] ^= 0xff;
     for (int i = 0; i < 4; i++)
@@ -70,7 +72,7 @@ static inline uint64_t siphash__end(uint64_t v[4])
 }
 
 /* Of `count` whole words: what siphash() gives for their bytes on a little-endian machine. */
-static inline uint64_t siphash_words(struct siphash_key key, const uint64_t *words, unsigned count)
+SIPHASH_INLINE uint64_t siphash_words(struct siphash_key key, const uint64_t *words, unsigned count)
 {
     uint64_t v[4] = {key.word[0] ^ 0x736f6d6570736575, key.word[1] ^ 0x646f72616e646f6d,
                      key.word[0] ^ 0x6c7967656e657261, key.word[1] ^ 0x7465646279746573};

@@ -235,11 +235,13 @@ static inline const struct guard_cookie *guard_terms_at(struct guard_context *co
 }
 
 static inline enum mux_verdict packet_answer(struct guard_context *context,
-                                             const struct guard_cookie *terms, uint32_t family)
+                                             const struct guard_cookie *terms, uint32_t family,
+                                             uint64_t now_ns)
 {
     (void)context;
     (void)terms;
     (void)family;
+    (void)now_ns;
     return MUX_CLAIMED;
 }
 

@@ -32,13 +32,8 @@
 
 static uint8_t *frame_bytes; /* ROOM of them, where a pointer has 32 bits */
 static uint32_t tail_room;   /* how much longer the frame may become */
-static uint64_t now_ns;
+static uint64_t clock_ns;
 static void *own_memory; /* the map's only element */
-
-static uint64_t bpf_ktime_get_ns(void)
-{
-    return now_ns;
-}
 
 static void *bpf_map_lookup_elem(const void *map, const void *key)
 {
@@ -133,7 +128,7 @@ static struct guard_cookie terms;
 
 static uint64_t now_us(void)
 {
-    return now_ns / 1000;
+    return clock_ns / 1000;
 }
 
 static void open_server(struct server *server, uint32_t flags, const uint8_t *options)
@@ -305,7 +300,7 @@ static int answer(struct frame *frame, bool six, uint32_t way)
 
     memcpy(frame_bytes, frame->bytes, frame->size);
     ctx.data_end = ctx.data + frame->size;
-    done = guard_answer(&ctx, &terms, six ? 6 : 4, way);
+    done = guard_answer(&ctx, &terms, six ? 6 : 4, way, clock_ns);
     frame->size = ctx.data_end - ctx.data;
     memcpy(frame->bytes, frame_bytes, frame->size);
     return done;
@@ -398,9 +393,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
         own_memory = calloc(1, sizeof(struct guard_syn));
         assert(frame_bytes != MAP_FAILED && own_memory);
-        now_ns = 1000000000000;
+        clock_ns = 1000000000000;
     }
-    now_ns += 1234567890;
+    clock_ns += 1234567890;
     memset(&syn, 0, sizeof(syn));
     syn.size = (uint32_t)size - HEAD;
     memcpy(syn.bytes, data + HEAD, syn.size);

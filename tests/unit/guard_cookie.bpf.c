@@ -37,7 +37,8 @@ int answer(struct xdp_md *ctx)
     given = bpf_map_lookup_elem(&terms, &zero);
     if (!given || bpf_xdp_load_bytes(ctx, 0, &ether, sizeof(ether)))
         return XDP_ABORTED;
-    switch (guard_answer(ctx, given, ether.h_proto == bpf_htons(ETH_P_IP) ? 4 : 6, way)) {
+    switch (guard_answer(ctx, given, ether.h_proto == bpf_htons(ETH_P_IP) ? 4 : 6, way,
+                         bpf_ktime_get_ns())) {
     case GUARD_ANSWER_SENT: return XDP_TX;
     case GUARD_ANSWER_DAMAGED: return XDP_DROP;
     default: return XDP_PASS;
