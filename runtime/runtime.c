@@ -68,6 +68,7 @@ static void take_port_info(struct ms_runtime *runtime)
         utcp_set_offloads(runtime->stack, stack_offloads(info.offloads));
     runtime->mtu = info.mtu;
     runtime->offloads = info.offloads;
+    runtime->waits_up_to = info.tx_bytes / 4;
 }
 
 static void dispatch(struct ms_runtime *runtime)
@@ -107,11 +108,17 @@ unsigned runtime__take_packets(struct ms_runtime *runtime)
     return count;
 }
 
+/* Nothing smaller takes the room that a packet waits for. Otherwise the stack would send, of a large send that
+ * finds none, a segment, and another as soon as there is room for one; each costs the switch, the kernel and the
+ * peer as much as a large send. What a ring might never have room for, it sends so. */
 static uint8_t *sink_reserve(void *context, uint32_t length)
 {
     struct ms_runtime *runtime = context;
-    uint8_t *packet = ms_reserve(runtime->port, 0, length);
+    uint8_t *packet;
 
+    if (runtime->no_room_for && runtime->no_room_for <= runtime->waits_up_to)
+        return NULL;
+    packet = ms_reserve(runtime->port, 0, length);
     if (!packet)
         runtime->no_room_for = length;
     return packet;

@@ -56,6 +56,7 @@ struct ms_runtime {
     uint64_t dispatch_at; /* when the port's control socket is looked at next */
     uint64_t armed;       /* when the timer rings; UINT64_MAX: never */
     uint32_t no_room_for; /* bytes of the packet that the ring had no room for, or 0 */
+    uint32_t waits_up_to; /* bytes of a packet that a ring has room for sooner or later */
     uint32_t mtu, offloads;
     bool switch_away;
     bool prepared; /* the descriptors were asked to tell, and have not been looked at */

@@ -16,9 +16,10 @@
 
 #include <cmocka.h>
 
-#define ADDRESS   "10.99.0.1"
-#define TIME_WAIT 5000     /* µs */
-#define PATIENCE  10000000 /* µs until a test gives up */
+#define ADDRESS        "10.99.0.1"
+#define TIME_WAIT      5000     /* µs */
+#define PATIENCE       10000000 /* µs until a test gives up */
+#define ACK_LENGTH_MAX 120      /* bytes: what is longer has data */
 
 struct world {
     struct fake_switch *fake;
@@ -264,6 +265,55 @@ static void goes_on_when_the_ring_was_full(void **state)
     transfer(world, 3000000);
     ms_ring_stats(runtime_port(world->runtime), 0, &stats);
     assert_true(stats.tx_full > 0);
+}
+
+/* Takes everything out of the ring; packets with data that are not longer than a segment. */
+static unsigned take_and_count_short(struct world *world)
+{
+    static uint8_t packet[65536];
+    struct ring_record record;
+    unsigned found = 0;
+    ssize_t length;
+
+    while ((length = fake_switch_take(world->fake, 0, packet, sizeof(packet), &record)) > 0) {
+        found += length > ACK_LENGTH_MAX && !(record.flags & MS_TX_SEGMENT);
+        fake_switch_put(world->fake, 0, packet, (uint32_t)length, MS_RX_CHECKSUM_PARTIAL);
+    }
+    return found;
+}
+
+/* A large send waits for its room, instead of going segment by segment into what there is. All is sent in a
+ * single step, with nothing in flight before: no timer is in it. */
+static void a_large_send_waits_for_room(void **state)
+{
+    struct world *world = *state;
+    struct ms_ring_stats stats = {.size = sizeof(stats)};
+    uint64_t full_before, limit;
+    size_t sent = 0, received = 0;
+
+    runtime_close(world->runtime);
+    assert_int_equal(open_runtime(world, NULL, 4 * 65536), 0);
+    utcp_set_offloads(runtime_stack(world->runtime), UTCP_OFFLOAD_CHECKSUM | UTCP_OFFLOAD_SEGMENT);
+    connect_to_myself(world);
+    limit = runtime_now(world->runtime) + PATIENCE;
+    do { /* until the window is wider than the ring */
+        unsigned short_ones;
+
+        assert_true(runtime_now(world->runtime) < limit);
+        ms_ring_stats(runtime_port(world->runtime), 0, &stats);
+        full_before = stats.tx_full;
+        write_some(world, &sent, SIZE_MAX);
+        runtime_step(world->runtime);
+        ms_ring_stats(runtime_port(world->runtime), 0, &stats);
+        short_ones = take_and_count_short(world);
+        if (stats.tx_full > full_before)
+            assert_int_equal(short_ones, 0);
+        while (utcp_unacknowledged(world->client) || received < sent) {
+            assert_true(runtime_now(world->runtime) < limit);
+            read_some(world, &received);
+            go_round(world);
+        }
+    } while (stats.tx_full == full_before);
 }
 
 static void survives_the_switch(void **state)
@@ -568,6 +618,7 @@ int main(void)
         TEST(refuses_a_port_that_is_taken),
         TEST(carries_data),
         TEST(goes_on_when_the_ring_was_full),
+        TEST(a_large_send_waits_for_room),
         TEST(survives_the_switch),
         TEST(gives_the_port_of_a_connection_back_after_time_wait),
         TEST(gives_the_port_back_when_nobody_answers),
