@@ -17,7 +17,7 @@
  *                that is established probes upward (mtu.c). A black hole is remembered for a minute, for
  *                it may have been an outage; the search that follows confirms it
  *   the others   that are established to the same address get smaller segments, too: all connections
- *                are looked at, some at once and then a few every millisecond, for there may be a million.
+ *                are looked at, a few every millisecond, for there may be a million.
  *                What they have in flight is sent again when ICMP or the lack of an acknowledgment asks
  *                for it, and not before (RFC 1191 section 6.4, RFC 8201 section 5.4), but it is
  *                no congestion then
@@ -33,9 +33,8 @@
 #define LIFE      (600 * UTCP_SECOND)
 #define SUSPICION (60 * UTCP_SECOND)
 
-#define VISITS_AT_ONCE 1024 /* buckets of the stack's table */
-#define VISITS         64   /* ... every */
-#define VISITS_EVERY   UTCP_MS
+#define VISITS       64 /* buckets of the stack's table, at most every */
+#define VISITS_EVERY UTCP_MS
 
 struct path {
     uint8_t local[16], remote[16];
@@ -123,9 +122,10 @@ static void visit(struct utcp_conn *conn)
         utcp__mtu_told(conn, path->mtu, path->until);
 }
 
-static void visit_buckets(struct utcp *stack, uint32_t count)
+static void visit_buckets(struct utcp *stack)
 {
     struct utcp_paths *paths = stack->paths;
+    uint32_t count = VISITS;
 
     if (paths->table_size != stack->table_size) { /* it has grown */
         paths->left = paths->table_size = stack->table_size;
@@ -139,19 +139,18 @@ static void visit_buckets(struct utcp *stack, uint32_t count)
     paths->visit_at = stack->now + VISITS_EVERY;
 }
 
-static void tell_others(struct utcp *stack)
-{
-    bool busy = stack->paths->left > 0;
-
-    stack->paths->left = stack->table_size;
-    if (!busy)
-        visit_buckets(stack, VISITS_AT_ONCE);
-}
-
 void utcp__paths_advance(struct utcp *stack)
 {
     if (stack->paths->left && stack->now >= stack->paths->visit_at)
-        visit_buckets(stack, VISITS);
+        visit_buckets(stack);
+}
+
+/* A few at once, which in a small stack are all, unless some were just now: who has ICMP come for
+ * connections of its own makes no more work by that. */
+static void tell_others(struct utcp *stack)
+{
+    stack->paths->left = stack->table_size;
+    utcp__paths_advance(stack);
 }
 
 uint64_t utcp__paths_deadline(const struct utcp *stack)
