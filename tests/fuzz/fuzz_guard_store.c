@@ -186,7 +186,7 @@ static void ask(const uint8_t *data)
         wish.kind = 0;
     } else if (wish.kind == CONTROL_GUARD_BLOCK || wish.kind == CONTROL_GUARD_ALLOW) {
         wish.prefix = (struct control_prefix){.family = 4, .length = 32};
-        memcpy(wish.prefix.bytes, data + 3, 4);
+        memcpy(wish.prefix.bytes, data + 3, 3);
     } else if (wish.action == CONTROL_GUARD_SET && wish.kind >= CONTROL_GUARD_SYN_SOURCE &&
                wish.kind <= CONTROL_GUARD_CONNECTIONS) {
         wish.rate = data[3] + 1u;
