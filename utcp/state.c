@@ -144,9 +144,14 @@ void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct ut
 
 /* Structures of connections that are gone are kept for those that come: the allocator takes 90 instructions to
  * take one back and give it out again. Not where it looks for those that are used after that. */
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__)
 #define SPARES_MAX 0
-#else
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SPARES_MAX 0
+#endif
+#endif
+#ifndef SPARES_MAX
 #define SPARES_MAX 64
 #endif
 
