@@ -37,8 +37,8 @@ struct utcp_cc_ack {
     uint32_t acked;     /* bytes that it says were delivered */
     uint32_t marked;    /* how many of them, by ECN's echo, met congestion (RFC 8257: exact) */
     uint32_t in_flight; /* before it came */
-    uint64_t rtt_us;    /* round-trip time of what it acknowledges; 0: not known */
-    uint64_t srtt_us;   /* smoothed; 0: nothing was measured yet */
+    uint64_t rtt_us;  /* round-trip time of what it acknowledges, a minute at most; 0: not known */
+    uint64_t srtt_us; /* smoothed; 0: nothing was measured yet */
     uint64_t delivered; /* bytes delivered since the connection began */
     uint64_t rate;      /* delivery rate since what it acknowledges was sent; 0: not known. Only */
                         /* for modules with `wants_rate` */
@@ -53,6 +53,7 @@ struct utcp_cc_ops {
     bool wants_ecn;  /* asks for ECN whatever the configuration says, with the exact echo of 8257 */
     bool wants_rate; /* delivery rates are measured */
     bool own_window; /* cwnd in and after recovery is the module's alone */
+    bool in_range;   /* acked() leaves cwnd and ssthresh in their ranges: nobody has to look */
 
     /* The connection is established, or changes to this module: cwnd and ssthresh have values.
      * srtt_us may be 0: not known yet. */

@@ -476,6 +476,7 @@ static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t 
 void utcp__set_user_timeout(struct utcp_conn *conn, uint32_t ms)
 {
     conn->user_timeout_ms = ms;
+    utcp__conn_compare(conn);
     if (ms && conn->waiting_since && !ended(conn))
         utcp__timer_set(conn, TIMER_USER, conn->waiting_since + ms * UTCP_MS);
     else

@@ -32,11 +32,11 @@ struct utcp_rtt {
 struct utcp_recovery {
     uint32_t recover; /* snd_max when the last recovery or timeout began */
     uint16_t duplicates;
-    bool active;
-    bool after_timeout;  /* … and `recover` is not acknowledged yet */
-    bool partial_seen;   /* the retransmission timer was restarted for the first partial ACK */
-    bool retransmit_due; /* the segment at snd_una is to be sent again, now */
-    uint32_t extra;      /* bytes beyond cwnd that duplicates allow: segments that left the net */
+    bool active : 1;
+    bool after_timeout : 1;  /* … and `recover` is not acknowledged yet */
+    bool partial_seen : 1;   /* the retransmission timer was restarted for the first partial ACK */
+    bool retransmit_due : 1; /* the segment at snd_una is to be sent again, now */
+    uint32_t extra; /* bytes beyond cwnd that duplicates allow: segments that left the net */
 };
 
 #define UTCP_ECN_FLIPS 4
@@ -45,7 +45,6 @@ struct utcp_recovery {
 struct utcp_ecn {
     bool asked : 1;   /* by our SYN */
     bool on : 1;      /* both agreed */
-    bool ce : 1;      /* what ECE says now (RFC 3168), or of what came last (RFC 8257) */
     bool cwr_due : 1; /* the next new data carry CWR */
     bool echoed : 1;  /* the segment being processed has ECE */
     uint8_t flips : 3;
@@ -87,12 +86,22 @@ struct utcp_conn {
     struct utcp_conn *chain; /* in the table */
     struct utcp *stack;
     struct utcp_endpoint local, remote;
-    uint32_t hash;         /* where in the table */
-    uint8_t state;         /* enum utcp_state; moved by utcp__conn_set_state() alone */
-    bool timestamps, sack; /* offered, then negotiated */
-    bool window_scale : 1;
-    bool traced : 1, timed : 1, arrivals : 1; /* trace.c, times.c */
-    bool restless : 1;                        /* not utcp__calm(): recovery.c */
+    uint32_t hash; /* where in the table */
+    uint8_t state; /* enum utcp_state; moved by utcp__conn_set_state() alone */
+    bool timestamps : 1, window_scale : 1; /* offered, then negotiated, … */
+    bool sack;                             /* … like this */
+    /* What header prediction wants to know at once: nothing of it, as a rule. */
+    union {
+        struct {
+            bool traced : 1, timed : 1, arrivals : 1; /* trace.c, times.c */
+            bool restless : 1;                        /* not utcp__calm(): recovery.c */
+            bool uncommon : 1;                        /* not as most are: utcp__conn_compare() */
+            bool fin_queued : 1;                      /* no more will be written */
+            bool peer_fin_taken : 1;                  /* rcv_nxt counts it */
+            bool ce : 1; /* what ECE says now (RFC 3168), or of what came last (RFC 8257): ecn.c */
+        };
+        uint8_t unusual;
+    };
 
     /* RFC 9293 section 3.3.1, RFC 7323 */
     uint32_t snd_una, snd_nxt, snd_max, snd_wl1, snd_wl2;
@@ -104,7 +113,6 @@ struct utcp_conn {
     uint64_t ts_recent_at;
     uint8_t send_scale, receive_scale;
     bool ack_now;             /* an ACK must go out with this output */
-    bool peer_fin_taken;      /* rcv_nxt counts it */
     uint8_t quick_acks;       /* acknowledgments that are not delayed */
     uint8_t segments_unacked; /* full segments that came since the last ACK */
     uint8_t duplicate_acks_due;
@@ -119,10 +127,9 @@ struct utcp_conn {
     struct utcp_drs drs;
     uint32_t events;   /* UTCP_* that utcp_poll() has not delivered */
     uint8_t probe_due; /* UTCP_PROBE_* */
-    bool fin_queued;   /* no more will be written */
     bool fin_acked;
     bool peer_fin_known; /* peer_fin holds */
-    uint32_t segments_retransmitted;
+    uint32_t ports;      /* as they stand in the headers of its segments: remote, local */
     struct list output_link;
     /* Owned: on the stack's list of events. Else on the listener's list, that of TIME-WAIT (until there
      * is an entry in its stead), or that of the dead. */
@@ -148,6 +155,7 @@ struct utcp_conn {
     struct utcp_scoreboard board; /* with SACK; else empty */
     struct utcp_rack rack;
     struct utcp_recovery recovery;
+    uint32_t segments_retransmitted;
     struct utcp_undo undo;
     struct utcp_prr prr;
     struct utcp_ecn ecn;
@@ -165,7 +173,7 @@ struct utcp_conn {
     bool write_blocked : 1; /* a write was cut short: UTCP_WRITABLE is owed */
     uint8_t limit : 2;      /* enum utcp_limit */
     bool urgent_in : 1, urgent_out : 1;
-    bool reports : 1; /* UTCP_TROUBLE is wanted */
+    bool unfinished : 1; /* prediction.c: there is more to do for this acknowledgment */
     uint8_t dscp, hop_limit;
     uint8_t probes; /* keep-alive probes not answered */
     uint8_t probes_max;
@@ -174,6 +182,7 @@ struct utcp_conn {
     bool timeout_due : 1;     /* RFC 5482: the next segment tells the peer … */
     bool timeout_adopted : 1; /* user_timeout_ms is the peer's */
     bool knocked : 1;         /* in TIME-WAIT: somebody has tried to open it anew */
+    bool reports : 1;         /* UTCP_TROUBLE is wanted */
     uint16_t peer_mss;        /* options not counted */
     uint16_t path_mtu;
     uint16_t mss_max; /* what the application allows, options counted; 0: what the path has */

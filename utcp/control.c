@@ -24,6 +24,7 @@ static void init(struct utcp_conn *conn)
     memset(cc->priv, 0, sizeof(cc->priv));
     cc->ops->init(cc, conn->rtt.srtt, conn->stack->now);
     utcp__control_clamp(cc);
+    utcp__conn_compare(conn);
 }
 
 void utcp__control_start(struct utcp_conn *conn)
@@ -51,8 +52,7 @@ void utcp__control_choose(struct utcp_conn *conn, const struct utcp_cc_ops *ops)
         init(conn);
 }
 
-/* What lies behind snd_una is kept near it: it must not fall behind by half a circle. */
-static void keep_near(struct utcp_conn *conn)
+void utcp__keep_near(struct utcp_conn *conn)
 {
     uint32_t una = conn->snd_una;
 
@@ -64,20 +64,12 @@ static void keep_near(struct utcp_conn *conn)
         conn->ecn.recover = una - 1;
 }
 
-void utcp__control_round(struct utcp_conn *conn, uint32_t in_flight, bool used)
-{
-    conn->control.flight_max = in_flight;
-    conn->control.round_end = conn->snd_max;
-    keep_near(conn);
-    utcp__count_round(conn, used);
-}
-
 void utcp__control_tell_rate(struct utcp_conn *conn, const struct utcp_cc_ack *ack)
 {
     struct utcp_cc_ack with_rate = *ack;
 
     utcp__rate_acked(conn, &with_rate);
-    conn->cc.ops->acked(&conn->cc, &with_rate);
+    utcp__control_call(&conn->cc, &with_rate);
 }
 
 void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_flight,
@@ -98,7 +90,7 @@ void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fli
         ack.marked = acked;
         UTCP_COUNT(conn, delivered_marked, acked);
     }
-    utcp__control_count(conn, &ack, used);
+    utcp__control_count(conn, &ack, acked, in_flight, used);
     utcp__control_tell(conn, &ack);
 }
 

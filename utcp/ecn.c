@@ -45,7 +45,7 @@ uint8_t utcp__ecn_flags(struct utcp_conn *conn, uint8_t flags, bool new_data)
         return syn_flags(conn, flags);
     if (!conn->ecn.on)
         return 0;
-    if (conn->ecn.ce != (conn->ecn.flips & 1)) /* before the first flip it was the other way */
+    if (conn->ce != (conn->ecn.flips & 1)) /* before the first flip it was the other way */
         more |= TCP_ECE;
     if (new_data && conn->ecn.cwr_due)
         more |= TCP_CWR;
@@ -66,7 +66,7 @@ static void flip(struct utcp_conn *conn)
     uint32_t next = utcp__rcv_nxt(conn);
     uint32_t before = ecn->flips ? ecn->flip_at[ecn->flips - 1] : conn->last_ack;
 
-    ecn->ce = !ecn->ce;
+    conn->ce = !conn->ce;
     if (ecn->flips ? before == next : !seq_before(before, next)) {
         if (ecn->flips) /* nothing lies between two changes */
             ecn->flips--;
@@ -86,14 +86,14 @@ void utcp__ecn_received(struct utcp_conn *conn, const struct utcp_segment *segme
 
     ecn->marked_in += marked;
     if (conn->cc.ops->wants_ecn) {
-        if (marked != ecn->ce)
+        if (marked != conn->ce)
             flip(conn);
         return;
     }
     if (segment->flags & TCP_CWR)
-        ecn->ce = false;
-    if (marked && !ecn->ce) {
-        ecn->ce = true;
+        conn->ce = false;
+    if (marked && !conn->ce) {
+        conn->ce = true;
         conn->ack_now = true; /* the sooner it is known, the better */
         utcp__want_output(conn);
     }

@@ -65,6 +65,7 @@ void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error)
         utcp__conn_end(conn, error->error);
     } else if (error->error) { /* RFC 5461: it may pass; if not, this is why */
         conn->soft_error = (int16_t)error->error;
+        conn->restless = true;
         utcp__trouble(conn);
     }
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "utcp_internal.h"
+#include "steps.h"
 
 const char *utcp_state_name(enum utcp_state state)
 {
@@ -106,28 +106,15 @@ void utcp__count_flight(struct utcp_conn *conn)
 
 void utcp__count_round(struct utcp_conn *conn, bool window_used)
 {
-    uint64_t delivered = conn->control.delivered, took, bytes;
     struct utcp_more *more = conn->more;
 
-    if (more == NULL && delivered >= ROUNDS_FROM)
+    if (more == NULL && conn->control.delivered >= ROUNDS_FROM)
         more = utcp__more(conn);
     if (more == NULL)
         return;
     if (more->mtu.high)
         utcp__mtu_round(conn);
-    took = conn->stack->now - more->round_at;
-    bytes = delivered - more->round_from;
-    if (more->round_at && took >= conn->rack.min_rtt) {
-        more->last_round_us = took;
-        more->last_round_bytes = bytes;
-        more->last_round_limited = !window_used;
-    } else if (more->round_at && conn->snd_una == conn->snd_max) { /* the rest of the same flight */
-        more->last_round_us += took;
-        more->last_round_bytes += bytes;
-    } else if (more->round_at) {
-        return; /* acknowledgments that lie close together do not make a path fast */
-    }
-    utcp__count_flight(conn);
+    utcp__count_known_round(conn, more, window_used);
 }
 
 /* ── Connections ───────────────────────────────────────────────────────────────────────────── */

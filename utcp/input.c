@@ -315,7 +315,7 @@ static bool is_duplicate(const struct utcp_conn *conn, const struct utcp_segment
 static void heard(struct utcp_conn *conn)
 {
     conn->heard_at = conn->stack->now;
-    conn->probes = 0;
+    utcp__probes_answered(conn);
     if (!utcp__orphan(conn) && (conn->snd_wnd == 0 || utcp__in_flight(conn) == 0))
         conn->retries = 0;
 }
@@ -342,7 +342,7 @@ static void take_old_blocks(struct utcp_conn *conn, const struct utcp_segment *s
         utcp__recovery_sacked(conn, delivery);
 }
 
-static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
+static bool take_acknowledgment(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     struct utcp_delivery delivery;
 
@@ -390,6 +390,14 @@ static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
         return conn->state != UTCP_CLOSED;
     utcp__update_window(conn, segment->seq, segment->ack, segment->window);
     return true;
+}
+
+static bool step_ack(struct utcp_conn *conn, struct utcp_segment *segment)
+{
+    bool goes_on = take_acknowledgment(conn, segment);
+
+    conn->ecn.echoed = false;
+    return goes_on;
 }
 
 /* ── Sixth: URG ────────────────────────────────────────────────────────────────────────────── */
@@ -659,6 +667,7 @@ void utcp__input_any(struct utcp *stack, const void *data, size_t length, unsign
 {
     struct utcp_packet packet;
 
+    stack->long_in++;
     utcp__packet_parse(data, length, flags, &packet);
     switch (packet.kind) {
     case PACKET_TCP: input_segment(stack, &packet.segment); break;

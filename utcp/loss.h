@@ -15,6 +15,14 @@ static inline void utcp__settle(struct utcp_conn *conn)
 {
     conn->restless = !utcp__calm(conn);
 }
+/* A segment came: keep-alive probes have their answer. */
+static inline void utcp__probes_answered(struct utcp_conn *conn)
+{
+    if (__builtin_expect(conn->probes, 0)) {
+        conn->probes = 0;
+        utcp__settle(conn);
+    }
+}
 /* `acked` bytes from the old snd_una on were acknowledged; snd_una is new. False: that is not worth
  * starting the retransmission timer again for. */
 bool utcp__recovery_acked(struct utcp_conn *conn, uint32_t acked, struct utcp_delivery *delivery);

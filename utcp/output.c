@@ -249,8 +249,9 @@ static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t wi
                             conn->stack->now + utcp__rtt_timeout(&conn->rtt));
         account_probe(conn, plan);
         break;
-    case PLAN_PROBE: conn->restless = true; /* fall through */
+    case PLAN_PROBE:
     case PLAN_DATA:
+        conn->restless |= plan->kind == PLAN_PROBE;
         conn->probe_due = 0;
         account_sequence(conn, plan);
         account_probe(conn, plan);

@@ -46,3 +46,13 @@ void *utcp__pool_get(struct utcp_pool *pool, enum utcp_claim claim)
         pool->used += POOL_BLOCK_SIZE;
     return block;
 }
+
+void utcp__pool_put(struct utcp_pool *pool, void *block)
+{
+    if (pool->free_count < POOL_STORE_MAX) {
+        utcp__pool_store(pool, block);
+        return;
+    }
+    pool->used -= POOL_BLOCK_SIZE;
+    free(block);
+}

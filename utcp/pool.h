@@ -19,7 +19,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #define POOL_BLOCK_SIZE 4096 /* bytes */
 #define POOL_STORE_MAX  1024 /* free blocks kept for later: 4 MiB */
@@ -53,17 +52,16 @@ static inline void *utcp__pool_get_stored(struct utcp_pool *pool)
     pool->used += POOL_BLOCK_SIZE;
     return block;
 }
-static inline void utcp__pool_put(struct utcp_pool *pool, void *block)
+/* Given back, where the store has room. */
+static inline void utcp__pool_store(struct utcp_pool *pool, void *block)
 {
     pool->used -= POOL_BLOCK_SIZE;
-    if (pool->free_count >= POOL_STORE_MAX) {
-        free(block);
-        return;
-    }
     *(void **)block = pool->free;
     pool->free = block;
     pool->free_count++;
 }
+
+void utcp__pool_put(struct utcp_pool *pool, void *block);
 
 /* Something of `before` bytes has `after` bytes now. */
 static inline void utcp__pool_count(struct utcp_pool *pool, uint64_t before, uint64_t after)

@@ -34,6 +34,7 @@
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+#define never(x)    __builtin_expect_with_probability(!!(x), 0, 0.999)
 
 /* What nearly every segment goes through is written so that the compiler needs no stack for it: a function
  * that finds out, calls nothing and ends by calling one that acts. */
@@ -68,7 +69,7 @@ inlined const struct wire_tcp *read_ipv4(const uint8_t *data, size_t length, uin
     uint32_t total = ntohs(ip->total_length);
 
     *left = total - IPV4_HEADER_MIN;
-    return total <= length && ip->protocol == IP_PROTOCOL_TCP && checksum_ipv4_good(data)
+    return total <= (uint32_t)length && ip->protocol == IP_PROTOCOL_TCP && checksum_ipv4_good(data)
                ? (const struct wire_tcp *)(data + IPV4_HEADER_MIN)
                : NULL;
 }
@@ -94,6 +95,9 @@ inlined const struct wire_tcp *read_ip(const uint8_t *data, size_t length, uint3
         return read_ipv6(data, length, left);
     return NULL;
 }
+
+/* Bytes of a header with timestamps. */
+#define STAMPED (TCP_HEADER_MIN + UTCP_OPTIONS_USUAL)
 
 /* A header of so many bytes, and ACK, perhaps PSH: in one comparison. */
 inlined bool has_form(const struct wire_tcp *tcp, uint32_t header)
@@ -133,26 +137,21 @@ inlined uint32_t word(const uint8_t *at)
     return value;
 }
 
-/* In both headers: of the peer's endpoint, and of ours. */
-inlined uint32_t ports(const struct utcp_conn *conn)
-{
-    return htonl((uint32_t)conn->remote.port << 16 | conn->local.port);
-}
-
+/* Of an IPv4 connection; `uncommon` says which are others. */
 inlined bool is_for_ipv4(const struct utcp_conn *conn, const uint8_t *data)
 {
     const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
 
     return ((word(ip->source) ^ word(conn->remote.address)) |
             (word(ip->destination) ^ word(conn->local.address)) |
-            (word(data + IPV4_HEADER_MIN) ^ ports(conn)) | (conn->local.family ^ 4u)) == 0;
+            (word(data + IPV4_HEADER_MIN) ^ conn->ports)) == 0;
 }
 
 inlined bool is_for_ipv6(const struct utcp_conn *conn, const uint8_t *data)
 {
     const struct wire_ipv6 *ip = (const struct wire_ipv6 *)data;
 
-    return word(data + IPV6_HEADER_SIZE) == ports(conn) &&
+    return word(data + IPV6_HEADER_SIZE) == conn->ports &&
            memcmp(ip->source, conn->remote.address, 16) == 0 &&
            memcmp(ip->destination, conn->local.address, 16) == 0 && conn->local.family == 6;
 }
@@ -165,45 +164,33 @@ inlined struct utcp_sent *oldest(struct utcp_scoreboard *board)
     return (board->many ? board->many : board->few) + board->first;
 }
 
-/* The oldest range is acknowledged, and perhaps more are. Returns when the last of them was sent. */
-apart uint64_t take_ranges(struct utcp_conn *conn, uint32_t una)
+/* The ranges of the scoreboard up to `una`, as utcp__sack_acknowledged() and what it calls do it, for what was
+ * sent in its order. Of a range that was begun already no byte can have been faster than its first. The
+ * memory of a scoreboard that is empty then is left to the caller. */
+inlined void take_ranges(struct utcp_conn *conn, uint32_t una, uint64_t now)
 {
     struct utcp_scoreboard *board = &conn->board;
-    uint64_t now = conn->stack->now, at;
-    struct utcp_sent *sent;
+    struct utcp_sent *sent = oldest(board);
+    struct utcp_rack *rack = &conn->rack;
+    uint64_t at;
 
-    do {
-        sent = oldest(board);
+    for (;; sent++) {
         at = sent->at;
-        utcp__rack_measured(conn, now - at);
-        if (seq_before(una, sent->end)) {
+        if (unlikely(at != rack->sent_at)) {
+            rack->sent_at = at;
+            utcp__rack_measure(rack, now, now - at);
+        }
+        if (likely(seq_before(una, sent->end))) {
             sent->start = una;
-            return at;
+            break;
         }
         board->first++;
-    } while (--board->count && sent->end != una);
-    if (board->count == 0)
-        utcp__sack_emptied(conn);
-    return at;
-}
-
-/* As utcp__sack_acknowledged() and what it calls, for what was sent in its order. */
-inlined void take_delivered(struct utcp_conn *conn, uint32_t una, uint64_t now)
-{
-    struct utcp_sent *sent = oldest(&conn->board);
-    struct utcp_rack *rack = &conn->rack;
-    uint64_t at = sent->at;
-
-    if (likely(seq_before(una, sent->end))) {
-        sent->start = una;
-        utcp__rack_measured(conn, now - at);
-    } else {
-        at = take_ranges(conn, una);
+        board->count--;
+        if (likely(sent->end == una))
+            break;
     }
-    rack->sent_at = at;
     rack->fack = rack->end = una;
     rack->rtt = (uint32_t)(now - at);
-    rack->measured = true;
 }
 
 /* All that was sent is acknowledged. */
@@ -211,9 +198,9 @@ inlined void stop_timers(struct utcp_conn *conn, uint64_t now)
 {
     bool waits = conn->send.una != conn->send.end || (conn->fin_queued && !conn->fin_acked);
 
-    conn->waiting_since = waits ? now + !now : 0;
+    conn->waiting_since = waits ? now : 0;
     if (unlikely(waits && conn->user_timeout_ms))
-        utcp__timer_set(conn, TIMER_USER, conn->waiting_since + conn->user_timeout_ms * UTCP_MS);
+        utcp__timer_set(conn, TIMER_USER, now + conn->user_timeout_ms * UTCP_MS);
     else
         conn->deadline[TIMER_USER] = TIMER_IDLE;
     conn->deadline[TIMER_RETRANSMIT] = TIMER_IDLE;
@@ -227,19 +214,18 @@ inlined void stop_timers(struct utcp_conn *conn, uint64_t now)
  * is never due behind the retransmission, so that the wheel is to know of it alone. */
 inlined void restart_timers(struct utcp_conn *conn, uint64_t now)
 {
-    const struct utcp_rtt *rtt = &conn->rtt;
     uint64_t timeout, probe;
 
-    if (unlikely(conn->snd_una == conn->snd_max)) {
+    if (conn->snd_una == conn->snd_max) {
         stop_timers(conn, now);
         return;
     }
-    conn->waiting_since = now + !now;
-    if (unlikely(conn->user_timeout_ms))
-        utcp__timer_set(conn, TIMER_USER, conn->waiting_since + conn->user_timeout_ms * UTCP_MS);
-    timeout = probe = now + (unlikely(rtt->backoff) ? utcp__rtt_timeout(rtt) : rtt->rto);
+    conn->waiting_since = now;
+    if (conn->user_timeout_ms)
+        utcp__timer_set(conn, TIMER_USER, now + conn->user_timeout_ms * UTCP_MS);
+    timeout = probe = now + conn->rtt.rto; /* calm, it has no back-off */
     conn->deadline[TIMER_RETRANSMIT] = timeout;
-    if (likely(conn->sack && conn->snd_wnd)) {
+    if (conn->sack && conn->snd_wnd) {
         probe = utcp__probe_at(conn, now, timeout);
         conn->rack.timer_probes = true;
         conn->deadline[TIMER_LOSS] = probe;
@@ -247,22 +233,8 @@ inlined void restart_timers(struct utcp_conn *conn, uint64_t now)
         conn->rack.timer_probes = false;
         conn->deadline[TIMER_LOSS] = TIMER_IDLE;
     }
-    if (unlikely(probe >> WHEEL_TICK_BITS < conn->wheel_timer.tick))
+    if (probe >> WHEEL_TICK_BITS < conn->wheel_timer.tick)
         utcp__wheel_start(&conn->stack->wheel, &conn->wheel_timer, probe);
-}
-
-/* The window of a segment that acknowledges something new: of utcp__update_window()'s conditions one is
- * left, for segments that overtook this one. */
-inlined void take_window(struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint16_t field)
-{
-    uint32_t window = (uint32_t)field << conn->send_scale;
-
-    if (unlikely(seq_before(seq, conn->snd_wl1)))
-        return;
-    conn->snd_wl1 = seq;
-    conn->snd_wl2 = ack;
-    if (window != conn->snd_wnd)
-        utcp__change_window(conn, window);
 }
 
 /* Urgent data, or a writer, wait for room. */
@@ -273,40 +245,214 @@ apart void tell_waiting(struct utcp_conn *conn)
         utcp__send_room_event(conn);
 }
 
-/* It is new, and the connection is calm; `echo` is the timestamp that it echoes, or 0. Congestion control
- * comes last, for it is the one that is always called: little of what was worked out here has to outlive
- * that. */
-apart void act_on_ack(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next,
-                      uint32_t echo)
+/* Of so many new bytes, and the connection is calm; `echo` is the timestamp that it echoes, or 0, `field` the
+ * window as it stands in the header. */
+apart void act_on_ack(struct utcp_conn *conn, uint32_t acked, uint32_t next, uint32_t echo,
+                      uint16_t field)
 {
     struct utcp *stack = conn->stack;
-    uint64_t now = stack->now;
-    uint32_t ack = ntohl(tcp->acknowledgment), bytes = ack - conn->snd_una;
     struct utcp_cc_ack *told = &stack->told;
-    uint64_t rtt_us = utcp__take_rtt(conn, ack, echo);
+    uint32_t ack = conn->snd_una + acked, in_flight = conn->snd_max - conn->snd_una;
 
-    told->now = now;
-    told->acked = bytes;
-    told->in_flight = conn->snd_max - conn->snd_una;
-    told->rtt_us = rtt_us;
+    told->acked = acked;
+    told->in_flight = in_flight;
+    told->rtt_us = utcp__take_rtt(conn, ack, echo);
     told->srtt_us = conn->rtt.srtt;
-    if (likely(rtt_us))
-        conn->rtt.backoff = 0;
+    told->grow = utcp__window_was_used(conn, in_flight);
     conn->snd_una = ack;
-    utcp__sendbuf_advance(&conn->send, &stack->pool, bytes);
+    utcp__sendbuf_advance(&conn->send, &stack->pool, acked);
     if (conn->sack)
-        take_delivered(conn, ack, now);
-    conn->soft_error = 0;
-    restart_timers(conn, now);
-    if (unlikely(conn->send.una == conn->send.end))
+        take_ranges(conn, ack, stack->now);
+    if (conn->sack && conn->board.count == 0)
+        utcp__sack_emptied(conn);
+    utcp__control_count(conn, told, acked, in_flight, told->grow);
+    restart_timers(conn, stack->now);
+    if (conn->send.una == conn->send.end)
         utcp__event(conn, UTCP_SENT);
-    utcp__queue_output(conn);
-    take_window(conn, next, ack, ntohs(tcp->window));
-    told->grow = utcp__window_was_used(conn, told->in_flight);
-    utcp__control_count(conn, told, told->grow);
+    utcp__want_output(conn);
+    utcp__update_window(conn, next, ack, ntohs(field));
     utcp__control_tell(conn, told);
-    if (unlikely(conn->urgent_out || conn->write_blocked))
-        tell_waiting(conn);
+    tell_waiting(conn);
+}
+
+/* The end of a common one for which `rare` says that there is more to do, or somebody waits for room. */
+apart void finish_rare(struct utcp_conn *conn, const struct utcp_cc_ack *told)
+{
+    struct utcp *stack = conn->stack;
+
+    stack->rare = false;
+    utcp__sendbuf_advance(&conn->send, &stack->pool, 0);
+    if (conn->board.count == 0)
+        utcp__sack_emptied(conn);
+    if (conn->deadline[TIMER_LOSS] >> WHEEL_TICK_BITS < conn->wheel_timer.tick)
+        utcp__wheel_start(&stack->wheel, &conn->wheel_timer, conn->deadline[TIMER_LOSS]);
+    conn->cc.ops->acked(&conn->cc, told);
+    tell_waiting(conn);
+}
+
+/* The same, but as a rule it is that a round trip is over. */
+apart void finish_ack(struct utcp_conn *conn, struct utcp_cc_ack *told)
+{
+    struct utcp_control *control = &conn->control;
+
+    conn->unfinished = false;
+    if (!seq_before(conn->snd_una, control->round_end)) {
+        told->round = true;
+        control->round_end = conn->snd_max;
+        control->flight_max = told->in_flight;
+        utcp__count_known_round(conn, conn->more, told->grow);
+    }
+    if (unlikely(conn->stack->rare || conn->urgent_out || conn->write_blocked))
+        finish_rare(conn, told);
+    else
+        conn->cc.ops->acked(&conn->cc, told);
+}
+
+/* What the timed segment tells: utcp__take_rtt(). */
+inlined uint64_t take_sample(struct utcp_rtt *rtt, uint64_t now)
+{
+    uint64_t sample = now - rtt->timed_at;
+
+    sample = sample < UTCP_RTO_MAX ? sample + !sample : UTCP_RTO_MAX;
+    rtt->timed_at = 0;
+    utcp__rtt_sample(rtt, sample);
+    return sample;
+}
+
+/* As long as chunks are copies, and the store has room. */
+inlined void take_buffer(struct utcp_conn *conn, struct utcp_pool *pool, uint32_t acked)
+{
+    struct utcp_chunk *first = conn->send.first;
+    uint64_t una = conn->send.una + acked;
+
+    conn->send.una = una;
+    while (first->start + first->size <= una) {
+        if (never(!first->copied || pool->free_count >= POOL_STORE_MAX)) {
+            conn->unfinished = conn->stack->rare = true;
+            break;
+        }
+        first = utcp__sendbuf_drop_copied(&conn->send, first, pool);
+        if (unlikely(first == NULL))
+            break;
+    }
+}
+
+/* All is acknowledged that was sent. */
+inlined void take_last(struct utcp_conn *conn, uint64_t now)
+{
+    bool waits = conn->send.una != conn->send.end;
+
+    conn->waiting_since = waits ? now : 0;
+    conn->deadline[TIMER_RETRANSMIT] = TIMER_IDLE;
+    conn->rack.timer_probes = false;
+    conn->deadline[TIMER_LOSS] = TIMER_IDLE;
+    if (!waits)
+        utcp__queue_event(conn, UTCP_SENT);
+    conn->board.first = 0;
+    if (conn->board.many)
+        conn->unfinished = conn->stack->rare = true;
+}
+
+inlined void restart_common_timers(struct utcp_conn *conn, uint64_t now, uint32_t left,
+                                   const bool timed)
+{
+    uint64_t timeout = now + conn->rtt.rto, probe;
+
+    /* Acknowledgments come in bursts: one at this time has done it already. */
+    if (!timed && conn->waiting_since == now && conn->deadline[TIMER_RETRANSMIT] == timeout &&
+        left > conn->mss && conn->rack.timer_probes)
+        return;
+    conn->waiting_since = now;
+    probe = now + ((uint64_t)conn->rtt.srtt << (conn->rack.patience + 1)); /* utcp__probe_at() */
+    conn->deadline[TIMER_RETRANSMIT] = timeout;
+    if (unlikely(left <= conn->mss))
+        probe += UTCP_ACK_DELAY_MAX;
+    if (unlikely(probe > timeout))
+        probe = timeout;
+    conn->rack.timer_probes = true;
+    conn->deadline[TIMER_LOSS] = probe;
+    if (never(probe >> WHEEL_TICK_BITS < conn->wheel_timer.tick))
+        conn->unfinished = conn->stack->rare = true;
+}
+
+/* The window of one that is not overtaken; calm, it had not been closed. */
+inlined void take_common_window(struct utcp_conn *conn, uint32_t next, uint32_t ack, uint16_t field)
+{
+    uint32_t window = (uint32_t)ntohs(field) << conn->send_scale;
+
+    conn->snd_wl1 = next;
+    conn->snd_wl2 = ack;
+    conn->snd_wnd = window;
+    if (unlikely(window - 1 >= conn->snd_wnd_max)) { /* 0, or wider than ever */
+        conn->snd_wnd_max = max_u32(conn->snd_wnd_max, window);
+        conn->restless |= window == 0;
+    }
+}
+
+/* Whether the end of a round trip takes more than a few lines. */
+inlined bool round_is_rare(const struct utcp_conn *conn)
+{
+    return conn->more == NULL || conn->more->mtu.high ||
+           !utcp__near(conn->control.round_end, conn->snd_max);
+}
+
+/* Of a common connection (utcp__conn_compare()), as nearly all are: act_on_ack() without what is known to be
+ * otherwise, and a function that calls but one other, at its end, and so has nothing to save for it. What is
+ * rare is found out before anything is done, or left to finish_ack(). `timed`: it is what the timed segment
+ * waited for. */
+inlined void take_common_ack(struct utcp_conn *conn, uint32_t acked, uint32_t next, uint32_t echo,
+                             uint16_t field, const bool timed)
+{
+    struct utcp *stack = conn->stack;
+    struct utcp_control *control = &conn->control;
+    struct utcp_cc_ack *told = &stack->told;
+    uint32_t ack = conn->snd_una + acked, in_flight = conn->snd_max - conn->snd_una;
+
+    if (unlikely(!seq_before(ack, control->round_end)))
+        conn->unfinished = true;
+    if (unlikely(control->flight_max < in_flight))
+        control->flight_max = in_flight;
+    take_common_window(conn, next, ack, field);
+    told->rtt_us = timed ? take_sample(&conn->rtt, stack->now)
+                         : utcp__echoed((uint32_t)stack->now_ms + conn->ts_offset, echo);
+    told->srtt_us = conn->rtt.srtt;
+    told->in_flight = in_flight;
+    told->acked = acked;
+    told->round = false;
+    told->grow = utcp__window_used(conn, control->flight_max, in_flight);
+    told->delivered = control->delivered += acked;
+    conn->snd_una = ack;
+    take_buffer(conn, &stack->pool, acked);
+    take_ranges(conn, ack, stack->now);
+    if (unlikely(ack == conn->snd_max))
+        take_last(conn, stack->now);
+    else
+        restart_common_timers(conn, stack->now, conn->snd_max - ack, timed);
+    utcp__queue_output(conn);
+    if (unlikely(conn->unfinished || conn->urgent_out || conn->write_blocked))
+        finish_ack(conn, told);
+    else
+        conn->cc.ops->acked(&conn->cc, told);
+}
+
+apart void act_on_timed_ack(struct utcp_conn *conn, uint32_t acked, uint32_t next, uint32_t echo,
+                            uint16_t field)
+{
+    take_common_ack(conn, acked, next, echo, field, true);
+}
+
+apart void act_on_common_ack(struct utcp_conn *conn, uint32_t acked, uint32_t next, uint32_t echo,
+                             uint32_t field)
+{
+    uint32_t ack = conn->snd_una + acked;
+
+    if (never(seq_before(next, conn->snd_wl1)) ||
+        (unlikely(!seq_before(ack, conn->control.round_end)) && never(round_is_rare(conn))))
+        act_on_ack(conn, acked, next, echo, (uint16_t)field);
+    else if (unlikely(conn->rtt.timed_at && !seq_before(ack, conn->rtt.timed_seq)))
+        act_on_timed_ack(conn, acked, next, echo, (uint16_t)field);
+    else
+        take_common_ack(conn, acked, next, echo, (uint16_t)field, false);
 }
 
 /* ── Seventh: text ─────────────────────────────────────────────────────────────────────────── */
@@ -382,24 +528,19 @@ static_assert(UTCP_ESTABLISHED + 1 == UTCP_FIN_WAIT_1 && UTCP_FIN_WAIT_1 + 1 == 
 /* The acknowledgment of `acked` new bytes, at least one, and none of them our FIN. */
 inlined bool acknowledges(const struct utcp_conn *conn, uint32_t acked)
 {
-    return !conn->restless && acked - 1 < conn->snd_max - conn->snd_una &&
-           acked <= conn->send.end - conn->send.una;
+    return !conn->restless && acked <= conn->send.end - conn->send.una &&
+           acked - 1 < conn->snd_max - conn->snd_una;
 }
 
 /* What every segment says. */
-inlined void take_headers(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next,
-                          bool stamped)
+inlined void take_headers(struct utcp_conn *conn, uint64_t now, uint32_t next, bool stamped,
+                          uint32_t stamp)
 {
-    uint64_t now = conn->stack->now;
-
-    conn->stack->usual_in++;
     if (stamped && seq_up_to(next, conn->last_ack)) {
-        conn->ts_recent = ts_value(tcp);
+        conn->ts_recent = stamp;
         conn->ts_recent_at = now;
     }
     conn->heard_at = now;
-    conn->probes = 0;
-    conn->ecn.echoed = false;
 }
 
 apart void act_on_text(struct utcp_conn *conn, const struct wire_tcp *tcp, const uint8_t *payload,
@@ -415,7 +556,7 @@ apart void act_on_text(struct utcp_conn *conn, const struct wire_tcp *tcp, const
 apart void act_on_both(struct utcp_conn *conn, const struct wire_tcp *tcp, const uint8_t *payload,
                        uint32_t length, uint32_t next, uint32_t echo)
 {
-    act_on_ack(conn, tcp, next, echo);
+    act_on_ack(conn, ntohl(tcp->acknowledgment) - conn->snd_una, next, echo, tcp->window);
     take_text(conn, tcp, payload, length, conn->stack->now);
 }
 
@@ -424,25 +565,26 @@ inlined bool take(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t h
                   uint32_t left)
 {
     uint32_t next = utcp__rcv_nxt(conn), acked = ntohl(tcp->acknowledgment) - conn->snd_una;
-    uint32_t length = left - header;
     bool stamped = header > TCP_HEADER_MIN;
+    uint32_t length = left - header, stamp = stamped ? ts_value(tcp) : 0;
 
-    if (ntohl(tcp->sequence) != next || conn->ecn.ce || (int32_t)length < 0 || conn->traced ||
+    if (ntohl(tcp->sequence) != next || (int32_t)length < 0 || conn->ce || conn->traced ||
         conn->timed || conn->arrivals)
         return false;
     if (length == 0) {
         if (!acknowledges(conn, acked))
             return false;
         conn->segments_in[0]++;
-        take_headers(conn, tcp, next, stamped);
-        act_on_ack(conn, tcp, next, stamped ? ts_echo(tcp) : 0);
+        take_headers(conn, conn->stack->now, next, stamped, stamp);
+        act_on_ack(conn, acked, next, stamped ? ts_echo(tcp) : 0, tcp->window);
         return true;
     }
     if (!receives(conn) || (int32_t)(conn->rcv_adv - next - length) < 0 ||
         (acked ? !acknowledges(conn, acked) : conn->rack.probe_out || conn->recovery.after_timeout))
         return false;
     conn->segments_in[1]++;
-    take_headers(conn, tcp, next, stamped);
+    take_headers(conn, conn->stack->now, next, stamped, stamp);
+    utcp__probes_answered(conn);
     if (acked)
         act_on_both(conn, tcp, (const uint8_t *)tcp + header, length, next,
                     stamped ? ts_echo(tcp) : 0);
@@ -451,15 +593,19 @@ inlined bool take(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t h
     return true;
 }
 
+/* Of a header with timestamps, and `text` bytes behind it. */
+inlined bool is_stamped(const struct wire_tcp *tcp, int32_t text)
+{
+    return has_form(tcp, STAMPED) && text >= 0 &&
+           word(options(tcp)) == htonl(UTCP_TIMESTAMPS_USUAL);
+}
+
 inlined bool predicted(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t left)
 {
-    if (unlikely(!conn->timestamps))
-        return has_form(tcp, TCP_HEADER_MIN) && take(conn, tcp, TCP_HEADER_MIN, left);
-    return has_form(tcp, TCP_HEADER_MIN + UTCP_OPTIONS_USUAL) &&
-           (int32_t)(left - TCP_HEADER_MIN - UTCP_OPTIONS_USUAL) >= 0 &&
-           word(options(tcp)) == htonl(UTCP_TIMESTAMPS_USUAL) &&
-           (int32_t)(ts_value(tcp) - conn->ts_recent) >= 0 &&
-           take(conn, tcp, TCP_HEADER_MIN + UTCP_OPTIONS_USUAL, left);
+    if (conn->timestamps)
+        return is_stamped(tcp, (int32_t)(left - STAMPED)) &&
+               (int32_t)(ts_value(tcp) - conn->ts_recent) >= 0 && take(conn, tcp, STAMPED, left);
+    return has_form(tcp, TCP_HEADER_MIN) && take(conn, tcp, TCP_HEADER_MIN, left);
 }
 
 /* Not the same connection as before, or the checksum is to be looked at. */
@@ -480,23 +626,83 @@ apart bool look_closer(struct utcp *stack, const uint8_t *data, size_t length, u
 
 apart void take_any(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags)
 {
-    if (stack->long_way || !look_closer(stack, data, length, flags))
+    if (stack->predict == PREDICT_NOTHING || !look_closer(stack, data, length, flags))
         utcp__input_any(stack, data, length, flags);
 }
 
-/* Of the connection of the packet before, perhaps. */
+/* Another version of IP, or of another form. */
 apart void take_ipv6(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags)
 {
     struct utcp_conn *conn = stack->recent;
     const struct wire_tcp *tcp;
     uint32_t left;
 
-    if (length < IPV6_HEADER_SIZE + TCP_HEADER_MIN || data[0] >> 4 != 6 || conn == NULL ||
-        stack->long_way || !(flags & UTCP_INPUT_CHECKSUM_OK) || !is_for_ipv6(conn, data) ||
+    if (length < IPV6_HEADER_SIZE + TCP_HEADER_MIN || data[0] >> 4 != 6 ||
+        flags != stack->predict || !is_for_ipv6(conn, data) ||
         (tcp = read_ipv6(data, length, &left)) == NULL)
         take_any(stack, data, length, flags);
     else if (!predicted(conn, tcp, left))
         utcp__input_any(stack, data, length, flags);
+}
+
+/* As utcp_input() has found, of the connection of the packet before, if that is one of IPv4. */
+apart void take_unusual(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags)
+{
+    struct utcp_conn *conn = stack->recent;
+
+    if (conn->local.family != 4)
+        take_any(stack, data, length, flags);
+    else if (!conn->unusual || !predicted(conn, (const struct wire_tcp *)(data + IPV4_HEADER_MIN),
+                                          (uint32_t)length - IPV4_HEADER_MIN))
+        utcp__input_any(stack, data, length, flags);
+}
+
+/* `length` bytes of text, in order, of a connection with nothing unusual. */
+apart void take_common_text(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t length,
+                            uint32_t next)
+{
+    uint32_t acked = ntohl(tcp->acknowledgment) - conn->snd_una;
+    const uint8_t *payload = (const uint8_t *)tcp + STAMPED;
+
+    if (unlikely(!receives(conn) || (int32_t)(conn->rcv_adv - next - length) < 0 ||
+                 (acked && acked > conn->snd_max - conn->snd_una))) {
+        utcp__input_any(conn->stack, (const uint8_t *)tcp - IPV4_HEADER_MIN,
+                        length + STAMPED + IPV4_HEADER_MIN, UTCP_INPUT_CHECKSUM_OK);
+        return;
+    }
+    conn->segments_in[1]++;
+    take_headers(conn, conn->stack->now, next, true, ts_value(tcp));
+    if (unlikely(acked)) {
+        act_on_both(conn, tcp, payload, length, next, ts_echo(tcp));
+        return;
+    }
+    utcp__update_window(conn, next, conn->snd_una, ntohs(tcp->window));
+    take_text(conn, tcp, payload, length, conn->stack->now);
+}
+
+/* An IPv4 packet of a connection with nothing unusual, `text` bytes behind a header with timestamps; fewer than
+ * 0, and it is shorter. False: it is not as predicted. */
+inlined bool take_common(struct utcp *stack, struct utcp_conn *conn, const struct wire_tcp *tcp,
+                         int32_t text)
+{
+    uint32_t next = conn->irs + 1 + (uint32_t)conn->receive.next, stamp, acked;
+
+    if (!is_stamped(tcp, text))
+        return false;
+    stamp = ts_value(tcp);
+    if ((int32_t)(stamp - conn->ts_recent) < 0 || ntohl(tcp->sequence) != next)
+        return false;
+    if (text) {
+        take_common_text(conn, tcp, (uint32_t)text, next);
+        return true;
+    }
+    acked = ntohl(tcp->acknowledgment) - conn->snd_una;
+    if (acked - 1 >= conn->snd_max - conn->snd_una)
+        return false;
+    conn->segments_in[0]++;
+    take_headers(conn, stack->now, next, true, stamp);
+    act_on_common_ack(conn, acked, next, ts_echo(tcp), tcp->window);
+    return true;
 }
 
 void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t length, unsigned flags)
@@ -509,9 +715,9 @@ void utcp_input(struct utcp *stack, uint64_t now, const void *data, size_t lengt
     stack->stats.packets_in++;
     if (unlikely(length < IPV4_HEADER_MIN + TCP_HEADER_MIN || !starts_ipv4(data)))
         take_ipv6(stack, data, length, flags);
-    else if (unlikely(conn == NULL || stack->long_way || !(flags & UTCP_INPUT_CHECKSUM_OK) ||
-                      !is_for_ipv4(conn, data) || (tcp = read_ipv4(data, length, &left)) == NULL))
+    else if (unlikely(flags != stack->predict || !is_for_ipv4(conn, data) ||
+                      (tcp = read_ipv4(data, length, &left)) == NULL))
         take_any(stack, data, length, flags);
-    else if (!predicted(conn, tcp, left))
-        utcp__input_any(stack, data, length, flags);
+    else if (unlikely(conn->unusual || !take_common(stack, conn, tcp, (int32_t)(left - STAMPED))))
+        take_unusual(stack, data, left + IPV4_HEADER_MIN, UTCP_INPUT_CHECKSUM_OK);
 }

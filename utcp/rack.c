@@ -3,8 +3,7 @@
  * nothing is heard, a probe asks for news before the retransmission timer has to. */
 #include "steps.h"
 
-#define MIN_RTT_FOR     (60 * UTCP_SECOND) /* a path that became longer is believed after this */
-#define PERSIST         16                 /* recoveries, section 6.2 step 4 */
+#define PERSIST         16 /* recoveries, section 6.2 step 4 */
 #define DUPLICATES_LOST 3
 
 static bool sent_before(const struct utcp_sent *sent, const struct utcp_rack *rack)
@@ -19,15 +18,7 @@ static bool sent_before(const struct utcp_sent *sent, const struct utcp_rack *ra
 
 void utcp__rack_measured(struct utcp_conn *conn, uint64_t rtt_us)
 {
-    struct utcp_rack *rack = &conn->rack;
-    uint64_t now = conn->stack->now;
-
-    if (rtt_us == 0 || rtt_us > UTCP_RTO_MAX)
-        return;
-    if (rack->min_rtt && rtt_us > rack->min_rtt && now - rack->min_rtt_at < MIN_RTT_FOR)
-        return;
-    rack->min_rtt = (uint32_t)rtt_us;
-    rack->min_rtt_at = now;
+    utcp__rack_measure(&conn->rack, conn->stack->now, rtt_us);
 }
 
 /* Of a segment that was sent more than once it is the first copy that arrived, if the answer echoes
@@ -58,7 +49,8 @@ void utcp__rack_delivered(struct utcp_conn *conn, const struct utcp_sent *sent, 
     if (seq_before(end, delivery->fack) && !(sent->flags & SENT_AGAIN))
         reordered(conn, delivery->fack - sent->start);
     if (!(sent->flags & SENT_AGAIN)) {
-        utcp__rack_measured(conn, conn->stack->now - sent->at);
+        if (sent->at != rack->sent_at) /* else some of it was measured, and came sooner */
+            utcp__rack_measured(conn, conn->stack->now - sent->at);
         rack->measured = true;
     } else if (of_earlier_copy(conn, sent, delivery)) {
         return;

@@ -108,6 +108,8 @@ void utcp__rate_acked(struct utcp_conn *conn, struct utcp_cc_ack *ack)
     arriving = ack->now - last->delivered_at;
     interval = sending > arriving ? sending : arriving;
     ack->rtt_us = ack->now > last->sent_at ? ack->now - last->sent_at : 1;
+    if (ack->rtt_us > UTCP_RTO_MAX)
+        ack->rtt_us = UTCP_RTO_MAX;
     ack->rate_limited = last->limited;
     if (interval == 0)
         return;

@@ -87,7 +87,8 @@ static bool sent_once(const struct utcp_conn *conn)
     const struct utcp_scoreboard *board = &conn->board;
     const struct utcp_sent *oldest = (board->many ? board->many : board->few) + board->first;
 
-    if (board->sacked || board->lost || conn->rack.probe_out || conn->rack.fack != conn->snd_una)
+    if (board->sacked || board->lost || conn->rack.probe_out || !conn->rack.measured ||
+        conn->rack.fack != conn->snd_una)
         return false;
     if (board->count == 0)
         return conn->snd_una == conn->snd_max;
@@ -99,11 +100,13 @@ bool utcp__calm(const struct utcp_conn *conn)
     const struct utcp_recovery *recovery = &conn->recovery;
 
     if (recovery->active || recovery->after_timeout || recovery->duplicates ||
-        recovery->retransmit_due || conn->undo.possible || conn->retries)
+        recovery->retransmit_due || conn->undo.possible)
         return false;
-    if (conn->state < UTCP_ESTABLISHED || conn->state == UTCP_TIME_WAIT ||
-        conn->snd_nxt != conn->snd_max || seq_before(conn->snd_una, recovery->recover) ||
-        (conn->more && conn->more->timeout_since))
+    if (conn->retries || conn->probes || conn->rtt.backoff || conn->rtt.srtt == 0 ||
+        conn->soft_error || (conn->more && conn->more->timeout_since))
+        return false;
+    if (conn->state < UTCP_ESTABLISHED || conn->state == UTCP_TIME_WAIT || conn->snd_wnd == 0 ||
+        conn->snd_nxt != conn->snd_max || seq_before(conn->snd_una, recovery->recover))
         return false;
     return conn->sack ? sent_once(conn) : recovery->extra == 0;
 }

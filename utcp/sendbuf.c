@@ -17,8 +17,14 @@ static void append(struct utcp_sendbuf *buffer, struct utcp_chunk *chunk)
     buffer->last = chunk;
 }
 
-void utcp__sendbuf_release(struct utcp_sendbuf *buffer, struct utcp_chunk *chunk)
+void utcp__sendbuf_release(struct utcp_sendbuf *buffer, struct utcp_pool *pool,
+                           struct utcp_chunk *chunk)
 {
+    if (chunk->copied) {
+        buffer->copied -= (uint32_t)chunk->size;
+        utcp__pool_put(pool, chunk);
+        return;
+    }
     buffer->references--;
     if (chunk->release)
         chunk->release(chunk->owner);

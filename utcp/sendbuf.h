@@ -51,33 +51,58 @@ bool utcp__sendbuf_refer(struct utcp_sendbuf *buffer, const uint8_t *data, size_
 void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to, uint32_t size,
                        const struct utcp_sink *sink);
 
-/* A reference is acknowledged; it has left the queue. */
-void utcp__sendbuf_release(struct utcp_sendbuf *buffer, struct utcp_chunk *chunk);
+/* A chunk is acknowledged, and has left the queue. */
+void utcp__sendbuf_release(struct utcp_sendbuf *buffer, struct utcp_pool *pool,
+                           struct utcp_chunk *chunk);
 
-static inline void utcp__sendbuf_drop(struct utcp_sendbuf *buffer, struct utcp_pool *pool)
+/* Takes the first away; returns what is first then. */
+static inline struct utcp_chunk *utcp__sendbuf_unlink(struct utcp_sendbuf *buffer,
+                                                      struct utcp_chunk *first)
 {
-    struct utcp_chunk *chunk = buffer->first;
+    struct utcp_chunk *next = first->next;
 
-    buffer->first = chunk->next;
-    if (buffer->first == NULL)
+    buffer->first = next;
+    if (next == NULL)
         buffer->last = NULL;
-    if (buffer->cursor == chunk)
+    if (buffer->cursor == first)
         buffer->cursor = NULL;
-    if (__builtin_expect(!chunk->copied, 0)) {
-        utcp__sendbuf_release(buffer, chunk);
-        return;
-    }
-    buffer->copied -= (uint32_t)chunk->size;
-    utcp__pool_put(pool, chunk);
+    return next;
+}
+
+/* The same of a copy, where the pool's store has room for its block. */
+static inline struct utcp_chunk *utcp__sendbuf_drop_copied(struct utcp_sendbuf *buffer,
+                                                           struct utcp_chunk *first,
+                                                           struct utcp_pool *pool)
+{
+    struct utcp_chunk *next = utcp__sendbuf_unlink(buffer, first);
+
+    buffer->copied -= (uint32_t)first->size;
+    utcp__pool_store(pool, first);
+    return next;
+}
+
+static inline struct utcp_chunk *utcp__sendbuf_drop(struct utcp_sendbuf *buffer,
+                                                    struct utcp_pool *pool)
+{
+    struct utcp_chunk *chunk = buffer->first, *next;
+
+    if (chunk->copied && pool->free_count < POOL_STORE_MAX)
+        return utcp__sendbuf_drop_copied(buffer, chunk, pool);
+    next = utcp__sendbuf_unlink(buffer, chunk);
+    utcp__sendbuf_release(buffer, pool, chunk);
+    return next;
 }
 
 /* The first `size` bytes are acknowledged; there are as many. */
 static inline void utcp__sendbuf_advance(struct utcp_sendbuf *buffer, struct utcp_pool *pool,
                                          uint64_t size)
 {
-    buffer->una += size;
-    while (buffer->first && buffer->first->start + buffer->first->size <= buffer->una)
-        utcp__sendbuf_drop(buffer, pool);
+    struct utcp_chunk *first = buffer->first;
+    uint64_t una = buffer->una + size;
+
+    buffer->una = una;
+    while (first && first->start + first->size <= una)
+        first = utcp__sendbuf_drop(buffer, pool);
 }
 
 static inline void utcp__sendbuf_acknowledge(struct utcp_sendbuf *buffer, struct utcp_pool *pool,

@@ -122,22 +122,29 @@ struct utcp_conn *utcp__look_up(const struct utcp *stack, const struct utcp_endp
 struct utcp_conn *utcp__find(struct utcp *stack, const struct utcp_endpoint *local,
                              const struct utcp_endpoint *remote)
 {
-    if (!stack->recent || !is_between(stack->recent, local, remote))
-        stack->recent = utcp__look_up(stack, local, remote);
-    return stack->recent;
+    struct utcp_conn *conn = stack->recent;
+
+    if (is_between(conn, local, remote))
+        return conn;
+    conn = utcp__look_up(stack, local, remote);
+    if (conn)
+        stack->recent = conn;
+    return conn;
 }
 
 struct utcp_conn *utcp__find_for(struct utcp *stack, struct utcp_segment *segment)
 {
     struct utcp_conn *conn = stack->recent;
 
-    if (conn && is_between(conn, &segment->local, &segment->remote)) {
+    if (is_between(conn, &segment->local, &segment->remote)) {
         segment->hash = conn->hash;
         return conn;
     }
     segment->hash = utcp__table_hash(stack, &segment->local, &segment->remote);
-    stack->recent = look_up_at(stack, segment->hash, &segment->local, &segment->remote);
-    return stack->recent;
+    conn = look_up_at(stack, segment->hash, &segment->local, &segment->remote);
+    if (conn)
+        stack->recent = conn;
+    return conn;
 }
 
 struct utcp_time_wait *utcp__find_waiting(const struct utcp *stack,
@@ -170,7 +177,7 @@ void utcp__table_leave(struct utcp_conn *conn)
     struct utcp_conn **at = bucket(conn->stack, conn->hash);
 
     if (conn->stack->recent == conn)
-        conn->stack->recent = NULL;
+        conn->stack->recent = &conn->stack->nobody;
     while (*at != conn)
         at = &(*at)->chain;
     *at = conn->chain;
@@ -257,10 +264,13 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
         free(stack);
         return NULL;
     }
-    utcp__set_now(stack, now);
+    utcp__set_now(stack, now ? now : 1); /* 0 is no time */
     stack->key = siphash_key(config.secret);
     utcp__cookie_init(stack);
     utcp__fast_open_init(stack);
+    stack->predict = UTCP_INPUT_CHECKSUM_OK;
+    stack->recent = &stack->nobody;
+    stack->nobody.unusual = UINT8_MAX;
     stack->mtu = mtu_clamped(config.mtu);
     stack->offloads = config.offloads;
     stack->flags = config.flags;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How a connection begins, changes its state and ends. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,13 +103,26 @@ void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
         utcp__timer_life(conn);
 }
 
+void utcp__conn_compare(struct utcp_conn *conn)
+{
+    conn->uncommon = conn->local.family != 4 || !conn->timestamps || !conn->sack ||
+                     !utcp__synchronized(conn) || conn->control.rate || !conn->cc.ops->in_range ||
+                     conn->user_timeout_ms;
+}
+
 void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
                      const struct utcp_endpoint *remote)
 {
     uint64_t ends = utcp__cookie_ends(stack, local, remote);
 
-    *conn =
-        (struct utcp_conn){.stack = stack, .local = *local, .remote = *remote, .restless = true};
+    *conn = (struct utcp_conn){
+        .stack = stack,
+        .local = *local,
+        .remote = *remote,
+        .ports = htonl((uint32_t)remote->port << 16 | local->port),
+        .restless = true,
+        .uncommon = true,
+    };
     conn->ts_offset = syncookie_timestamp_offset(ends);
     /* RFC 6528's F, to which utcp__conn_choose_iss() adds the clock. Whoever has the cookies' key knows
      * `ends`, and of this no more than anybody. */
@@ -259,6 +273,8 @@ void utcp__conn_update_mss(struct utcp_conn *conn)
         mss = min_u32(mss, conn->mss_max);
     conn->mss = (uint16_t)(mss - utcp__options_size(conn));
     conn->cc.mss = conn->mss;
+    if (utcp__synchronized(conn))
+        utcp__control_clamp(&conn->cc);
 }
 
 void utcp__conn_acceptable(struct utcp_conn *conn)
@@ -304,10 +320,13 @@ void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *s
     }
     if (conn->fin_queued)
         utcp__conn_finish(conn);
-    if (!open_early && conn->snd_una == conn->snd_max && !conn->more)
-        conn->restless = false; /* there is nothing yet that could be amiss */
+    /* Of most there is nothing yet that could be amiss. */
+    if (!open_early && conn->snd_una == conn->snd_max && !conn->more && !conn->soft_error &&
+        conn->snd_wnd && conn->rtt.srtt)
+        conn->restless = false;
     else
         utcp__settle(conn);
+    utcp__conn_compare(conn);
     utcp__want_output(conn);
 }
 

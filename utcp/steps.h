@@ -20,15 +20,20 @@ static inline void utcp__queue_event(struct utcp_conn *conn, uint32_t events)
         list_append(&conn->stack->events, &conn->link);
 }
 
-/* What an echoed timestamp says: a round-trip time in milliseconds, as µs, or 0. `echo` is 0 where the
- * connection has no timestamps. */
+/* What an echoed timestamp says: a round-trip time in milliseconds, as µs, or 0. `clock` is what a segment
+ * would say now, `echo` 0 where the connection has no timestamps. */
+static inline uint64_t utcp__echoed(uint32_t clock, uint32_t echo)
+{
+    uint32_t age = clock - echo;
+
+    if (echo == 0 || age > UTCP_RTO_MAX / UTCP_MS) /* no clock of ours said that */
+        return 0;
+    return age ? age * UTCP_MS : 1;
+}
+
 static inline uint64_t utcp__echoed_rtt(const struct utcp_conn *conn, uint32_t echo)
 {
-    int32_t age = (int32_t)(utcp__timestamp_now(conn) - echo);
-
-    if (echo == 0 || (uint32_t)age > UTCP_RTO_MAX / UTCP_MS) /* no clock of ours said that */
-        return 0;
-    return age ? (uint64_t)age * UTCP_MS : 1;
+    return utcp__echoed(utcp__timestamp_now(conn), echo);
 }
 
 /* A round-trip time that the acknowledgment of new data up to `ack` tells, or 0. The timed segment was
@@ -43,10 +48,10 @@ static inline uint64_t utcp__take_rtt(struct utcp_conn *conn, uint32_t ack, uint
 
     if (rtt->timed_at && !seq_before(ack, rtt->timed_seq)) {
         sample = conn->stack->now - rtt->timed_at;
-        sample = sample ? sample : 1;
         rtt->timed_at = 0;
         if (!conn->sack) /* the scoreboard measures more often */
-            utcp__rack_measured(conn, sample);
+            utcp__rack_measured(conn, sample ? sample : 1);
+        sample = sample < UTCP_RTO_MAX ? sample + !sample : UTCP_RTO_MAX;
     } else {
         sample = utcp__echoed_rtt(conn, echo);
         if (rtt->timed_at || sample == 0 || !conn->restless)
@@ -61,10 +66,11 @@ static inline void utcp__change_window(struct utcp_conn *conn, uint32_t window)
 {
     utcp__queue_output(conn);
     /* An open window ends probing, and what was learnt by it is no sign of a bad path. */
-    if (conn->snd_wnd == 0 && window && utcp__in_flight(conn) == 0) {
+    if (__builtin_expect(conn->snd_wnd == 0, 0) && window && utcp__in_flight(conn) == 0) {
         conn->rtt.backoff = 0;
         utcp__timer_stop(conn, TIMER_RETRANSMIT);
     }
+    conn->restless |= window == 0;
     conn->snd_wnd = window;
     conn->snd_wnd_max = max_u32(conn->snd_wnd_max, window);
 }
@@ -86,37 +92,84 @@ static inline void utcp__update_window(struct utcp_conn *conn, uint32_t seq, uin
 
 /* ── control.c: utcp__control_acked() ──────────────────────────────────────────────────────── */
 
-/* Brings cwnd and ssthresh into their ranges. */
-void utcp__control_clamp(struct utcp_cc *cc);
-/* A round trip is over. */
-void utcp__control_round(struct utcp_conn *conn, uint32_t in_flight, bool used);
+/* What lies behind snd_una is kept near it: it must not fall behind by half a circle. */
+void utcp__keep_near(struct utcp_conn *conn);
 /* The module wants to know rates. */
 void utcp__control_tell_rate(struct utcp_conn *conn, const struct utcp_cc_ack *ack);
 
 /* Whether the sender had used the window, so that there is a reason to open it (RFC 7661). In slow
  * start a flight may double it: what counts is the largest within the round trip, for while one is
  * acknowledged step by step less and less of it is out. */
-static inline bool utcp__window_was_used(const struct utcp_conn *conn, uint32_t in_flight)
+static inline bool utcp__window_used(const struct utcp_conn *conn, uint32_t flight_max,
+                                     uint32_t in_flight)
 {
     if (conn->cc.cwnd < conn->cc.ssthresh)
-        return conn->cc.cwnd / 2 < max_u32(conn->control.flight_max, in_flight);
+        return conn->cc.cwnd / 2 < flight_max;
     return in_flight + 2 * conn->mss > conn->cc.cwnd;
 }
 
-/* What `ack` says was delivered; *ack says no more of rounds and of how the window was used. */
-static inline void utcp__control_count(struct utcp_conn *conn, struct utcp_cc_ack *ack, bool used)
+static inline bool utcp__window_was_used(const struct utcp_conn *conn, uint32_t in_flight)
+{
+    return utcp__window_used(conn, max_u32(conn->control.flight_max, in_flight), in_flight);
+}
+
+/* Once in a while is often enough. */
+static inline bool utcp__near(uint32_t round_end, uint32_t next_end)
+{
+    return (round_end ^ next_end) >> 28 == 0;
+}
+
+/* A round trip is over; info.c's part of that. */
+static inline void utcp__count_known_round(struct utcp_conn *conn, struct utcp_more *more,
+                                           bool window_used)
+{
+    uint64_t now = conn->stack->now, delivered = conn->control.delivered, took;
+
+    if (more->round_at) {
+        took = now - more->round_at;
+        if (took >= conn->rack.min_rtt) {
+            more->last_round_us = took;
+            more->last_round_bytes = delivered - more->round_from;
+            more->last_round_limited = !window_used;
+        } else if (conn->snd_una == conn->snd_max) { /* the rest of the same flight */
+            more->last_round_us += took;
+            more->last_round_bytes += delivered - more->round_from;
+        } else { /* acknowledgments that lie close together do not make a path fast */
+            return;
+        }
+    }
+    more->round_at = now;
+    more->round_from = delivered;
+}
+
+/* So much was delivered, as *ack says, whose rounds are counted here. */
+static inline void utcp__control_count(struct utcp_conn *conn, struct utcp_cc_ack *ack,
+                                       uint32_t acked, uint32_t in_flight, bool used)
 {
     struct utcp_control *control = &conn->control;
 
-    control->delivered += ack->acked;
-    ack->delivered = control->delivered;
+    ack->delivered = control->delivered += acked;
     /* Round trips are counted by sequence numbers: one is over when what was sent last in it is
      * acknowledged. */
     ack->round = !seq_before(conn->snd_una, control->round_end);
-    if (ack->round)
-        utcp__control_round(conn, ack->in_flight, used);
-    else if (control->flight_max < ack->in_flight)
-        control->flight_max = ack->in_flight;
+    if (ack->round) {
+        if (!utcp__near(control->round_end, conn->snd_max))
+            utcp__keep_near(conn);
+        control->round_end = conn->snd_max;
+        control->flight_max = in_flight;
+        utcp__count_round(conn, used);
+    } else if (control->flight_max < in_flight) {
+        control->flight_max = in_flight;
+    }
+}
+
+/* The module, which wants to know no rates. */
+static inline void utcp__control_call(struct utcp_cc *cc, const struct utcp_cc_ack *ack)
+{
+    cc->ops->acked(cc, ack);
+    if (__builtin_expect(
+            cc->cwnd < cc->mss || cc->cwnd > UTCP_CC_CWND_MAX || cc->ssthresh < cc->mss, 0))
+        utcp__control_clamp(cc);
 }
 
 static inline void utcp__control_tell(struct utcp_conn *conn, const struct utcp_cc_ack *ack)
@@ -126,9 +179,7 @@ static inline void utcp__control_tell(struct utcp_conn *conn, const struct utcp_
     if (conn->control.rate)
         utcp__control_tell_rate(conn, ack);
     else
-        cc->ops->acked(cc, ack);
-    if (cc->cwnd < cc->mss || cc->cwnd > UTCP_CC_CWND_MAX || cc->ssthresh < cc->mss)
-        utcp__control_clamp(cc);
+        utcp__control_call(cc, ack);
 }
 
 /* ── rack.c ────────────────────────────────────────────────────────────────────────────────── */
@@ -136,6 +187,19 @@ static inline void utcp__control_tell(struct utcp_conn *conn, const struct utcp_
 #define UTCP_ACK_DELAY_MAX (200 * UTCP_MS) /* TLP.max_ack_delay: the longest in use */
 
 #define UTCP_PATIENCE_MAX 3 /* 16 round trips */
+
+#define UTCP_MIN_RTT_FOR (60 * UTCP_SECOND) /* a path that became longer is believed after this */
+
+/* A round-trip time, as exact as the clock. */
+static inline void utcp__rack_measure(struct utcp_rack *rack, uint64_t now, uint64_t rtt_us)
+{
+    if (rtt_us == 0 || rtt_us > UTCP_RTO_MAX)
+        return;
+    if (rack->min_rtt && rtt_us > rack->min_rtt && now - rack->min_rtt_at < UTCP_MIN_RTT_FOR)
+        return;
+    rack->min_rtt = (uint32_t)rtt_us;
+    rack->min_rtt_at = now;
+}
 
 /* When a tail loss probe is due, something being in flight (RFC 8985 section 7.2): not behind the
  * retransmission `timeout`. Two round trips are the RFC's; where probes turn out to have been needless it is more

@@ -80,6 +80,7 @@ static void keepalive_fires(struct utcp_conn *conn)
         return;
     }
     conn->probes++;
+    conn->restless = true;
     conn->keepalive_due = true;
     utcp__timer_set(conn, TIMER_LIFE,
                     now + min_u32(conn->keepalive_ms, conn->keepalive_interval_ms) * UTCP_MS);

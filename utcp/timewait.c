@@ -49,7 +49,7 @@ static void keep(const struct utcp_conn *conn, struct utcp_time_wait *wait)
     wait->hop_limit = conn->hop_limit;
     wait->timestamps = conn->timestamps;
     wait->sack = conn->sack;
-    wait->echo = conn->ecn.on && conn->ecn.ce;
+    wait->echo = conn->ecn.on && conn->ce;
     wait->knocked = conn->knocked;
 }
 

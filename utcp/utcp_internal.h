@@ -72,6 +72,7 @@
 #define UTCP_INTERNAL_H
 
 #include <assert.h>
+#include <limits.h>
 
 #include "congestion/congestion.h"
 #include "fastopen_state.h"
@@ -167,6 +168,8 @@ struct utcp_reply {
     uint8_t options[UTCP_OPTIONS_MAX];
 };
 
+#define PREDICT_NOTHING UINT_MAX /* for tests that compare */
+
 struct utcp {
     uint64_t now, now_ms; /* µs, and rounded down: utcp__set_now() */
     struct siphash_key key;
@@ -181,9 +184,11 @@ struct utcp {
 
     struct utcp_conn **table;
     uint32_t table_size;      /* a power of two */
-    struct utcp_conn *recent; /* that a segment came for; NULL: none */
-    bool long_way;            /* no header prediction: for tests that compare */
-    uint64_t usual_in;        /* segments that it took */
+    struct utcp_conn *recent; /* that a segment came for; … */
+    struct utcp_conn nobody;  /* … if any did: of no endpoints, and unusual */
+    unsigned predict;         /* flags of a packet for prediction.c; PREDICT_NOTHING */
+    uint64_t long_in;         /* packets that header prediction has left to others */
+    bool rare;                /* prediction.c: not only a round trip is `unfinished` */
     struct utcp_cc_ack told;  /* prediction.c: of an acknowledgment; what it does not set is 0 */
     uint32_t connections;     /* those in `table` and in `waits` */
     struct list all;          /* every struct utcp_conn */
@@ -231,6 +236,7 @@ static inline void utcp__set_now(struct utcp *stack, uint64_t now)
         return;
     stack->now = now;
     stack->now_ms = now / UTCP_MS;
+    stack->told.now = now;
 }
 
 static inline uint32_t utcp__timestamp_now(const struct utcp_conn *conn)
@@ -426,6 +432,8 @@ uint32_t utcp__ack_sequence(const struct utcp_conn *conn);
 /* The connection is established. */
 void utcp__control_start(struct utcp_conn *conn);
 void utcp__control_choose(struct utcp_conn *conn, const struct utcp_cc_ops *ops);
+/* Brings cwnd and ssthresh into their ranges. */
+void utcp__control_clamp(struct utcp_cc *cc);
 /* NULL: unknown. */
 const struct utcp_cc_ops *utcp__control_find(const struct utcp *stack, const char *name);
 /* `acked` bytes were delivered (acknowledged, or by SACK); snd_una is new, `in_flight` from before,
@@ -554,6 +562,9 @@ void utcp__conn_time_wait(struct utcp_conn *conn);
 /* An entry of TIME-WAIT goes on in its stead: it is freed, and nobody is told. */
 void utcp__conn_replaced(struct utcp_conn *conn);
 void utcp__conn_update_mss(struct utcp_conn *conn);
+/* Whether most are like it: IPv4 with timestamps and SACK; without a user timeout, or a congestion control that
+ * wants to know rates or to be looked after. */
+void utcp__conn_compare(struct utcp_conn *conn);
 /* Payload of a packet of that size, options counted. */
 uint32_t utcp__mss_for_mtu(const struct utcp_conn *conn, uint32_t mtu);
 void utcp__conn_choose_iss(struct utcp_conn *conn, uint32_t after);

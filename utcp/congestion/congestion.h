@@ -30,7 +30,7 @@ static inline uint32_t utcp__reduced(const struct utcp_cc *cc, uint32_t whole, u
 struct utcp_hystart {
     uint32_t last_min_rtt, min_rtt; /* of the last round and this one, µs; UINT32_MAX: none */
     uint32_t baseline;              /* min_rtt when conservative slow start began */
-    uint8_t samples;                /* in this round */
+    uint8_t samples;                /* in this round, up to SAMPLES - 1 */
     uint8_t rounds; /* of conservative slow start, this one included; 0: not in it */
 };
 

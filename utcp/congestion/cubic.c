@@ -104,9 +104,10 @@ static void grow_estimate(struct curve *curve, const struct utcp_cc *cc, uint32_
 }
 
 /* Not inlined, that slow start need not save what this needs. */
-static __attribute__((noinline)) void avoid_congestion(struct curve *curve, struct utcp_cc *cc,
+static __attribute__((noinline)) void avoid_congestion(struct utcp_cc *cc,
                                                        const struct utcp_cc_ack *ack)
 {
+    struct curve *curve = &cubic(cc)->curve;
     uint64_t t, target, most = cc->cwnd + cc->cwnd / 2, sum;
 
     if (curve->epoch == 0)
@@ -127,20 +128,24 @@ static __attribute__((noinline)) void avoid_congestion(struct curve *curve, stru
     sum = curve->rest + (uint64_t)ack->acked * (target - cc->cwnd);
     curve->rest = (uint32_t)(sum % cc->cwnd);
     cc->cwnd += (uint32_t)(sum / cc->cwnd);
+    if (cc->cwnd > UTCP_CC_CWND_MAX)
+        cc->cwnd = UTCP_CC_CWND_MAX;
 }
 
 static void acked(struct utcp_cc *cc, const struct utcp_cc_ack *ack)
 {
     struct cubic *state = cubic(cc);
-    uint64_t passed = ack->now - state->last;
+    uint64_t passed;
 
-    state->last = ack->now;
     if (cc->cwnd < cc->ssthresh) {
+        state->last = ack->now;
         utcp__hystart_acked(&state->hystart, cc, ack);
         return;
     }
+    passed = ack->now - state->last;
+    state->last = ack->now;
     if (ack->grow)
-        avoid_congestion(&state->curve, cc, ack);
+        avoid_congestion(cc, ack);
     else if (!ack->recovering && state->curve.epoch)
         state->curve.epoch += passed; /* section 5.8: time that did not try the path is no time */
 }
@@ -188,6 +193,7 @@ static void undo(struct utcp_cc *cc)
 
 const struct utcp_cc_ops utcp__cubic = {
     .name = "cubic",
+    .in_range = true,
     .init = init,
     .acked = acked,
     .lost = lost,

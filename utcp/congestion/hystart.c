@@ -41,16 +41,14 @@ static void new_round(struct utcp_hystart *hystart, struct utcp_cc *cc)
         cc->ssthresh = cc->cwnd;
 }
 
-static void take_sample(struct utcp_hystart *hystart, uint64_t rtt_us)
+static void take_sample(struct utcp_hystart *hystart, uint32_t rtt)
 {
-    uint32_t rtt = rtt_us < UINT32_MAX / 2 ? (uint32_t)rtt_us : UINT32_MAX / 2;
-
     if (rtt < hystart->min_rtt)
         hystart->min_rtt = rtt;
-    if (hystart->samples < UINT8_MAX)
+    if (hystart->samples < SAMPLES - 1) { /* of those before this one */
         hystart->samples++;
-    if (hystart->samples < SAMPLES)
         return;
+    }
     if (hystart->rounds) {
         if (hystart->min_rtt < hystart->baseline)
             hystart->rounds = 0;
@@ -68,14 +66,16 @@ static void take_sample(struct utcp_hystart *hystart, uint64_t rtt_us)
 void utcp__hystart_acked(struct utcp_hystart *hystart, struct utcp_cc *cc,
                          const struct utcp_cc_ack *ack)
 {
-    uint32_t bytes = ack->acked, burst = SEGMENTS_NOT_PACED * cc->mss;
+    uint32_t bytes, burst;
 
     if (ack->round)
         new_round(hystart, cc);
     if (ack->rtt_us)
-        take_sample(hystart, ack->rtt_us);
+        take_sample(hystart, (uint32_t)ack->rtt_us);
     if (!ack->grow || cc->cwnd >= cc->ssthresh)
         return;
+    bytes = ack->acked;
+    burst = SEGMENTS_NOT_PACED * cc->mss;
     if (!cc->pacing_rate)
         bytes = clamp(bytes, 0, burst > BYTES_NOT_PACED ? burst : BYTES_NOT_PACED);
     if (hystart->rounds)

@@ -36,7 +36,8 @@ static void acked(struct utcp_cc *cc, const struct utcp_cc_ack *ack)
     newreno(cc)->acked += ack->acked;
     if (newreno(cc)->acked >= cc->cwnd) { /* a window's worth: one segment more */
         newreno(cc)->acked -= cc->cwnd;
-        cc->cwnd += cc->mss;
+        if (cc->cwnd + cc->mss <= UTCP_CC_CWND_MAX)
+            cc->cwnd += cc->mss;
     }
 }
 
@@ -54,6 +55,7 @@ static void lost(struct utcp_cc *cc, uint32_t in_flight, uint64_t now)
 
 const struct utcp_cc_ops utcp__newreno = {
     .name = "newreno",
+    .in_range = true,
     .init = init,
     .acked = acked,
     .lost = lost,
