@@ -81,7 +81,8 @@ void utcp__recovery_start(struct utcp_conn *conn)
     utcp__control_start(conn);
 }
 
-/* What is younger than the last retransmission has none behind it. */
+/* What is younger than the last retransmission has none behind it, and what is yet to be sent is younger than
+ * now. */
 static bool sent_once(const struct utcp_conn *conn)
 {
     const struct utcp_scoreboard *board = &conn->board;
@@ -91,7 +92,7 @@ static bool sent_once(const struct utcp_conn *conn)
         conn->rack.fack != conn->snd_una)
         return false;
     if (board->count == 0)
-        return conn->snd_una == conn->snd_max;
+        return conn->snd_una == conn->snd_max && board->again_at < conn->stack->now;
     return oldest->flags == 0 && board->again_at < oldest->at;
 }
 

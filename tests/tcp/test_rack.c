@@ -292,6 +292,24 @@ TCP_TEST(after_a_needless_probe_the_next_one_waits_longer)
     tcp_free(t);
 }
 
+/* All is acknowledged in the moment of a probe, and new data leave in it as well. */
+TCP_TEST(what_leaves_in_the_moment_of_a_retransmission_is_recovered)
+{
+    struct tcp_test *t = begin(0);
+
+    expect_after(t, RTT, .flags = ACK, .seq = AT(10), .ack = 1, .length = MSS);
+    peer(t, .flags = ACK, .seq = 1, .ack = AT(11), .sacks = 1, .sack = {{AT(10), AT(11)}});
+    send_two(t, 11);
+    pass(t, RTT);
+    ACKED(t, 13);
+    send_two(t, 13);
+    pass(t, RTT);
+    ACKED(t, 15);
+    expect_nothing(t);
+    assert_int_equal(tcp_info(t).timeouts, 0);
+    tcp_free(t);
+}
+
 TCP_TEST(rfc9937_6_2_the_window_follows_what_is_delivered)
 {
     struct tcp_test *t = begin(20);
@@ -712,6 +730,7 @@ int main(void)
         cmocka_unit_test(rfc8985_7_4_a_loss_that_the_probe_repaired_reduces_the_window),
         cmocka_unit_test(rfc8985_7_4_a_probe_that_came_twice_does_not),
         cmocka_unit_test(after_a_needless_probe_the_next_one_waits_longer),
+        cmocka_unit_test(what_leaves_in_the_moment_of_a_retransmission_is_recovered),
         cmocka_unit_test(rfc9937_6_2_the_window_follows_what_is_delivered),
         cmocka_unit_test(rfc2018_blocks_that_make_no_sense_are_ignored),
         cmocka_unit_test(rfc2018_blocks_without_negotiation_are_ignored),
