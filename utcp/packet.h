@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Packets, parsed once into a checked view (in) and built (out). Behind this file nobody looks at
- * raw headers: lengths are true, addresses are such as TCP may talk to, checksums are right. */
+ * raw headers: lengths are true, checksums are right. Whether TCP may talk to the addresses is asked where a
+ * segment belongs to no connection that is known (utcp__addresses_allowed()). */
 #ifndef UTCP_PACKET_H
 #define UTCP_PACKET_H
 

@@ -182,7 +182,7 @@ static struct utcp_conn *take_memory(struct utcp *stack)
 
 static void give_memory(struct utcp *stack, struct utcp_conn *conn)
 {
-    if (stack->spare_count >= SPARES_MAX) {
+    if ((int)stack->spare_count >= SPARES_MAX) {
         free(conn);
         return;
     }

@@ -165,7 +165,9 @@ static void expect_json(const char *text, size_t size)
             assert(depth < sizeof(open));
             open[depth++] = text[i];
         } else if (text[i] == '}' || text[i] == ']') {
-            assert(depth && open[--depth] == (text[i] == '}' ? '{' : '['));
+            assert(depth);
+            depth--;
+            assert(open[depth] == (text[i] == '}' ? '{' : '['));
         }
     }
     assert(!depth && !in_string);

@@ -360,7 +360,9 @@ static void expect_same(struct frame *syn, struct frame *out, bool six, uint8_t 
     assert(!(syn->bytes[0] & 1) && !(syn->bytes[6] & 1)); /* stations, both */
     give(server, syn->bytes + ETHER_HEADER_SIZE, syn->size - ETHER_HEADER_SIZE);
     if (!server->packets) {
-        assert(damage_unseen(syn, six));
+        bool unseen = damage_unseen(syn, six);
+
+        assert(unseen);
         return;
     }
     if (how & GENERIC_WAY && tcp_of(out, six)->checksum == checksum_fold(sum_of(out, six, true)))

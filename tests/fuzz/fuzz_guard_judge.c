@@ -224,7 +224,8 @@ static struct debt *debt_of(uint32_t policy, const struct arrived *packet)
             memcmp(debt->address, packet->source, sizeof(debt->address)) != 0))
         debt++;
     if (debt == debts + debt_count) {
-        assert(debt_count++ < BUCKETS);
+        assert(debt_count < BUCKETS);
+        debt_count++;
         *debt = (struct debt){.policy = policy, .family = packet->family};
         memcpy(debt->address, packet->source, sizeof(debt->address));
     }
@@ -445,10 +446,13 @@ static int model_request(uint32_t binding, const struct control_guard *wish)
 static void ask(const uint8_t *data)
 {
     struct control_guard wish = wish_of(data);
+    int answer, expected;
 
     if (wish.action == CONTROL_GUARD_SET && rule_count == RULES_MAX)
         return;
-    assert(guard_request(bench->core, &root, &wish) == model_request(data[1] % BINDINGS, &wish));
+    answer = guard_request(bench->core, &root, &wish);
+    expected = model_request(data[1] % BINDINGS, &wish);
+    assert(answer == expected);
     assert(bench->core->guard.count == rule_count);
 }
 

@@ -108,11 +108,14 @@ static void expect_sound(void)
             assert(guard_slot(guard->places[slot].id) == slot);
             assert(rule->kind < CONTROL_GUARD_SYN_SOURCE ||
                    rule->kind > CONTROL_GUARD_CONNECTIONS || (rule->rate && rule->burst));
-            assert(++listed <= guard->count);
+            listed++;
+            assert(listed <= guard->count);
         }
     }
-    for (uint32_t i = guard->free; i != GUARD_NONE; i = guard->rules[i].next)
-        assert(i < guard->made && !guard->rules[i].kind && ++unused <= guard->made);
+    for (uint32_t i = guard->free; i != GUARD_NONE; i = guard->rules[i].next) {
+        unused++;
+        assert(i < guard->made && !guard->rules[i].kind && unused <= guard->made);
+    }
     assert(listed == guard->count && listed + unused == guard->made);
     assert(guard->made <= GUARD_RULES_MAX);
     for (uint32_t i = 0; i < BINDINGS; i++) {

@@ -69,6 +69,11 @@ static __u64 bpf_ktime_get_ns(void)
     return 1000;
 }
 
+static __u64 bpf_ktime_get_coarse_ns(void)
+{
+    return 1000;
+}
+
 static __always_inline __u64 packet_size(const struct context *ctx)
 {
     return ctx->size;
