@@ -11,9 +11,9 @@
  *     └─────────────────────┴─ refused: asked again after REFUSED_FOR
  *
  * What is asked for is that the NIC answers what is more than the stack can spare the time for. How many it
- * answers the switch knows, and is asked every LOOK_EVERY: that tells whether the flood goes on. Where it is away, nothing changes. It keeps what it was
- * told until the listener goes: rules that are set by hand (multistack-guard) can have SYNs answered at any
- * time from the first asking on. */
+ * answers the switch knows, and is asked every LOOK_EVERY: that tells whether the flood goes on. Where it is
+ * away, nothing changes. It keeps what it was told until the listener goes: rules that are set by hand
+ * (multistack-guard) can have SYNs answered at any time from the first asking on. */
 #include "runtime_internal.h"
 
 #include <assert.h>

@@ -10,8 +10,7 @@
 
 #include "drill.h"
 
-/* For blocks of code in scripts packetdrill asks the kernel itself for TCP_INFO. Where this object is
- * preloaded, too, it is asked instead, and passes on what is not its own. */
+/* For TCP_INFO, in blocks of code in scripts. */
 __attribute__((visibility("default"))) int getsockopt(int fd, int level, int name, void *value,
                                                       socklen_t *length)
 {
