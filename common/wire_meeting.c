@@ -15,6 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "pass_fds.h"
+
 #define MAGIC       0x52495753u /* "SWIR" */
 #define VERSION     1
 #define FDS_MAX     (2 + WIRE_QUEUES_MAX)
@@ -239,21 +241,9 @@ static void agree(struct wire_meeting *meeting)
 
 static int send_message(int fd, const struct message *message, const int *fds, uint32_t fd_count)
 {
-    struct iovec piece = {.iov_base = (void *)message, .iov_len = sizeof(*message)};
-    _Alignas(struct cmsghdr) char space[CMSG_SPACE(FDS_MAX * sizeof(int))] = {0};
-    struct msghdr msg = {
-        .msg_iov = &piece,
-        .msg_iovlen = 1,
-        .msg_control = space,
-        .msg_controllen = CMSG_SPACE(fd_count * sizeof(int)),
-    };
-    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-    cmsg->cmsg_level = SOL_SOCKET;
-    cmsg->cmsg_type = SCM_RIGHTS;
-    cmsg->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-    memcpy(CMSG_DATA(cmsg), fds, fd_count * sizeof(int));
-    return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return pass_fds(fd, message, sizeof(*message), fds, fd_count, MSG_DONTWAIT | MSG_NOSIGNAL) < 0
+               ? -errno
+               : 0;
 }
 
 /* 1: *message and `*fd_count` descriptors; 0: nothing yet; negative: the other end is gone or broke

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pass_fds.h"
+
 const char *control_client__path(const char *path)
 {
     if (!path || !*path)
@@ -54,25 +56,12 @@ int control_client__connect(const char *path)
 
 int control_client__send(int socket_fd, const void *message, int passed_fd)
 {
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {.space = {0}};
     const struct control_header *header = message;
-    struct iovec part = {.iov_base = (void *)message, .iov_len = header->size};
-    struct msghdr whole = {.msg_iov = &part, .msg_iovlen = 1};
     ssize_t sent;
 
-    if (passed_fd >= 0) {
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof(int));
-        whole.msg_control = control.space;
-        whole.msg_controllen = sizeof(control.space);
-    }
     do
-        sent = sendmsg(socket_fd, &whole, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = pass_fds(socket_fd, message, header->size, &passed_fd, passed_fd >= 0,
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
     while (sent < 0 && errno == EINTR);
     return sent < 0 ? -errno : 0;
 }

@@ -16,6 +16,7 @@
 #include "control_protocol.h"
 #include "core.h"
 #include "inspect.h"
+#include "pass_fds.h"
 #include "placeholder.h"
 #include "query.h"
 #include "sharing.h"
@@ -78,23 +79,9 @@ bool control_reply(struct switch_core *core, struct connection *connection, cons
                    const int *fds, uint32_t fd_count)
 {
     const struct control_header *header = message;
-    struct iovec piece = {.iov_base = (void *)message, .iov_len = header->size};
-    _Alignas(struct cmsghdr) char ancillary[CMSG_SPACE(CONTROL_FDS_MAX * sizeof(int))] = {0};
-    struct msghdr msg = {.msg_iov = &piece, .msg_iovlen = 1};
-    ssize_t sent;
+    ssize_t sent =
+        pass_fds(connection->fd, message, header->size, fds, fd_count, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-    if (fd_count) {
-        struct cmsghdr *cmsg;
-
-        msg.msg_control = ancillary;
-        msg.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, fd_count * sizeof(int));
-    }
-    sent = sendmsg(connection->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent == (ssize_t)header->size)
         return true;
     control_end(core, connection,

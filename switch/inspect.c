@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "core.h"
+#include "pass_fds.h"
 
 static struct port *find_port(const struct switch_core *core, uint32_t number)
 {
@@ -42,19 +43,9 @@ static int hand_on(const struct connection *owner, int fd)
 {
     struct control_event event = {.header = {.type = CONTROL_EVENT, .size = sizeof(event)},
                                   .kind = CONTROL_EVENT_INSPECT};
-    _Alignas(struct cmsghdr) char ancillary[CMSG_SPACE(sizeof(fd))] = {0};
-    struct iovec piece = {.iov_base = &event, .iov_len = sizeof(event)};
-    struct msghdr msg = {.msg_iov = &piece,
-                         .msg_iovlen = 1,
-                         .msg_control = ancillary,
-                         .msg_controllen = sizeof(ancillary)};
-    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 
-    cmsg->cmsg_level = SOL_SOCKET;
-    cmsg->cmsg_type = SCM_RIGHTS;
-    cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-    memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-    return sendmsg(owner->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(event)
+    return pass_fds(owner->fd, &event, sizeof(event), &fd, 1, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+                   (ssize_t)sizeof(event)
                ? 0
                : -EAGAIN;
 }

@@ -28,6 +28,7 @@
 
 #include "guard_rules.h"
 #include "keeper_internal.h"
+#include "pass_fds.h"
 #include "switch.h"
 
 #define SEND_PATIENCE_MS    2000
@@ -48,22 +49,9 @@
 int keeper__send(struct keeper *keeper, const void *message, const int *fds, uint32_t fd_count)
 {
     const struct channel_header *header = message;
-    struct iovec piece = {.iov_base = (void *)message, .iov_len = header->size};
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))] = {0};
-    struct msghdr msg = {.msg_iov = &piece, .msg_iovlen = 1};
 
-    if (fd_count) {
-        struct cmsghdr *cmsg;
-
-        msg.msg_control = control;
-        msg.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, fd_count * sizeof(int));
-    }
-    if (sendmsg(keeper->child.channel, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+    if (pass_fds(keeper->child.channel, message, header->size, fds, fd_count,
+                 MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
         return 0;
     return errno == EWOULDBLOCK || errno == ENOBUFS ? -EAGAIN : -errno;
 }

@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "pass_fds.h"
+
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
 #endif
@@ -99,10 +101,8 @@ static void serve(void)
 
 static void say(int client, uint8_t *message, uint8_t size, uint8_t how)
 {
-    struct iovec piece = {message, size};
+    const int fds[FDS_MAX] = {placeholder_fd, placeholder_fd, placeholder_fd};
     uint32_t count = (how & 0x3f) % (FDS_MAX + 1);
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int))] = {0};
-    struct msghdr msg = {.msg_iov = &piece, .msg_iovlen = 1};
 
     if (!(how & WRONG_SIZE) && size >= 8)
         memcpy(message + 4, (uint32_t[]){size}, 4);
@@ -116,19 +116,7 @@ static void say(int client, uint8_t *message, uint8_t size, uint8_t how)
             memcpy(message + sizeof(struct control_header), &bench->core->ports.bindings[0].number,
                    sizeof(uint32_t));
     }
-    if (count) {
-        struct cmsghdr *cmsg;
-        int fds[FDS_MAX] = {placeholder_fd, placeholder_fd, placeholder_fd};
-
-        msg.msg_control = control;
-        msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(count * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, count * sizeof(int));
-    }
-    sendmsg(client, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)!pass_fds(client, message, size, fds, count, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void read_all(int client)

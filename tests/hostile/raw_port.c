@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pass_fds.h"
+
 _Noreturn void raw_fail(const char *what, int error)
 {
     fprintf(stderr, "hostile_port: %s: %s\n", what, strerror(error));
@@ -160,22 +162,8 @@ void raw_close(struct raw_port *port)
 int raw_send(struct raw_port *port, const void *bytes, size_t size, const int *fds,
              unsigned fd_count)
 {
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int) * 253)]; /* SCM_MAX_FD of the kernel */
-    } control = {.space = {0}};
-    struct iovec part = {.iov_base = (void *)bytes, .iov_len = size};
-    struct msghdr whole = {.msg_iov = &part, .msg_iovlen = 1};
-
-    if (fd_count) {
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
-        memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * fd_count);
-        whole.msg_control = control.space;
-        whole.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-    }
-    return sendmsg(port->fd, &whole, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+    return pass_fds(port->fd, bytes, size, fds, fd_count, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno
+                                                                                           : 0;
 }
 
 /* ── what became of us ── */

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "pass_fds.h"
+
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
 #endif
@@ -75,22 +77,7 @@ void serve(struct bench *bench)
 
 void send_with_fds(int client, const void *message, size_t size, const int *fds, uint32_t count)
 {
-    struct iovec piece = {(void *)message, size};
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(64 * sizeof(int))] = {0};
-    struct msghdr msg = {.msg_iov = &piece, .msg_iovlen = 1};
-
-    if (count) {
-        struct cmsghdr *cmsg;
-
-        msg.msg_control = control;
-        msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(count * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, count * sizeof(int));
-    }
-    sendmsg(client, &msg, MSG_NOSIGNAL);
+    (void)!pass_fds(client, message, size, fds, count, MSG_NOSIGNAL);
 }
 
 /* Receives one message; closes what came along. The size, or 0 at the end, or -1: nothing. */

@@ -16,6 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "pass_fds.h"
+
 /* ── descriptors and messages ── */
 
 static void close_fd(int *fd)
@@ -28,23 +30,8 @@ static void close_fd(int *fd)
 static void send_message(struct fake_switch *fake, const void *message, size_t size, const int *fds,
                          unsigned fd_count)
 {
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int) * 64)];
-    } control = {.space = {0}};
-    struct iovec part = {.iov_base = (void *)message, .iov_len = size};
-    struct msghdr whole = {.msg_iov = &part, .msg_iovlen = 1};
-
-    if (fd_count) {
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
-        memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * fd_count);
-        whole.msg_control = control.space;
-        whole.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-    }
     if (fake->connection >= 0)
-        (void)!sendmsg(fake->connection, &whole, MSG_NOSIGNAL);
+        (void)!pass_fds(fake->connection, message, size, fds, fd_count, MSG_NOSIGNAL);
 }
 
 /* ── the port ── */
