@@ -67,7 +67,7 @@ SYNCOOKIE_INLINE uint64_t syncookie_ends_v4(struct siphash_key key, uint32_t loc
     const uint64_t words[2] = {(uint64_t)local << 32 | remote,
                                4ULL << 32 | (uint64_t)local_port << 16 | remote_port};
 
-    return siphash_words(key, words, 2);
+    return siphash_fixed(key, words, 2);
 }
 
 SYNCOOKIE_INLINE uint64_t syncookie_ends_v6(struct siphash_key key, const uint64_t local[2],
@@ -77,7 +77,7 @@ SYNCOOKIE_INLINE uint64_t syncookie_ends_v6(struct siphash_key key, const uint64
     const uint64_t words[5] = {local[0], local[1], remote[0], remote[1],
                                6ULL << 32 | (uint64_t)local_port << 16 | remote_port};
 
-    return siphash_words(key, words, 5);
+    return siphash_fixed(key, words, 5);
 }
 
 SYNCOOKIE_INLINE uint32_t syncookie_place(uint64_t ends)
@@ -101,7 +101,7 @@ SYNCOOKIE_INLINE uint32_t syncookie_seal(struct siphash_key key, uint64_t ends, 
 {
     const uint64_t words[3] = {ends, minute, (uint64_t)irs << 8 | options};
 
-    return (uint32_t)siphash_words(key, words, 3) & SYNCOOKIE_SEAL_MASK;
+    return (uint32_t)siphash_fixed(key, words, 3) & SYNCOOKIE_SEAL_MASK;
 }
 
 /* `irs`: the SYN's sequence number. `mss`: the peer's, or what counts for its. */

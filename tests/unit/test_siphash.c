@@ -69,6 +69,22 @@ static void words_hash_as_their_bytes(void **state)
                          siphash(siphash_key(key), bytes, 8 * count));
 }
 
+/* siphash_fixed() is the same but for the block that tells the length. */
+static void the_length_is_all_that_fixed_leaves_out(void **state)
+{
+    struct siphash_key key = {{1, 2}};
+    uint64_t words[4] = {3, 4, 5};
+
+    (void)state;
+    for (unsigned count = 0; count <= 3; count++) {
+        uint64_t before = words[count];
+
+        words[count] = (uint64_t)(8 * count) << 56;
+        assert_int_equal(siphash_fixed(key, words, count + 1), siphash_words(key, words, count));
+        words[count] = before;
+    }
+}
+
 /* No published vectors are for whole words with the length left out; so what a table needs of it. */
 static void every_bit_of_input_and_key_moves_the_table_hash(void **state)
 {
@@ -94,6 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_reference_vectors_come_out),
         cmocka_unit_test(words_hash_as_their_bytes),
+        cmocka_unit_test(the_length_is_all_that_fixed_leaves_out),
         cmocka_unit_test(every_bit_of_input_and_key_moves_the_table_hash),
         cmocka_unit_test(another_key_gives_another_hash),
     };
