@@ -32,6 +32,8 @@
  * (100 ns), at some 10 ns for a small packet. */
 #define RING_PREFETCH (16 * RING_ALIGN)
 
+#define RING_NEAR_SCORE_FIRST 4 /* ring_near.h; the first trial decides */
+
 struct ring_producer {
     struct ring_control *control; /* shared */
     uint8_t *data;                /* shared */
@@ -40,6 +42,11 @@ struct ring_producer {
     uint32_t published; /* tail as the consumer knows it */
     uint32_t head;      /* the consumer's, as last read */
     uint32_t reserved;  /* length that the record at `tail` says already */
+
+    /* How the next packet is to be stored (ring_near.h). */
+    uint32_t near_score; /* of the last trials */
+    uint32_t near_turn;  /* packets since the last one */
+    uint64_t trial_ns;   /* when it began; 0: there is none */
 };
 
 struct ring_consumer {
@@ -95,7 +102,8 @@ static inline void ring_prefetch_write(const void *line)
 static inline void ring_producer_init(struct ring_producer *ring, struct ring_control *control,
                                       void *data, uint32_t size)
 {
-    *ring = (struct ring_producer){.control = control, .data = data, .size = size};
+    *ring = (struct ring_producer){
+        .control = control, .data = data, .size = size, .near_score = RING_NEAR_SCORE_FIRST};
 }
 
 /* Reads how far the consumer is. False: its index is impossible, the peer is broken or hostile. */

@@ -10,7 +10,8 @@
  *
  * How much it pays depends on where the lines are. A ring that is larger than its reader's second-level cache
  * (1 MiB there) has left it when it is written again: 64 KiB at a time, usual stores took 7 to 11 ns a
- * line in a region of 256 KiB and 2 to 3 in one of 4 MiB, these 2.5 to 4 in either.
+ * line in a region of 256 KiB and 2 to 3 in one of 4 MiB, these 2.5 to 4 in either. So where packets of several
+ * lines go into a large ring, ring_near.h says which of both is the better one at the time.
  *
  * No release orders such stores: stream_fence() comes before the index that shows them. Processors other
  * than x86-64 store as usual. */

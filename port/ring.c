@@ -5,6 +5,7 @@
  * Nobody reads the eventfds: they are in edge-triggered epolls, where each write makes an edge and
  * the count does not matter. That spares a system call for each wake-up. */
 #include "port_internal.h"
+#include "ring_near.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -335,9 +336,15 @@ bool ms_send(struct ms_port *port, unsigned index, const void *packet, uint32_t 
     if (!place)
         return false;
     record = record_of(length, offload);
-    ring_stream_record(place, &record, packet);
+    if (ring_near_begin(&tx->ring, length)) {
+        ring_write_header(place, &record);
+        ring_copy(place + sizeof(record), packet, length);
+        ring_near_end(&tx->ring, length);
+    } else {
+        ring_stream_record(place, &record, packet);
+        tx->streamed = true;
+    }
     ring_producer_keep(&tx->ring, length);
-    tx->streamed = true;
     count_sent(tx, length);
     return true;
 }

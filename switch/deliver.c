@@ -6,6 +6,7 @@
 #include "forward.h"
 #include "handover.h"
 #include "moderation.h"
+#include "ring_near.h"
 #include "segment.h"
 
 #define COPIES_AHEAD 12 /* cache lines that are on their way at a time */
@@ -144,7 +145,10 @@ static void write_copies(struct worker *worker)
             ring_prefetch_write(copies[i].to);
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (is_stream(&copies[i])) {
+        bool streams = is_stream(&copies[i]);
+        bool near = streams && ring_near_begin(&copies[i].ring->rx, copies[i].record.length);
+
+        if (streams && !near) {
             ring_stream_record(copies[i].to, &copies[i].record, copies[i].from);
             worker->streamed = true;
             continue;
@@ -154,6 +158,8 @@ static void write_copies(struct worker *worker)
         ring_write_header(copies[i].to, &copies[i].record);
         ring_copy(copies[i].to + sizeof(struct ring_record), copies[i].from,
                   copies[i].record.length);
+        if (near)
+            ring_near_end(&copies[i].ring->rx, copies[i].record.length);
     }
 }
 
@@ -193,6 +199,14 @@ bool deliver_simple(struct worker *worker, struct port_ring *ring, const uint8_t
     return true;
 }
 
+/* For another processor. */
+static bool stores_as_usual(struct port_ring *ring, uint32_t length)
+{
+    if (ring_near_has_choice(&ring->rx, length))
+        return ring_near_begin(&ring->rx, length);
+    return length < STREAM_LONG_LEAST;
+}
+
 static enum drop_reason deliver_pieces(struct worker *worker, struct port_ring *ring,
                                        const struct delivery *delivery)
 {
@@ -207,12 +221,13 @@ static enum drop_reason deliver_pieces(struct worker *worker, struct port_ring *
         return DROP_RX_PORT_FULL;
     if (delivery->segment_size)
         record.flags |= RECORD_SEGMENT;
-    if (ring->far && record.length >= STREAM_LONG_LEAST) {
+    if (!ring->far || stores_as_usual(ring, record.length)) {
+        gather(place, delivery->frame, delivery->offset, record.length, false);
+    } else {
         gather(place, delivery->frame, delivery->offset, record.length, true);
         worker->streamed = true;
-    } else {
-        gather(place, delivery->frame, delivery->offset, record.length, false);
     }
+    ring_near_end(&ring->rx, record.length);
     commit(worker, ring, &record);
     return DROP_NONE;
 }

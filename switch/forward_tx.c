@@ -14,7 +14,9 @@
  * used last. Otherwise (another NIC, segments to be cut, a NIC that is full or down) into the
  * worker's scratch memory, which is as private. Of a long packet that its NIC takes whole, with the checksum
  * left to others, only the head is copied and validated; nobody here looks at the rest, which the kernel
- * copies out of the port's memory before the ring has it back (commit_referring(), settle()).
+ * copies out of the port's memory before the ring has it back (commit_referring(), settle()). A ring has such
+ * records back at the end of the round, or as soon as they are a quarter of it: so that several leave in one
+ * system call, and whoever writes into the ring meanwhile finds room.
  *
  * Shares. Each ring has its turn in each round, and in each turn may send RING_QUANTUM bytes, as they
  * take time on the wire: with headers, check sequences and gaps, however many packets that is. What it
@@ -431,6 +433,37 @@ static uint32_t take_records(struct worker *worker, struct turn *turn, bool *emp
     return taken;
 }
 
+#define REFERRED_PART 4 /* of a ring: what frames refer to at most, before it is given back */
+
+/* Nothing refers to the memory of rings after this. */
+static void settle(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->queue_count; i++) {
+        struct worker_queue *queue = &worker->queues[i];
+
+        if (queue->refers) {
+            queue->refers = false;
+            queue->queue->ops->settle(queue->queue);
+        }
+    }
+}
+
+/* The ring has its room back, unless frames refer to it that had better leave with others. */
+static void give_back(struct worker *worker, struct port_ring *ring)
+{
+    if (ring->refers && ring->tx.head - ring->tx.released >= ring->tx.size / REFERRED_PART) {
+        settle(worker);
+        ring->refers = false;
+    }
+    if (!ring->refers)
+        ring_consumer_give_back(&ring->tx);
+    if (!ring->served) { /* an interrupted ring has two turns in a round */
+        ring->served = true;
+        ring->served_next = worker->served;
+        worker->served = ring;
+    }
+}
+
 /* One turn of one ring, or a part. Returns the records taken. */
 static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
 {
@@ -463,22 +496,25 @@ static uint32_t serve_ring(struct worker *worker, struct port_ring *ring)
         end_turn(ring);
     if (ring->credit <= 0)
         ring->in_turn = false;
-    if (queue && queue->refers) {
-        queue->refers = false;
-        queue->queue->ops->settle(queue->queue);
-    }
     if (ring->tx.released != ring->tx.head) {
         if (ring_load_relaxed(&ring->tx.control->consumer_cpu) != worker->cpu)
             ring_store_relaxed(&ring->tx.control->consumer_cpu, worker->cpu);
-        ring_consumer_give_back(&ring->tx);
-        if (!ring->served) { /* an interrupted ring has two turns in a round */
-            ring->served = true;
-            ring->served_next = worker->served;
-            worker->served = ring;
-        }
+        give_back(worker, ring);
         __builtin_prefetch(&ring->tx.control->producer_waits);
     }
     return taken;
+}
+
+/* The rings that frames referred to have their room back, too. */
+static void give_back_referred(struct worker *worker)
+{
+    settle(worker);
+    for (struct port_ring *ring = worker->served; ring; ring = ring->served_next) {
+        if (ring->refers) {
+            ring->refers = false;
+            ring_consumer_give_back(&ring->tx);
+        }
+    }
 }
 
 /* Asks the rings that were given room, once their indices are visible, who waits for it. */
@@ -535,6 +571,7 @@ static void end_round(struct worker *worker)
         queue->ops->flush(queue);
         worker->tx_pending |= queue->tx_pending;
     }
+    give_back_referred(worker);
     deliver_publish(worker);
     wake_served(worker);
 }

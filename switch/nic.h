@@ -87,7 +87,7 @@ struct nic_ops {
     void (*commit_referring)(struct nic_queue *queue, uint32_t head, const uint8_t *rest,
                              uint32_t rest_length, const struct nic_offload *offload);
     /* Hands over what was committed, and copies what it refers to where that can't be now: after this
-     * the driver refers to nothing. NULL without NIC_CAN_REFER. */
+     * the driver refers to nothing. NULL where commit_referring() leaves nothing to refer to. */
     void (*settle)(struct nic_queue *queue);
     /* Hands over what was committed. Where the device does not take all of it now, `tx_pending` says
      * so: call again soon. */

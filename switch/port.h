@@ -59,9 +59,10 @@ struct port_ring {
     struct port_ring *deferred_next, *deferred_previous;
     uint8_t index;
     /* packets out */
-    bool active;      /* in the worker's round; otherwise the application will wake us */
-    bool served;      /* in the worker's list of them */
-    bool in_turn;     /* its turn was interrupted, and goes on */
+    bool active;  /* in the worker's round; otherwise the application will wake us */
+    bool served;  /* in the worker's list of them */
+    bool refers;  /* frames may refer to records of this round, so it does not have them back yet */
+    bool in_turn; /* its turn was interrupted, and goes on */
     bool interrupted; /* by a full NIC, in this round */
     bool limited;     /* in the packets or bytes that it may send: `limit` */
     bool held;        /* out of the round until held_until_ns, for having sent all of that */

@@ -166,7 +166,8 @@ static void commit_referring(struct worker_queue *queue, const struct outgoing *
 {
     queue->queue->ops->commit_referring(queue->queue, ETHER_HEADER_SIZE + WORKER_HEAD_SIZE,
                                         out->rest, out->view.length - WORKER_HEAD_SIZE, offload);
-    queue->refers = true;
+    if (queue->queue->ops->settle)
+        queue->refers = out->ring->refers = true;
     queue->stuck_since_ns = 0;
 }
 

@@ -80,7 +80,7 @@ struct packet_copy {
     uint8_t *to;
     const uint8_t *from;
     struct ring_record record;
-    const struct port_ring *ring;
+    struct port_ring *ring;
 };
 
 struct worker_queue {
@@ -88,7 +88,7 @@ struct worker_queue {
     uint32_t room;           /* frames that it may still be given in this round */
     uint64_t stuck_since_ns; /* a ring waits, and the NIC has taken nothing since; 0: not so */
     bool interrupted;        /* a ring's turn, for want of room, in this round */
-    bool refers;  /* frames of this turn refer to the ring's memory: settle() before its end */
+    bool refers;  /* frames refer to memory of rings: settle() before those have it back */
     bool watched; /* its fd is in the epoll set, or among `sleepers` */
     struct drop_counters drops;
     struct guard_counts refused; /* by the switch's own guard (guard_judge.h) */

@@ -30,8 +30,10 @@
 #endif
 #define XSK_TX_METADATA_SIZE 24 /* bytes: struct xsk_tx_metadata, nic/tx_metadata.h */
 
-#define XSK_CHUNK_SIZE       2048 /* bytes; one frame, or a piece of one */
-#define XSK_CHUNK_COUNT      4096 /* per queue: 8 MiB */
+/* Bytes; one frame, or a piece of one. The most that the kernel takes: each chunk of a merged packet costs it an
+ * entry of two rings and a look at its own table of chunks, and the reader a run of lines that begins anew. */
+#define XSK_CHUNK_SIZE       4096
+#define XSK_CHUNK_COUNT      4096 /* per queue: 16 MiB, of which short frames touch a part */
 #define XSK_RING_RX          2048
 #define XSK_RING_TX          2048
 #define XSK_RING_FILL        4096
@@ -83,7 +85,7 @@ bool xsk_kernel_has_tx_metadata(void);
 
 /* Returns 0, or -1 after it has logged why. The descriptors and mappings are the caller's. */
 int xsk_open(const struct xsk_request *request, struct xsk *xsk);
-/* A socket that sends what is longer than a chunk, cut by the kernel or the device
+/* A socket that sends what is longer than AF_XDP is to send (nic/afxdp.c), cut by the kernel or the device
  * (nic/large_send.h). -1 after it has logged why there is none: all can be done without. */
 int xsk_open_large(const char *device, uint32_t ifindex);
 /* Whether sockets may prefer busy polling with such a budget, tried on one that goes at once: 0 or a negative

@@ -23,6 +23,7 @@
 
 #include "control_protocol.h"
 #include "core.h"
+#include "pass_fds.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -190,26 +191,17 @@ static struct sockaddr_un make_switch(bool thread)
 
 static void ask(int fd, const void *request, size_t size, int with, void *answer, size_t room)
 {
-    struct iovec piece = {(void *)request, size};
+    struct iovec piece = {answer, room};
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(CONTROL_FDS_MAX * sizeof(int))] = {0};
-    struct msghdr msg = {.msg_iov = &piece, .msg_iovlen = 1};
+    struct msghdr msg = {.msg_iov = &piece,
+                         .msg_iovlen = 1,
+                         .msg_control = control,
+                         .msg_controllen = sizeof(control)};
     const struct control_header *header = answer;
     struct cmsghdr *cmsg;
 
-    if (with >= 0) {
-        msg.msg_control = control;
-        msg.msg_controllen = CMSG_SPACE(sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(cmsg), &with, sizeof(int));
-    }
-    if (sendmsg(fd, &msg, MSG_NOSIGNAL) != (ssize_t)size)
+    if (pass_fds(fd, request, size, &with, with >= 0, MSG_NOSIGNAL) != (ssize_t)size)
         fail("a request");
-    piece = (struct iovec){answer, room};
-    msg.msg_control = control;
-    msg.msg_controllen = sizeof(control);
     if (recvmsg(fd, &msg, 0) != (ssize_t)room)
         fail("an answer");
     for (cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg)) {
@@ -236,7 +228,7 @@ static int greeted(const struct sockaddr_un *address)
     struct control_hello hello = {.header = {.type = CONTROL_HELLO, .size = sizeof(hello)},
                                   .magic = CONTROL_MAGIC,
                                   .version = CONTROL_VERSION};
-    struct control_welcome welcome;
+    struct control_welcome welcome = {0};
     int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 
     if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)))
@@ -256,8 +248,8 @@ static void one_port(const struct sockaddr_un *address, uint32_t ring, struct se
     struct control_bind bind_it = {.header = {.type = CONTROL_BIND, .size = sizeof(bind_it)},
                                    .port_count = 1};
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct control_port_opened opened;
-    struct control_bound bound;
+    struct control_port_opened opened = {0};
+    struct control_bound bound = {0};
     socklen_t size = sizeof(name);
     int fd = greeted(address), placeholder = socket(AF_INET, SOCK_DGRAM, 0);
     uint64_t begin = core_clock();

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ring_near.h"
+
 #define SEND_BATCH    128
 #define RECEIVE_BATCH 256
 #define ENOUGH        256 /* packets after which the other direction has its turn … */
@@ -39,7 +41,8 @@ static struct flow *next_flow(struct outlet *outlet)
     return &outlet->flows[outlet->flow];
 }
 
-/* Packets are made in memory that stays in the cache, and copied past it (stream.h). */
+/* Packets are made in memory that stays in the cache, and copied past it (stream.h); for the wire where they are to
+ * lie, if that is to be written as usual (ring_near.h). */
 #define MADE_SIZE sizeof(((struct packet_template *)0)->words)
 
 static struct flow *make(struct outlet *outlet, uint8_t *made)
@@ -77,26 +80,45 @@ static uint32_t send_to_port(struct outlet *outlet, uint32_t most)
     return sent;
 }
 
+/* Into the wire. False: there was no room at the last look. */
+static bool put_in_wire(struct outlet *outlet, uint8_t *made)
+{
+    const uint32_t length = ETHER_HEADER_SIZE + outlet->template->length;
+    struct ring_producer *tx = &outlet->end.half->tx;
+    struct flow *flow;
+    uint8_t *place;
+
+    if (ring_near_begin(tx, length)) {
+        place = wire_reserve(tx, length);
+        if (!place)
+            return false;
+        make(outlet, place);
+        ring_near_end(tx, length);
+        wire_commit(tx, length);
+        return true;
+    }
+    flow = make(outlet, made);
+    if (wire_put(tx, (const struct wire_record *)made))
+        return true;
+    take_back(outlet, flow);
+    return false;
+}
+
 static uint32_t send_to_wire(struct lane *lane, struct outlet *outlet, uint32_t most)
 {
     _Alignas(RING_ALIGN) uint8_t made[MADE_SIZE];
-    const struct wire_record *record = (const struct wire_record *)made;
     struct ring_producer *tx = &outlet->end.half->tx;
     uint32_t sent;
 
     for (sent = 0; sent < most; sent++) {
-        struct flow *flow = make(outlet, made);
-
-        if (wire_put(tx, record))
+        if (put_in_wire(outlet, made))
             continue;
         if (!ring_producer_refresh(tx)) {
             lane_break(lane);
             return 0;
         }
-        if (!wire_put(tx, record)) {
-            take_back(outlet, flow);
+        if (!put_in_wire(outlet, made))
             break;
-        }
     }
     if (wire_publish(tx))
         eventfd_write(outlet->end.peer_wake, 0);

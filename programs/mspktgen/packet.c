@@ -20,6 +20,7 @@ static_assert(offsetof(struct wire_tcp, sequence) == 4 && offsetof(struct wire_t
 
 #define SEQUENCE_ZERO 1
 #define PROBES_MAX    32
+#define LOOP_MOST     24 /* words that are copied one by one: for more memcpy(3) is worth its call */
 
 uint32_t packet_size_min(uint8_t family)
 {
@@ -137,6 +138,10 @@ write_words(volatile uint64_t *to, const struct packet_template *template,
         if (header == IPV4_HEADER_MIN)
             word |= part_of(i, ip + 4, moving->id) | part_of(i, ip + 10, moving->ip_checksum);
         to[i] = word;
+    }
+    if (template->word_count > LOOP_MOST) {
+        memcpy((uint64_t *)to + head, from + head, (template->word_count - head) * sizeof(*from));
+        return;
     }
     for (uint32_t i = head; i < template->word_count; i++)
         to[i] = from[i];

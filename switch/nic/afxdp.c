@@ -24,12 +24,12 @@
  * and with a descriptor for each of its chunks. A run is free again when the kernel has given back all of them.
  *
  * Before a frame that is sent may stand what is left to be done to it: tx_metadata.h, the checksum of
- * a segment that needs no cutting. What is longer than a chunk goes out through a packet socket (large_send.h), where the keeper could
- * open one: segments for the kernel or the device to cut, and the frames of a jumbo MTU. Frames
- * leave in the order of their commits, whichever way: what waits is at most two runs, one of each
- * kind, of which `large_first` says which is older; a third would begin behind the second, so the
- * first has to be gone before. (With zero-copy the NIC's two queues decide; there TCP has to bear
- * that a small segment overtakes.) */
+ * a segment that needs no cutting. What is longer than LARGE_MIN goes out through a packet socket
+ * (large_send.h), where the keeper could open one: segments for the kernel or the device to cut, and
+ * the frames of a jumbo MTU. Frames leave in the order of their commits, whichever way: what waits
+ * is at most two runs, one of each kind, of which `large_first` says which is older; a third would
+ * begin behind the second, so the first has to be gone before. (With zero-copy the NIC's two queues
+ * decide; there TCP has to bear that a small segment overtakes.) */
 #include "nic/afxdp.h"
 
 #include "nic/large_send.h"
@@ -55,6 +55,10 @@
 
 #define PIECES_PER_BATCH 512
 #define KICKS_PER_FLUSH  64 /* of at most 32 frames each */
+
+/* Bytes: what is longer goes by large sends, if there are any, though a chunk would hold more: two segments in
+ * one packet are to be cut by the device, as more are. */
+#define LARGE_MIN (2048 - TX_METADATA_OFFSET)
 
 struct ring {
     uint32_t *producer, *consumer; /* shared */
@@ -344,7 +348,7 @@ static uint8_t *afxdp_reserve(struct nic_queue *queue, uint32_t length)
 
     if (length > queue->nic->frame_max)
         return NULL;
-    if (length > tx_frame_max(afxdp))
+    if (length > queue->nic->large_min)
         return afxdp->large ? reserve_large(afxdp) : NULL;
     /* the ring has an entry for each chunk, so one for each of a run */
     if ((!afxdp->tx_free_count || !tx_ring_room(&afxdp->tx)) && !afxdp_room(queue))
@@ -401,7 +405,7 @@ static void afxdp_commit(struct nic_queue *queue, uint32_t length,
     uint64_t addr;
 
     count_sent(queue, length);
-    if (length > tx_frame_max(afxdp)) {
+    if (length > queue->nic->large_min) {
         note_large(afxdp);
         large_send_commit(afxdp->large, length, offload);
         return;
@@ -632,7 +636,7 @@ static int set_up_sending(struct afxdp *afxdp, struct nic *nic, int large_fd)
 {
     if (nic->queue_count == 0) {
         nic->frame_max = LARGE_FRAME_MAX;
-        nic->large_min = tx_frame_max(afxdp);
+        nic->large_min = tx_frame_max(afxdp) < LARGE_MIN ? tx_frame_max(afxdp) : LARGE_MIN;
         nic->capabilities =
             NIC_CAN_SEGMENT | NIC_CAN_CHECKSUM | NIC_CAN_CHECKSUM_ANY | NIC_CAN_REFER;
     }

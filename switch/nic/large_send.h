@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Sending what is longer than an AF_XDP chunk: a packet socket beside it (packet(7), PACKET_VNET_HDR),
+/* Sending what is too long for AF_XDP (afxdp.c): a packet socket beside it (packet(7), PACKET_VNET_HDR),
  * bound to the same device by the keeper, receiving nothing. The device, or else the kernel, cuts each
  * frame at its segment size and fills in the checksums; on a veth it arrives whole. It goes through
  * the device's queueing discipline, as the host's own traffic does.

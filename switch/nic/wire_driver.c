@@ -3,8 +3,9 @@
  *
  *   TX  reserve() gives private memory, where records are put together one behind the other; some at
  *       a time they go into the ring, in whole lines (wire_link.h says why). flush() takes the rest
- *       there and publishes the batch. A large send is put together in the ring itself, which no other
- *       can write: copying it once more would cost more than everything else about it. Its payload comes there
+ *       there and publishes the batch. A frame of several lines is put together in the ring itself, which no
+ *       other can write, while it is better stored as usual (ring_near.h); and a large send is always, for
+ *       copying it once more would cost more than everything else about it. Its payload comes there
  *       straight from the port (commit_referring()), past this processor's cache.
  *   RX  the other end may change what it wrote at any time. So the part of a frame that decides
  *       anything, its first HEAD_SIZE bytes at most, is copied into private memory, where it is
@@ -28,11 +29,13 @@
 #include <unistd.h>
 
 #include "checksum.h"
+#include "ring_near.h"
 #include "stats.h"
 #include "validate.h"
 #include "wire.h"
 
 #define HEAD_SIZE  256  /* bytes, header of the record included; more than any headers we parse */
+#define REST_AHEAD 2048 /* bytes of a frame that are asked for before they are delivered */
 #define STAGE_SIZE 2048 /* bytes of records that wait to be copied; the cache's nearest part */
 
 struct session {
@@ -53,6 +56,7 @@ struct wire {
     uint8_t *heads;     /* NIC_BATCH of HEAD_SIZE */
     uint8_t *stage;     /* STAGE_SIZE, and a frame of the longest kind that is no large send */
     uint32_t staged;    /* bytes */
+    bool direct;        /* the frame reserved last lies in the ring, not on the stage */
     uint32_t longest;   /* bytes of ring of such a frame */
     uint32_t room_left; /* of the ring, less what is staged, and less what padding could take */
     uint32_t wanted;    /* bytes of a large send that found no room; 0: there was none */
@@ -131,6 +135,8 @@ static inline void take_frame(struct wire *wire, uint32_t index, struct nic_fram
         copy_head(head, record, wire_stride(length + skip - WIRE_HEADER_SIZE));
         return;
     }
+    for (uint32_t at = HEAD_SIZE; at < skip + length && at < REST_AHEAD; at += RING_ALIGN)
+        __builtin_prefetch(record + at, 0, 2); /* into the second-level cache: others come first */
     copy_head(head, record, HEAD_SIZE);
     frame->head_length = whole;
     wire->rest[index] = (struct nic_piece){record + HEAD_SIZE, length - whole};
@@ -321,6 +327,16 @@ static uint8_t *reserve_large(struct wire *wire, uint32_t length)
     return place ? place + WIRE_HEADER_SIZE + sizeof(struct wire_marks) : NULL;
 }
 
+/* In the ring as well, for it is to be stored as usual. There is room: padding was reckoned with. */
+static uint8_t *reserve_direct(struct wire *wire, uint32_t length)
+{
+    uint8_t *place;
+
+    unstage(wire);
+    place = wire_reserve(&wire->session->half.tx, length);
+    return place ? place + WIRE_HEADER_SIZE : NULL;
+}
+
 static uint8_t *wire_reserve_frame(struct nic_queue *queue, uint32_t length)
 {
     struct wire *wire = queue->driver;
@@ -334,6 +350,9 @@ static uint8_t *wire_reserve_frame(struct nic_queue *queue, uint32_t length)
         unstage(wire);
     if (wire->room_left < stride && (!measure(wire) || wire->room_left < stride))
         return NULL;
+    wire->direct = ring_near_begin(&wire->session->half.tx, length);
+    if (wire->direct)
+        return reserve_direct(wire, length);
     return wire->stage + wire->staged + WIRE_HEADER_SIZE;
 }
 
@@ -366,7 +385,9 @@ static void wire_commit_frame(struct nic_queue *queue, uint32_t length,
                               const struct nic_offload *offload)
 {
     struct wire *wire = queue->driver;
+    struct ring_producer *tx = &wire->session->half.tx;
     struct wire_record *record = (struct wire_record *)(wire->stage + wire->staged);
+    uint32_t header = length;
 
     stats_add(&queue->counters.tx_packets, 1);
     stats_add(&queue->counters.tx_bytes, length);
@@ -374,14 +395,21 @@ static void wire_commit_frame(struct nic_queue *queue, uint32_t length,
         commit_large(wire, length, offload);
         return;
     }
-    record->header = length;
+    if (wire->direct)
+        record = (struct wire_record *)(tx->data + (tx->tail & (tx->size - 1)));
     if (offload) {
         if (wire->session->leaves & WIRE_CAN_CHECKSUM)
-            record->header |= WIRE_RECORD_PARTIAL;
+            header |= WIRE_RECORD_PARTIAL;
         else
             fill_checksum(record->frame, length, offload);
     }
-    wire->staged += wire_stride(length);
+    record->header = header;
+    if (wire->direct) {
+        ring_near_end(tx, length);
+        wire_commit(tx, length);
+    } else {
+        wire->staged += wire_stride(length);
+    }
     wire->room_left -= wire_stride(length);
 }
 
@@ -396,12 +424,6 @@ static void wire_commit_referring(struct nic_queue *queue, uint32_t head, const 
 
     stream_copy(frame + head, rest, rest_length);
     wire_commit_frame(queue, head + rest_length, offload);
-}
-
-/* Nothing is referred to any more. */
-static void wire_settle(struct nic_queue *queue)
-{
-    (void)queue;
 }
 
 static void publish(struct wire *wire)
@@ -607,7 +629,6 @@ const struct nic_ops wire_ops = {
     .reserve = wire_reserve_frame,
     .commit = wire_commit_frame,
     .commit_referring = wire_commit_referring,
-    .settle = wire_settle,
     .flush = wire_flush,
     .fd = wire_fd,
     .sleep = wire_sleep,
@@ -623,7 +644,6 @@ const struct nic_ops wire_impaired_ops = {
     .reserve = impaired_reserve,
     .commit = impaired_commit,
     .commit_referring = impaired_commit_referring,
-    .settle = wire_settle,
     .flush = impaired_flush,
     .fd = wire_fd,
     .sleep = wire_sleep,

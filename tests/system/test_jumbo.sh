@@ -98,6 +98,6 @@ check_equal 'once' "$(status_field restarts)" 1
 stop echo
 stop switch
 
-in_server ip link set nic0 mtu 20000
+in_server ip link set nic0 mtu 40000
 LAB_NIC=nic0,large=no start_switch
-check_match 'what no chain holds is told' "$(cat "$(log_of switch)")" 'at most 16370 bytes, not of its MTU of 20000'
+check_match 'what no chain holds is told' "$(cat "$(log_of switch)")" 'at most 32754 bytes, not of its MTU of 40000'

@@ -8,9 +8,11 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <linux/if_xdp.h>
+#include <linux/virtio_net.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "nic/afxdp.h"
@@ -62,15 +64,15 @@ static void make_rings(void)
     }
 }
 
-static int open_queue(uint32_t frame_chunks)
+static int open_with(uint32_t chunk_size, uint32_t frame_chunks, int large)
 {
-    struct afxdp_descriptors descriptors = {.large = -1};
+    struct afxdp_descriptors descriptors = {.large = large};
 
     nic = (struct nic){.up = true, .mtu = 9000};
     queue = (struct nic_queue){.nic = &nic};
-    message = (struct channel_queue){.chunk_size = CHUNK,
+    message = (struct channel_queue){.chunk_size = chunk_size,
                                      .chunk_count = CHUNKS,
-                                     .umem_size = CHUNKS * CHUNK,
+                                     .umem_size = (uint64_t)CHUNKS * chunk_size,
                                      .need_wakeup = 1,
                                      .multi_buffer = 1,
                                      .frame_chunks = frame_chunks};
@@ -79,6 +81,11 @@ static int open_queue(uint32_t frame_chunks)
     assert_int_equal(ftruncate(descriptors.umem, (off_t)message.umem_size), 0);
     make_rings();
     return afxdp_open(&queue, &message, &descriptors);
+}
+
+static int open_queue(uint32_t frame_chunks)
+{
+    return open_with(CHUNK, frame_chunks, -1);
 }
 
 static const struct xdp_desc *sent(uint32_t at)
@@ -177,6 +184,28 @@ static void frames_of_one_chunk_use_each_of_them(void **state)
     queue.ops->close(&queue);
 }
 
+/* Two segments in one packet, which the device may cut, though one of the larger chunks would hold them. */
+static void what_may_be_cut_goes_by_large_sends_whatever_a_chunk_holds(void **state)
+{
+    uint8_t bytes[4096];
+    int pair[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(open_with(2 * CHUNK, 1, pair[0]), 0);
+    assert_true(nic.large_min >= 1514 && nic.large_min < CHUNK);
+    send_frame(nic.large_min);
+    assert_int_equal(*producer(TX), 1);
+    assert_int_equal(recv(pair[1], bytes, sizeof(bytes), MSG_DONTWAIT), -1);
+    complete(0);
+    send_frame(2 * 1448 + 66);
+    assert_int_equal(*producer(TX), 1);
+    assert_int_equal(recv(pair[1], bytes, sizeof(bytes), MSG_DONTWAIT),
+                     sizeof(struct virtio_net_hdr) + 2 * 1448 + 66);
+    queue.ops->close(&queue);
+    close(pair[1]);
+}
+
 static void runs_that_no_kernel_takes_are_refused(void **state)
 {
     (void)state;
@@ -191,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_frame_of_just_a_chunk_is_not_chained),
         cmocka_unit_test(a_run_is_free_when_all_its_chunks_are),
         cmocka_unit_test(frames_of_one_chunk_use_each_of_them),
+        cmocka_unit_test(what_may_be_cut_goes_by_large_sends_whatever_a_chunk_holds),
         cmocka_unit_test(runs_that_no_kernel_takes_are_refused),
     };
 

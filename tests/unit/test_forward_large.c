@@ -99,6 +99,50 @@ static void the_payload_of_a_long_packet_stays_in_the_ring_until_it_has_left(voi
     bench_app_close(bench, &app);
 }
 
+/* One system call then sends both. */
+static void long_packets_of_a_round_leave_together(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = server(bench);
+    struct ring_record record = record_of(&large4);
+
+    bench_segments(bench);
+    bench->looked = app.tx.control;
+    bench->head_seen = UINT32_MAX;
+    bench_send(&app, &record, bytes);
+    bench_send(&app, &record, bytes);
+    worker_round(bench->worker);
+    assert_int_equal(bench->large_count, 2);
+    assert_int_equal(bench->settled, 1);
+    assert_int_equal(bench->head_seen, 0);
+    assert_int_equal(ring_load_acquire(&app.tx.control->head), app.tx.tail);
+    for (int i = 0; i < 2; i++)
+        assert_memory_equal(bench->large[i].bytes + ETHER_HEADER_SIZE + 40, bytes + 40,
+                            record.length - 40);
+    bench_app_close(bench, &app);
+}
+
+/* Not so many that whoever writes into the ring has to wait for them. */
+static void a_quarter_of_the_ring_is_given_back_at_once(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_app_open(bench, false, 128 * 1024);
+    struct ring_record record = record_of(&large4);
+
+    bench_bind(bench, &app, IP_PROTOCOL_TCP, "0.0.0.0", 80);
+    bench_resolve(bench);
+    bench_segments(bench);
+    bench->looked = app.tx.control;
+    bench_send(&app, &record, bytes);
+    bench_send(&app, &record, bytes);
+    worker_round(bench->worker);
+    assert_int_equal(bench->large_count, 2);
+    assert_int_equal(bench->settled, 2);
+    assert_true(bench->head_seen > 0); /* the first was given back before the second had left */
+    assert_int_equal(ring_load_acquire(&app.tx.control->head), app.tx.tail);
+    bench_app_close(bench, &app);
+}
+
 /* Where the checksum is the switch's to fill, or the packet goes another way, it needs all of it. */
 static void a_long_packet_that_has_to_be_looked_at_is_copied(void **state)
 {
@@ -293,6 +337,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(a_nic_that_segments_gets_the_whole_packet),
         BENCH_TEST(the_payload_of_a_long_packet_stays_in_the_ring_until_it_has_left),
+        BENCH_TEST(long_packets_of_a_round_leave_together),
+        BENCH_TEST(a_quarter_of_the_ring_is_given_back_at_once),
         BENCH_TEST(a_long_packet_that_has_to_be_looked_at_is_copied),
         BENCH_TEST(ipv6_and_a_reduced_congestion_window_are_told),
         BENCH_TEST(frames_keep_their_order),

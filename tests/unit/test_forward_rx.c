@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the NIC to the ports, on the bench: delivery, merged packets, ICMP errors, each reason for a drop. */
+#include "ring_near.h"
 #include "switch_bench.h"
 
 #include <arpa/inet.h>
@@ -62,6 +63,42 @@ static void a_reader_on_another_processor_gets_the_same(void **state)
             assert_null(bench_receive(&app, &record));
         }
         assert_int_equal(app.port->rings[0].far, cpu == 2);
+        assert_false(bench->worker->streamed);
+    }
+    bench_app_close(bench, &app);
+}
+
+/* Long packets in a large ring: past the cache, as usual, and as the trials among them say (ring_near.h). */
+static void a_large_ring_is_stored_into_either_way(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_app_open(bench, false, RING_NEAR_SIZE_LEAST);
+    struct bench_packet sent = bench_from_peer;
+    struct ring_record record;
+    uint8_t bytes[2048];
+
+    bench_bind(bench, &app, IP_PROTOCOL_TCP, "0.0.0.0", 80);
+    bench->worker->cpu = 1;
+    ring_store_relaxed(&app.rx.control->consumer_cpu, 2);
+    for (uint32_t batch = 0; batch < 40; batch++) {
+        if (batch % 10 == 0)
+            app.port->rings[0].rx.near_score = batch % 20 ? RING_NEAR_SCORE_MOST : 0;
+        for (uint32_t i = 0; i < 20; i++) {
+            sent.payload = 37 * (batch + i) % 1400;
+            bench_arrive(bench, bytes, bench_packet(bytes, &sent));
+        }
+        worker_round(bench->worker);
+        for (uint32_t i = 0; i < 20; i++) {
+            const uint8_t *packet = bench_receive(&app, &record);
+            uint32_t length;
+
+            sent.payload = 37 * (batch + i) % 1400;
+            length = bench_packet(bytes, &sent);
+            assert_non_null(packet);
+            assert_int_equal(record.length, length);
+            assert_int_equal(record.flags, 0);
+            assert_memory_equal(packet, bytes, length);
+        }
         assert_false(bench->worker->streamed);
     }
     bench_app_close(bench, &app);
@@ -243,10 +280,9 @@ static uint32_t merged_packet(uint8_t *bytes, uint32_t payload, bool partial)
     return length;
 }
 
-static void a_merged_packet_in_pieces_is_one_record_for_whoever_wants_it(void **state)
+static void merged_in_pieces_into(struct bench *bench, uint32_t ring_size)
 {
-    struct bench *bench = *state;
-    struct bench_app app = bench_app_open(bench, true, 256 * 1024);
+    struct bench_app app = bench_app_open(bench, true, ring_size);
     static uint8_t bytes[65536];
     struct ring_record record;
     uint32_t length = merged_packet(bytes, 60000, true);
@@ -271,6 +307,12 @@ static void a_merged_packet_in_pieces_is_one_record_for_whoever_wants_it(void **
         assert_false(bench->worker->streamed);
     }
     bench_app_close(bench, &app);
+}
+
+static void a_merged_packet_in_pieces_is_one_record_for_whoever_wants_it(void **state)
+{
+    merged_in_pieces_into(*state, 256 * 1024);
+    merged_in_pieces_into(*state, RING_NEAR_SIZE_LEAST);
 }
 
 static void expect_segments(struct bench_app *app, const uint8_t *whole, uint32_t payload,
@@ -404,6 +446,7 @@ int main(void)
         BENCH_TEST(what_cannot_be_delivered_is_counted_at_the_nic),
         BENCH_TEST(a_full_ring_drops_its_own_packets_alone),
         BENCH_TEST(a_virtual_nic_marks_checksums_as_maybe_partial),
+        BENCH_TEST(a_large_ring_is_stored_into_either_way),
         BENCH_TEST(a_merged_packet_in_pieces_is_one_record_for_whoever_wants_it),
         BENCH_TEST(a_merged_packet_is_cut_for_whoever_wants_none),
         BENCH_TEST(a_datagram_longer_than_the_wire_carries_is_dropped),

@@ -77,6 +77,7 @@ static void the_header_says_what_is_left_to_do(void **state)
     assert_int_equal(recv(peer, got, sizeof(got), 0), sizeof(header) + 3000);
     memcpy(&header, got, sizeof(header));
     assert_int_equal(header.gso_type, VIRTIO_NET_HDR_GSO_TCPV6);
+    assert_int_equal(header.hdr_len, 3000); /* short enough to be kept in one piece */
 
     assert_int_equal(recv(peer, got, sizeof(got), 0), sizeof(header) + 3000);
     memcpy(&header, got, sizeof(header));
@@ -135,22 +136,31 @@ static void what_is_not_taken_now_goes_later_in_order(void **state)
     close(peer);
 }
 
+/* Returns how many, that one included. */
+static uint32_t send_until_one_waits(struct large_send *large)
+{
+    uint32_t sent = 0;
+
+    for (; !large_send_waiting(large); sent++) {
+        assert_true(sent < 1000);
+        send_one(large, 1, 60000, NULL);
+        large_send_flush(large);
+    }
+    return sent;
+}
+
 /* The ring that the payload lies in is its owner's again after settle(). */
 static void what_lies_elsewhere_is_copied_when_it_cannot_leave(void **state)
 {
     static uint8_t payload[60000];
     const struct nic_offload sum = {.checksum_start = 34, .checksum_offset = 16, .family = 4};
     struct large_send *large;
-    uint32_t ahead = 0;
+    uint32_t ahead;
     int peer;
 
     (void)state;
     large = open_pair(&peer);
-    for (; !large_send_waiting(large); ahead++) {
-        assert_true(ahead < 1000);
-        send_one(large, 1, 60000, NULL);
-        large_send_flush(large);
-    }
+    ahead = send_until_one_waits(large);
     for (uint8_t mark = 2; mark < 4; mark++) {
         memset(payload, mark, sizeof(payload));
         memset(large_send_reserve(large), 9, 100);
@@ -176,6 +186,36 @@ static void what_lies_elsewhere_is_copied_when_it_cannot_leave(void **state)
         for (size_t i = 0; i < sizeof(payload); i++)
             assert_int_equal(frame[100 + i], mark);
     }
+    large_send_close(large);
+    close(peer);
+}
+
+/* A frame in two pieces moves up into the place of one that was in one. */
+static void what_waits_keeps_its_pieces(void **state)
+{
+    static uint8_t payload[60000];
+    struct large_send *large;
+    uint32_t ahead;
+    int peer;
+
+    (void)state;
+    large = open_pair(&peer);
+    ahead = send_until_one_waits(large);
+    memset(payload, 2, sizeof(payload));
+    memset(large_send_reserve(large), 9, 100);
+    large_send_commit_referring(large, 100, payload, sizeof(payload), NULL);
+    send_one(large, 3, 60000, NULL);
+    for (uint32_t i = 0; i < ahead; i++) {
+        assert_int_equal(recv(peer, got, sizeof(got), 0), sizeof(struct virtio_net_hdr) + 60000);
+        large_send_flush(large);
+    }
+    assert_int_equal(recv(peer, got, sizeof(got), 0),
+                     sizeof(struct virtio_net_hdr) + 100 + sizeof(payload));
+    assert_int_equal(got[sizeof(struct virtio_net_hdr) + 99], 9);
+    assert_memory_equal(got + sizeof(struct virtio_net_hdr) + 100, payload, sizeof(payload));
+    large_send_flush(large);
+    assert_int_equal(recv(peer, got, sizeof(got), 0), sizeof(struct virtio_net_hdr) + 60000);
+    assert_int_equal(got[sizeof(struct virtio_net_hdr)], 3);
     large_send_close(large);
     close(peer);
 }
@@ -229,6 +269,7 @@ int main(void)
         cmocka_unit_test(the_header_says_what_is_left_to_do),
         cmocka_unit_test(what_is_not_taken_now_goes_later_in_order),
         cmocka_unit_test(what_lies_elsewhere_is_copied_when_it_cannot_leave),
+        cmocka_unit_test(what_waits_keeps_its_pieces),
         cmocka_unit_test(what_lies_elsewhere_is_sent_from_there),
         cmocka_unit_test(what_will_never_be_taken_is_dropped_and_counted),
     };

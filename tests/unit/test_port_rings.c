@@ -23,15 +23,20 @@ struct fixture {
     struct ms_port *port;
 };
 
-static void open_rings(struct fixture *fixture, unsigned rings)
+static void open_rings_of(struct fixture *fixture, unsigned rings, uint32_t bytes)
 {
     struct ms_port_options options = {.size = sizeof(options),
                                       .control_path = fixture->fake->path,
                                       .rings = rings,
-                                      .rx_bytes = RING_SIZE,
-                                      .tx_bytes = RING_SIZE};
+                                      .rx_bytes = bytes,
+                                      .tx_bytes = bytes};
 
     assert_int_equal(ms_port_open(&fixture->port, &options), 0);
+}
+
+static void open_rings(struct fixture *fixture, unsigned rings)
+{
+    open_rings_of(fixture, rings, RING_SIZE);
 }
 
 static int set_up(void **state)
@@ -250,6 +255,32 @@ static void test_packets_of_ones_own_go_out_at_flush(void **state)
     ms_flush(fixture->port, 0);
     assert_int_equal(fake_switch_take(fixture->fake, 0, packet, sizeof(packet), &record), 1000);
     assert_true(ms_send(fixture->port, 0, own, 1000, NULL)); /* there is room again */
+}
+
+/* As usual or past the cache, as trials say (common/ring_near.h), and around the end of the ring. */
+static void test_packets_in_a_large_ring_are_whole_however_they_are_stored(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint32_t bytes = 1024 * 1024;
+    static uint8_t own[8192], packet[65536];
+    struct ring_record record;
+    uint32_t sent = 0;
+
+    ms_port_close(fixture->port);
+    open_rings_of(fixture, 1, bytes);
+    for (uint32_t i = 0; i < sizeof(own); i++)
+        own[i] = (uint8_t)(i * 7 + i / 256);
+    for (uint32_t i = 0; sent < 3 * bytes; i++) {
+        uint32_t length = 1 + i * 17 % 2000;
+
+        assert_true(ms_send(fixture->port, 0, own + i % 256, length, NULL));
+        ms_flush(fixture->port, 0);
+        assert_int_equal(fake_switch_take(fixture->fake, 0, packet, sizeof(packet), &record),
+                         length);
+        assert_memory_equal(packet, own + i % 256, length);
+        assert_int_equal(record.flags, 0);
+        sent += length;
+    }
 }
 
 /* Wherever the switch runs, the packet is the same. */
@@ -667,6 +698,7 @@ int main(void)
         TEST(test_broken_record_is_given_up),
         TEST(test_packets_go_out_at_flush),
         TEST(test_packets_of_ones_own_go_out_at_flush),
+        TEST(test_packets_in_a_large_ring_are_whole_however_they_are_stored),
         TEST(test_what_a_packet_is_filled_with_arrives),
         TEST(test_the_switch_is_told_on_which_processor_packets_are_read),
         TEST(test_forgotten_reservations_are_not_sent),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The two ends of a ring: what goes in comes out in order, and a hostile peer is noticed. */
-#include "ring.h"
+#include "ring_near.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -107,6 +107,53 @@ static void a_record_past_the_cache_is_a_record_as_any(void **state)
             assert_int_equal(place[at], 0);
         ring_consumer_release(&pair->consumer);
     }
+}
+
+/* How many of `count` packets are stored as usual. */
+static uint32_t usual_of(struct ring_producer *ring, uint32_t count, uint32_t length)
+{
+    uint32_t usual = 0;
+
+    while (count--)
+        usual += ring_near_begin(ring, length);
+    return usual;
+}
+
+/* Where trials last; where there is no choice, there are none. */
+static void the_last_trials_decide_how_packets_are_stored(void **state)
+{
+    struct pair *pair = *state;
+    struct ring_producer *ring = &pair->producer;
+    const uint64_t soon = RING_NEAR_NS, late = RING_NEAR_NS + 1514 * RING_NEAR_LINE_NS;
+    uint32_t turns = 0;
+
+    assert_int_equal(usual_of(ring, 2 * RING_FAR_EVERY, 1514), 0); /* a small ring */
+    ring->size = RING_NEAR_SIZE_LEAST;
+    assert_int_equal(usual_of(ring, 2 * RING_FAR_EVERY, RING_NEAR_LEAST - 1), 0);
+    assert_int_equal(ring->trial_ns, 0);
+    assert_int_equal(usual_of(ring, RING_NEAR_EVERY, RING_NEAR_LEAST), RING_NEAR_EVERY);
+    assert_int_not_equal(ring->trial_ns, 0); /* the last of them is tried */
+    ring_near_end(ring, RING_NEAR_LEAST);
+    assert_int_equal(ring->trial_ns, 0);
+
+    while (ring_near_begin(ring, 1514)) {
+        ring_near_note(ring, 1514, late);
+        assert_true(++turns <= RING_NEAR_SCORE_MOST);
+    }
+    for (uint32_t i = 0; i < 100; i++)
+        ring_near_note(ring, 1514, late);
+    ring->near_turn = 0;
+    assert_int_equal(usual_of(ring, 4 * RING_FAR_EVERY, 1514), 4); /* the trials */
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_true(ring_is_far(ring));
+        ring_near_note(ring, 1514, soon);
+        ring_near_note(ring, 1514, soon);
+    }
+    assert_int_equal(usual_of(ring, 100, 1514), 100);
+    for (uint32_t i = 0; i < 100; i++)
+        ring_near_note(ring, 1514, soon);
+    ring_near_note(ring, 1514, late); /* one alone, we were interrupted perhaps */
+    assert_int_equal(usual_of(ring, 100, 1514), 100);
 }
 
 static void packets_come_out_in_order_across_the_end_of_the_ring(void **state)
@@ -231,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define RING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         RING_TEST(a_record_past_the_cache_is_a_record_as_any),
+        RING_TEST(the_last_trials_decide_how_packets_are_stored),
         RING_TEST(packets_come_out_in_order_across_the_end_of_the_ring),
         RING_TEST(a_full_ring_takes_no_more_and_loses_nothing),
         RING_TEST(a_sleeper_is_woken_once),
