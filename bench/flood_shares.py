@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """From the samples of one round of bench/flood: what each contender keeps under an attack, a line of JSON for each.
 
-  kept_percent           of what its own contender serves beside a flood of the same rate that no server sees: the
-                         attack takes its part of the client's core in any case, and nobody can keep more
+  kept_percent           of what the same server served right before, beside a flood of the same rate that it did not
+                         see: the attack takes its part of the client's core in any case, and nobody can keep more
   of_unattacked_percent  of what the same contender serves without an attack
   times_unprotected      of what the same attack leaves it without any protection; none where that is nothing
 
@@ -11,27 +11,25 @@ import json
 import sys
 
 
-def rate_of(attack):
-    return attack.rpartition("-")[2]
-
-
 def main():
     samples = [json.loads(line) for line in sys.stdin]
     served = {(sample["contender"], sample["attack"], sample["protection"]): sample["requests_per_second"]
               for sample in samples}
+    beside = 0
     for sample in samples:
         contender, attack, protection = (sample[key] for key in ("contender", "attack", "protection"))
+        if attack.startswith("beside"):
+            beside = sample["requests_per_second"]
         if attack == "none" or attack.startswith("beside"):
             continue
-        shares = {}
         # An attack that protection is there against was made without it as well; of the listed it is with cookies.
-        bare = "stack" if attack.startswith("listed") else "none"
-        for name, other, percent in (
-                ("kept_percent", (contender, "beside-" + rate_of(attack), "none"), 100),
-                ("of_unattacked_percent", (contender, "none", "none"), 100),
-                ("times_unprotected", (contender, attack, bare), 1)):
-            if served.get(other) and (contender, attack, protection) != other:
-                shares[name] = round(sample["requests_per_second"] / served[other] * percent, 1)
+        bare = (contender, attack, "stack" if attack.startswith("listed") else "none")
+        shares = {}
+        for name, other, percent in (("kept_percent", beside, 100),
+                                     ("of_unattacked_percent", served.get((contender, "none", "none")), 100),
+                                     ("times_unprotected", served.get(bare), 1)):
+            if other and (percent == 100 or (contender, attack, protection) != bare):
+                shares[name] = round(sample["requests_per_second"] / other * percent, 1)
         print(json.dumps({"contender": contender, "attack": attack, "protection": protection, **shares}))
 
 

@@ -13,6 +13,7 @@
 #ifndef MULTISTACK_CLASSIFY_H
 #define MULTISTACK_CLASSIFY_H
 
+#include "quoted.h"
 #include "transport.h"
 
 struct {
@@ -58,7 +59,6 @@ struct {
 #define IPV6_MORE_BIT      0x0001
 #define IPV6_OFFSET_BITS   0xfff8 /* bytes */
 #define OPTIONS_MAX        8      /* of one extension header */
-#define QUOTED_BYTES       8      /* of the transport header, RFC 792; ICMPv6 quotes more */
 
 /* Offsets: constant, since options and extension headers pass. */
 #define AT_IPV4 (AT_IP + sizeof(struct iphdr))
@@ -245,7 +245,8 @@ static __always_inline enum mux_verdict parse_other(const struct frame *frame, _
 
 /* An error is for whoever sent the packet that it quotes: its source is the 3-tuple to look for.
  * The source address must be the address that the error came to; a quote of anything else was not
- * sent by us. Sets `protocol` to the quoted packet's. */
+ * sent by us. What the switch would make nothing of is not claimed (quoted.h). Sets `protocol` to
+ * the quoted packet's. */
 static __always_inline enum mux_verdict parse_icmp_v4(const struct frame *frame,
                                                       struct transport *transport, __be16 *port)
 {
@@ -263,8 +264,8 @@ static __always_inline enum mux_verdict parse_icmp_v4(const struct frame *frame,
     quoted = at(frame, AT_IPV4 + sizeof(*icmp), sizeof(*quoted), &quoted_copy);
     ports = at(frame, AT_IPV4 + sizeof(*icmp) + sizeof(*quoted), QUOTED_BYTES, ports_copy);
     if (!quoted || !ports || transport->length < sizeof(*icmp) + sizeof(*quoted) + QUOTED_BYTES ||
-        quoted->version != 4 || quoted->ihl != 5 ||
-        quoted->frag_off & bpf_htons(IPV4_OFFSET_BITS) ||
+        !quoted_ipv4_is_good((__u8)(quoted->version << 4 | quoted->ihl), bpf_ntohs(quoted->tot_len),
+                             bpf_ntohs(quoted->frag_off)) ||
         __builtin_memcmp(&quoted->saddr, transport->local, 4))
         return MUX_PASS_UNPARSED;
     transport->protocol = quoted->protocol;

@@ -26,7 +26,9 @@
  * maps (guard_tables.h), and the switch, for NICs without such a program, by tables of its own
  * (switch/guard_judge.c). The including file has packet_load(), and before this:
  *
- *   guard_now()         CLOCK_MONOTONIC, ns
+ *   packet_load_at()    packet_load() at an offset that the compiler knows
+ *   guard_repeat()      calls a function so many times, or until it says 1
+ *   guard_now()         CLOCK_MONOTONIC, ns; guard_now_coarse(): as it was at the last tick
  *   guard_policy_at()   of a slot; NULL: none
  *   guard_entry_of()    the longest prefix that holds the key's address and is not longer than the key's
  *   guard_budget_at()   of a slot; others take from it at the same time
@@ -48,8 +50,8 @@
 #define GUARD_TCP_ACK 0x10
 #define GUARD_TCP_URG 0x20
 
-#define GUARD_EXPIRED_MAX 4 /* prefixes that expired and that the switch has not taken out yet */
-#define GUARD_TRIES_MAX   4 /* to take from a bucket that other processors take from as well */
+#define GUARD_LENGTHS_MAX 129 /* of prefixes */
+#define GUARD_TRIES_MAX   4   /* to take from a bucket that other processors take from as well */
 
 /* What the rules ask about. */
 struct guard_packet {
@@ -74,22 +76,31 @@ static __always_inline void guard_count(PACKET_CONTEXT *ctx, __u32 id, enum mux_
     guard_count_at(ctx, guard_slot(id), verdict - MUX_GUARD_FIRST);
 }
 
+/* Nearly always at one of two places. */
+static __always_inline bool guard_read_tcp(PACKET_CONTEXT *ctx, __u32 offset, struct tcphdr *tcp)
+{
+    if (offset == AT_IP + sizeof(struct iphdr))
+        return !packet_load_at(ctx, AT_IP + sizeof(struct iphdr), tcp, sizeof(*tcp));
+    if (offset == AT_IP + sizeof(struct ipv6hdr))
+        return !packet_load_at(ctx, AT_IP + sizeof(struct ipv6hdr), tcp, sizeof(*tcp));
+    return !packet_load(ctx, offset, tcp, sizeof(*tcp));
+}
+
 static __always_inline bool guard_read(PACKET_CONTEXT *ctx, const struct transport *transport,
                                        struct guard_packet *packet)
 {
+    const __u32 at4 = AT_IP + __builtin_offsetof(struct iphdr, saddr);
+    const __u32 at6 = AT_IP + __builtin_offsetof(struct ipv6hdr, saddr);
     struct tcphdr tcp;
 
     packet->family = transport->family;
-    packet->now_ns = guard_now(ctx);
-    if (transport->family == 4
-            ? packet_load(ctx, AT_IP + __builtin_offsetof(struct iphdr, saddr), packet->source, 4)
-            : packet_load(ctx, AT_IP + __builtin_offsetof(struct ipv6hdr, saddr), packet->source,
-                          16))
+    if (transport->family == 4 ? packet_load_at(ctx, at4, packet->source, 4)
+                               : packet_load_at(ctx, at6, packet->source, 16))
         return false;
     packet->tcp = transport->protocol == IPPROTO_TCP && !transport->headless;
     if (!packet->tcp)
         return true;
-    if (packet_load(ctx, transport->offset, &tcp, sizeof(tcp)))
+    if (!guard_read_tcp(ctx, transport->offset, &tcp))
         return false;
     packet->flags = ((const __u8 *)&tcp)[13];
     packet->source_port = tcp.source;
@@ -98,31 +109,48 @@ static __always_inline bool guard_read(PACKET_CONTEXT *ctx, const struct transpo
 
 enum guard_listed { GUARD_UNLISTED, GUARD_ALLOWED, GUARD_BLOCKED };
 
-/* An entry that has expired hides shorter ones until the switch takes it out: then they are asked. */
+/* Who is looked for, from which length on, and what was found. */
+struct guard_search {
+    PACKET_CONTEXT *ctx;
+    __u64 now_ns;
+    struct guard_prefix key;
+    int listed; /* enum guard_listed */
+};
+
+/* One prefix. 1: no more are asked. */
+static long guard_look_step(__u64 index, void *context)
+{
+    struct guard_search *search = context;
+    const struct guard_entry *entry = guard_entry_of(search->ctx, &search->key);
+
+    (void)index;
+    if (!entry)
+        return 1;
+    if (entry->allow_until_ns > search->now_ns)
+        search->listed = GUARD_ALLOWED;
+    else if (entry->block_until_ns > search->now_ns)
+        search->listed = GUARD_BLOCKED;
+    if (search->listed != GUARD_UNLISTED || !entry->length)
+        return 1;
+    search->key.length = GUARD_PREFIX_HEAD + entry->length - 1;
+    return 0;
+}
+
+/* An entry that has expired hides shorter ones until the switch takes it out: then they are asked,
+ * as many as there may be, since the switch takes its time with many rules. */
 static __noinline int guard_look_up(PACKET_CONTEXT *ctx, const struct guard_packet *packet,
                                     __u32 id)
 {
-    struct guard_prefix key = {.policy = id};
+    struct guard_search search = {.ctx = ctx, .key = {.policy = id}, .listed = GUARD_UNLISTED};
 
     if (!packet)
         return GUARD_UNLISTED;
-    key.length = GUARD_PREFIX_HEAD + (packet->family == 4 ? 32 : 128);
-    key.family = packet->family;
-    __builtin_memcpy(key.address, packet->source, sizeof(key.address));
-    for (int i = 0; i < GUARD_EXPIRED_MAX; i++) {
-        const struct guard_entry *entry = guard_entry_of(ctx, &key);
-
-        if (!entry)
-            return GUARD_UNLISTED;
-        if (entry->allow_until_ns > packet->now_ns)
-            return GUARD_ALLOWED;
-        if (entry->block_until_ns > packet->now_ns)
-            return GUARD_BLOCKED;
-        if (!entry->length)
-            return GUARD_UNLISTED;
-        key.length = GUARD_PREFIX_HEAD + entry->length - 1;
-    }
-    return GUARD_UNLISTED;
+    search.now_ns = packet->now_ns;
+    search.key.length = GUARD_PREFIX_HEAD + (packet->family == 4 ? 32 : 128);
+    search.key.family = packet->family;
+    __builtin_memcpy(search.key.address, packet->source, sizeof(search.key.address));
+    guard_repeat(GUARD_LENGTHS_MAX, guard_look_step, &search);
+    return search.listed;
 }
 
 /* Combinations of flags that no TCP sends: RFC 9293 section 3.10.7 takes none of them further, but
@@ -145,9 +173,19 @@ static __always_inline bool guard_is_opening(const struct guard_packet *packet)
                                             GUARD_TCP_FIN)) == GUARD_TCP_SYN;
 }
 
-static __always_inline bool guard_limit_is_on(const struct guard_limit *limit, __u64 now_ns)
+/* The limit of this kind that holds now: false: none does. */
+static __always_inline bool guard_limit_of(const struct guard_policy *policy,
+                                           enum guard_limit_kind kind, __u64 now_ns,
+                                           struct guard_limit *limit)
 {
-    return limit->until_ns > now_ns;
+    for (int i = 0; i < GUARD_LIMIT_STEPS; i++) {
+        *limit = policy->limits[kind][i];
+        if (!limit->until_ns) /* and none behind it */
+            return false;
+        if (limit->until_ns > now_ns)
+            return true;
+    }
+    return false;
 }
 
 static __always_inline bool guard_has_room(__u64 due_ns, __u64 now_ns,
@@ -184,9 +222,8 @@ static __noinline int guard_take_of_source(PACKET_CONTEXT *ctx, const struct gua
     struct guard_limit limit;
     __u64 *due_ns, first;
 
-    if (!packet || !policy)
+    if (!packet || !policy || !guard_limit_of(policy, GUARD_LIMIT_SOURCE, packet->now_ns, &limit))
         return 1;
-    limit = policy->limits[GUARD_LIMIT_SOURCE];
     key.policy = policy->id;
     key.family = packet->family;
     __builtin_memcpy(key.address, packet->source, 8);
@@ -202,9 +239,10 @@ static __always_inline bool guard_limit_holds(const struct guard_policy *policy,
                                               struct guard_budget *budget,
                                               enum guard_limit_kind kind, __u64 now_ns)
 {
-    const struct guard_limit limit = policy->limits[kind];
+    struct guard_limit limit;
 
-    return !guard_limit_is_on(&limit, now_ns) || guard_take(&budget->due_ns[kind], now_ns, &limit);
+    return !guard_limit_of(policy, kind, now_ns, &limit) ||
+           guard_take(&budget->due_ns[kind], now_ns, &limit);
 }
 
 /* A SYN, by the limits of one policy. A binding that has had its share already is asked first, and
@@ -214,19 +252,22 @@ static __always_inline enum mux_verdict guard_limit_opening(PACKET_CONTEXT *ctx,
                                                             const struct guard_policy *policy,
                                                             __u32 id)
 {
-    const struct guard_limit total = policy->limits[GUARD_LIMIT_SYN];
-    const struct guard_limit *each = &policy->limits[GUARD_LIMIT_SOURCE];
     struct guard_budget *budget = guard_budget_at(ctx, guard_slot(id));
+    struct guard_limit total;
+    bool limited;
 
     if (!budget)
         return MUX_CLAIMED;
-    if (guard_limit_is_on(&total, packet->now_ns) &&
+    limited = guard_limit_of(policy, GUARD_LIMIT_SYN, packet->now_ns, &total);
+    if (limited &&
         !guard_has_room(guard_due(&budget->due_ns[GUARD_LIMIT_SYN]), packet->now_ns, &total))
         return MUX_GUARD_SYN;
-    if (guard_limit_is_on(each, packet->now_ns) && !guard_take_of_source(ctx, packet, policy))
+    if (policy->limits[GUARD_LIMIT_SOURCE][0].until_ns &&
+        !guard_take_of_source(ctx, packet, policy))
         return MUX_GUARD_SYN_SOURCE;
-    return guard_limit_holds(policy, budget, GUARD_LIMIT_SYN, packet->now_ns) ? MUX_CLAIMED
-                                                                              : MUX_GUARD_SYN;
+    if (limited && !guard_take(&budget->due_ns[GUARD_LIMIT_SYN], packet->now_ns, &total))
+        return MUX_GUARD_SYN;
+    return MUX_CLAIMED;
 }
 
 /* What goes on to the stack as a new connection: a SYN that nobody has answered on its behalf. (Those
@@ -346,6 +387,8 @@ static __noinline int guard_judge(PACKET_CONTEXT *ctx, const struct transport *t
 
     if (!transport || !guard_read(ctx, transport, &packet))
         return MUX_CLAIMED;
+    /* Buckets are for openings alone; ends of rules may be a tick late. */
+    packet.now_ns = guard_is_opening(&packet) ? guard_now(ctx) : guard_now_coarse(ctx);
     policy = transport->policy;
     if (everywhere) {
         verdict = guard_apply(ctx, &packet, GUARD_EVERYWHERE);

@@ -480,7 +480,11 @@ static __always_inline int guard_answer(struct xdp_md *ctx, const struct guard_c
 
     if (!syn || !terms->hop_limit || !guard_frame_is_plain(ctx))
         return GUARD_ANSWER_NONE;
-    __builtin_memset(syn, 0, sizeof(*syn));
+    /* The checksum takes all of the options; all else is written before it is read. */
+    __builtin_memset(syn->bytes, 0, sizeof(syn->bytes));
+    syn->size = syn->at = syn->seen = syn->timestamp = 0;
+    syn->mss = 0;
+    syn->window_scale = syn->has = 0;
     syn->way = way;
     syn->now_ns = now_ns;
     done = family == 4 ? guard_read_v4(ctx, syn, terms) : guard_read_v6(ctx, syn, terms);
@@ -489,8 +493,10 @@ static __always_inline int guard_answer(struct xdp_md *ctx, const struct guard_c
     done = guard_turn_tcp(ctx, syn, terms);
     if (done <= 0)
         return -done;
-    return family == 4 ? guard_put_v4(ctx, syn, terms, (__u32)done)
-                       : guard_put_v6(ctx, syn, terms, (__u32)done);
+    /* Not `family`, which the verifier knows: that of Linux 6.1 loses track of it behind bpf_loop(), takes what
+     * follows here for the same whatever it was, and removes the other way as one that nothing goes. */
+    return syn->offset == AT_IPV4 ? guard_put_v4(ctx, syn, terms, (__u32)done)
+                                  : guard_put_v6(ctx, syn, terms, (__u32)done);
 }
 
 #endif

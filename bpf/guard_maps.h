@@ -59,11 +59,16 @@ struct guard_limit {
     __u64 until_ns;
 };
 
+/* Limits of one kind, of several bindings of the 3-tuple: the strictest first, each behind it laxer
+ * and with a later end. The first one that has not ended holds, so what has ended hides nothing
+ * until the switch takes it out. Of more than these the laxest wait for that. */
+#define GUARD_LIMIT_STEPS 4
+
 struct guard_policy {
     __u32 id;
     __u32 flags; /* GUARD_HAS_* */
     __u64 strict_until_ns;
-    struct guard_limit limits[GUARD_LIMIT_COUNT];
+    struct guard_limit limits[GUARD_LIMIT_COUNT][GUARD_LIMIT_STEPS];
 };
 
 /* The virtual times; that of GUARD_LIMIT_SOURCE is not used (guard_sources). */

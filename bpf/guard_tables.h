@@ -49,10 +49,19 @@ struct {
     __type(value, struct guard_cookie);
 } guard_cookies SEC(".maps");
 
+/* The verifier looks at the function once, not once for each time. */
+#define guard_repeat(times, step, context) bpf_loop(times, step, context, 0)
+
 static __always_inline __u64 guard_now(PACKET_CONTEXT *ctx)
 {
     (void)ctx;
     return bpf_ktime_get_ns();
+}
+
+static __always_inline __u64 guard_now_coarse(PACKET_CONTEXT *ctx)
+{
+    (void)ctx;
+    return bpf_ktime_get_coarse_ns();
 }
 
 static __always_inline const struct guard_policy *guard_policy_at(PACKET_CONTEXT *ctx, __u32 slot)

@@ -88,6 +88,11 @@ packet_answer(struct xdp_md *ctx, const struct guard_cookie *terms, __u32 family
     }
 }
 
+static __always_inline long packet_load_at(struct xdp_md *ctx, __u32 offset, void *to, __u32 size)
+{
+    return guard_load(ctx, offset, to, size) ? 0 : packet_load(ctx, offset, to, size);
+}
+
 #include "guard_tables.h"
 
 #include "guard.h"

@@ -62,6 +62,8 @@ packet_answer(struct __sk_buff *ctx, const struct guard_cookie *terms, __u32 fam
     return MUX_CLAIMED;
 }
 
+#define packet_load_at packet_load
+
 #include "guard_tables.h"
 
 #include "guard.h"

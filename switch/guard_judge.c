@@ -126,6 +126,11 @@ static inline uint64_t guard_now(struct guard_context *context)
     return context->now_ns;
 }
 
+static inline uint64_t guard_now_coarse(struct guard_context *context)
+{
+    return context->now_ns;
+}
+
 static inline const struct guard_policy *guard_policy_at(struct guard_context *context,
                                                          uint32_t slot)
 {
@@ -254,6 +259,15 @@ static inline long packet_load(struct guard_context *context, uint32_t offset, v
         return -EFAULT;
     memcpy(to, context->packet + offset, size);
     return 0;
+}
+
+#define packet_load_at packet_load
+
+static inline void guard_repeat(uint32_t times, long (*step)(__u64 index, void *context),
+                                void *context)
+{
+    for (uint32_t i = 0; i < times && !step(i, context); i++)
+        ;
 }
 
 #include "guard.h"

@@ -112,18 +112,55 @@ static_assert(CONTROL_GUARD_SYN - CONTROL_GUARD_SYN_SOURCE ==
                       GUARD_LIMIT_CONNECTIONS - GUARD_LIMIT_SOURCE,
               "limits are in the same order");
 
-/* The lowest rate counts, of equal rates the smallest burst, and of equal limits the one that
- * lasts longer: until what has ended is taken out, it must not stand for one that has not. */
-static void lower(struct guard_limit *limit, const struct guard_rule *rule)
+/* The lowest rate counts, of equal rates the smallest burst. */
+static bool is_stricter(const struct guard_limit *one, const struct guard_limit *other)
 {
-    struct guard_limit own = {.interval_ns = 1000000000 / rule->rate, .until_ns = rule->until_ns};
+    return one->interval_ns > other->interval_ns ||
+           (one->interval_ns == other->interval_ns && one->tolerance_ns < other->tolerance_ns);
+}
 
-    own.tolerance_ns = own.interval_ns * (rule->burst - 1);
-    if (!limit->until_ns || own.interval_ns > limit->interval_ns ||
-        (own.interval_ns == limit->interval_ns && own.tolerance_ns < limit->tolerance_ns))
-        *limit = own;
-    else if (own.interval_ns == limit->interval_ns && own.tolerance_ns == limit->tolerance_ns)
-        raise(&limit->until_ns, own.until_ns);
+static struct guard_limit limit_of(const struct guard_rule *rule)
+{
+    struct guard_limit limit = {.interval_ns = 1000000000 / rule->rate, .until_ns = rule->until_ns};
+
+    limit.tolerance_ns = limit.interval_ns * (rule->burst - 1);
+    return limit;
+}
+
+/* The strictest that ends after `after_ns`, and of those that are as strict the one that lasts
+ * longest. Without any: all zero. */
+static struct guard_limit strictest(const struct guard *guard, uint32_t slot, uint32_t kind,
+                                    uint64_t after_ns)
+{
+    struct guard_limit best = {0};
+
+    for (const struct guard_rule *rule = next_rule(guard, NULL, slot); rule;
+         rule = next_rule(guard, rule, slot)) {
+        struct guard_limit limit;
+
+        if (rule->kind != kind || rule->until_ns <= after_ns)
+            continue;
+        limit = limit_of(rule);
+        if (!best.until_ns || is_stricter(&limit, &best) ||
+            (!is_stricter(&best, &limit) && limit.until_ns > best.until_ns))
+            best = limit;
+    }
+    return best;
+}
+
+static void add_limits(const struct guard *guard, uint32_t slot, struct guard_policy *policy)
+{
+    for (uint32_t kind = 0; kind < GUARD_LIMIT_COUNT; kind++) {
+        uint64_t after_ns = 0;
+
+        for (uint32_t i = 0; i < GUARD_LIMIT_STEPS; i++) {
+            policy->limits[kind][i] =
+                strictest(guard, slot, CONTROL_GUARD_SYN_SOURCE + kind, after_ns);
+            after_ns = policy->limits[kind][i].until_ns;
+            if (!after_ns)
+                break;
+        }
+    }
 }
 
 static void add_rule(struct guard_policy *policy, const struct guard_rule *rule)
@@ -139,11 +176,8 @@ static void add_rule(struct guard_policy *policy, const struct guard_rule *rule)
         break;
     case CONTROL_GUARD_COOKIES:
     case CONTROL_GUARD_COOKIES_ALWAYS:
-    case CONTROL_GUARD_COOKIES_NEVER: break; /* they are looked at together */
-    default:
-        policy->flags |= GUARD_HAS_LIMITS;
-        lower(&policy->limits[rule->kind - CONTROL_GUARD_SYN_SOURCE], rule);
-        break;
+    case CONTROL_GUARD_COOKIES_NEVER: break;           /* they are looked at together */
+    default: policy->flags |= GUARD_HAS_LIMITS; break; /* add_limits() */
     }
 }
 
@@ -157,6 +191,8 @@ int guard__write_policy(struct switch_core *core, uint32_t slot)
     for (const struct guard_rule *rule = next_rule(guard, NULL, slot); rule;
          rule = next_rule(guard, rule, slot))
         add_rule(&policy, rule);
+    if (policy.flags & GUARD_HAS_LIMITS)
+        add_limits(guard, slot, &policy);
     if (slot != GUARD_EVERYWHERE && guard__cookies_wanted(core, slot, &terms)) {
         policy.flags |= GUARD_HAS_COOKIES;
         status = update(guard, CHANNEL_GUARD_COOKIES, &slot, &terms);

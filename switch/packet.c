@@ -6,6 +6,7 @@
 #include "packet.h"
 
 #include "checksum.h"
+#include "quoted.h"
 
 #define QUOTED_PORTS 4 /* bytes that an ICMP error must quote of the transport header, at least */
 
@@ -128,23 +129,34 @@ static bool icmp_is_error(uint8_t family, uint8_t type)
     return type >= ICMPV6_DESTINATION_UNREACHABLE && type <= ICMPV6_PARAMETER_PROBLEM;
 }
 
-/* An error is for whoever sent the packet that it quotes. A quote of a packet that this address did
- * not send is nobody's. */
+/* The quoted packet, which this address must have sent: otherwise it is nobody's. What the mux
+ * claims passes here (quoted.h). */
+static bool parse_quote(const uint8_t *bytes, uint32_t available,
+                        const struct packet_network *outer, struct packet_network *quoted)
+{
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)bytes;
+    bool good;
+
+    if (packet_parse_network(bytes, available, quoted) != DROP_NONE ||
+        quoted->family != outer->family || available < quoted->header + QUOTED_PORTS)
+        return false;
+    good = quoted->family == 4
+               ? quoted_ipv4_is_good(ip->version_ihl, ntohs(ip->total_length), ntohs(ip->fragment))
+               : !quoted->offset;
+    return good && !memcmp(quoted->source, outer->destination, quoted->family == 4 ? 4 : 16);
+}
+
+/* An error is for whoever sent the packet that it quotes. */
 static enum drop_reason parse_icmp(const uint8_t *bytes, uint32_t available,
                                    const struct packet_network *outer, struct packet_view *view)
 {
     const struct wire_icmp *icmp = (const struct wire_icmp *)(bytes + outer->header);
     uint32_t quote = outer->header + ICMP_HEADER_SIZE;
-    uint32_t size = outer->family == 4 ? 4 : 16;
     const struct wire_ports *ports;
     struct packet_network quoted;
 
-    if (available < quote || !icmp_is_error(outer->family, icmp->type))
-        return DROP_RX_UNPARSED;
-    if (packet_parse_network(bytes + quote, available - quote, &quoted) != DROP_NONE ||
-        quoted.family != outer->family || quoted.offset ||
-        available - quote < quoted.header + QUOTED_PORTS ||
-        memcmp(quoted.source, outer->destination, size) != 0)
+    if (available < quote || !icmp_is_error(outer->family, icmp->type) ||
+        !parse_quote(bytes + quote, available - quote, outer, &quoted))
         return DROP_RX_UNPARSED;
     ports = (const struct wire_ports *)(bytes + quote + quoted.header);
     view->local = tuple_make(quoted.source, quoted.family, quoted.protocol, ports->source_port);

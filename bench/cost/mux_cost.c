@@ -102,7 +102,7 @@ static int rule(uint32_t flags, enum guard_limit_kind kind, uint64_t interval_ns
     uint32_t slot = guard_slot(POLICY);
 
     if (interval_ns)
-        policy.limits[kind] =
+        policy.limits[kind][0] =
             (struct guard_limit){interval_ns, interval_ns == 1 ? LONG_NS : 0, GUARD_FOR_EVER};
     return set(mux->maps.guard_policies, &slot, &policy) || bind_to(POLICY);
 }

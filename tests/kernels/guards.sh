@@ -6,6 +6,11 @@
 . "$(dirname "$0")/../system/lab.sh"
 lab_begin
 
+# What the programs say of single frames (verdicts, answers byte by byte), as that kernel has verified them.
+for name in mux mux_headers mux_guard guard_cookie; do
+    check "unit test_$name" "$MS_BUILD/tests/unit/test_$name"
+done
+
 OTHER4=10.77.0.77
 in_client ip address add $OTHER4/24 dev eth0
 note "$(in_server uname -r)"
@@ -84,6 +89,9 @@ stop web
 stop switch
 
 # ---- SYNs answered at the NIC; the other end of a veth loses what native XDP sends back
+# As large as frames can be where AF_XDP has no multi-buffer.
+in_server ip link set nic0 mtu 3822
+in_client ip link set eth0 mtu 3822
 LAB_NIC=nic0,xdp=generic start_switch
 start web server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen 0.0.0.0:80 --listen '[::]:80' \
     --stack utcp --nic-cookies always
@@ -91,4 +99,10 @@ check_soon 'a page over IPv4' 'fetched small "http://$SERVER4/small"' 30
 check_soon 'and over IPv6' 'fetched small "http://[$SERVER6]/small"' 30
 check_soon 'the NIC has answered SYNs' \
     'fetched small "http://$SERVER4/small" && [ "$(counter guard_cookie)" -ge 2 ]' 30
+answered=$(counter guard_cookie)
+check_soon 'those of IPv6 as well' \
+    'fetched small "http://[$SERVER6]/small" && [ "$(counter guard_cookie)" -gt "$answered" ]' 30
 check_equal 'and found none damaged' "$(counter guard_damaged)" 0
+check_equal 'of a SYN with much data nothing is left behind the answer' \
+    "$(in_client "$LAB_PYTHON" "$LAB_TESTS/largesyn.py" eth0 "$(in_server cat /sys/class/net/nic0/address)" \
+        $CLIENT4 $SERVER4 80 3600)" '3600 answered, 0 behind it'

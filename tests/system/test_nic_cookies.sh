@@ -4,7 +4,7 @@
 # for it by itself (when it would for what it costs: unit/test_syn_pressure), the flood does not reach it any
 # more, and clients are served; then it is as before. Where
 # no NIC can do it (the other end of a veth loses what native XDP sends back), the server says so and goes on
-# with its own cookies.
+# with its own cookies. A SYN of several buffers is not cut to half an answer.
 . "$(dirname "$0")/lab.sh"
 lab_begin
 
@@ -65,6 +65,20 @@ check_equal 'whose SYN went to the server' "$(cookies)" "$before"
 stop full
 stop always
 stop switch
+
+# A SYN with more data than one buffer holds: none of it is left behind the answer, whoever gives it.
+in_server ip link set nic0 mtu 9000
+in_client ip link set eth0 mtu 9000
+start_switch
+serve always 82 "$lab_dir/www" --nic-cookies always
+for size in 100 6000; do
+    check_equal "a SYN with $size bytes of data" "$(in_client "$LAB_PYTHON" "$LAB_TESTS/largesyn.py" eth0 "$mac" \
+        $CLIENT4 $SERVER4 82 $size)" "$size answered, 0 behind it"
+done
+stop always
+stop switch
+in_server ip link set nic0 mtu 1500
+in_client ip link set eth0 mtu 1500
 
 for nic in packet:nic0 nic0,xdp=native; do
     LAB_NIC=$nic start_switch

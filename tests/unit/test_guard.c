@@ -126,11 +126,11 @@ static void limits_are_told_as_intervals(void **state)
 
         assert_int_equal(policy.flags, GUARD_HAS_LIMITS | GUARD_HAS_STRICT);
         assert_true(policy.strict_until_ns == GUARD_FOR_EVER);
-        assert_int_equal(policy.limits[GUARD_LIMIT_SOURCE].interval_ns, SECOND / 10);
-        assert_int_equal(policy.limits[GUARD_LIMIT_SOURCE].tolerance_ns, 4 * SECOND / 10);
-        assert_int_equal(policy.limits[GUARD_LIMIT_SYN].interval_ns, SECOND / 1000);
-        assert_int_equal(policy.limits[GUARD_LIMIT_SYN].tolerance_ns, 999 * SECOND / 1000);
-        assert_int_equal(policy.limits[GUARD_LIMIT_CONNECTIONS].interval_ns,
+        assert_int_equal(policy.limits[GUARD_LIMIT_SOURCE][0].interval_ns, SECOND / 10);
+        assert_int_equal(policy.limits[GUARD_LIMIT_SOURCE][0].tolerance_ns, 4 * SECOND / 10);
+        assert_int_equal(policy.limits[GUARD_LIMIT_SYN][0].interval_ns, SECOND / 1000);
+        assert_int_equal(policy.limits[GUARD_LIMIT_SYN][0].tolerance_ns, 999 * SECOND / 1000);
+        assert_int_equal(policy.limits[GUARD_LIMIT_CONNECTIONS][0].interval_ns,
                          SECOND / CONTROL_GUARD_RATE_MAX);
     }
     leave(bench, &client);
@@ -179,15 +179,64 @@ static void members_of_a_group_have_rules_together(void **state)
     assert_int_equal(rules(bench), 4);
     slot = slot_of(bench, first);
     if (have_maps())
-        assert_int_equal(policy_of(slot).limits[GUARD_LIMIT_SYN].interval_ns, SECOND / 10);
+        assert_int_equal(policy_of(slot).limits[GUARD_LIMIT_SYN][0].interval_ns, SECOND / 10);
     leave(bench, &other);
     assert_int_equal(rules(bench), 2);
     assert_int_equal(slot_of(bench, first), slot);
     if (have_maps()) {
         assert_true(entry_of(bench, slot, &wish.prefix, &entry));
-        assert_int_equal(policy_of(slot).limits[GUARD_LIMIT_SYN].interval_ns, SECOND / 1000);
+        assert_int_equal(policy_of(slot).limits[GUARD_LIMIT_SYN][0].interval_ns, SECOND / 1000);
     }
     leave(bench, &one);
+    assert_int_equal(rules(bench), 0);
+}
+
+/* The strictest first; behind it what is laxer and ends later, and no other (guard_maps.h). */
+static void limits_of_several_stand_in_the_order_in_which_they_hold(void **state)
+{
+    struct bench *bench = *state;
+    static const struct {
+        uint32_t rate, burst;
+        uint64_t seconds; /* 0: for ever */
+    } limits[] = {{300, 0, 0},   {100, 0, 1000}, {200, 0, 2000}, {250, 0, 500}, {50, 0, 100},
+                  {100, 9, 900}, {200, 0, 3000}, {400, 0, 0},    {280, 0, 4000}};
+    static const struct {
+        uint32_t rate, burst;
+    } expected[GUARD_LIMIT_STEPS] = {{50, 50}, {100, 9}, {100, 100}, {200, 200}};
+    struct client clients[sizeof(limits) / sizeof(limits[0])];
+    uint64_t begin = core_clock();
+    struct guard_policy policy;
+    uint32_t slot = 0;
+
+    for (uint32_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        struct control_guard wish;
+
+        clients[i] = come(bench, true, 1000);
+        wish = limit(bind_port(bench, &clients[i], IP_PROTOCOL_TCP, 80, true), CONTROL_GUARD_SYN,
+                     limits[i].rate);
+        wish.burst = limits[i].burst;
+        wish.duration_ns = limits[i].seconds * SECOND;
+        assert_int_equal(ask(bench, &clients[i], &wish), 0);
+        slot = slot_of(bench, wish.binding);
+    }
+    if (!have_maps())
+        skip();
+    policy = policy_of(slot);
+    for (uint32_t i = 0; i < GUARD_LIMIT_STEPS; i++) {
+        const struct guard_limit *step = &policy.limits[GUARD_LIMIT_SYN][i];
+
+        assert_int_equal(step->interval_ns, SECOND / expected[i].rate);
+        assert_int_equal(step->tolerance_ns, step->interval_ns * (expected[i].burst - 1));
+    }
+    assert_true(policy.limits[GUARD_LIMIT_SYN][3].until_ns >= begin + 3000 * SECOND);
+    guard_housekeep(bench->core, core_clock() + 1001 * SECOND); /* those that waited have places */
+    policy = policy_of(slot);
+    assert_int_equal(policy.limits[GUARD_LIMIT_SYN][0].interval_ns, SECOND / 200);
+    assert_int_equal(policy.limits[GUARD_LIMIT_SYN][1].interval_ns, SECOND / 280);
+    assert_int_equal(policy.limits[GUARD_LIMIT_SYN][2].interval_ns, SECOND / 300);
+    assert_int_equal(policy.limits[GUARD_LIMIT_SYN][3].until_ns, 0);
+    for (uint32_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+        leave(bench, &clients[i]);
     assert_int_equal(rules(bench), 0);
 }
 
@@ -596,6 +645,7 @@ int main(void)
         TEST(limits_are_told_as_intervals),
         TEST(rules_go_with_their_binding_and_with_their_port),
         TEST(members_of_a_group_have_rules_together),
+        TEST(limits_of_several_stand_in_the_order_in_which_they_hold),
         TEST(a_range_has_rules_as_a_single_port),
         TEST(rules_end_by_time),
         TEST(only_its_own_bindings),

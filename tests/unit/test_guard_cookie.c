@@ -473,6 +473,38 @@ static void what_is_no_plain_syn_is_left_as_it_is(void **state)
     }
 }
 
+/* The answer would keep what lies in the buffers behind the first one. */
+static void a_syn_in_several_buffers_is_left_as_it_is(void **state)
+{
+    struct frame syn, out = {0};
+
+    (void)state;
+    for (uint8_t family = 4; family <= 6; family += 2) {
+        struct server server = begin(family, &syn);
+        struct wire_tcp tcp = *tcp_of(&syn, family);
+        uint8_t asked[20];
+
+        memcpy(asked, tcp_of(&syn, family) + 1, sizeof(asked));
+        put_headers(&syn, family, &tcp, asked, sizeof(asked), 1200);
+        seal(&syn, family, false);
+        for (uint32_t first = 200; first <= syn.size; first += (syn.size - first) / 2 + 1) {
+            struct xdp_md context = {.data_end = first};
+            LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = syn.bytes, .data_size_in = syn.size,
+                        .data_out = out.bytes, .data_size_out = sizeof(out.bytes),
+                        .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 1);
+
+            assert_int_equal(
+                bpf_prog_test_run_opts(bpf_program__fd(program->progs.answer), &options), 0);
+            assert_int_equal(options.retval, first < syn.size ? XDP_PASS : XDP_TX);
+            if (first == syn.size)
+                continue;
+            assert_int_equal(options.data_size_out, syn.size);
+            assert_memory_equal(out.bytes, syn.bytes, syn.size);
+        }
+        utcp_free(server.stack);
+    }
+}
+
 static void every_cut_frame_is_left_or_dropped(void **state)
 {
     struct frame syn, out = {0};
@@ -527,6 +559,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_answer_is_what_utcp_would_have_sent_and_utcp_takes_over),
         cmocka_unit_test(what_is_no_plain_syn_is_left_as_it_is),
+        cmocka_unit_test(a_syn_in_several_buffers_is_left_as_it_is),
         cmocka_unit_test(every_cut_frame_is_left_or_dropped),
         cmocka_unit_test(a_damaged_syn_is_dropped),
         cmocka_unit_test(without_terms_nothing_is_answered),

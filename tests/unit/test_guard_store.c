@@ -92,7 +92,7 @@ static void expect_in_maps(struct bench *next, uint32_t slot, const struct contr
     assert_int_equal(bpf_map_lookup_elem(guard_bench_maps[CHANNEL_GUARD_POLICIES], &slot, &policy),
                      0);
     assert_int_equal(policy.flags, GUARD_HAS_LIST_V4 | GUARD_HAS_LIMITS);
-    assert_int_equal(policy.limits[GUARD_LIMIT_SYN].interval_ns, SECOND / 50);
+    assert_int_equal(policy.limits[GUARD_LIMIT_SYN][0].interval_ns, SECOND / 50);
     assert_true(guard_read_counts(next->core, slot, &sum));
     assert_int_equal(sum.count[0], packets);
 }

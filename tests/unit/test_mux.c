@@ -124,6 +124,8 @@ static const struct change changes[] = {
     {"ICMP about a packet with options", icmp4, L4 + 8, 1, {0x46}, MUX_PASS_UNPARSED},
     {"ICMP about a later fragment", icmp4, L4 + 14, 2, {0, 5}, MUX_PASS_UNPARSED},
     {"ICMP about a first fragment", icmp4, L4 + 14, 2, {0x20, 0}, MUX_CLAIMED},
+    {"ICMP about a packet shorter than its header", icmp4, L4 + 10, 2, {0, 19}, MUX_PASS_UNPARSED},
+    {"ICMP about a packet without data", icmp4, L4 + 10, 2, {0, 20}, MUX_CLAIMED},
     {"ICMP whose quote is padding", icmp4, IP4 + 2, 2, {0, 55}, MUX_PASS_UNPARSED},
     {"ICMPv6 unreachable", icmp6, L6, 2, {1, 4}, MUX_CLAIMED},
     {"ICMPv6 time exceeded", icmp6, L6, 2, {3, 0}, MUX_CLAIMED},

@@ -266,6 +266,27 @@ static void what_has_expired_hides_nothing(void **state)
     assert_int_equal(run_good(tcp4), MUX_CLAIMED);
 }
 
+/* However many they are: of each length one. */
+static void many_that_have_expired_hide_nothing(void **state)
+{
+    char text[INET6_ADDRSTRLEN];
+
+    (void)state;
+    list(OURS, "0.0.0.0", 0, 0, GUARD_FOR_EVER);
+    list(OURS, "::", 0, 0, GUARD_FOR_EVER);
+    for (uint32_t length = 1; length <= 128; length++) {
+        if (length <= 32)
+            list(OURS, inet_ntop(AF_INET, peer_ip4, text, sizeof(text)), length, 1, 1);
+        list(OURS, inet_ntop(AF_INET6, peer_ip6, text, sizeof(text)), length, 1, 1);
+    }
+    assert_int_equal(run_good(tcp4), MUX_GUARD_BLOCKED);
+    assert_int_equal(run_good(tcp6), MUX_GUARD_BLOCKED);
+    list(OURS, "0.0.0.0", 0, 1, 1);
+    list(OURS, "::", 0, 1, 1);
+    assert_int_equal(run_good(tcp4), MUX_CLAIMED);
+    assert_int_equal(run_good(tcp6), MUX_CLAIMED);
+}
+
 /* An id that a slot had before, and one that no slot has any more. */
 static void rules_of_a_policy_that_has_gone_are_nobodys(void **state)
 {
@@ -343,7 +364,7 @@ static void flags_that_no_tcp_sends_are_dropped_where_that_is_asked(void **state
     frame.bytes[L4] = frame.bytes[L4 + 1] = 0; /* from port 0 */
     assert_int_equal(run(frame.bytes, frame.size), MUX_GUARD_MALFORMED);
     assert_int_equal(run_good(icmp4), MUX_CLAIMED); /* has no flags */
-    policy.strict_until_ns = now_ns();
+    policy.strict_until_ns = now_ns() - SECOND;
     write_policy(&policy);
     assert_int_equal(run_flags(0), MUX_CLAIMED);
 }
@@ -354,9 +375,9 @@ static void limit(enum guard_limit_kind kind, uint64_t burst)
 {
     struct guard_policy policy = {.id = OURS, .flags = GUARD_HAS_LIMITS};
 
-    policy.limits[kind] = (struct guard_limit){.interval_ns = 3600 * SECOND,
-                                               .tolerance_ns = (burst - 1) * 3600 * SECOND,
-                                               .until_ns = GUARD_FOR_EVER};
+    policy.limits[kind][0] = (struct guard_limit){.interval_ns = 3600 * SECOND,
+                                                  .tolerance_ns = (burst - 1) * 3600 * SECOND,
+                                                  .until_ns = GUARD_FOR_EVER};
     write_policy(&policy);
 }
 
@@ -418,7 +439,7 @@ static void who_is_allowed_is_not_limited(void **state)
 
     (void)state;
     list(OURS, "10.0.0.40", 32, GUARD_FOR_EVER, 0);
-    policy.limits[GUARD_LIMIT_SYN] =
+    policy.limits[GUARD_LIMIT_SYN][0] =
         (struct guard_limit){.interval_ns = 3600 * SECOND, .until_ns = GUARD_FOR_EVER};
     write_policy(&policy);
     assert_int_equal(run_from(41), MUX_CLAIMED);
@@ -435,7 +456,7 @@ static void a_bucket_fills_again(void **state)
     uint32_t slot = guard_slot(OURS);
 
     (void)state;
-    policy.limits[GUARD_LIMIT_SYN] = (struct guard_limit){
+    policy.limits[GUARD_LIMIT_SYN][0] = (struct guard_limit){
         .interval_ns = 1000 * SECOND, .tolerance_ns = 1000 * SECOND, .until_ns = GUARD_FOR_EVER};
     write_policy(&policy);
     budget.due_ns[GUARD_LIMIT_SYN] = now_ns() + 1500 * SECOND;
@@ -447,10 +468,38 @@ static void a_bucket_fills_again(void **state)
         bpf_map_update_elem(bpf_map__fd(mux->maps.guard_budgets), &slot, &budget, BPF_ANY), 0);
     assert_int_equal(run_from(50), MUX_CLAIMED);
     assert_int_equal(run_from(50), MUX_GUARD_SYN);
-    policy.limits[GUARD_LIMIT_SYN].until_ns = now_ns(); /* the rule has ended */
+    policy.limits[GUARD_LIMIT_SYN][0].until_ns = now_ns(); /* the rule has ended */
     assert_int_equal(
         bpf_map_update_elem(bpf_map__fd(mux->maps.guard_policies), &slot, &policy, BPF_ANY), 0);
     assert_int_equal(run_from(50), MUX_CLAIMED);
+}
+
+/* Of limits of one kind the first that has not ended holds (guard_maps.h). */
+static void a_limit_that_has_ended_hides_none(void **state)
+{
+    const struct guard_limit ended = {.interval_ns = 3600 * SECOND, .until_ns = 1};
+    const struct guard_limit holds = {.interval_ns = 1800 * SECOND, .until_ns = GUARD_FOR_EVER};
+    static const enum mux_verdict refused[] = {MUX_GUARD_SYN_SOURCE, MUX_GUARD_SYN,
+                                               MUX_GUARD_CONNECTIONS};
+
+    (void)state;
+    for (uint32_t kind = 0; kind < GUARD_LIMIT_COUNT; kind++) {
+        for (uint32_t before = 0; before < GUARD_LIMIT_STEPS; before++) {
+            struct guard_policy policy = {.id = OURS, .flags = GUARD_HAS_LIMITS};
+            uint8_t source = (uint8_t)(60 + before);
+
+            for (uint32_t i = 0; i < before; i++)
+                policy.limits[kind][i] = ended;
+            policy.limits[kind][before] = holds;
+            write_policy(&policy);
+            assert_int_equal(run_from(source), MUX_CLAIMED);
+            assert_int_equal(run_from(source), refused[kind]);
+            policy.limits[kind][before] = ended;
+            write_policy(&policy);
+            assert_int_equal(run_from(source), MUX_CLAIMED);
+            assert_int_equal(run_from(source), MUX_CLAIMED);
+        }
+    }
 }
 
 /* Made-up addresses: the table of sources stays as large as it is, and everybody is judged. */
@@ -574,7 +623,7 @@ static void what_is_answered_is_no_connection_yet(void **state)
 
     (void)state;
     put_cookies(64);
-    policy.limits[GUARD_LIMIT_CONNECTIONS] = one;
+    policy.limits[GUARD_LIMIT_CONNECTIONS][0] = one;
     write_policy(&policy);
     for (int i = 0; i < 5; i++)
         assert_int_equal(run_syn(true), MUX_GUARD_COOKIE);
@@ -583,7 +632,7 @@ static void what_is_answered_is_no_connection_yet(void **state)
     assert_int_equal(run_syn(true), MUX_GUARD_CONNECTIONS);
     /* but it is a SYN */
     put_cookies(64);
-    policy.limits[GUARD_LIMIT_SYN] = one;
+    policy.limits[GUARD_LIMIT_SYN][0] = one;
     write_policy(&policy);
     assert_int_equal(run_syn(true), MUX_GUARD_COOKIE);
     assert_int_equal(run_syn(true), MUX_GUARD_SYN);
@@ -601,6 +650,7 @@ int main(void)
         TEST(the_longest_prefix_decides_and_allow_beats_block),
         TEST(families_do_not_mix),
         TEST(what_has_expired_hides_nothing),
+        TEST(many_that_have_expired_hide_nothing),
         TEST(rules_of_a_policy_that_has_gone_are_nobodys),
         TEST(fragments_are_judged_as_their_first_one),
         TEST(flags_that_no_tcp_sends_are_dropped_where_that_is_asked),
@@ -610,6 +660,7 @@ int main(void)
         TEST(new_connections_are_capped),
         TEST(who_is_allowed_is_not_limited),
         TEST(a_bucket_fills_again),
+        TEST(a_limit_that_has_ended_hides_none),
         TEST(a_flood_of_sources_fills_no_more_than_the_table),
         TEST(a_syn_is_answered_where_the_policy_says_so),
         TEST(of_the_syns_as_many_as_it_can_take_are_left_to_the_stack),
