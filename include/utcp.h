@@ -403,6 +403,8 @@ enum utcp_option {
                                     old by the time it leaves; 0: no limit. -ENOMEM */
     UTCP_OPTION_SYN_COOKIES,  /* of a listener: enum utcp_syn_cookies */
     UTCP_OPTION_ARRIVAL_TIMES, /* 1: utcp_arrived_at() knows of what comes from now on. -ENOMEM */
+    UTCP_OPTION_FIN_WAIT_US, /* how long a peer whose data nobody would read may be silent between our
+                                  FIN and its own, after utcp_close(); 0: 60 s. -ENOMEM */
 };
 
 /* When a listener answers SYNs without keeping anything of them (RFC 4987 section 3.6): a flood of

@@ -17,15 +17,12 @@
 #include <string.h>
 
 #include "control_protocol.h"
+#include "keyed_hash.h"
 #include "wire.h"
 
 struct tuple {
     uint64_t low, high; /* the address as it lies in memory; IPv4: the first four bytes */
     uint32_t rest;      /* port (network order), family, protocol, as they lie in memory */
-};
-
-struct hash_key {
-    uint64_t word[4];
 };
 
 static inline struct tuple tuple_from_address(const struct control_address *address)
@@ -120,32 +117,6 @@ static inline bool tuple_equal(const struct tuple *a, const struct tuple *b)
 static inline bool tuple_is_wildcard(const struct tuple *tuple)
 {
     return (tuple->low | tuple->high) == 0;
-}
-
-/* A 64 x 64 multiplication whose halves are folded together: each input bit reaches each output
- * bit, and with an unknown key nobody can aim. */
-static inline uint64_t hash_fold(uint64_t a, uint64_t b)
-{
-    unsigned __int128 product = (unsigned __int128)a * b;
-
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static inline uint64_t hash_words(const struct hash_key *key, uint64_t a, uint64_t b, uint64_t c)
-{
-    return hash_fold(hash_fold(a ^ key->word[0], b ^ key->word[1]) ^ c ^ key->word[2],
-                     key->word[3]);
-}
-
-/* Consecutive inputs leave hash_words() as multiples of one number that the key has chosen: well
- * spread over many places of a table, but one key in forty puts 64 consecutive ports on two thirds of
- * a circle. Where the hash divides into few shares it is mixed once more, by a fixed bijection
- * (MurmurHash3's finaliser). */
-static inline uint64_t hash_mix(uint64_t hash)
-{
-    hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdULL;
-    hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53ULL;
-    return hash ^ hash >> 33;
 }
 
 static inline uint64_t tuple_hash(const struct hash_key *key, const struct tuple *tuple)

@@ -423,6 +423,16 @@ static int tell_timeout(struct utcp_conn *conn, uint64_t us)
     return 0;
 }
 
+static int set_fin_wait(struct utcp_conn *conn, uint64_t us)
+{
+    if (us == 0 && conn->more == NULL)
+        return 0;
+    if (utcp__more(conn) == NULL)
+        return -ENOMEM;
+    conn->more->fin_wait_ms = ms_of(us);
+    return 0;
+}
+
 static int set_dscp(uint8_t *dscp, uint64_t value)
 {
     if (value > UTCP_DSCP_MAX)
@@ -469,6 +479,7 @@ static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t 
     case UTCP_OPTION_HOP_LIMIT: return set_hop_limit(&conn->hop_limit, value);
     case UTCP_OPTION_DSCP: return set_dscp(&conn->dscp, value);
     case UTCP_OPTION_TELL_TIMEOUT_US: return tell_timeout(conn, value);
+    case UTCP_OPTION_FIN_WAIT_US: return set_fin_wait(conn, value);
     default: return -EINVAL;
     }
 }

@@ -37,7 +37,7 @@ static uint64_t *time_under(struct utcp_conn *conn, enum utcp_limit limit)
     return more ? &more->limited_us[limit - LIMIT_WINDOW] : NULL;
 }
 
-void utcp__busy_update(struct utcp_conn *conn)
+void utcp__busy_changed(struct utcp_conn *conn)
 {
     enum utcp_limit limit = limit_of(conn);
 

@@ -20,11 +20,8 @@ static void init(struct utcp_conn *conn)
         conn->control.rate = utcp__rate_new();
     if (cc->ops->wants_rate && conn->control.rate == NULL) /* no memory for its samples */
         cc->ops = utcp__congestion_find(NULL);
-    cc->pacing_rate = 0;
-    memset(cc->priv, 0, sizeof(cc->priv));
     cc->ops->init(cc, conn->rtt.srtt, conn->stack->now);
     utcp__control_clamp(cc);
-    utcp__conn_compare(conn);
 }
 
 void utcp__control_start(struct utcp_conn *conn)
@@ -48,8 +45,12 @@ void utcp__control_choose(struct utcp_conn *conn, const struct utcp_cc_ops *ops)
         conn->control.rate = NULL;
     }
     conn->cc.ops = ops;
-    if (utcp__synchronized(conn))
-        init(conn);
+    if (!utcp__synchronized(conn))
+        return;
+    conn->cc.pacing_rate = 0;
+    memset(conn->cc.priv, 0, sizeof(conn->cc.priv)); /* as of a new connection */
+    init(conn);
+    utcp__conn_compare(conn);
 }
 
 void utcp__keep_near(struct utcp_conn *conn)
@@ -171,10 +172,13 @@ static uint32_t window_after_idle(const struct utcp_conn *conn, uint64_t idle_us
 
 void utcp__control_before_output(struct utcp_conn *conn)
 {
-    uint64_t idle_us = conn->stack->now - conn->sent_at;
     struct utcp_cc *cc = &conn->cc;
+    uint64_t idle_us;
 
-    if (conn->snd_una != conn->snd_max || idle_us <= conn->rtt.rto || !utcp__synchronized(conn))
+    if (conn->snd_una != conn->snd_max || !utcp__synchronized(conn))
+        return;
+    idle_us = conn->stack->now - conn->sent_at;
+    if (idle_us <= conn->rtt.rto)
         return;
     if (cc->ops->idle)
         cc->ops->idle(cc, idle_us, conn->stack->now);

@@ -37,25 +37,17 @@ static uint8_t syn_flags(struct utcp_conn *conn, uint8_t flags)
     return conn->ecn.asked ? TCP_ECE | TCP_CWR : 0;
 }
 
-uint8_t utcp__ecn_flags(struct utcp_conn *conn, uint8_t flags, bool new_data)
+uint8_t utcp__ecn_more_flags(struct utcp_conn *conn, uint8_t flags, bool new_data)
 {
     uint8_t more = 0;
 
     if (flags & TCP_SYN)
         return syn_flags(conn, flags);
-    if (!conn->ecn.on)
-        return 0;
     if (conn->ce != (conn->ecn.flips & 1)) /* before the first flip it was the other way */
         more |= TCP_ECE;
     if (new_data && conn->ecn.cwr_due)
         more |= TCP_CWR;
     return more;
-}
-
-void utcp__ecn_sent(struct utcp_conn *conn, uint8_t flags)
-{
-    if (flags & TCP_CWR)
-        conn->ecn.cwr_due = false;
 }
 
 /* Acknowledges what came before the change on its own. When there are too many changes in a batch,

@@ -188,23 +188,26 @@ static bool step_syn(struct utcp_conn *conn, struct utcp_segment *segment)
 
 /* ── Fifth: ACK ────────────────────────────────────────────────────────────────────────────── */
 
-static bool establish(struct utcp_conn *conn, const struct utcp_segment *segment)
+void utcp__establish(struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint32_t window)
 {
-    if (!seq_before(conn->iss, segment->ack) || seq_before(conn->snd_max, segment->ack)) {
-        UTCP_DROP(conn->stack, conn, dropped_unacceptable);
-        utcp__reply(conn->stack, &conn->local, &conn->remote, TCP_RST, segment->ack, 0);
-        return false;
-    }
     if (conn->retries == 0 && conn->rtt.timed_at)
         utcp__rtt_sample(&conn->rtt, conn->stack->now - conn->rtt.timed_at);
     conn->rtt.timed_at = 0;
     conn->snd_una = conn->iss + 1;
     if (!conn->passive)
-        utcp__fast_open_settle(conn, segment->ack);
+        utcp__fast_open_settle(conn, ack);
     conn->syn_due = false;
     utcp__count_timeouts_over(conn);
-    utcp__conn_established(conn, segment);
-    return true;
+    utcp__conn_established(conn, seq, ack, window);
+}
+
+static bool acknowledges_syn(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    if (seq_before(conn->iss, segment->ack) && !seq_before(conn->snd_max, segment->ack))
+        return true;
+    UTCP_DROP(conn->stack, conn, dropped_unacceptable);
+    utcp__reply(conn->stack, &conn->local, &conn->remote, TCP_RST, segment->ack, 0);
+    return false;
 }
 
 /* The timestamp that it echoes; 0: none. */
@@ -273,15 +276,14 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
 
 /* The acknowledgment of all that an orphan had to say, and there was nothing to repair. What could be learnt
  * from it of the path and of its congestion is of no use any more. */
-static bool is_the_last(const struct utcp_conn *conn, const struct utcp_segment *segment)
+bool utcp__is_the_last(const struct utcp_conn *conn, uint32_t ack)
 {
-    return conn->fin_queued && segment->ack == conn->snd_max && segment->ack != conn->snd_una &&
-           utcp__orphan(conn) && !conn->restless && !conn->fin_acked && !conn->traced &&
-           !conn->more && utcp__in_flight(conn) > conn->send.end - conn->send.una &&
-           segment->options.sacks == 0;
+    return conn->fin_queued && ack == conn->snd_max && ack != conn->snd_una && utcp__orphan(conn) &&
+           !conn->restless && !conn->fin_acked && !conn->traced && !conn->more &&
+           utcp__in_flight(conn) > conn->send.end - conn->send.una;
 }
 
-static void last_acknowledged(struct utcp_conn *conn)
+void utcp__last_acknowledged(struct utcp_conn *conn)
 {
     utcp__sendbuf_acknowledge(&conn->send, &conn->stack->pool, conn->send.end - conn->send.una);
     conn->snd_una = conn->small_end = conn->snd_max;
@@ -351,8 +353,10 @@ static bool take_acknowledgment(struct utcp_conn *conn, struct utcp_segment *seg
         return false;
     }
     if (conn->state == UTCP_SYN_RECEIVED) {
-        if (!establish(conn, segment))
+        if (!acknowledges_syn(conn, segment))
             return false;
+        utcp__establish(conn, segment->seq, segment->ack,
+                        (uint32_t)segment->window << conn->send_scale);
         if (conn->snd_una == conn->snd_max && segment->ack == conn->snd_una &&
             segment->options.sacks == 0) { /* that was all that it has to say */
             heard(conn);
@@ -365,9 +369,9 @@ static bool take_acknowledgment(struct utcp_conn *conn, struct utcp_segment *seg
         utcp__challenge_ack(conn);
         return false;
     }
-    if (is_the_last(conn, segment)) {
+    if (segment->options.sacks == 0 && utcp__is_the_last(conn, segment->ack)) {
         heard(conn);
-        last_acknowledged(conn);
+        utcp__last_acknowledged(conn);
         return conn->state != UTCP_CLOSED;
     }
     delivery = delivery_of(conn, segment);
@@ -548,7 +552,7 @@ static bool step_text(struct utcp_conn *conn, struct utcp_segment *segment)
 
 /* ── Eighth: FIN ───────────────────────────────────────────────────────────────────────────── */
 
-static void take_fin(struct utcp_conn *conn)
+void utcp__take_fin(struct utcp_conn *conn)
 {
     conn->peer_fin_taken = true;
     acknowledge_now(conn);
@@ -579,7 +583,7 @@ static void step_fin(struct utcp_conn *conn, const struct utcp_segment *segment)
         }
     }
     if (conn->peer_fin_known && conn->peer_fin == next)
-        take_fin(conn);
+        utcp__take_fin(conn);
 }
 
 /* ── Entry points ──────────────────────────────────────────────────────────────────────────── */
@@ -611,7 +615,8 @@ static bool newer_than_time_wait(const struct utcp_conn *conn, const struct utcp
            utcp__newer_syn(segment, utcp__rcv_nxt(conn), conn->timestamps, conn->ts_recent);
 }
 
-static void input_segment(struct utcp *stack, struct utcp_segment *segment)
+static inline __attribute__((always_inline)) void input_segment(struct utcp *stack,
+                                                                struct utcp_segment *segment)
 {
     struct utcp_conn *conn = utcp__find_for(stack, segment);
     struct utcp_listener *listener = NULL;
@@ -661,6 +666,19 @@ static void input_segment(struct utcp *stack, struct utcp_segment *segment)
         UTCP_DROP(stack, NULL, dropped_no_connection);
         utcp__reply_reset(stack, segment);
     }
+}
+
+void utcp__input_sound(struct utcp *stack, const uint8_t *data, const struct wire_tcp *tcp,
+                       uint32_t length)
+{
+    struct utcp_segment segment;
+
+    stack->long_in++;
+    if (utcp__packet_parse_sound(data, tcp, length, &segment))
+        input_segment(stack, &segment);
+    else
+        UTCP_DROP(stack, NULL, dropped_malformed);
+    utcp__reap(stack);
 }
 
 void utcp__input_any(struct utcp *stack, const void *data, size_t length, unsigned flags)

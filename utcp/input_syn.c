@@ -142,7 +142,8 @@ static void syn_acknowledged(struct utcp_conn *conn, struct utcp_segment *segmen
     conn->rtt.timed_at = 0;
     conn->syn_due = false;
     utcp__count_timeouts_over(conn);
-    utcp__conn_established(conn, segment);
+    utcp__conn_established(conn, segment->seq, segment->ack,
+                           segment->window); /* which is not scaled */
     conn->ack_now = true;
 }
 

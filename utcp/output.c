@@ -5,20 +5,22 @@
  * means to go on here the next time. */
 #include <string.h>
 
+#include "build.h"
 #include "options/options.h"
 #include "plan.h"
 
 #define QUANTUM 64 /* packets until the next connection has its turn */
 
-enum progress { PROGRESS_DONE, PROGRESS_MORE, PROGRESS_FULL };
+enum progress { PROGRESS_DONE, PROGRESS_MORE, PROGRESS_FULL, PROGRESS_GONE };
 
-static uint16_t window_field(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t ack)
+static uint16_t window_field(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t next,
+                             uint32_t ack)
 {
     uint32_t window;
 
     if (tcp_flags & TCP_SYN) /* not scaled, RFC 7323 section 2.2 */
         return (uint16_t)min_u32(conn->receive_limit, UINT16_MAX);
-    window = (utcp__window_edge(conn) - ack) >> conn->receive_scale;
+    window = (next + utcp__window(conn, next) - ack) >> conn->receive_scale;
     return (uint16_t)min_u32(window, UINT16_MAX);
 }
 
@@ -39,36 +41,47 @@ static uint32_t segments_of(const struct utcp_conn *conn, uint32_t length)
     return length <= conn->mss ? 1 : (length + conn->mss - 1) / conn->mss;
 }
 
+/* Room for the planned segment in the sink; NULL: it is full. Less than planned may have to do. */
+static uint8_t *reserve(const struct utcp_conn *conn, struct plan *plan, uint32_t headers,
+                        const struct utcp_sink *sink)
+{
+    uint8_t *packet = sink->reserve(sink->context, headers + plan->length);
+
+    if (packet || plan->length <= conn->mss || plan->kind == PLAN_MTU_PROBE)
+        return packet;
+    plan->length = conn->mss;
+    plan->flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+    plan->last = false;
+    return sink->reserve(sink->context, headers + plan->length);
+}
+
 /* Builds the planned segment in the sink and sends it. False: the sink is full. */
-static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
-                 const struct utcp_sink *sink)
+static bool emit(struct utcp_conn *conn, struct plan *plan, const struct utcp_sink *sink)
 {
     struct utcp *stack = conn->stack;
     struct utcp_offload offload = {0};
+    bool timestamps = !(plan->flags & TCP_SYN) && !utcp__options_wanted(conn);
     uint8_t options[UTCP_OPTIONS_MAX], *packet, *at;
     uint8_t options_length =
-        utcp__options_write(conn, plan->flags, options_room(conn, plan->length), options);
+        timestamps
+            ? utcp__options_size(conn)
+            : utcp__options_write(conn, plan->flags, options_room(conn, plan->length), options);
     uint32_t headers = utcp__packet_headers(conn->local.family) + options_length;
-    uint32_t ack = plan->kind == PLAN_FLIP ? conn->ecn.flip_at[0] : utcp__rcv_nxt(conn);
+    uint32_t next, segments;
     struct utcp_outgoing outgoing;
-    uint32_t segments;
 
-    packet = sink->reserve(sink->context, headers + plan->length);
-    if (packet == NULL && plan->length > conn->mss &&
-        plan->kind != PLAN_MTU_PROBE) { /* perhaps there is room for less */
-        plan->length = conn->mss;
-        plan->flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
-        packet = sink->reserve(sink->context, headers + plan->length);
-    }
+    packet = reserve(conn, plan, headers, sink);
     if (packet == NULL)
         return false;
-    *window = window_field(conn, plan->flags, ack);
+    next = utcp__rcv_nxt(conn);
+    plan->ack = plan->kind == PLAN_FLIP ? conn->ecn.flip_at[0] : next;
+    plan->window = window_field(conn, plan->flags, next, plan->ack);
     outgoing = (struct utcp_outgoing){
         .local = &conn->local,
         .remote = &conn->remote,
         .seq = plan->seq,
-        .ack = plan->flags & TCP_ACK ? ack : 0,
-        .window = *window,
+        .ack = plan->flags & TCP_ACK ? plan->ack : 0,
+        .window = plan->window,
         .ip_id = conn->ip_id,
         .flags = plan->flags | utcp__ecn_flags(conn, plan->flags, plan->new_data),
         .ecn = conn->ecn.on && plan->new_data ? IP_ECN_0 : IP_ECN_NOT,
@@ -79,42 +92,43 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, uint16_t *window,
     };
     if (conn->urgent_out && (outgoing.urgent = utcp__urgent_pointer(conn, plan->seq)))
         outgoing.flags |= TCP_URG;
+    at = utcp__packet_build(packet, &outgoing);
+    if (!timestamps)
+        memcpy(at, options, options_length);
+    else if (options_length)
+        utcp__timestamps_put(at, utcp__timestamp_now(conn), conn->ts_recent);
     segments = segments_of(conn, plan->length);
     conn->ip_id += (uint16_t)segments;
-    if (!(plan->flags & TCP_SYN) && plan->length + TCP_OPTION_USER_TIMEOUT_LENGTH <= conn->mss)
+    if (conn->timeout_due && !(plan->flags & TCP_SYN) &&
+        plan->length + TCP_OPTION_USER_TIMEOUT_LENGTH <= conn->mss)
         conn->timeout_due = false; /* there was room to tell it */
-    at = utcp__packet_build(packet, &outgoing);
-    if (options_length == UTCP_OPTIONS_USUAL) /* a size that the compiler knows */
-        memcpy(at, options, UTCP_OPTIONS_USUAL);
-    else
-        memcpy(at, options, options_length);
     if (plan->length)
         utcp__sendbuf_get(&conn->send, conn->send.una + (plan->seq - conn->snd_una),
                           at + options_length, plan->length, sink);
-    if (plan->length > conn->mss && plan->kind != PLAN_MTU_PROBE)
+    if (segments > 1 && plan->kind != PLAN_MTU_PROBE)
         offload.segment_size = conn->mss;
-    utcp__packet_checksum(packet, &outgoing,
-                          stack->offloads & UTCP_OFFLOAD_CHECKSUM || offload.segment_size,
-                          &offload);
+    if (stack->offloads & UTCP_OFFLOAD_CHECKSUM || offload.segment_size)
+        utcp__packet_offload(conn->local.family, &offload);
+    else
+        utcp__packet_checksum(packet, conn->local.family, headers + plan->length);
     sink->commit(sink->context, headers + plan->length, &offload);
     utcp__ecn_sent(conn, outgoing.flags);
     if (conn->traced)
-        utcp__trace_sent(conn, &outgoing);
+        utcp__trace_sent(conn, plan->seq, outgoing.ack, plan->window, plan->length, outgoing.flags);
     stack->stats.packets_out++;
     conn->segments_out[plan->length > 0] += segments;
     return true;
 }
 
 /* Whatever goes out tells the peer what has come in. */
-static void account_ack(struct utcp_conn *conn, uint16_t window)
+static void account_ack(struct utcp_conn *conn, const struct plan *plan)
 {
-    uint32_t next = utcp__rcv_nxt(conn);
-    uint32_t edge = next + ((uint32_t)window << conn->receive_scale);
+    uint32_t edge = plan->ack + ((uint32_t)plan->window << conn->receive_scale);
 
     conn->ack_now = false;
     conn->report.duplicate_due = false;
     conn->segments_unacked = 0;
-    conn->last_ack = next;
+    conn->last_ack = plan->ack;
     utcp__timer_stop(conn, TIMER_ACK);
     if (seq_before(conn->rcv_adv, edge))
         conn->rcv_adv = edge;
@@ -125,6 +139,21 @@ static bool of_the_syn(const struct utcp_conn *conn, uint32_t end)
 {
     return conn->fast.sent && conn->send.una < conn->fast.sent &&
            end == conn->iss + 1 + conn->fast.sent;
+}
+
+/* Sequence numbers up to `end` went out again, or some of them. */
+static __attribute__((noinline)) void account_again(struct utcp_conn *conn, const struct plan *plan,
+                                                    uint32_t end)
+{
+    if (conn->control.rate)
+        utcp__rate_resent(conn, plan->seq, end);
+    PROBE_RETRANSMIT(conn, plan->seq, plan->length);
+    conn->segments_retransmitted += segments_of(conn, plan->length);
+    UTCP_COUNT(conn, bytes_retransmitted, plan->length);
+    conn->stack->stats.segments_retransmitted++;
+    conn->rtt.timed_at = 0; /* Karn */
+    conn->restless = true;
+    utcp__undo_resent(conn, plan->seq, end);
 }
 
 /* Sequence numbers went out. */
@@ -141,15 +170,7 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
     if (conn->control.rate && plan->new_data)
         utcp__rate_sent(conn, end, conn->snd_una == conn->snd_max);
     if (seq_before(plan->seq, conn->snd_max)) {
-        if (conn->control.rate)
-            utcp__rate_resent(conn, plan->seq, end);
-        PROBE_RETRANSMIT(conn, plan->seq, plan->length);
-        conn->segments_retransmitted += segments_of(conn, plan->length);
-        UTCP_COUNT(conn, bytes_retransmitted, plan->length);
-        conn->stack->stats.segments_retransmitted++;
-        conn->rtt.timed_at = 0; /* Karn */
-        conn->restless = true;
-        utcp__undo_resent(conn, plan->seq, end);
+        account_again(conn, plan, end);
     } else if (conn->rtt.timed_at == 0) {
         conn->rtt.timed_at = now ? now : 1;
         conn->rtt.timed_seq = end;
@@ -170,25 +191,24 @@ static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
 }
 
 /* The acknowledgment of what came before ECN's echo changed: there is more to acknowledge. */
-static void account_flip(struct utcp_conn *conn, uint16_t window)
+static void account_flip(struct utcp_conn *conn, const struct plan *plan)
 {
     struct utcp_ecn *ecn = &conn->ecn;
-    uint32_t edge = ecn->flip_at[0] + ((uint32_t)window << conn->receive_scale);
+    uint32_t edge = plan->ack + ((uint32_t)plan->window << conn->receive_scale);
 
     if (seq_before(conn->rcv_adv, edge))
         conn->rcv_adv = edge;
 
-    conn->last_ack = ecn->flip_at[0];
+    conn->last_ack = plan->ack;
     ecn->flips--;
     memmove(ecn->flip_at, ecn->flip_at + 1, ecn->flips * sizeof(ecn->flip_at[0]));
 }
 
-static void account_probe(struct utcp_conn *conn, const struct plan *plan)
+static inline void account_probe(struct utcp_conn *conn, const struct plan *plan)
 {
-    bool fin = plan->flags & TCP_FIN;
-
     if (conn->rack.probe_due)
-        utcp__probe_sent(conn, plan->seq + plan->length + fin, plan->kind == PLAN_RESEND);
+        utcp__probe_sent(conn, plan->seq + plan->length + !!(plan->flags & TCP_FIN),
+                         plan->kind == PLAN_RESEND);
     else
         utcp__probe_schedule(conn);
 }
@@ -233,12 +253,17 @@ static void account_syn(struct utcp_conn *conn, const struct plan *plan)
     utcp__timers_update(conn, false);
 }
 
-static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t window)
+/* A data segment, or the byte that probes a window. */
+static void account_data(struct utcp_conn *conn, const struct plan *plan)
 {
-    if (plan->kind == PLAN_FLIP) {
-        account_flip(conn, window);
-        return;
-    }
+    conn->probe_due = 0;
+    account_sequence(conn, plan);
+    account_probe(conn, plan);
+}
+
+/* What is neither new data nor a plain ACK. */
+static __attribute__((noinline)) void account_other(struct utcp_conn *conn, const struct plan *plan)
+{
     switch (plan->kind) {
     case PLAN_SYN: account_syn(conn, plan); break;
     case PLAN_RESEND:
@@ -250,11 +275,8 @@ static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t wi
         account_probe(conn, plan);
         break;
     case PLAN_PROBE:
-    case PLAN_DATA:
-        conn->restless |= plan->kind == PLAN_PROBE;
-        conn->probe_due = 0;
-        account_sequence(conn, plan);
-        account_probe(conn, plan);
+        conn->restless = true;
+        account_data(conn, plan);
         break;
     case PLAN_MTU_PROBE:
         conn->probe_due = 0;
@@ -265,29 +287,47 @@ static void account(struct utcp_conn *conn, const struct plan *plan, uint16_t wi
         break;
     case PLAN_KEEPALIVE: conn->keepalive_due = false; break;
     case PLAN_DUPLICATE: conn->duplicate_acks_due -= conn->duplicate_acks_due > 0; break;
+    case PLAN_FLIP: account_flip(conn, plan); return;
+    case PLAN_DATA:
     case PLAN_ACK:
-    case PLAN_FLIP:
     case PLAN_NOTHING: break;
     }
     if (plan->flags & TCP_SYN)
-        conn->rcv_adv = utcp__rcv_nxt(conn) + window;
+        conn->rcv_adv = plan->ack + plan->window;
     else
-        account_ack(conn, window);
+        account_ack(conn, plan);
+}
+
+static void account(struct utcp_conn *conn, const struct plan *plan)
+{
+    if (plan->kind == PLAN_DATA) {
+        account_data(conn, plan);
+    } else if (plan->kind != PLAN_ACK) {
+        account_other(conn, plan);
+        return;
+    }
+    account_ack(conn, plan);
 }
 
 static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink *sink)
 {
+    if (conn->state == UTCP_TIME_WAIT) {
+        switch (utcp__time_wait_last_words(conn, sink)) {
+        case LAST_WORDS_SAID: return PROGRESS_GONE;
+        case LAST_WORDS_FULL: return PROGRESS_FULL;
+        case LAST_WORDS_OTHERS: break;
+        }
+    }
     utcp__control_before_output(conn);
     for (int packets = 0; packets < QUANTUM; packets++) {
         struct plan next;
-        uint16_t window;
 
         utcp__plan(conn, &next);
         if (next.kind != PLAN_NOTHING) {
-            if (!emit(conn, &next, &window, sink))
+            if (!emit(conn, &next, sink))
                 return PROGRESS_FULL;
-            account(conn, &next, window);
-            if (!utcp__planned_last(conn, &next))
+            account(conn, &next);
+            if (!next.last)
                 continue;
         }
         if (next.paced)
@@ -325,6 +365,7 @@ bool utcp_output(struct utcp *stack, uint64_t now, const struct utcp_sink *sink)
 
         switch (output_conn(conn, sink)) {
         case PROGRESS_FULL: return false;
+        case PROGRESS_GONE: break;
         case PROGRESS_MORE:
             list_remove(link);
             list_append(&stack->output, link);

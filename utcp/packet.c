@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "build.h"
 #include "checksum.h"
 #include "options/options.h"
 #include "packet.h"
@@ -143,7 +144,8 @@ static bool checksum_right(const struct ip_view *ip, be16 field, unsigned flags)
     return checksum_finish(checksum_add(pseudo, ip->payload, ip->length)) == 0;
 }
 
-static struct utcp_endpoint endpoint(uint8_t family, const uint8_t *address, be16 port)
+static inline __attribute__((always_inline)) struct utcp_endpoint
+endpoint(uint8_t family, const uint8_t *address, be16 port)
 {
     struct utcp_endpoint end = {.family = family, .port = ntohs(port)};
 
@@ -154,17 +156,34 @@ static struct utcp_endpoint endpoint(uint8_t family, const uint8_t *address, be1
     return end;
 }
 
+static bool unicast_ipv4(uint32_t address) /* not of 0/8, 224/4, 255.255.255.255 */
+{
+    return address >> 24 != 0 && address >> 28 != 14 && address != UINT32_MAX;
+}
+
+static bool ipv4_allowed(const struct utcp_endpoint *source,
+                         const struct utcp_endpoint *destination)
+{
+    uint32_t from = utcp__get_be32(source->address), to = utcp__get_be32(destination->address);
+
+    return unicast_ipv4(from) && unicast_ipv4(to) && (from >> 24 == 127) == (to >> 24 == 127) &&
+           (from != to || source->port != destination->port);
+}
+
 bool utcp__addresses_allowed(const struct utcp_endpoint *source,
                              const struct utcp_endpoint *destination)
 {
+    if (source->family == 4)
+        return source->port != 0 && destination->port != 0 && ipv4_allowed(source, destination);
     return source->port != 0 && destination->port != 0 && utcp__address_is_unicast(source) &&
            utcp__address_is_unicast(destination) &&
            utcp__address_is_loopback(source) == utcp__address_is_loopback(destination) &&
            memcmp(source, destination, sizeof(*source)) != 0;
 }
 
-static enum utcp_packet_kind parse_tcp(const struct ip_view *ip, unsigned flags,
-                                       struct utcp_segment *segment)
+/* Inlined, where the compiler knows `family`. */
+static inline __attribute__((always_inline)) enum utcp_packet_kind
+parse_tcp(const struct ip_view *ip, uint8_t family, unsigned flags, struct utcp_segment *segment)
 {
     const struct wire_tcp *tcp = (const struct wire_tcp *)ip->payload;
     uint32_t header;
@@ -176,8 +195,8 @@ static enum utcp_packet_kind parse_tcp(const struct ip_view *ip, unsigned flags,
         return PACKET_MALFORMED;
     if (!checksum_right(ip, tcp->checksum, flags))
         return PACKET_BAD_CHECKSUM;
-    segment->remote = endpoint(ip->family, ip->source, tcp->source_port);
-    segment->local = endpoint(ip->family, ip->destination, tcp->destination_port);
+    segment->remote = endpoint(family, ip->source, tcp->source_port);
+    segment->local = endpoint(family, ip->destination, tcp->destination_port);
     segment->seq = ntohl(tcp->sequence);
     segment->ack = ntohl(tcp->acknowledgment);
     segment->window = ntohs(tcp->window);
@@ -296,51 +315,13 @@ static enum utcp_packet_kind parse_icmp(const struct ip_view *ip, unsigned flags
     return PACKET_ICMP_ERROR;
 }
 
-static void build_ip(uint8_t *packet, const struct utcp_outgoing *outgoing, uint32_t length)
-{
-    if (outgoing->local->family == 4) {
-        struct wire_ipv4 ip = {
-            .version_ihl = 0x45,
-            .tos = (uint8_t)(outgoing->dscp << 2 | outgoing->ecn),
-            .total_length = htons((uint16_t)(IPV4_HEADER_MIN + length)),
-            .id = htons(outgoing->ip_id),
-            .fragment = htons(IPV4_DONT_FRAGMENT), /* RFC 1191 */
-            .ttl = outgoing->hop_limit,
-            .protocol = IP_PROTOCOL_TCP,
-        };
-
-        memcpy(ip.source, outgoing->local->address, sizeof(ip.source));
-        memcpy(ip.destination, outgoing->remote->address, sizeof(ip.destination));
-        ip.checksum = checksum_ipv4_make(&ip);
-        memcpy(packet, &ip, sizeof(ip));
-    } else {
-        struct wire_ipv6 ip = {
-            .version_class_flow = htonl(UINT32_C(6) << 28 | (uint32_t)outgoing->dscp << 22 |
-                                        (uint32_t)outgoing->ecn << 20),
-            .payload_length = htons((uint16_t)length),
-            .next_header = IP_PROTOCOL_TCP,
-            .hop_limit = outgoing->hop_limit,
-        };
-
-        memcpy(ip.source, outgoing->local->address, sizeof(ip.source));
-        memcpy(ip.destination, outgoing->remote->address, sizeof(ip.destination));
-        memcpy(packet, &ip, sizeof(ip));
-    }
-}
-
-static uint32_t ip_header(uint8_t family)
-{
-    return family == 4 ? IPV4_HEADER_MIN : IPV6_HEADER_SIZE;
-}
-
 bool utcp__address_is_unicast(const struct utcp_endpoint *end)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     const uint8_t *at = end->address;
 
-    if (end->family == 4) /* 0/8, 224/4, 255.255.255.255 */
-        return at[0] != 0 && at[0] >> 4 != 14 &&
-               !(at[0] == 255 && at[1] == 255 && at[2] == 255 && at[3] == 255);
+    if (end->family == 4)
+        return unicast_ipv4(utcp__get_be32(at));
     /* ::, ff00::/8, ::ffff:0:0/96 */
     return at[0] != 0xff && !is_zero(at, 16) && memcmp(at, mapped, sizeof(mapped)) != 0;
 }
@@ -352,70 +333,45 @@ bool utcp__address_is_loopback(const struct utcp_endpoint *end)
     return is_zero(end->address, 15) && end->address[15] == 1;
 }
 
-uint32_t utcp__packet_headers(uint8_t family)
+void utcp__packet_checksum(uint8_t *packet, uint8_t family, uint32_t length)
 {
-    return ip_header(family) + TCP_HEADER_MIN;
-}
+    uint32_t start = utcp__ip_header(family);
+    be16 field = checksum_finish(checksum_add(0, packet + start, length - start));
 
-uint8_t *utcp__packet_build(uint8_t *packet, const struct utcp_outgoing *outgoing)
-{
-    uint32_t header = TCP_HEADER_MIN + outgoing->options_length;
-    uint8_t *tcp = packet + ip_header(outgoing->local->family);
-    struct wire_tcp fields = {
-        .source_port = htons(outgoing->local->port),
-        .destination_port = htons(outgoing->remote->port),
-        .sequence = htonl(outgoing->seq),
-        .acknowledgment = htonl(outgoing->ack),
-        .data_offset = (uint8_t)(header / 4 << 4),
-        .flags = outgoing->flags,
-        .window = htons(outgoing->window),
-        .urgent = htons(outgoing->urgent),
-    };
-
-    build_ip(packet, outgoing, header + outgoing->length);
-    memcpy(tcp, &fields, sizeof(fields));
-    return tcp + TCP_HEADER_MIN;
-}
-
-void utcp__packet_checksum(uint8_t *packet, const struct utcp_outgoing *outgoing, bool partial,
-                           struct utcp_offload *offload)
-{
-    uint8_t family = outgoing->local->family;
-    uint32_t start = ip_header(family);
-    uint32_t length = TCP_HEADER_MIN + outgoing->options_length + outgoing->length;
-    const uint8_t *local = outgoing->local->address, *remote = outgoing->remote->address;
-    uint64_t sum = family == 4 /* sizes that the compiler knows */
-                       ? checksum_pseudo_header(local, remote, 4, IP_PROTOCOL_TCP, length)
-                       : checksum_pseudo_header(local, remote, 16, IP_PROTOCOL_TCP, length);
-    be16 field;
-
-    if (partial) {
-        field = checksum_fold(sum);
-        offload->checksum = true;
-        offload->checksum_start = (uint16_t)start;
-        offload->checksum_offset = offsetof(struct wire_tcp, checksum);
-    } else {
-        field = checksum_finish(checksum_add(sum, packet + start, length));
-    }
     memcpy(packet + start + offsetof(struct wire_tcp, checksum), &field, sizeof(field));
 }
 
 /* ── The usual form ────────────────────────────────────────────────────────────────────────── */
 
+/* Of a packet without IP options or extension headers. */
+static inline struct ip_view plain_ip(const uint8_t *data, const uint8_t *tcp, uint32_t length)
+{
+    if (data[0] >> 4 == 4) {
+        const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
+
+        return (struct ip_view){4,   IP_PROTOCOL_TCP, ip->tos & 3, ip->source, ip->destination,
+                                tcp, length};
+    }
+    const struct wire_ipv6 *ip = (const struct wire_ipv6 *)data;
+
+    return (struct ip_view){6,   IP_PROTOCOL_TCP, data[1] >> 4 & 3, ip->source, ip->destination,
+                            tcp, length};
+}
+
+bool utcp__packet_parse_sound(const uint8_t *data, const struct wire_tcp *tcp, uint32_t length,
+                              struct utcp_segment *segment)
+{
+    const struct ip_view ip = plain_ip(data, (const uint8_t *)tcp, length);
+
+    if (ip.family == 4)
+        return parse_tcp(&ip, 4, UTCP_INPUT_CHECKSUM_OK, segment) == PACKET_TCP;
+    return parse_tcp(&ip, 6, UTCP_INPUT_CHECKSUM_OK, segment) == PACKET_TCP;
+}
+
 bool utcp__packet_checksum_right(const uint8_t *data, const uint8_t *tcp, uint32_t length,
                                  unsigned flags)
 {
-    const bool v4 = data[0] >> 4 == 4;
-    const struct ip_view ip = {
-        .family = v4 ? 4 : 6,
-        .protocol = IP_PROTOCOL_TCP,
-        .source = v4 ? ((const struct wire_ipv4 *)data)->source
-                     : ((const struct wire_ipv6 *)data)->source,
-        .destination = v4 ? ((const struct wire_ipv4 *)data)->destination
-                          : ((const struct wire_ipv6 *)data)->destination,
-        .payload = tcp,
-        .length = length,
-    };
+    const struct ip_view ip = plain_ip(data, tcp, length);
 
     return checksum_right(&ip, ((const struct wire_tcp *)tcp)->checksum, flags);
 }
@@ -449,7 +405,7 @@ void utcp__packet_parse(const uint8_t *data, size_t length, unsigned flags,
     if (packet->kind != PACKET_TCP)
         return;
     if (ip.protocol == IP_PROTOCOL_TCP)
-        packet->kind = parse_tcp(&ip, flags, &packet->segment);
+        packet->kind = parse_tcp(&ip, ip.family, flags, &packet->segment);
     else if (ip.protocol == (ip.family == 4 ? IP_PROTOCOL_ICMP : IP_PROTOCOL_ICMPV6))
         packet->kind = parse_icmp(&ip, flags, &packet->error);
     else

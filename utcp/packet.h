@@ -95,6 +95,12 @@ struct utcp_packet {
 void utcp__packet_parse(const uint8_t *data, size_t length, unsigned flags,
                         struct utcp_packet *packet);
 
+/* The rest of that for a packet whose IP header has been looked at: it has neither options nor extension
+ * headers, TCP's checksum is right, and TCP_HEADER_MIN bytes or more, `length`, are there from `tcp` on. False:
+ * it is malformed. */
+bool utcp__packet_parse_sound(const uint8_t *data, const struct wire_tcp *tcp, uint32_t length,
+                              struct utcp_segment *segment);
+
 /* Of a packet without IP options or extension headers, `length` bytes from the TCP header at `tcp` on:
  * whether TCP's checksum is right as far as `flags` want it to be, and the endpoints, which are not checked. */
 bool utcp__packet_checksum_right(const uint8_t *data, const uint8_t *tcp, uint32_t length,
@@ -116,16 +122,16 @@ struct utcp_outgoing {
     uint32_t length;        /* bytes of payload */
 };
 
-/* Bytes of the IP and TCP headers without options. */
-uint32_t utcp__packet_headers(uint8_t family);
+/* Bytes of the IP header, and of that and the TCP header, without options. */
+static inline uint32_t utcp__ip_header(uint8_t family)
+{
+    return family == 4 ? IPV4_HEADER_MIN : IPV6_HEADER_SIZE;
+}
 
-/* Writes the headers at `packet`; options (at the address returned), then payload follow. */
-uint8_t *utcp__packet_build(uint8_t *packet, const struct utcp_outgoing *outgoing);
-
-/* When all bytes stand: fills the checksum in, the whole or, with `partial`, the pseudo-header's
- * sum. */
-void utcp__packet_checksum(uint8_t *packet, const struct utcp_outgoing *outgoing, bool partial,
-                           struct utcp_offload *offload);
+static inline uint32_t utcp__packet_headers(uint8_t family)
+{
+    return utcp__ip_header(family) + TCP_HEADER_MIN;
+}
 
 /* Hostile.md W8: whether a segment may come from one to the other. That a host's own address comes as the
  * source is all right as long as it is not the very same end. */

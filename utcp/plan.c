@@ -53,19 +53,18 @@ static uint32_t packet_max(const struct utcp_conn *conn)
     return segments ? segments * conn->mss : conn->mss;
 }
 
-/* How much to send at snd_nxt now: as much as the window, the congestion window and the packet
+/* How much of what is `left` to send at snd_nxt now: as much as the window, the congestion window and the packet
  * allow, in full segments, except for a tail that may_send_small() lets go (RFC 9293 section
  * 3.8.6.2.1). */
-static uint32_t sendable(struct utcp_conn *conn)
+static uint32_t sendable(struct utcp_conn *conn, uint64_t left)
 {
     uint32_t in_flight = utcp__in_flight(conn), window = room(conn->snd_wnd, in_flight);
     uint32_t congestion = room(utcp__recovery_window(conn), utcp__pipe(conn));
-    uint64_t left = utcp__unsent(conn);
     uint32_t length, record = UINT32_MAX;
 
     if (left == 0 || window == 0 || congestion == 0)
         return 0; /* a FIN alone, or nothing */
-    length = packet_max(conn);
+    length = left <= conn->mss ? conn->mss : packet_max(conn);
     if (conn->more && conn->more->records)
         record = utcp__record_left(conn, conn->snd_nxt);
     if (length > left)
@@ -92,41 +91,42 @@ static bool blocked_by_window(const struct utcp_conn *conn)
            conn->snd_wnd < utcp__unsent(conn);
 }
 
-/* The furthest right edge that the buffer has room for and the window field can tell. */
-static uint32_t furthest_edge(const struct utcp_conn *conn)
+/* Bytes behind rcv_nxt that the buffer has room for and the window field can tell. */
+static uint32_t open_window(const struct utcp_conn *conn)
 {
     uint64_t unread = conn->receive.next - conn->receive.read;
     uint32_t free = unread < conn->receive_limit ? (uint32_t)(conn->receive_limit - unread) : 0;
 
-    return utcp__rcv_nxt(conn) + min_u32(free, UINT32_C(65535) << conn->receive_scale);
+    return min_u32(free, UINT32_C(65535) << conn->receive_scale);
 }
 
 /* RFC 9293 section 3.8.6.2.2: the edge never goes back, and forward only in steps worth sending. */
-uint32_t utcp__window_edge(const struct utcp_conn *conn)
+uint32_t utcp__window(const struct utcp_conn *conn, uint32_t next)
 {
-    uint32_t edge = furthest_edge(conn), next = utcp__rcv_nxt(conn);
+    uint32_t open = open_window(conn), told = conn->rcv_adv - next;
     uint32_t step = min_u32(conn->receive_limit / 2, conn->receive_mss);
 
-    if (seq_before(conn->rcv_adv + step, edge) || conn->rcv_adv + step == edge)
-        return edge;
-    return seq_before(conn->rcv_adv, next) ? next : conn->rcv_adv;
+    if (seq_up_to(told + step, open))
+        return open;
+    return seq_before(told, 0) ? 0 : told;
 }
 
 /* The reader has made so much room that the peer should know. While it sees at least half of the
  * buffer open, it can wait for the next ACK. */
 bool utcp__window_to_update(const struct utcp_conn *conn)
 {
-    uint32_t edge, next, open, half = conn->receive_limit / 2, step;
+    uint32_t open, told, half = conn->receive_limit / 2, step;
 
     if (!utcp__synchronized(conn) || conn->peer_fin_taken)
         return false;
-    edge = furthest_edge(conn);
-    if (!seq_before(conn->rcv_adv, edge))
+    open = open_window(conn);
+    told = conn->rcv_adv - utcp__rcv_nxt(conn);
+    if (!seq_before(told, open))
         return false;
-    next = utcp__rcv_nxt(conn);
-    open = seq_before(next, conn->rcv_adv) ? conn->rcv_adv - next : 0;
-    step = open < half ? min_u32(half, 2 * conn->receive_mss) : half;
-    return edge - conn->rcv_adv >= step;
+    step = half;
+    if (seq_before(told, 0) || told < half)
+        step = min_u32(half, 2 * conn->receive_mss);
+    return open - told >= step;
 }
 
 uint32_t utcp__ack_sequence(const struct utcp_conn *conn)
@@ -252,13 +252,14 @@ static bool plan_resend(struct utcp_conn *conn, struct plan *plan)
 
 static bool plan_data(struct utcp_conn *conn, struct plan *plan)
 {
+    uint64_t unsent = utcp__unsent(conn);
     uint32_t length;
     bool fin = fin_unsent(conn);
 
-    if (utcp__unsent(conn) == 0 && !fin)
+    if (unsent == 0 && !fin)
         return false; /* as always at last */
-    length = sendable(conn);
-    fin = fin && length == utcp__unsent(conn);
+    length = sendable(conn, unsent);
+    fin = fin && length == unsent;
     if (length == 0 && !fin)
         return false;
     if (length && !utcp__pacing_allows(conn)) {
@@ -270,8 +271,10 @@ static bool plan_data(struct utcp_conn *conn, struct plan *plan)
     if (fin)
         plan->flags |= TCP_FIN;
     /* Also where it will be cut: the peer need not wait for more to merge it with. */
-    if (length && (length == utcp__unsent(conn) || length > conn->mss))
+    if (length && (length == unsent || length > conn->mss))
         plan->flags |= TCP_PSH;
+    /* Whatever carries data tells all that an ACK could tell. */
+    plan->last = length == unsent && (fin || !conn->fin_queued) && !conn->keepalive_due;
     return true;
 }
 
@@ -343,6 +346,7 @@ static void keep_to_record(struct utcp_conn *conn, struct plan *plan)
     if (plan->length > left) {
         plan->length = left;
         plan->flags &= (uint8_t)~TCP_FIN;
+        plan->last = false;
     }
     if (plan->length == left && !(plan->flags & TCP_SYN))
         plan->flags |= TCP_PSH;
@@ -350,6 +354,8 @@ static void keep_to_record(struct utcp_conn *conn, struct plan *plan)
 
 static void plan_next(struct utcp_conn *conn, struct plan *plan)
 {
+    bool due;
+
     *plan = (struct plan){0};
     if (!utcp__synchronized(conn)) {
         if (plan_syn(conn, plan))
@@ -368,16 +374,19 @@ static void plan_next(struct utcp_conn *conn, struct plan *plan)
         *plan = (struct plan){PLAN_DUPLICATE, utcp__ack_sequence(conn), 0, TCP_ACK};
         return;
     }
-    if (out_of_turn(conn) && plan_out_of_turn(conn, plan)) {
+    due = out_of_turn(conn);
+    if (due && plan_out_of_turn(conn, plan)) {
         if (plan->kind != PLAN_NOTHING)
             return;
     } else if (plan_data(conn, plan)) {
+        plan->last &= !due;
         return;
     }
     if (conn->keepalive_due)
         *plan = (struct plan){PLAN_KEEPALIVE, conn->snd_una - 1, 0, TCP_ACK};
     else if (conn->ack_now || utcp__window_to_update(conn))
-        *plan = (struct plan){PLAN_ACK, utcp__ack_sequence(conn), 0, TCP_ACK, .paced = plan->paced};
+        *plan = (struct plan){PLAN_ACK, utcp__ack_sequence(conn), 0,
+                              TCP_ACK,  .paced = plan->paced,     .last = true};
 }
 
 void utcp__plan(struct utcp_conn *conn, struct plan *plan)
@@ -385,18 +394,6 @@ void utcp__plan(struct utcp_conn *conn, struct plan *plan)
     plan_next(conn, plan);
     if (plan->length && conn->more && conn->more->records)
         keep_to_record(conn, plan);
-}
-
-bool utcp__planned_last(const struct utcp_conn *conn, const struct plan *plan)
-{
-    if (plan->kind == PLAN_ACK) /* which is planned where there is nothing else */
-        return true;
-    if (plan->kind == PLAN_SYN)
-        return !utcp__transfers(conn) && !conn->ack_now;
-    /* Whatever carries data tells all that an ACK could tell. */
-    return plan->kind == PLAN_DATA && conn->send.end - conn->send.una <= utcp__in_flight(conn) &&
-           (plan->flags & TCP_FIN || !conn->fin_queued) && !conn->ecn.flips &&
-           !conn->duplicate_acks_due && !out_of_turn(conn) && !conn->keepalive_due;
 }
 
 bool utcp__blocked(const struct utcp_conn *conn)

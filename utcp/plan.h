@@ -24,6 +24,11 @@ struct plan {
     uint8_t flags;
     bool new_data;
     bool paced; /* there would be data, but not now */
+    bool last;  /* when this is sent it is certain that there is nothing more to plan */
+
+    /* What it was sent with: next to come in, and the window as it stands in the header. */
+    uint32_t ack;
+    uint16_t window;
 };
 
 /* Bytes in the send buffer. */
@@ -42,8 +47,6 @@ static inline uint64_t utcp__unsent(const struct utcp_conn *conn)
 
 /* What to send now; nothing is changed but what was due and turned out to be idle. */
 void utcp__plan(struct utcp_conn *conn, struct plan *plan);
-/* The plan was carried out, and it is certain that there is no other. */
-bool utcp__planned_last(const struct utcp_conn *conn, const struct plan *plan);
 /* Data wait for a window or for a cork to be taken off, and nothing is on its way that would bring news. */
 bool utcp__blocked(const struct utcp_conn *conn);
 

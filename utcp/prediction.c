@@ -25,21 +25,8 @@
  *   eighth    that there is no FIN, neither here nor known from before
  *
  * and that nobody traces the connection, or wants to know when its bytes left or came (times.c). */
-#include <arpa/inet.h>
-#include <string.h>
-
+#include "prediction.h"
 #include "checksum.h"
-#include "options/options.h"
-#include "steps.h"
-
-#define likely(x)   __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
-#define never(x)    __builtin_expect_with_probability(!!(x), 0, 0.999)
-
-/* What nearly every segment goes through is written so that the compiler needs no stack for it: a function
- * that finds out, calls nothing and ends by calling one that acts. */
-#define inlined static inline __attribute__((always_inline))
-#define apart   static __attribute__((noinline))
 
 /* ── Form ──────────────────────────────────────────────────────────────────────────────────── */
 
@@ -96,46 +83,7 @@ inlined const struct wire_tcp *read_ip(const uint8_t *data, size_t length, uint3
     return NULL;
 }
 
-/* Bytes of a header with timestamps. */
-#define STAMPED (TCP_HEADER_MIN + UTCP_OPTIONS_USUAL)
-
-/* A header of so many bytes, and ACK, perhaps PSH: in one comparison. */
-inlined bool has_form(const struct wire_tcp *tcp, uint32_t header)
-{
-    be16 form;
-
-    memcpy(&form, &tcp->data_offset, sizeof(form));
-    return (form & htons((uint16_t)~TCP_PSH)) == htons((uint16_t)(header / 4 << 12 | TCP_ACK));
-}
-
-static_assert(offsetof(struct wire_tcp, flags) == offsetof(struct wire_tcp, data_offset) + 1,
-              "in has_form()");
-
-inlined const uint8_t *options(const struct wire_tcp *tcp)
-{
-    return (const uint8_t *)(tcp + 1);
-}
-
-/* Of a segment with timestamps. */
-inlined uint32_t ts_value(const struct wire_tcp *tcp)
-{
-    return utcp__get_be32(options(tcp) + 4);
-}
-
-inlined uint32_t ts_echo(const struct wire_tcp *tcp)
-{
-    return utcp__get_be32(options(tcp) + 8);
-}
-
 /* ── Whose it is ───────────────────────────────────────────────────────────────────────────── */
-
-inlined uint32_t word(const uint8_t *at)
-{
-    uint32_t value;
-
-    memcpy(&value, at, sizeof(value));
-    return value;
-}
 
 /* Of an IPv4 connection; `uncommon` says which are others. */
 inlined bool is_for_ipv4(const struct utcp_conn *conn, const uint8_t *data)
@@ -532,17 +480,6 @@ inlined bool acknowledges(const struct utcp_conn *conn, uint32_t acked)
            acked - 1 < conn->snd_max - conn->snd_una;
 }
 
-/* What every segment says. */
-inlined void take_headers(struct utcp_conn *conn, uint64_t now, uint32_t next, bool stamped,
-                          uint32_t stamp)
-{
-    if (stamped && seq_up_to(next, conn->last_ack)) {
-        conn->ts_recent = stamp;
-        conn->ts_recent_at = now;
-    }
-    conn->heard_at = now;
-}
-
 apart void act_on_text(struct utcp_conn *conn, const struct wire_tcp *tcp, const uint8_t *payload,
                        uint32_t length, uint32_t next)
 {
@@ -593,41 +530,43 @@ inlined bool take(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t h
     return true;
 }
 
-/* Of a header with timestamps, and `text` bytes behind it. */
-inlined bool is_stamped(const struct wire_tcp *tcp, int32_t text)
-{
-    return has_form(tcp, STAMPED) && text >= 0 &&
-           word(options(tcp)) == htonl(UTCP_TIMESTAMPS_USUAL);
-}
-
 inlined bool predicted(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t left)
 {
+    if (conn->state == UTCP_SYN_RECEIVED)
+        return utcp__take_opening(conn, tcp, left);
+    if (tcp->flags & TCP_FIN)
+        return utcp__take_closing(conn, tcp, left);
     if (conn->timestamps)
         return is_stamped(tcp, (int32_t)(left - STAMPED)) &&
                (int32_t)(ts_value(tcp) - conn->ts_recent) >= 0 && take(conn, tcp, STAMPED, left);
-    return has_form(tcp, TCP_HEADER_MIN) && take(conn, tcp, TCP_HEADER_MIN, left);
+    return has_form(tcp, TCP_HEADER_MIN, TCP_ACK) && take(conn, tcp, TCP_HEADER_MIN, left);
 }
 
-/* Not the same connection as before, or the checksum is to be looked at. */
-apart bool look_closer(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags)
+/* `tcp` is all that read_ip() found, with a checksum that is right. */
+apart bool look_closer(struct utcp *stack, const uint8_t *data, const struct wire_tcp *tcp,
+                       uint32_t left)
 {
     struct utcp_endpoint local, remote;
     struct utcp_conn *conn;
-    uint32_t left;
-    const struct wire_tcp *tcp = read_ip(data, length, &left);
 
-    if (tcp == NULL || (tcp->flags & ~TCP_PSH) != TCP_ACK || (int32_t)(left - TCP_HEADER_MIN) < 0 ||
-        !utcp__packet_checksum_right(data, (const uint8_t *)tcp, left, flags))
-        return false;
     utcp__packet_endpoints(data, &local, &remote);
     conn = utcp__find(stack, &local, &remote);
     return conn && predicted(conn, tcp, left);
 }
 
+/* Not the same connection as before, or the checksum is to be looked at. */
 apart void take_any(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags)
 {
-    if (stack->predict == PREDICT_NOTHING || !look_closer(stack, data, length, flags))
+    uint32_t left;
+    const struct wire_tcp *tcp =
+        stack->predict == PREDICT_NOTHING ? NULL : read_ip(data, length, &left);
+
+    if (tcp == NULL || (int32_t)(left - TCP_HEADER_MIN) < 0 ||
+        (!(flags & UTCP_INPUT_CHECKSUM_OK) &&
+         !utcp__packet_checksum_right(data, (const uint8_t *)tcp, left, flags)))
         utcp__input_any(stack, data, length, flags);
+    else if ((tcp->flags & ~(TCP_PSH | TCP_FIN)) != TCP_ACK || !look_closer(stack, data, tcp, left))
+        utcp__input_sound(stack, data, tcp, left);
 }
 
 /* Another version of IP, or of another form. */
@@ -641,20 +580,25 @@ apart void take_ipv6(struct utcp *stack, const uint8_t *data, size_t length, uns
         flags != stack->predict || !is_for_ipv6(conn, data) ||
         (tcp = read_ipv6(data, length, &left)) == NULL)
         take_any(stack, data, length, flags);
-    else if (!predicted(conn, tcp, left))
+    else if ((int32_t)(left - TCP_HEADER_MIN) < 0)
         utcp__input_any(stack, data, length, flags);
+    else if (!predicted(conn, tcp, left))
+        utcp__input_sound(stack, data, tcp, left);
 }
 
 /* As utcp_input() has found, of the connection of the packet before, if that is one of IPv4. */
 apart void take_unusual(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags)
 {
+    const struct wire_tcp *tcp = (const struct wire_tcp *)(data + IPV4_HEADER_MIN);
     struct utcp_conn *conn = stack->recent;
+    uint32_t left = (uint32_t)length - IPV4_HEADER_MIN;
 
     if (conn->local.family != 4)
         take_any(stack, data, length, flags);
-    else if (!conn->unusual || !predicted(conn, (const struct wire_tcp *)(data + IPV4_HEADER_MIN),
-                                          (uint32_t)length - IPV4_HEADER_MIN))
+    else if ((int32_t)(left - TCP_HEADER_MIN) < 0)
         utcp__input_any(stack, data, length, flags);
+    else if (!conn->unusual || !predicted(conn, tcp, left))
+        utcp__input_sound(stack, data, tcp, left);
 }
 
 /* `length` bytes of text, in order, of a connection with nothing unusual. */

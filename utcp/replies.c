@@ -3,6 +3,7 @@
  * the stack's until the next output, where they go first. */
 #include <string.h>
 
+#include "build.h"
 #include "utcp_internal.h"
 
 struct utcp_reply *utcp__reply_place(struct utcp *stack)
@@ -38,9 +39,8 @@ void utcp__reply_reset(struct utcp *stack, const struct utcp_segment *segment)
                     segment->seq + length);
 }
 
-/* Not inlined, so that what connections send is (packet.c has room in one caller for that). */
-static __attribute__((noinline)) bool emit_reply(struct utcp *stack, const struct utcp_reply *reply,
-                                                 const struct utcp_sink *sink)
+static bool emit_reply(struct utcp *stack, const struct utcp_reply *reply,
+                       const struct utcp_sink *sink)
 {
     struct utcp_outgoing outgoing = {
         .local = &reply->local,
@@ -61,7 +61,10 @@ static __attribute__((noinline)) bool emit_reply(struct utcp *stack, const struc
     if (packet == NULL)
         return false;
     memcpy(utcp__packet_build(packet, &outgoing), reply->options, reply->options_length);
-    utcp__packet_checksum(packet, &outgoing, stack->offloads & UTCP_OFFLOAD_CHECKSUM, &offload);
+    if (stack->offloads & UTCP_OFFLOAD_CHECKSUM)
+        utcp__packet_offload(reply->local.family, &offload);
+    else
+        utcp__packet_checksum(packet, reply->local.family, length);
     sink->commit(sink->context, length, &offload);
     stack->stats.packets_out++;
     if (reply->time_wait)

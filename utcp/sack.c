@@ -147,8 +147,15 @@ static void append(struct utcp_conn *conn, uint32_t start, uint32_t end)
 {
     struct utcp_scoreboard *board = &conn->board;
     uint64_t now = conn->stack->now;
-    struct utcp_sent *last = board->count ? utcp__sent(board, board->count - 1) : NULL;
+    struct utcp_sent *last;
 
+    if (board->count == 0 && board->many == NULL) { /* nothing else is in flight */
+        board->few[0] = (struct utcp_sent){.at = now, .start = start, .end = end};
+        board->first = 0;
+        board->count = 1;
+        return;
+    }
+    last = board->count ? utcp__sent(board, board->count - 1) : NULL;
     if (last && last->flags == 0 && same_time(conn, last->at, false)) {
         last->end = end;
     } else if (make_room(conn)) {

@@ -10,6 +10,7 @@
 #include "steps.h"
 
 #define TABLE_FIRST 64
+#define TABLE_KEY   UINT64_C(0x656c626174) /* "table": nothing else is hashed so by the stack's key */
 
 static bool endpoint_equal(const struct utcp_endpoint *a, const struct utcp_endpoint *b)
 {
@@ -30,19 +31,20 @@ static_assert(offsetof(struct utcp_endpoint, address) == sizeof(uint32_t) &&
 uint32_t utcp__table_hash(const struct utcp *stack, const struct utcp_endpoint *local,
                           const struct utcp_endpoint *remote)
 {
-    uint64_t words[5];
+    const struct hash_key *key = &stack->table_key;
     uint64_t ports = (uint64_t)local->port << 16 | remote->port;
+    uint64_t here[2], there[2];
 
     if (local->family == 4) {
-        memcpy(words, local->address, 4);
-        memcpy((uint8_t *)words + 4, remote->address, 4);
-        words[1] = ports;
-        return (uint32_t)siphash_table(stack->key, words, 2);
+        memcpy(&here[0], local->address, 4);
+        memcpy((uint8_t *)here + 4, remote->address, 4);
+        return (uint32_t)hash_fold(
+            hash_fold(here[0] ^ key->word[0], ports ^ key->word[1]) ^ key->word[2], key->word[3]);
     }
-    memcpy(words, local->address, 16);
-    memcpy(words + 2, remote->address, 16);
-    words[4] = ports;
-    return (uint32_t)siphash_table(stack->key, words, 5);
+    memcpy(here, local->address, sizeof(here));
+    memcpy(there, remote->address, sizeof(there));
+    return (uint32_t)hash_words(key, there[0], there[1],
+                                hash_fold(here[0] ^ key->word[2], here[1] ^ key->word[3]) ^ ports);
 }
 
 static struct utcp_conn **bucket(const struct utcp *stack, uint32_t hash)
@@ -266,6 +268,8 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
     }
     utcp__set_now(stack, now ? now : 1); /* 0 is no time */
     stack->key = siphash_key(config.secret);
+    for (uint64_t i = 0; i < 4; i++)
+        stack->table_key.word[i] = siphash_words(stack->key, (const uint64_t[]){TABLE_KEY, i}, 2);
     utcp__cookie_init(stack);
     utcp__fast_open_init(stack);
     stack->predict = UTCP_INPUT_CHECKSUM_OK;
@@ -295,6 +299,7 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
     list_init(&stack->scattered);
     utcp__wheel_init(&stack->wheel, now);
     utcp__pool_init(&stack->pool, config.memory_max ? config.memory_max : UINT64_C(1) << 30);
+    utcp__conn_prepare(stack);
     return stack;
 }
 
@@ -323,6 +328,7 @@ void utcp_free(struct utcp *stack)
 void utcp_set_mtu(struct utcp *stack, uint32_t mtu)
 {
     stack->mtu = mtu_clamped(mtu);
+    utcp__conn_prepare(stack);
     list_for_each_safe (link, after, &stack->all) {
         struct utcp_conn *conn = list_member(link, struct utcp_conn, all_link);
 
@@ -341,6 +347,7 @@ void utcp_set_offloads(struct utcp *stack, uint32_t offloads)
 void utcp_set_flags(struct utcp *stack, uint32_t flags)
 {
     stack->flags = flags;
+    utcp__conn_prepare(stack);
 }
 
 int utcp_listen(struct utcp *stack, const struct utcp_endpoint *local, unsigned backlog, void *user,

@@ -110,28 +110,15 @@ void utcp__conn_compare(struct utcp_conn *conn)
                      conn->user_timeout_ms;
 }
 
-void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
-                     const struct utcp_endpoint *remote)
+/* Of `family`. */
+static void prepare(struct utcp_conn *conn, struct utcp *stack, uint8_t family)
 {
-    uint64_t ends = utcp__cookie_ends(stack, local, remote);
-
     *conn = (struct utcp_conn){
         .stack = stack,
-        .local = *local,
-        .remote = *remote,
-        .ports = htonl((uint32_t)remote->port << 16 | local->port),
+        .local.family = family,
         .restless = true,
         .uncommon = true,
     };
-    conn->ts_offset = syncookie_timestamp_offset(ends);
-    /* RFC 6528's F, to which utcp__conn_choose_iss() adds the clock. Whoever has the cookies' key knows
-     * `ends`, and of this no more than anybody. */
-    conn->iss = (uint32_t)siphash_words(stack->key, &ends, 1);
-    list_init(&conn->output_link);
-    list_init(&conn->link);
-    list_init(&conn->all_link);
-    list_init(&conn->scattered_link);
-    utcp__wheel_timer_init(&conn->wheel_timer);
     for (int timer = 0; timer < TIMERS; timer++)
         conn->deadline[timer] = TIMER_IDLE;
     utcp__sendbuf_init(&conn->send);
@@ -150,10 +137,37 @@ void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct ut
     conn->receive_limit = min_u32(UTCP_WINDOW_INITIAL, stack->receive_max);
     conn->path_mtu = (uint16_t)stack->mtu;
     conn->receive_mss = (uint16_t)utcp__mss_for_mtu(conn, stack->mtu);
-    conn->peer_mss = local->family == 4 ? UTCP_MSS_DEFAULT_IPV4 : UTCP_MSS_DEFAULT_IPV6;
+    conn->peer_mss = family == 4 ? UTCP_MSS_DEFAULT_IPV4 : UTCP_MSS_DEFAULT_IPV6;
     conn->segment_seen = UTCP_MSS_DEFAULT_IPV4;
-    conn->heard_at = stack->now;
     utcp__conn_update_mss(conn);
+}
+
+void utcp__conn_prepare(struct utcp *stack)
+{
+    prepare(&stack->fresh[0], stack, 4);
+    prepare(&stack->fresh[1], stack, 6);
+}
+
+void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
+                     const struct utcp_endpoint *remote)
+{
+    uint64_t ends = utcp__cookie_ends(stack, local, remote);
+
+    memcpy(conn, &stack->fresh[local->family != 4], sizeof(*conn));
+    conn->local = *local;
+    conn->remote = *remote;
+    conn->ports = htonl((uint32_t)remote->port << 16 | local->port);
+    conn->ts_offset = syncookie_timestamp_offset(ends);
+    /* RFC 6528's F, to which utcp__conn_choose_iss() adds the clock: SipHash-2-4 by one key, of which half is
+     * told to the peer and nobody else, within SipHash-1-3 by another. Whoever has the cookies' key knows `ends`,
+     * and of this no more than anybody. */
+    conn->iss = (uint32_t)siphash_table(stack->key, &ends, 1);
+    list_init(&conn->output_link);
+    list_init(&conn->link);
+    list_init(&conn->all_link);
+    list_init(&conn->scattered_link);
+    utcp__wheel_timer_init(&conn->wheel_timer);
+    conn->heard_at = stack->now;
 }
 
 /* Structures of connections that are gone are kept for those that come: the allocator takes 90 instructions to
@@ -287,19 +301,16 @@ void utcp__conn_acceptable(struct utcp_conn *conn)
     conn->stack->stats.connections_accepted++;
 }
 
-void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *segment)
+void utcp__conn_established(struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint32_t window)
 {
     struct utcp *stack = conn->stack;
     uint64_t now = stack->now;
     bool open_early = conn->fast_queue;
 
     utcp__conn_set_state(conn, UTCP_ESTABLISHED);
-    /* A SYN's window is never scaled, RFC 7323 section 2.2. */
-    conn->snd_wnd = (uint32_t)segment->window << (segment->flags & TCP_SYN ? 0 : conn->send_scale);
-    conn->snd_wnd_max = conn->snd_wnd;
-    conn->snd_wl1 = segment->seq;
-    conn->snd_wl2 = segment->ack;
-    utcp__conn_update_mss(conn);
+    conn->snd_wnd = conn->snd_wnd_max = window;
+    conn->snd_wl1 = seq;
+    conn->snd_wl2 = ack;
     utcp__fast_open_leave(conn, false);
     if (!open_early)
         utcp__recovery_start(conn);

@@ -221,9 +221,20 @@ static inline uint64_t utcp__probe_at(const struct utcp_conn *conn, uint64_t now
 void utcp__acknowledge_later(struct utcp_conn *conn, uint32_t bytes);
 /* Data within the window, from a connection that takes them. */
 void utcp__take_text(struct utcp_conn *conn, struct utcp_segment *segment);
+/* In SYN-RECEIVED: our SYN is acknowledged, as utcp__conn_established() wants to know it. */
+void utcp__establish(struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint32_t window);
+/* Whether a segment without SACK's blocks acknowledges all that an orphan had to say, its FIN included, and
+ * nothing was to be repaired; then that is done. */
+bool utcp__is_the_last(const struct utcp_conn *conn, uint32_t ack);
+void utcp__last_acknowledged(struct utcp_conn *conn);
+/* The peer's FIN is the next in order. */
+void utcp__take_fin(struct utcp_conn *conn);
 /* sack.c: the scoreboard has no ranges any more. */
 void utcp__sack_emptied(struct utcp_conn *conn);
 /* A packet, the long way. */
 void utcp__input_any(struct utcp *stack, const void *data, size_t length, unsigned flags);
+/* The same from where utcp__packet_parse_sound() goes on. */
+void utcp__input_sound(struct utcp *stack, const uint8_t *data, const struct wire_tcp *tcp,
+                       uint32_t length);
 
 #endif

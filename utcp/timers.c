@@ -169,6 +169,12 @@ void utcp__timers_update(struct utcp_conn *conn, bool progress)
         utcp__timer_stop(conn, TIMER_USER);
 }
 
+static uint64_t fin_wait(const struct utcp_conn *conn)
+{
+    return conn->more && conn->more->fin_wait_ms ? conn->more->fin_wait_ms * UTCP_MS
+                                                 : UTCP_FIN_WAIT_2_LIMIT;
+}
+
 void utcp__timer_life_start(struct utcp_conn *conn)
 {
     uint64_t now = conn->stack->now;
@@ -178,7 +184,7 @@ void utcp__timer_life_start(struct utcp_conn *conn)
     else if (conn->state == UTCP_TIME_WAIT)
         utcp__timer_set(conn, TIMER_LIFE, now + conn->stack->time_wait_us);
     else if (conn->state == UTCP_FIN_WAIT_2 && utcp__orphan(conn))
-        utcp__timer_set(conn, TIMER_LIFE, now + UTCP_FIN_WAIT_2_LIMIT);
+        utcp__timer_set(conn, TIMER_LIFE, now + fin_wait(conn));
     else if (conn->keepalive_ms && utcp__synchronized(conn)) {
         uint64_t idle = conn->keepalive_ms * UTCP_MS, from = conn->heard_at + idle;
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Connections in TIME-WAIT that nobody holds, which are most of those that a server has whose answers end
  * with its FIN. What there is left to do for one is so little that its struct utcp_conn, eight times as
- * large, goes when the last acknowledgment has gone out, and what remains is an entry of a table
- * (timewait_table.h): the numbers that a segment is judged by, and what an answer is made of. A connection
- * that its program still holds, or that is traced, stays whole until that is over, and so does one for
- * which there is no memory.
+ * large, goes when nothing is left to say but the last acknowledgment, and what remains is an entry of a table
+ * (timewait_table.h), of which that acknowledgment is built: the numbers that a segment is judged by, and
+ * what an answer is made of. A connection that its program still holds, or that is traced, or has more to
+ * say, stays whole until that is over, and so does one for which there is no memory.
  *
  * What a segment for such an entry meets are the steps of input.c, as far as they can do something in
  * TIME-WAIT: all is acknowledged, nothing is taken, so what is left are answers, a FIN that comes again,
  * and the ways out. On the wire there is no difference, which test_timewait shows by the two side by side.
  * Answers are among the replies of the stack (struct utcp_reply), one for all that came before the next
  * output; they are made when they leave. */
+#include "build.h"
 #include "options/options.h"
 #include "utcp_internal.h"
 
@@ -27,7 +28,7 @@ static uint64_t at_tick(uint64_t us)
 static void keep(const struct utcp_conn *conn, struct utcp_time_wait *wait)
 {
     uint32_t next = utcp__rcv_nxt(conn);
-    uint32_t window = (utcp__window_edge(conn) - next) >> conn->receive_scale;
+    uint32_t window = utcp__window(conn, next) >> conn->receive_scale;
 
     wait->snd_nxt = conn->snd_max;
     wait->rcv_nxt = next;
@@ -51,30 +52,37 @@ static void keep(const struct utcp_conn *conn, struct utcp_time_wait *wait)
     wait->sack = conn->sack;
     wait->echo = conn->ecn.on && conn->ce;
     wait->knocked = conn->knocked;
+    wait->duplicate = (struct utcp_sack_block){0};
+    wait->duplicate_due = wait->answer_due = false;
 }
 
-/* It has said all that it had to say. */
+/* It has nothing more to say than an ACK like most, if that. */
 static bool is_through(const struct utcp_conn *conn)
 {
-    return conn->state == UTCP_TIME_WAIT && utcp__orphan(conn) && !conn->traced && !conn->ack_now &&
+    return conn->state == UTCP_TIME_WAIT && utcp__orphan(conn) && !conn->traced &&
            !conn->report.duplicate_due && !conn->duplicate_acks_due && conn->ecn.flips == 0 &&
-           conn->last_ack == utcp__rcv_nxt(conn);
+           !conn->timeout_due;
 }
 
-bool utcp__time_wait_take(struct utcp_conn *conn)
+/* An entry in its stead; NULL: there is no place. */
+static struct utcp_time_wait *replace(struct utcp_conn *conn)
 {
     struct utcp *stack = conn->stack;
     struct utcp_time_wait *wait;
 
-    if (!is_through(conn))
-        return false;
     wait = utcp__waits_add(&stack->waits, &conn->local, &conn->remote, conn->hash,
                            at_tick(conn->deadline[TIMER_LIFE]));
     if (wait == NULL)
-        return false;
+        return NULL;
     keep(conn, wait);
     utcp__conn_replaced(conn);
-    return true;
+    return wait;
+}
+
+bool utcp__time_wait_take(struct utcp_conn *conn)
+{
+    return is_through(conn) && !conn->ack_now && conn->last_ack == utcp__rcv_nxt(conn) &&
+           replace(conn);
 }
 
 void utcp__time_wait_show(const struct utcp *stack, const struct utcp_time_wait *wait,
@@ -157,6 +165,70 @@ static void challenge(struct utcp *stack, struct utcp_time_wait *wait)
         answer(stack, wait);
 }
 
+/* It was sent as `wait` says. */
+static void answered(struct utcp_time_wait *wait)
+{
+    uint32_t edge = wait->rcv_nxt + ((uint32_t)wait->window << wait->receive_scale);
+
+    wait->answer_due = false;
+    wait->duplicate_due = false;
+    wait->ip_id++;
+    if (seq_before(wait->rcv_adv, edge))
+        wait->rcv_adv = edge;
+}
+
+/* An ACK without anything to tell but that. */
+static void build(struct utcp *stack, const struct utcp_time_wait *wait, uint8_t *packet,
+                  uint32_t length, struct utcp_offload *offload)
+{
+    uint8_t family = wait->local.family;
+    const struct utcp_outgoing outgoing = {
+        .local = &wait->local,
+        .remote = &wait->remote,
+        .seq = wait->snd_nxt,
+        .ack = wait->rcv_nxt,
+        .window = wait->window,
+        .ip_id = wait->ip_id,
+        .flags = TCP_ACK | (wait->echo ? TCP_ECE : 0),
+        .dscp = wait->dscp,
+        .hop_limit = wait->hop_limit,
+        .options_length = wait->timestamps ? UTCP_OPTIONS_USUAL : 0,
+    };
+    uint8_t *at = utcp__packet_build(packet, &outgoing);
+
+    if (wait->timestamps)
+        utcp__timestamps_put(at, (uint32_t)stack->now_ms + wait->ts_offset, wait->ts_recent);
+    if (stack->offloads & UTCP_OFFLOAD_CHECKSUM)
+        utcp__packet_offload(family, offload);
+    else
+        utcp__packet_checksum(packet, family, length);
+}
+
+enum utcp_last_words utcp__time_wait_last_words(struct utcp_conn *conn,
+                                                const struct utcp_sink *sink)
+{
+    struct utcp *stack = conn->stack;
+    struct utcp_offload offload = {0};
+    struct utcp_time_wait *wait;
+    uint32_t length;
+    uint8_t *packet;
+
+    if (!conn->ack_now || !is_through(conn))
+        return LAST_WORDS_OTHERS;
+    length = utcp__packet_headers(conn->local.family) + utcp__options_size(conn);
+    packet = sink->reserve(sink->context, length);
+    if (packet == NULL)
+        return LAST_WORDS_FULL;
+    wait = replace(conn);
+    if (wait == NULL)
+        return LAST_WORDS_OTHERS;
+    build(stack, wait, packet, length, &offload);
+    sink->commit(sink->context, length, &offload);
+    stack->stats.packets_out++;
+    answered(wait);
+    return LAST_WORDS_SAID;
+}
+
 bool utcp__time_wait_answer(struct utcp *stack, struct utcp_reply *reply)
 {
     const struct utcp_time_wait *wait = utcp__waits_at(&stack->waits, reply->number);
@@ -180,14 +252,7 @@ bool utcp__time_wait_answer(struct utcp *stack, struct utcp_reply *reply)
 
 void utcp__time_wait_answered(struct utcp *stack, const struct utcp_reply *reply)
 {
-    struct utcp_time_wait *wait = utcp__waits_at(&stack->waits, reply->number);
-    uint32_t edge = wait->rcv_nxt + ((uint32_t)wait->window << wait->receive_scale);
-
-    wait->answer_due = false;
-    wait->duplicate_due = false;
-    wait->ip_id++;
-    if (seq_before(wait->rcv_adv, edge))
-        wait->rcv_adv = edge;
+    answered(utcp__waits_at(&stack->waits, reply->number));
 }
 
 /* ── Segments ──────────────────────────────────────────────────────────────────────────────── */

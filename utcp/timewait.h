@@ -12,6 +12,16 @@ struct utcp_time_wait *utcp__find_waiting(const struct utcp *stack,
 /* True: an entry has taken the connection's place, which is gone. False: it is not in TIME-WAIT, not an
  * orphan, has more to say, or there is no place. */
 bool utcp__time_wait_take(struct utcp_conn *conn);
+
+enum utcp_last_words {
+    LAST_WORDS_OTHERS, /* it is not in TIME-WAIT, or has more to say than a plain ACK: as any other */
+    LAST_WORDS_SAID,   /* the ACK has gone out, and an entry has taken the connection's place */
+    LAST_WORDS_FULL,   /* the sink has no room; nothing was done */
+};
+
+/* What most have left to say when the peer's FIN comes, for a connection of the output list. */
+enum utcp_last_words utcp__time_wait_last_words(struct utcp_conn *conn,
+                                                const struct utcp_sink *sink);
 void utcp__time_wait_input(struct utcp *stack, struct utcp_time_wait *wait,
                            struct utcp_segment *segment);
 /* Ends it, or all whose time is over. */

@@ -81,7 +81,6 @@ static struct utcp_time_wait *take_place(struct utcp_time_waits *waits)
         return NULL;
     place = (unsigned)__builtin_ctzll(slab->free);
     wait = &slab->places[place];
-    memset(wait, 0, sizeof(*wait));
     wait->number = waits->room * TIME_WAIT_SLAB + place;
     slab->free &= slab->free - 1;
     if (slab->free == 0) {
@@ -232,7 +231,7 @@ static struct utcp_time_wait_queue *queue_for(struct utcp_time_waits *waits, uin
 static void join(struct utcp_time_waits *waits, struct utcp_time_wait_queue *queue,
                  struct utcp_time_wait *wait, uint64_t expires)
 {
-    wait->queue = (uint8_t)(queue - waits->queues) & 0xf;
+    wait->queue = (uint8_t)(queue - waits->queues);
     wait->expires = expires;
     wait->next = TIME_WAIT_NONE;
     wait->previous = queue->last;
@@ -241,7 +240,8 @@ static void join(struct utcp_time_waits *waits, struct utcp_time_wait_queue *que
     } else {
         queue->first = wait->number;
         queue->due = expires;
-        note_due(waits);
+        if (expires < waits->due)
+            waits->due = expires;
     }
     queue->last = wait->number;
     queue->end = expires;

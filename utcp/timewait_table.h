@@ -47,8 +47,8 @@ struct utcp_time_wait {
     uint16_t ip_id;
     uint8_t receive_scale, dscp, hop_limit;
     uint8_t challenges;
-    uint8_t queue : 4;
-    bool timestamps : 1, sack : 1;
+    uint8_t queue;
+    bool timestamps, sack;
     bool echo : 1;          /* ECE is on what goes out */
     bool knocked : 1;       /* somebody has tried to open it anew */
     bool duplicate_due : 1; /* the answer tells of what came twice */
@@ -85,8 +85,8 @@ struct utcp_time_waits {
 void utcp__waits_init(struct utcp_time_waits *waits);
 void utcp__waits_dispose(struct utcp_time_waits *waits);
 
-/* An entry that ends at `expires`, with local, remote, hash and that set and all else zero. It must not
- * be in the table. NULL: no memory, or there are no more than TIME_WAIT_QUEUES queues. Entries stay
+/* An entry that ends at `expires`, with local, remote, hash and that set; what struct utcp_conn has, too, is the
+ * caller's to fill in. It must not be in the table. NULL: no memory, or there are no more than TIME_WAIT_QUEUES queues. Entries stay
  * where they are until they are removed. */
 struct utcp_time_wait *utcp__waits_add(struct utcp_time_waits *waits,
                                        const struct utcp_endpoint *local,

@@ -48,6 +48,7 @@ struct utcp_more {
     bool last_round_limited;   /* for which the application had written too little */
 
     uint32_t not_sent_low;        /* UTCP_OPTION_NOT_SENT_LOW */
+    uint32_t fin_wait_ms;         /* UTCP_OPTION_FIN_WAIT_US; 0: UTCP_FIN_WAIT_2_LIMIT */
     struct utcp_records *records; /* records.c; NULL: there are none */
     struct utcp_times *times;     /* times.c; while `timed` */
     struct utcp_arrivals *arrivals;
@@ -142,7 +143,12 @@ void utcp__times_dispose(struct utcp_conn *conn);
 /* ── busy.c ────────────────────────────────────────────────────────────────────────────────── */
 
 /* All was sent that may be sent now. */
-void utcp__busy_update(struct utcp_conn *conn);
+void utcp__busy_changed(struct utcp_conn *conn);
+static inline void utcp__busy_update(struct utcp_conn *conn)
+{
+    if (conn->limit != LIMIT_NOTHING_TO_SEND || conn->send.end != conn->send.una)
+        utcp__busy_changed(conn);
+}
 /* Time under a limit, the present one included; µs. */
 uint64_t utcp__busy_time(const struct utcp_conn *conn, enum utcp_limit limit);
 
@@ -152,7 +158,9 @@ uint64_t utcp__busy_time(const struct utcp_conn *conn, enum utcp_limit limit);
 void utcp__trace_begin(struct utcp_conn *conn);
 void utcp__trace(const struct utcp_conn *conn, struct utcp_trace_event event);
 void utcp__trace_received(const struct utcp_conn *conn, const struct utcp_segment *segment);
-void utcp__trace_sent(const struct utcp_conn *conn, const struct utcp_outgoing *outgoing);
+/* What stands in its header, and how much payload. */
+void utcp__trace_sent(const struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint16_t window,
+                      uint32_t length, uint8_t flags);
 
 static inline void utcp__trace_reason(const struct utcp_conn *conn, enum utcp_trace_kind kind,
                                       const char *reason)

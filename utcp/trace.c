@@ -49,17 +49,18 @@ void utcp__trace_received(const struct utcp_conn *conn, const struct utcp_segmen
                       });
 }
 
-void utcp__trace_sent(const struct utcp_conn *conn, const struct utcp_outgoing *outgoing)
+void utcp__trace_sent(const struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint16_t window,
+                      uint32_t length, uint8_t flags)
 {
-    uint8_t scale = outgoing->flags & TCP_SYN ? 0 : conn->receive_scale;
+    uint8_t scale = flags & TCP_SYN ? 0 : conn->receive_scale;
 
     utcp__trace(conn, (struct utcp_trace_event){
                           .kind = UTCP_TRACE_SENT,
-                          .seq = outgoing->seq - conn->iss,
-                          .ack = outgoing->flags & TCP_ACK ? outgoing->ack - conn->irs : 0,
-                          .window = (uint32_t)outgoing->window << scale,
-                          .length = outgoing->length,
-                          .flags = outgoing->flags,
-                          .again = outgoing->length && seq_before(outgoing->seq, conn->snd_max),
+                          .seq = seq - conn->iss,
+                          .ack = flags & TCP_ACK ? ack - conn->irs : 0,
+                          .window = (uint32_t)window << scale,
+                          .length = length,
+                          .flags = flags,
+                          .again = length && seq_before(seq, conn->snd_max),
                       });
 }

@@ -21,8 +21,8 @@
  *
  *   stack.c      stack, connection table, listeners, events, segments without a connection
  *   timewait.c   connections in TIME-WAIT that nobody holds, in timewait_table.c, a table of their own
- *   packet.c     headers: parse to a checked view, build          options/   one file an option
- *   input.c      segments, in the RFC's order; prediction.c: most congestion/ one file a control
+ *   packet.c     headers: parse to a checked view; build.h: build options/   one file an option
+ *   input.c      segments, in the RFC's order; prediction*.c most  congestion/ one file a control
  *   input_syn.c  segments in LISTEN and SYN-SENT                  icmp.c     errors about segments
  *   syncookie.c  handshakes that take no memory, when the backlog is full
  *   pacing.c     when segments may leave; rate.c how fast they are delivered; busy.c what holds them
@@ -76,6 +76,7 @@
 
 #include "congestion/congestion.h"
 #include "fastopen_state.h"
+#include "keyed_hash.h"
 #include "list.h"
 #include "packet.h"
 #include "pool.h"
@@ -173,6 +174,7 @@ struct utcp_reply {
 struct utcp {
     uint64_t now, now_ms; /* µs, and rounded down: utcp__set_now() */
     struct siphash_key key;
+    struct hash_key table_key;     /* of utcp__table_hash() */
     struct siphash_key cookie_key; /* of SYN cookies, and of the offsets of timestamps */
     const struct utcp_cc_ops *congestion, *congestion_module;
     uint32_t mtu, offloads, flags, connections_max, receive_max, send_max;
@@ -183,17 +185,18 @@ struct utcp {
     uint64_t challenge_second;
 
     struct utcp_conn **table;
-    uint32_t table_size;      /* a power of two */
-    struct utcp_conn *recent; /* that a segment came for; … */
-    struct utcp_conn nobody;  /* … if any did: of no endpoints, and unusual */
-    unsigned predict;         /* flags of a packet for prediction.c; PREDICT_NOTHING */
-    uint64_t long_in;         /* packets that header prediction has left to others */
-    bool rare;                /* prediction.c: not only a round trip is `unfinished` */
-    struct utcp_cc_ack told;  /* prediction.c: of an acknowledgment; what it does not set is 0 */
-    uint32_t connections;     /* those in `table` and in `waits` */
-    struct list all;          /* every struct utcp_conn */
-    struct list output;       /* connections that may have something to send */
-    struct list events;       /* connections with something to tell */
+    uint32_t table_size;       /* a power of two */
+    struct utcp_conn *recent;  /* that a segment came for; … */
+    struct utcp_conn nobody;   /* … if any did: of no endpoints, and unusual */
+    struct utcp_conn fresh[2]; /* of IPv4 and of IPv6, as each begins: utcp__conn_prepare() */
+    unsigned predict;          /* flags of a packet for prediction.c; PREDICT_NOTHING */
+    uint64_t long_in;          /* packets that header prediction has left to others */
+    bool rare;                 /* prediction.c: not only a round trip is `unfinished` */
+    struct utcp_cc_ack told;   /* prediction.c: of an acknowledgment; what it does not set is 0 */
+    uint32_t connections;      /* those in `table` and in `waits` */
+    struct list all;           /* every struct utcp_conn */
+    struct list output;        /* connections that may have something to send */
+    struct list events;        /* connections with something to tell */
     struct list listener_events;
     struct list listeners;
     struct utcp_time_waits waits; /* in TIME-WAIT: timewait.c */
@@ -421,7 +424,7 @@ bool utcp__output_replies(struct utcp *stack, const struct utcp_sink *sink);
 /* ── plan.c ────────────────────────────────────────────────────────────────────────────────── */
 
 /* The window that could be told now, as right edge. */
-uint32_t utcp__window_edge(const struct utcp_conn *conn);
+uint32_t utcp__window(const struct utcp_conn *conn, uint32_t next);
 bool utcp__window_to_update(const struct utcp_conn *conn);
 /* The sequence number of a segment without data: the end of all that was sent, but not beyond the
  * window, which may have shrunk: there the peer would not accept it. */
@@ -454,8 +457,16 @@ void utcp__control_before_output(struct utcp_conn *conn);
 /* The peer's SYN or SYN-ACK has these flags. */
 void utcp__ecn_negotiate(struct utcp_conn *conn, uint8_t peer_flags);
 /* What ECN adds to a segment with `flags`; what came of it when it was sent. */
-uint8_t utcp__ecn_flags(struct utcp_conn *conn, uint8_t flags, bool new_data);
-void utcp__ecn_sent(struct utcp_conn *conn, uint8_t flags);
+uint8_t utcp__ecn_more_flags(struct utcp_conn *conn, uint8_t flags, bool new_data);
+static inline uint8_t utcp__ecn_flags(struct utcp_conn *conn, uint8_t flags, bool new_data)
+{
+    return flags & TCP_SYN || conn->ecn.on ? utcp__ecn_more_flags(conn, flags, new_data) : 0;
+}
+static inline void utcp__ecn_sent(struct utcp_conn *conn, uint8_t flags)
+{
+    if (flags & TCP_CWR)
+        conn->ecn.cwr_due = false;
+}
 /* Data came; ECN is on. */
 void utcp__ecn_received(struct utcp_conn *conn, const struct utcp_segment *segment);
 /* New data were acknowledged, by a segment with or without ECE; `in_flight` from before. */
@@ -541,6 +552,8 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
 /* The same in memory of the caller, neither in the table nor on a list. */
 void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
                      const struct utcp_endpoint *remote);
+/* What it copies: to be made anew when the stack's options or its MTU change. */
+void utcp__conn_prepare(struct utcp *stack);
 void utcp__conn_free(struct utcp_conn *conn);
 void utcp__spares_free(struct utcp *stack);
 /* Is its listener's no more; it was taken from its list. */
@@ -549,8 +562,9 @@ void utcp__reap(struct utcp *stack);
 void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state);
 /* Its listener may give it away. */
 void utcp__conn_acceptable(struct utcp_conn *conn);
-/* The peer's SYN and our own are done: the segment's window is the first that may be sent into. */
-void utcp__conn_established(struct utcp_conn *conn, const struct utcp_segment *segment);
+/* The peer's SYN and our own are done, by a segment with these numbers, whose window, in bytes, is the first
+ * that may be sent into. */
+void utcp__conn_established(struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint32_t window);
 /* Ends the connection: out of the table, buffers released, the owner told. `error` is 0 for an
  * orderly end, after which the application may still read. */
 void utcp__conn_end(struct utcp_conn *conn, int error);

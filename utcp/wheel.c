@@ -14,7 +14,9 @@ static void insert(struct utcp_wheel *wheel, struct utcp_wheel_timer *timer)
     unsigned level = level_of(wheel, timer->tick);
     unsigned slot = (timer->tick >> (level * WHEEL_LEVEL_BITS)) & (WHEEL_SLOTS - 1);
 
-    list_append(&wheel->slots[level][slot], &timer->link);
+    struct list *head = &wheel->slots[level][slot];
+
+    list_append(head, &timer->link);
     wheel->occupied[level] |= UINT64_C(1) << slot;
 }
 

@@ -336,6 +336,21 @@ TCP_TEST(closing_in_fin_wait_2_starts_its_timer)
     tcp_free(t);
 }
 
+TCP_TEST(how_long_fin_wait_2_lasts_can_be_chosen)
+{
+    uint32_t seq, ack;
+    struct tcp_test *t = tcp_in_state(4, UTCP_FIN_WAIT_2, &seq, &ack);
+
+    assert_int_equal(utcp_set_option(t->conn, UTCP_OPTION_FIN_WAIT_US, 3 * SECOND), 0);
+    silent_for(t, MINUTE); /* somebody owns it */
+    utcp_close(t->conn, t->now);
+    silent_for(t, 3 * SECOND - MS);
+    assert_false(tcp_gone(t));
+    pass(t, 2 * MS);
+    assert_true(tcp_gone(t));
+    tcp_free(t);
+}
+
 TCP_TEST(an_orphan_whose_peer_has_vanished_is_given_up)
 {
     static const enum utcp_state states[] = {UTCP_FIN_WAIT_1, UTCP_CLOSING, UTCP_LAST_ACK};
@@ -517,6 +532,7 @@ int main(void)
         cmocka_unit_test(with_timestamps_the_clock_tells_which_syn_is_newer),
         cmocka_unit_test(an_orphan_does_not_stay_in_fin_wait_2),
         cmocka_unit_test(closing_in_fin_wait_2_starts_its_timer),
+        cmocka_unit_test(how_long_fin_wait_2_lasts_can_be_chosen),
         cmocka_unit_test(an_orphan_whose_peer_has_vanished_is_given_up),
         cmocka_unit_test(an_orphan_whose_peer_keeps_its_window_closed_is_given_up),
         cmocka_unit_test(data_for_an_orphan_are_answered_by_rst),

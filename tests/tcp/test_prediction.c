@@ -11,93 +11,9 @@
 
 #include "checksum.h"
 #include "simulator.h"
-#include "utcp_internal.h"
+#include "snapshot.h"
 
 #define MINUTE UINT64_C(60000000)
-
-/* ── State, without what differs from run to run ───────────────────────────────────────────── */
-
-/* Where memory lies. What is there is looked at below. */
-static const struct hidden {
-    size_t offset, size;
-} pointers[] = {
-    {offsetof(struct utcp_conn, chain), sizeof(void *)},
-    {offsetof(struct utcp_conn, stack), sizeof(void *)},
-    {offsetof(struct utcp_conn, receive.blocks), sizeof(void *)},
-    {offsetof(struct utcp_conn, receive.pending.at), sizeof(void *)},
-    {offsetof(struct utcp_conn, output_link), sizeof(struct list)},
-    {offsetof(struct utcp_conn, link), sizeof(struct list)},
-    {offsetof(struct utcp_conn, user), sizeof(void *)},
-    {offsetof(struct utcp_conn, send.first), 3 * sizeof(void *)},
-    {offsetof(struct utcp_conn, wheel_timer.link), sizeof(struct list)},
-    {offsetof(struct utcp_conn, listener), sizeof(void *)},
-    {offsetof(struct utcp_conn, control.rate), sizeof(void *)},
-    {offsetof(struct utcp_conn, cc.ops), sizeof(void *)},
-    {offsetof(struct utcp_conn, board.many), sizeof(void *)},
-    {offsetof(struct utcp_conn, undo.resent), sizeof(void *)},
-    {offsetof(struct utcp_conn, scattered_link), sizeof(struct list)},
-    {offsetof(struct utcp_conn, all_link), sizeof(struct list)},
-    {offsetof(struct utcp_conn, fast_queue), sizeof(void *)},
-    {offsetof(struct utcp_conn, more), sizeof(void *)},
-};
-
-/* FNV-1a. */
-static uint64_t digest(uint64_t sum, const void *data, size_t size)
-{
-    const uint8_t *at = data;
-
-    for (size_t i = 0; i < size; i++)
-        sum = (sum ^ at[i]) * UINT64_C(0x100000001b3);
-    return sum;
-}
-
-static uint64_t digest_scoreboard(uint64_t sum, const struct utcp_conn *conn)
-{
-    const struct utcp_scoreboard *board = &conn->board;
-    const struct utcp_sent *sent = (board->many ? board->many : board->few) + board->first;
-
-    return digest(sum, sent, board->count * sizeof(*sent));
-}
-
-struct snapshot {
-    uint8_t conn[sizeof(struct utcp_conn)]; /* the first */
-    uint64_t behind;                        /* what its pointers lead to */
-    uint64_t stack;
-};
-
-static void take_connection(const struct utcp_conn *conn, struct snapshot *snapshot)
-{
-    const struct utcp_ranges *pending = &conn->receive.pending;
-    bool lists[2];
-
-    memcpy(snapshot->conn, conn, sizeof(*conn));
-    for (size_t i = 0; i < sizeof(pointers) / sizeof(pointers[0]); i++)
-        memset(snapshot->conn + pointers[i].offset, 0, pointers[i].size);
-    /* What is left of `few` when `many` are used, or ranges are gone, is nobody's. */
-    memset(snapshot->conn + offsetof(struct utcp_conn, board.few), 0, sizeof(conn->board.few));
-    lists[0] = list_empty(&conn->output_link);
-    lists[1] = list_empty(&conn->link);
-    snapshot->behind = digest(0, lists, sizeof(lists));
-    snapshot->behind = digest_scoreboard(snapshot->behind, conn);
-    if (conn->more)
-        snapshot->behind = digest(snapshot->behind, conn->more, sizeof(*conn->more));
-    if (pending->count)
-        snapshot->behind =
-            digest(snapshot->behind, pending->at, pending->count * sizeof(pending->at[0]));
-}
-
-static void take_snapshot(const struct utcp *stack, struct snapshot *snapshot)
-{
-    const struct utcp_conn *conn = list_member(stack->all.next, struct utcp_conn, all_link);
-
-    *snapshot = (struct snapshot){0};
-    snapshot->stack = digest(0, &stack->stats, sizeof(stack->stats));
-    snapshot->stack = digest(snapshot->stack, &stack->pool.used, sizeof(stack->pool.used));
-    snapshot->stack = digest(snapshot->stack, &stack->reply_count, sizeof(stack->reply_count));
-    snapshot->stack = digest(snapshot->stack, stack->wheel.occupied, sizeof(stack->wheel.occupied));
-    if (!list_empty(&stack->all))
-        take_connection(conn, snapshot);
-}
 
 /* ── Two runs ──────────────────────────────────────────────────────────────────────────────── */
 
@@ -331,6 +247,63 @@ static void ends_and_options_make_no_difference(void **state)
         compare(config, 2);
     }
     options_set = false;
+}
+
+/* A request and a response: what opens such a connection and what closes it is most of it. */
+static struct sim_config brief(void)
+{
+    struct sim_config config = plain(100, 1024);
+
+    config.app[0].close = SIM_WAIT_FOR_PEER;
+    config.app[1].close = SIM_CLOSE;
+    config.link[0].verified = config.link[1].verified = true;
+    return config;
+}
+
+static void the_ends_of_a_server_s_connection_are_predicted(void **state)
+{
+    struct sim_config config = brief();
+
+    (void)state;
+    /* Two of what the server gets, which is half of all: the SYN is not. */
+    assert_in_range(compare(config, 1), 30, 50);
+    config.link[0].verified = false;
+    assert_in_range(compare(config, 1), 30, 50);
+    config.family = 6;
+    assert_in_range(compare(config, 1), 30, 50);
+}
+
+static void what_is_odd_at_the_ends_makes_no_difference(void **state)
+{
+    static const uint32_t flags[] = {
+        0,         UTCP_NO_TIMESTAMPS,      UTCP_NO_SACK,       UTCP_NO_WINDOW_SCALE, UTCP_ASK_ECN,
+        UTCP_PACE, UTCP_ALWAYS_SYN_COOKIES, UTCP_NO_SYN_COOKIES};
+    static const uint64_t requests[] = {0, 1, 100, 600, 1448, 5000, 70000};
+    static const uint64_t responses[] = {0, 1, 1024, 3000, 40000};
+    const unsigned kinds = sizeof(flags) / sizeof(flags[0]);
+
+    (void)state;
+    for (unsigned i = 0; i < 210; i++) {
+        struct sim_config config = brief();
+
+        config.app[0].to_send = config.app[1].to_receive = requests[i % 7];
+        config.app[1].to_send = config.app[0].to_receive = responses[i % 5];
+        config.app[0].close = (enum sim_close)(i % 3); /* who waits for the other is not */
+        config.app[1].close = (enum sim_close)(i / 3 % 2);
+        config.app[1].read_pause_us = i % 16 == 9 ? 300000 : 0;
+        config.stack[0].flags = flags[i % kinds];
+        config.stack[1].flags = i % 4 ? flags[i / kinds % kinds] : flags[i % kinds];
+        config.stack[1].congestion = utcp_congestion_name(i % 4);
+        config.stack[1].receive_buffer_max = i % 11 == 5 ? 400 : 0;
+        config.stack[1].time_wait_us = i % 13 ? 1000 : 0;
+        config.family = i % 6 ? 4 : 6;
+        config.fast_open = i % 17 == 3;
+        if (i % 3)
+            config.link[0] = config.link[1] = bad;
+        config.link[0].verified = config.link[1].verified = i % 5;
+        config.start = i % 7 ? 0 : sim_start_for_iss(&config, UINT32_MAX - i);
+        compare(config, 4);
+    }
 }
 
 /* Sequence numbers, and a clock, that begin anew; and a clock that begins with 0. */
@@ -591,6 +564,8 @@ int main(void)
         cmocka_unit_test(merged_segments_make_no_difference),
         cmocka_unit_test(checksums_that_were_verified_make_no_difference),
         cmocka_unit_test(ends_and_options_make_no_difference),
+        cmocka_unit_test(the_ends_of_a_server_s_connection_are_predicted),
+        cmocka_unit_test(what_is_odd_at_the_ends_makes_no_difference),
         cmocka_unit_test(wrapped_numbers_make_no_difference),
         cmocka_unit_test(connections_side_by_side_make_no_difference),
     };

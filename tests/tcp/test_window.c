@@ -12,6 +12,25 @@ static struct tcp_test *with_buffer(uint32_t bytes)
     return t;
 }
 
+TCP_TEST(must_1_a_window_of_half_the_field_is_not_a_negative_one)
+{
+    static const uint16_t windows[] = {0x8000, 0xffff};
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct tcp_test *t = tcp_established(4);
+        uint32_t sent = 0;
+
+        peer(t, .flags = ACK, .seq = 1, .ack = 1, .window = windows[i]);
+        assert_int_equal(tcp_info(t).send_window, windows[i]);
+        tcp_write(t, 0, 100000);
+        while (sent < 14600) { /* the congestion window lets them go */
+            expect(t, .flags = ACK, .seq = 1 + sent, .ack = 1, .length = 1460);
+            sent += 1460;
+        }
+        tcp_free(t);
+    }
+}
+
 TCP_TEST(no_more_is_sent_than_the_window_allows)
 {
     struct tcp_test *t = tcp_established(4);
@@ -338,6 +357,7 @@ TCP_TEST(a_packet_that_was_begun_within_the_send_buffer_is_filled)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(must_1_a_window_of_half_the_field_is_not_a_negative_one),
         cmocka_unit_test(no_more_is_sent_than_the_window_allows),
         cmocka_unit_test(a_window_that_opens_lets_data_go),
         cmocka_unit_test(a_closed_window_is_probed_with_back_off),

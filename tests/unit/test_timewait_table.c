@@ -82,7 +82,6 @@ static void add(struct utcp_time_waits *waits, struct naive *naive, uint32_t num
     if (naive->entry == NULL)
         return; /* it ends before the last of each queue */
     assert_int_equal(naive->entry->remote.port, remote.port);
-    assert_int_equal(naive->entry->snd_nxt, 0);
     memset(&naive->entry->snd_nxt, 0xff, 4); /* as its user would */
 }
 

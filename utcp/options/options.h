@@ -48,6 +48,14 @@ extern const struct utcp_option_module utcp__option_mss, utcp__option_window_sca
     utcp__option_timestamps, utcp__option_sack_permitted, utcp__option_sack, utcp__option_fast_open,
     utcp__option_fast_open_experimental, utcp__option_user_timeout;
 
+/* Writes UTCP_OPTIONS_USUAL bytes, for a segment with ACK and without SYN or RST of a connection that has
+ * timestamps: its clock, and what it echoes. */
+static inline void utcp__timestamps_put(uint8_t *at, uint32_t clock, uint32_t echo)
+{
+    at = utcp__put_be32(at, UTCP_TIMESTAMPS_USUAL);
+    at = utcp__put_be32(at, clock);
+    utcp__put_be32(at, echo);
+}
 /* Options of that form are taken at once; false: these are others. */
 bool utcp__timestamps_alone(const uint8_t *at, uint32_t size, struct utcp_segment_options *options);
 
