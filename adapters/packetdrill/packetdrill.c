@@ -281,10 +281,13 @@ static bool make_stack(struct drill *drill)
         drill->sockets = sockets_new(drill->stack, &host);
     if (!drill->sockets)
         return false;
+    if (config.congestion)
+        sockets_set_congestion(drill->sockets, config.congestion);
     if (drill->quick_acks >= 0)
         sockets_set_quick_acks(drill->sockets, (unsigned)drill->quick_acks);
     settings_read_keys(drill->stack);
     sockets_set_not_sent_low(drill->sockets, settings_not_sent_low());
+    settings_tell_buffers(drill->sockets);
     drill->config = config;
     return true;
 }

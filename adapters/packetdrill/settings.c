@@ -82,6 +82,15 @@ uint32_t settings_not_sent_low(void)
                                                                                : 0;
 }
 
+void settings_tell_buffers(struct sockets *sockets)
+{
+    unsigned long receive, send;
+
+    if (read_number("tcp_rmem", 1, &receive) && read_number("tcp_wmem", 1, &send) &&
+        receive < UINT32_MAX && send < UINT32_MAX)
+        sockets_set_buffers(sockets, (uint32_t)receive, (uint32_t)send);
+}
+
 /* Asks the kernel about the device; false: there is none. */
 static bool ask_device(unsigned long what, struct ifreq *request)
 {

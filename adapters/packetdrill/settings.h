@@ -12,6 +12,8 @@ void settings_read(struct utcp_config *config);
 
 /* tcp_notsent_lowat in bytes; 0: no limit. */
 uint32_t settings_not_sent_low(void);
+/* What sockets tell of their buffers. */
+void settings_tell_buffers(struct sockets *sockets);
 
 /* tcp_fastopen_key, where it is set, for all listeners of the stack. */
 void settings_read_keys(struct utcp *stack);

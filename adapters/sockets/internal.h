@@ -10,6 +10,8 @@
 #define SOCKETS_MAX 65536
 #define NEVER       UINT64_MAX
 
+#define CONGESTION_NAME_SIZE 16 /* TCP_CA_NAME_MAX of Linux */
+
 enum socket_kind {
     SOCKET_NEW, /* neither of the others yet */
     SOCKET_LISTENS,
@@ -30,13 +32,20 @@ struct socket_options {
     int not_sent_low; /* TCP_NOTSENT_LOWAT, an unsigned number; 0: what the host said */
     int fast_open, fast_open_connect, fast_open_no_cookie; /* TCP_FASTOPEN…; the first: a limit */
     int zerocopy, tell_left;                               /* SO_ZEROCOPY, TCP_INQ */
-    int mark, priority, free_bind, path_mtu_discovery;     /* kept: nothing here depends on them */
-    int timestamp, timestamp_ns, timestamping;             /* SO_TIMESTAMP…; the last: SOF_… */
-    uint64_t receive_timeout, send_timeout;                /* µs; 0: none */
+    /* kept: nothing here depends on them */
+    int mark, priority, free_bind, path_mtu_discovery, debug, dont_route, broadcast, urgent_inline,
+        busy_poll, thin, bind_no_port;
+    int receive_errors;                        /* IP_RECVERR */
+    int fin_wait;                              /* TCP_LINGER2: s */
+    int defer_accept;                          /* TCP_DEFER_ACCEPT: s, as the kernel rounds them */
+    char congestion[CONGESTION_NAME_SIZE];     /* as it was asked for; "": the stack's */
+    int timestamp, timestamp_ns, timestamping; /* SO_TIMESTAMP…; the last: SOF_… */
+    uint64_t receive_timeout, send_timeout;    /* µs; 0: none */
 };
 
-struct watch; /* readiness.c */
-struct note;  /* notes.c */
+struct watch;    /* readiness.c */
+struct note;     /* notes.c */
+struct deferral; /* defer.c */
 
 struct socket {
     enum socket_kind kind;
@@ -46,6 +55,7 @@ struct socket {
 
     struct utcp_listener *listeners[2]; /* the second: IPv4 beside an IPv6 wildcard */
     struct utcp_conn *ahead;            /* taken from the stack, not accepted yet: it can be seen */
+    struct deferral *deferrals;         /* taken, and not to be seen yet */
 
     uint64_t heard_at; /* when something came that may be answered; 0: nothing has */
 
@@ -81,6 +91,8 @@ struct sockets {
     uint32_t size;
     unsigned fast_open; /* SOCKETS_FAST_OPEN_* */
     unsigned quick_acks;
+    const char *congestion;          /* of sockets that say nothing of it */
+    int receive_buffer, send_buffer; /* that they tell of, the same */
 };
 
 static inline uint64_t sockets__now(const struct sockets *sockets)
@@ -169,11 +181,24 @@ void sockets__put_time(struct control *control, uint64_t at);
 /* Of what was read last. */
 void sockets__put_arrival(struct control *control, const struct socket *socket);
 
+/* ── defer.c ───────────────────────────────────────────────────────────────────────────────── */
+
+/* Takes a connection of the listener's that is not to be seen yet; false: it is to be seen. */
+bool sockets__defer(const struct sockets *sockets, struct socket *socket, struct utcp_conn *conn);
+/* One that is to be seen now, or NULL. */
+struct utcp_conn *sockets__deferral_over(const struct sockets *sockets, struct socket *socket);
+/* When the next will be because of the time. */
+uint64_t sockets__next_deferral(const struct sockets *sockets);
+void sockets__dispose_deferrals(const struct sockets *sockets, struct socket *socket);
+int sockets__deferral_seconds(int seconds);
+
 /* ── options.c ─────────────────────────────────────────────────────────────────────────────── */
 
 /* Tells the connection what the options say. */
 void sockets__apply_options(const struct sockets *sockets, const struct socket *socket,
                             struct utcp_conn *conn);
+/* Once, when there is one. */
+void sockets__apply_congestion(const struct socket *socket, struct utcp_conn *conn);
 void sockets__apply_listener_options(const struct sockets *sockets, const struct socket *socket);
 
 /* ── socket.c, transfer.c, for fastopen.c ──────────────────────────────────────────────────── */

@@ -7,14 +7,12 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 
 #include "internal.h"
-
-/* /proc/sys/net/core/wmem_default of most hosts: what SO_SNDBUF tells until it is set. */
-#define BUFFER_DEFAULT 212992
 
 /* The time and the number of probes of keep-alive until they are set, tcp(7). */
 #define KEEPALIVE_IDLE     7200
@@ -22,6 +20,8 @@
 #define KEEPALIVE_COUNT    9
 #define SYN_COUNT          7
 #define HOP_LIMIT          64
+#define FIN_WAIT           60 /* s: net.ipv4.tcp_fin_timeout of most hosts */
+#define FIN_WAIT_MAX       120
 
 struct int_option {
     int level, name;
@@ -36,13 +36,18 @@ static const struct int_option int_options[] = {
     {SOL_SOCKET, SO_REUSEPORT, OPTION(reuse_port), 0, INT32_MAX, 0},
     {SOL_SOCKET, SO_KEEPALIVE, OPTION(keepalive), 0, INT32_MAX, 0},
     {SOL_SOCKET, SO_RCVLOWAT, OPTION(low_water), 0, INT32_MAX, 1},
-    {SOL_SOCKET, SO_RCVBUF, OPTION(receive_buffer), 0, INT32_MAX, BUFFER_DEFAULT},
-    {SOL_SOCKET, SO_SNDBUF, OPTION(send_buffer), 0, INT32_MAX, BUFFER_DEFAULT},
+    {SOL_SOCKET, SO_RCVBUF, OPTION(receive_buffer), 0, INT32_MAX, 0},
+    {SOL_SOCKET, SO_SNDBUF, OPTION(send_buffer), 0, INT32_MAX, 0},
     {SOL_SOCKET, SO_ZEROCOPY, OPTION(zerocopy), 0, 1, 0},
     {SOL_SOCKET, SO_TIMESTAMP, OPTION(timestamp), 0, 1, 0},
     {SOL_SOCKET, SO_TIMESTAMPNS, OPTION(timestamp_ns), 0, 1, 0},
     {SOL_SOCKET, SO_MARK, OPTION(mark), INT32_MIN, INT32_MAX, 0},
     {SOL_SOCKET, SO_PRIORITY, OPTION(priority), 0, 6, 0},
+    {SOL_SOCKET, SO_DEBUG, OPTION(debug), 0, 1, 0},
+    {SOL_SOCKET, SO_DONTROUTE, OPTION(dont_route), 0, 1, 0},
+    {SOL_SOCKET, SO_BROADCAST, OPTION(broadcast), 0, 1, 0},
+    {SOL_SOCKET, SO_OOBINLINE, OPTION(urgent_inline), 0, 1, 0},
+    {SOL_SOCKET, SO_BUSY_POLL, OPTION(busy_poll), 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_NOTSENT_LOWAT, OPTION(not_sent_low), INT32_MIN, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_INQ, OPTION(tell_left), 0, 1, 0},
     {IPPROTO_TCP, TCP_FASTOPEN, OPTION(fast_open), 0, INT32_MAX, 0},
@@ -57,12 +62,20 @@ static const struct int_option int_options[] = {
     {IPPROTO_TCP, TCP_KEEPCNT, OPTION(keepalive_count), 1, 127, KEEPALIVE_COUNT},
     {IPPROTO_TCP, TCP_SYNCNT, OPTION(syn_count), 1, 127, SYN_COUNT},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, OPTION(user_timeout), 0, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_LINGER2, OPTION(fin_wait), INT32_MIN, INT32_MAX, FIN_WAIT},
+    {IPPROTO_TCP, TCP_DEFER_ACCEPT, OPTION(defer_accept), INT32_MIN, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_THIN_DUPACK, OPTION(thin), 0, 1, 0}, /* of no effect in the kernel, too */
     {IPPROTO_IP, IP_TOS, OPTION(type_of_service), 0, 255, 0},
     {IPPROTO_IP, IP_TTL, OPTION(hop_limit), 1, 255, HOP_LIMIT},
     {IPPROTO_IP, IP_FREEBIND, OPTION(free_bind), 0, INT32_MAX, 0},
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, OPTION(bind_no_port), 0, INT32_MAX, 0},
+    {IPPROTO_IP, IP_RECVERR, OPTION(receive_errors), 0, INT32_MAX, 0},
     /* whichever it is: UTCP's segments fit the path, and are never cut */
     {IPPROTO_IP, IP_MTU_DISCOVER, OPTION(path_mtu_discovery), IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT,
      IP_PMTUDISC_WANT},
+    {IPPROTO_IPV6, IPV6_MTU_DISCOVER, OPTION(path_mtu_discovery), IPV6_PMTUDISC_DONT,
+     IPV6_PMTUDISC_OMIT, IPV6_PMTUDISC_WANT},
+    {IPPROTO_IPV6, IPV6_RECVERR, OPTION(receive_errors), 0, INT32_MAX, 0},
     {IPPROTO_IPV6, IPV6_TCLASS, OPTION(type_of_service), 0, 255, 0},
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS, OPTION(hop_limit), 1, 255, HOP_LIMIT},
     {IPPROTO_IPV6, IPV6_V6ONLY, OPTION(v6_only), 0, 1, 0},
@@ -85,6 +98,29 @@ static int *field_of(struct socket *socket, const struct int_option *option)
 static int or_default(int value, int initial)
 {
     return value ? value : initial;
+}
+
+/* The kernel's name for it, and ours. */
+static const char *our_name(const char *name)
+{
+    return strcmp(name, "reno") == 0 ? "newreno" : name;
+}
+
+static const char *kernels_name(const char *name)
+{
+    return strcmp(name, "newreno") == 0 ? "reno" : name;
+}
+
+/* Below 0: not at all, or as short as there is. */
+static uint64_t fin_wait_us(int seconds)
+{
+    return seconds < 0 ? 1 : (uint64_t)seconds * 1000000;
+}
+
+void sockets__apply_congestion(const struct socket *socket, struct utcp_conn *conn)
+{
+    if (*socket->options.congestion)
+        utcp_set_congestion(conn, our_name(socket->options.congestion));
 }
 
 void sockets__apply_options(const struct sockets *sockets, const struct socket *socket,
@@ -112,6 +148,8 @@ void sockets__apply_options(const struct sockets *sockets, const struct socket *
     utcp_set_option(conn, UTCP_OPTION_DSCP, (uint64_t)options->type_of_service >> 2);
     utcp_set_option(conn, UTCP_OPTION_HOP_LIMIT, (uint64_t)options->hop_limit);
     sockets__apply_timestamps(socket, conn);
+    utcp_set_option(conn, UTCP_OPTION_FIN_WAIT_US, fin_wait_us(options->fin_wait));
+    utcp_set_option(conn, UTCP_OPTION_REPORTS, options->receive_errors != 0);
     if (options->max_segment)
         utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, (uint64_t)options->max_segment);
 }
@@ -160,6 +198,33 @@ static int set_timeout(uint64_t *timeout, const void *value, socklen_t length)
     return 0;
 }
 
+static bool known(const char *name)
+{
+    const char *there;
+
+    for (unsigned i = 0; (there = utcp_congestion_name(i)) != NULL; i++) {
+        if (strcmp(there, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Without a connection, for those that it will have. */
+static int set_congestion(struct socket *socket, const void *value, socklen_t length)
+{
+    char name[CONGESTION_NAME_SIZE] = "";
+    const char *ours;
+
+    if (length < 1)
+        return -EINVAL;
+    memcpy(name, value, length < sizeof(name) - 1 ? length : sizeof(name) - 1);
+    ours = our_name(name);
+    if (socket->conn ? utcp_set_congestion(socket->conn, ours) != 0 : !known(ours))
+        return -ENOENT;
+    memcpy(socket->options.congestion, name, sizeof(name));
+    return 0;
+}
+
 /* TCP_NODELAY sends what waits even where there is a cork: tcp(7). */
 static void push(const struct sockets *sockets, const struct socket *socket)
 {
@@ -187,6 +252,10 @@ static int set_int(const struct sockets *sockets, struct socket *socket,
     /* the kernel keeps books beside the data, and tells double of what it was told: socket(7) */
     if (option->level == SOL_SOCKET && (option->name == SO_RCVBUF || option->name == SO_SNDBUF))
         number = number > INT32_MAX / 2 ? INT32_MAX : 2 * number;
+    if (option->level == IPPROTO_TCP && option->name == TCP_LINGER2) /* so the kernel keeps it */
+        number = number < -1 ? -1 : number > FIN_WAIT_MAX ? FIN_WAIT_MAX : number;
+    if (option->level == IPPROTO_TCP && option->name == TCP_DEFER_ACCEPT)
+        number = sockets__deferral_seconds(number);
     *field_of(socket, option) = number;
     if (option->level == IPPROTO_TCP && option->name == TCP_NODELAY && number)
         push(sockets, socket);
@@ -218,8 +287,13 @@ int sockets_setsockopt(struct sockets *sockets, int fd, int level, int name, con
         return sockets__set_fast_open_key(sockets, socket, value, length);
     if (option)
         return set_int(sockets, socket, option, value, length);
+    if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+        return set_congestion(socket, value, length);
     if (level == SOL_SOCKET && name == SO_TIMESTAMPING)
         return sockets__set_timestamping(socket, value, length);
+    if (level == SOL_SOCKET && (name == SO_RCVBUFFORCE || name == SO_SNDBUFFORCE))
+        return sockets_setsockopt(sockets, fd, level,
+                                  name == SO_RCVBUFFORCE ? SO_RCVBUF : SO_SNDBUF, value, length);
     if (level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(socket, value, length);
     if (level == SOL_SOCKET && name == SO_RCVTIMEO)
@@ -248,12 +322,23 @@ static int give_int(void *value, socklen_t *length, int number)
     return give(value, length, &number, sizeof(number));
 }
 
+static int receive_buffer(const struct sockets *sockets, const struct socket *socket)
+{
+    return or_default(socket->options.receive_buffer, sockets->receive_buffer);
+}
+
+static int send_buffer(const struct sockets *sockets, const struct socket *socket)
+{
+    return or_default(socket->options.send_buffer, sockets->send_buffer);
+}
+
 /* socket(7): what the kernel has in memory for it. Ours is the data. */
-static int give_memory(const struct socket *socket, void *value, socklen_t *length)
+static int give_memory(const struct sockets *sockets, const struct socket *socket, void *value,
+                       socklen_t *length)
 {
     uint32_t memory[SK_MEMINFO_VARS] = {
-        [SK_MEMINFO_RCVBUF] = (uint32_t)or_default(socket->options.receive_buffer, BUFFER_DEFAULT),
-        [SK_MEMINFO_SNDBUF] = (uint32_t)or_default(socket->options.send_buffer, BUFFER_DEFAULT),
+        [SK_MEMINFO_RCVBUF] = (uint32_t)receive_buffer(sockets, socket),
+        [SK_MEMINFO_SNDBUF] = (uint32_t)send_buffer(sockets, socket),
     };
 
     if (socket->conn) {
@@ -272,18 +357,22 @@ static int give_timeout(void *value, socklen_t *length, uint64_t timeout)
     return give(value, length, &time, sizeof(time));
 }
 
-static int get_socket_option(struct socket *socket, int name, void *value, socklen_t *length)
+static int get_socket_option(const struct sockets *sockets, struct socket *socket, int name,
+                             void *value, socklen_t *length)
 {
     struct linger linger = {socket->options.linger_on, socket->options.linger_seconds};
 
     switch (name) {
+    case SO_RCVBUF: return give_int(value, length, receive_buffer(sockets, socket));
+    case SO_SNDBUF: return give_int(value, length, send_buffer(sockets, socket));
     case SO_ERROR: return give_int(value, length, -sockets__take_error(socket));
     case SO_TYPE: return give_int(value, length, SOCK_STREAM);
     case SO_PROTOCOL: return give_int(value, length, IPPROTO_TCP);
     case SO_DOMAIN: return give_int(value, length, socket->family);
     case SO_ACCEPTCONN: return give_int(value, length, socket->kind == SOCKET_LISTENS);
+    case SO_SNDLOWAT: return give_int(value, length, 1); /* as it is: socket(7) */
     case SO_TIMESTAMPING: return give_int(value, length, socket->options.timestamping);
-    case SO_MEMINFO: return give_memory(socket, value, length);
+    case SO_MEMINFO: return give_memory(sockets, socket, value, length);
     case SO_LINGER: return give(value, length, &linger, sizeof(linger));
     case SO_RCVTIMEO: return give_timeout(value, length, socket->options.receive_timeout);
     case SO_SNDTIMEO: return give_timeout(value, length, socket->options.send_timeout);
@@ -291,13 +380,38 @@ static int get_socket_option(struct socket *socket, int name, void *value, sockl
     }
 }
 
-static int get_tcp_option(const struct socket *socket, int name, void *value, socklen_t *length)
+static int give_congestion(const struct sockets *sockets, const struct socket *socket, void *value,
+                           socklen_t *length)
 {
     struct utcp_info info = {.size = sizeof(info)};
+    char name[CONGESTION_NAME_SIZE] = "";
+    const char *in_use =
+        *socket->options.congestion ? socket->options.congestion : sockets->congestion;
+
+    if (socket->conn) {
+        utcp_info(socket->conn, &info);
+        in_use = info.congestion;
+    }
+    snprintf(name, sizeof(name), "%s", kernels_name(in_use));
+    return give(value, length, name, sizeof(name));
+}
+
+/* ip(7): of a path that is known, and so of a connection. */
+static int give_mtu(const struct socket *socket, void *value, socklen_t *length)
+{
+    struct utcp_info info = {.size = sizeof(info)};
+
+    if (!socket->conn)
+        return -ENOTCONN;
+    utcp_info(socket->conn, &info);
+    return give_int(value, length, info.path_mtu);
+}
+
+static int get_tcp_option(const struct sockets *sockets, const struct socket *socket, int name,
+                          void *value, socklen_t *length)
+{
     union sockets_tcp_info filled;
 
-    if (socket->conn)
-        utcp_info(socket->conn, &info);
     switch (name) {
     case TCP_FASTOPEN_KEY:
         return give(value, length, socket->fast_key,
@@ -308,10 +422,7 @@ static int get_tcp_option(const struct socket *socket, int name, void *value, so
     case TCP_CC_INFO: /* of what the controls know, the kernel's have nothing that ours have, too */
         *length = 0;
         return 0;
-    case TCP_CONGESTION:
-        if (!info.congestion)
-            return -ENOPROTOOPT;
-        return give(value, length, info.congestion, strlen(info.congestion) + 1);
+    case TCP_CONGESTION: return give_congestion(sockets, socket, value, length);
     default: return -ENOPROTOOPT;
     }
 }
@@ -331,11 +442,14 @@ int sockets_getsockopt(struct sockets *sockets, int fd, int level, int name, voi
         utcp_info(socket->conn, &info);
         return give_int(value, length, (int)info.mss);
     }
-    if (option)
+    if (option && !(level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF)))
         return give_int(value, length, or_default(*field_of(socket, option), option->initial));
     if (level == SOL_SOCKET)
-        return get_socket_option(socket, name, value, length);
-    return level == IPPROTO_TCP ? get_tcp_option(socket, name, value, length) : -ENOPROTOOPT;
+        return get_socket_option(sockets, socket, name, value, length);
+    if ((level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU))
+        return give_mtu(socket, value, length);
+    return level == IPPROTO_TCP ? get_tcp_option(sockets, socket, name, value, length)
+                                : -ENOPROTOOPT;
 }
 
 /* ── ioctl, fcntl ──────────────────────────────────────────────────────────────────────────── */
@@ -377,6 +491,8 @@ int sockets_ioctl(struct sockets *sockets, int fd, unsigned long request, void *
     switch (request) {
     case SIOCINQ: number = socket->conn ? (int)utcp_readable(socket->conn) : 0; break;
     case SIOCOUTQ: number = socket->conn ? (int)utcp_unacknowledged(socket->conn) : 0; break;
+    /* the byte that others call out of band is the last urgent one */
+    case SIOCATMARK: number = socket->conn && utcp_urgent(socket->conn) == 1; break;
     case SIOCOUTQNSD: number = (int)info.unsent; break;
     default: return -ENOTTY;
     }

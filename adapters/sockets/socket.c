@@ -13,6 +13,10 @@
 #define QUICK_ACKS 16
 #define SOON_US    40000 /* before a delayed acknowledgment would have gone */
 
+/* What most hosts have in net.ipv4.tcp_rmem and tcp_wmem. */
+#define RECEIVE_BUFFER 131072
+#define SEND_BUFFER    16384
+
 struct sockets *sockets_new(struct utcp *stack, const struct sockets_host *host)
 {
     struct sockets *sockets = calloc(1, sizeof(*sockets));
@@ -21,13 +25,27 @@ struct sockets *sockets_new(struct utcp *stack, const struct sockets_host *host)
         *sockets = (struct sockets){.stack = stack,
                                     .host = *host,
                                     .fast_open = SOCKETS_FAST_OPEN_CLIENT,
-                                    .quick_acks = QUICK_ACKS};
+                                    .quick_acks = QUICK_ACKS,
+                                    .congestion = utcp_congestion_name(0),
+                                    .receive_buffer = RECEIVE_BUFFER,
+                                    .send_buffer = SEND_BUFFER};
     return sockets;
 }
 
 void sockets_set_not_sent_low(struct sockets *sockets, uint32_t bytes)
 {
     sockets->not_sent_low = bytes;
+}
+
+void sockets_set_congestion(struct sockets *sockets, const char *name)
+{
+    sockets->congestion = name;
+}
+
+void sockets_set_buffers(struct sockets *sockets, uint32_t receive, uint32_t send)
+{
+    sockets->receive_buffer = receive < INT32_MAX ? (int)receive : INT32_MAX;
+    sockets->send_buffer = send < INT32_MAX ? (int)send : INT32_MAX;
 }
 
 void sockets_set_quick_acks(struct sockets *sockets, unsigned count)
@@ -109,6 +127,18 @@ void sockets__answers(const struct sockets *sockets, const struct socket *socket
         utcp_set_option(socket->conn, UTCP_OPTION_QUICK_ACKS, 0);
 }
 
+/* IP_RECVERR: what ICMP says is told at once, and not only when nothing else has helped. */
+static void heard_of_trouble(struct socket *socket)
+{
+    int trouble = utcp_trouble(socket->conn);
+
+    if (!trouble || trouble == -ETIMEDOUT)
+        return;
+    socket->error = -trouble;
+    socket->arrivals++;
+    socket->departures++;
+}
+
 static void conn_happened(const struct sockets *sockets, struct socket *socket, uint32_t events)
 {
     if (events & UTCP_READABLE)
@@ -127,6 +157,8 @@ static void conn_happened(const struct sockets *sockets, struct socket *socket, 
         socket->write_blocked = false;
         socket->departures++;
     }
+    if (events & UTCP_TROUBLE)
+        heard_of_trouble(socket);
     if (events & UTCP_ERROR) {
         socket->error = -utcp_error(socket->conn);
         socket->connecting = false;
@@ -142,7 +174,7 @@ void sockets_happened(struct sockets *sockets, const struct utcp_event *events, 
 
         if (!socket)
             continue; /* closed */
-        if (events[i].conn)
+        if (events[i].conn && socket->kind == SOCKET_CONNECTS)
             conn_happened(sockets, socket, events[i].events);
         else
             socket->arrivals++;
@@ -151,10 +183,13 @@ void sockets_happened(struct sockets *sockets, const struct utcp_event *events, 
 
 int sockets__wait(struct sockets *sockets, bool nonblocking, uint64_t since, uint64_t timeout_us)
 {
-    uint64_t until = timeout_us ? since + timeout_us : NEVER;
+    uint64_t until = timeout_us ? since + timeout_us : NEVER, shown;
 
     if (nonblocking || sockets__now(sockets) >= until)
         return -EAGAIN;
+    shown = sockets__next_deferral(sockets);
+    if (shown < until)
+        until = shown;
     return sockets->host.wait(sockets->host.context, until) ? 0 : -EINTR;
 }
 
@@ -334,10 +369,17 @@ int sockets_listen(struct sockets *sockets, int fd, int backlog)
 
 struct utcp_conn *sockets__look_ahead(struct sockets *sockets, struct socket *socket)
 {
+    struct utcp_conn *conn;
+
     for (int i = 0; i < 2 && !socket->ahead; i++) {
-        if (socket->listeners[i])
-            socket->ahead = utcp_accept(socket->listeners[i], sockets__now(sockets));
+        while (socket->listeners[i] && !socket->ahead &&
+               (conn = utcp_accept(socket->listeners[i], sockets__now(sockets))) != NULL) {
+            if (!sockets__defer(sockets, socket, conn))
+                socket->ahead = conn;
+        }
     }
+    if (!socket->ahead)
+        socket->ahead = sockets__deferral_over(sockets, socket);
     return socket->ahead;
 }
 
@@ -359,6 +401,7 @@ static void take_over(const struct sockets *sockets, const struct socket *from,
     socket->error = -utcp_error(conn);
     utcp_set_user(conn, socket);
     sockets__apply_options(sockets, socket, conn);
+    sockets__apply_congestion(socket, conn);
     utcp_set_option(conn, UTCP_OPTION_QUICK_ACKS, sockets->quick_acks);
 }
 
@@ -426,6 +469,7 @@ int sockets__begin_connecting(struct sockets *sockets, struct socket *socket,
     socket->connecting = true;
     socket->told = false;
     sockets__apply_options(sockets, socket, socket->conn);
+    sockets__apply_congestion(socket, socket->conn);
     utcp_set_option(socket->conn, UTCP_OPTION_QUICK_ACKS, sockets->quick_acks);
     return 0;
 }
@@ -475,6 +519,7 @@ static void stop_listening(struct sockets *sockets, struct socket *socket)
     if (socket->ahead)
         utcp_abort(socket->ahead, sockets__now(sockets));
     socket->ahead = NULL;
+    sockets__dispose_deferrals(sockets, socket);
     for (int i = 0; i < 2; i++) {
         if (socket->listeners[i])
             utcp_listener_close(socket->listeners[i]);

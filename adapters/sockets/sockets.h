@@ -15,6 +15,7 @@
  *   │ timestamps.c  when data left and arrived                 │
  *   │ options.c   getsockopt, setsockopt, ioctl, fcntl         │
  *   │ fastopen.c  data with the SYN                            │
+ *   │ defer.c     connections shown with their first data      │
  *   │ readiness.c poll, epoll                                  │
  *   └──────────┬───────────────────────────────▲───────────────┘
  *         utcp_…()                      sockets_happened()  what utcp_poll() gave
@@ -60,6 +61,12 @@ struct sockets_host {
 struct sockets *sockets_new(struct utcp *stack, const struct sockets_host *host);
 /* TCP_NOTSENT_LOWAT of sockets that do not say: bytes, as net.ipv4.tcp_notsent_lowat; 0: no limit. */
 void sockets_set_not_sent_low(struct sockets *sockets, uint32_t bytes);
+/* TCP_CONGESTION of sockets that do not say: the stack's, by its name in UTCP, which is not copied; else the
+ * first there is. */
+void sockets_set_congestion(struct sockets *sockets, const char *name);
+/* What SO_RCVBUF and SO_SNDBUF of sockets tell that were not told: bytes, the second numbers of
+ * net.ipv4.tcp_rmem and tcp_wmem. Buffers grow as they have to, all the same. */
+void sockets_set_buffers(struct sockets *sockets, uint32_t receive, uint32_t send);
 /* Acknowledgments at the start of connections from now on that are not delayed; else 16, as Linux has. */
 void sockets_set_quick_acks(struct sockets *sockets, unsigned count);
 /* Closes all that is open, at once. */
