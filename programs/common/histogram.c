@@ -22,15 +22,22 @@ static uint64_t greatest_of(uint32_t bucket)
     return ((uint64_t)(bucket - power * HISTOGRAM_STEPS + 1) << power) - 1;
 }
 
-void histogram_record(struct histogram *histogram, uint64_t ns)
+void histogram_record_times(struct histogram *histogram, uint64_t ns, uint64_t times)
 {
-    histogram->buckets[bucket_of(ns)]++;
+    if (!times)
+        return;
+    histogram->buckets[bucket_of(ns)] += times;
     if (!histogram->count || ns < histogram->least)
         histogram->least = ns;
     if (ns > histogram->most)
         histogram->most = ns;
-    histogram->sum += ns;
-    histogram->count++;
+    histogram->sum += ns * times;
+    histogram->count += times;
+}
+
+void histogram_record(struct histogram *histogram, uint64_t ns)
+{
+    histogram_record_times(histogram, ns, 1);
 }
 
 void histogram_merge(struct histogram *histogram, const struct histogram *other)

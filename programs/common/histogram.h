@@ -31,6 +31,9 @@ struct histogram {
 /* An empty histogram is all zero. */
 void histogram_record(struct histogram *histogram, uint64_t ns);
 
+/* The same value `times` times. */
+void histogram_record_times(struct histogram *histogram, uint64_t ns, uint64_t times);
+
 /* As if `histogram` had recorded what `other` did. */
 void histogram_merge(struct histogram *histogram, const struct histogram *other);
 

@@ -41,33 +41,44 @@ static int send_request(struct transfer *transfer, const struct url *url)
     return stream_write(transfer->stream, transfer->buffer, (size_t)size);
 }
 
-/* Reads up to the end of the head; what came of the body stays in the buffer. */
-static int receive_head(struct transfer *transfer)
+/* One head, of which some, or all, may be in the buffer already. What follows it stays there. */
+static int receive_one_head(struct transfer *transfer)
 {
-    char *end = NULL;
+    char *end;
     size_t size;
 
-    while (!end) {
-        ptrdiff_t got = stream_read(transfer->stream, transfer->buffer + transfer->held,
-                                    sizeof(transfer->buffer) - transfer->held);
+    while (!(end = memmem(transfer->buffer, transfer->held, "\r\n\r\n", 4))) {
+        ptrdiff_t got;
 
+        if (transfer->held >= HEAD_MAX)
+            return -EPROTO;
+        got = stream_read(transfer->stream, transfer->buffer + transfer->held,
+                          sizeof(transfer->buffer) - transfer->held);
         if (got < 0)
             return (int)got;
         if (got == 0)
             return -EPROTO;
         transfer->held += (size_t)got;
-        end = memmem(transfer->buffer, transfer->held, "\r\n\r\n", 4);
-        if (!end && transfer->held >= HEAD_MAX)
-            return -EPROTO;
     }
     size = (size_t)(end + 4 - transfer->buffer);
     if (!response_head_parse(transfer->buffer, size, &transfer->head))
         return -EPROTO;
     transfer->held -= size;
     memmove(transfer->buffer, end + 4, transfer->held);
+    return 0;
+}
+
+/* Up to the head that has a body; what came of that stays in the buffer. */
+static int receive_head(struct transfer *transfer)
+{
+    int error;
+
     /* 1xx are followed by another head (RFC 9110 section 15.2); these have no body. */
-    if (transfer->head.status < 200)
-        return receive_head(transfer);
+    do
+        error = receive_one_head(transfer);
+    while (!error && transfer->head.status < 200);
+    if (error)
+        return error;
     if (transfer->head.status == 204 || transfer->head.status == 304) {
         transfer->head.has_length = true;
         transfer->head.length = 0;

@@ -19,6 +19,7 @@ static bool parse_status_line(const char *line, size_t size, struct response_hea
     for (size_t i = 13; i < size && at < sizeof(head->reason) - 1; i++)
         head->reason[at++] = (char)(line[i] >= ' ' && line[i] < 0x7f ? line[i] : '?');
     head->reason[at] = '\0';
+    head->closes = line[7] == '0'; /* unless the Connection field says otherwise */
     return head->status >= 100;
 }
 
@@ -40,6 +41,27 @@ static bool parse_length(const char *value, size_t size, struct response_head *h
     return true;
 }
 
+/* A list of words, of which two are about the connection's end; "close" beats the other. */
+static void parse_connection(const char *at, const char *end, struct response_head *head)
+{
+    bool close = false, keep = false;
+
+    while (at < end) {
+        const char *comma = memchr(at, ',', (size_t)(end - at)), *stop = comma ? comma : end;
+        const char *word = at, *last = stop;
+
+        while (word < last && (*word == ' ' || *word == '\t'))
+            word++;
+        while (last > word && (last[-1] == ' ' || last[-1] == '\t'))
+            last--;
+        close |= last - word == 5 && strncasecmp(word, "close", 5) == 0;
+        keep |= last - word == 10 && strncasecmp(word, "keep-alive", 10) == 0;
+        at = comma ? comma + 1 : end;
+    }
+    if (close || keep)
+        head->closes = close;
+}
+
 static bool parse_field(const char *line, size_t size, struct response_head *head)
 {
     const char *colon = memchr(line, ':', size), *value, *end = line + size;
@@ -52,6 +74,8 @@ static bool parse_field(const char *line, size_t size, struct response_head *hea
         value++;
     while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
+    if (name == 10 && strncasecmp(line, "Connection", name) == 0)
+        parse_connection(value, end, head);
     if (name == 14 && strncasecmp(line, "Content-Length", name) == 0)
         return parse_length(value, (size_t)(end - value), head);
     if (name == 17 && strncasecmp(line, "Transfer-Encoding", name) == 0) {

@@ -11,6 +11,7 @@ struct response_head {
     int status;
     bool chunked;
     bool has_length;
+    bool closes; /* the server ends the connection behind this response (RFC 9112 section 9.3) */
     uint64_t length; /* of the body */
     char reason[64]; /* printable */
 };

@@ -393,7 +393,8 @@ void connection_end(struct connection *connection)
 
 bool connection_is_idle(const struct connection *connection)
 {
-    return connection->phase == PHASE_HEAD && connection->data_size == 0 && !has_output(connection);
+    return connection->phase == PHASE_HEAD && connection->data_size == 0 &&
+           !has_output(connection) && connection->timer != TIMER_HEADER;
 }
 
 /* Everything that this connection can do now, but no more than its turn. */

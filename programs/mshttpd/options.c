@@ -71,8 +71,7 @@ static const struct cli_option table[] = {
     {.name = "nic-cookies",
      .argument = "WHEN",
      .help =
-         "auto, full, always or never: when the NIC answers SYNs (auto: while they cost too much;\n"
-         "full: while the queue is used up)",
+         "auto, full, always or never: when the NIC answers SYNs (auto: while they cost too much)",
      .kind = CLI_CHOICE,
      .value = &nic_cookies,
      .choices = nic_cookie_choices},

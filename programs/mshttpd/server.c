@@ -13,6 +13,7 @@
 #define ACCEPT_BATCH   256               /* connections taken until the others have their turn */
 #define ACCEPT_RETRY   (SECOND / 10)     /* when there was no descriptor to be had */
 #define FINISH_WITHIN  (10 * SECOND)     /* for what is in flight when the server goes down */
+#define BEGIN_WITHIN   (5 * SECOND)      /* for a request that is on its way then, from accepting */
 #define DELIVER_WITHIN (2 * SECOND)      /* for what is then still unacknowledged */
 #define REST           (9 * SECOND)      /* of FINISH_WITHIN, when idle connections are ended */
 #define LINGER         SECOND            /* the last acknowledgment may have to be sent again */
@@ -348,6 +349,7 @@ static int go_down(struct server *server)
     server->accept_pending = false;
     server->ops->stop_listening(server->transport);
     end_connections(server, connection_is_idle);
+    server->timeouts[TIMER_HEADER] = earlier(server->timeouts[TIMER_HEADER], BEGIN_WITHIN);
     while (!error && server->connections && server->transport->now < deadline)
         error = loop_once(server, deadline);
     end_connections(server, NULL);

@@ -160,7 +160,8 @@ void connection_run(struct connection *connection);
 void connection_timeout(struct connection *connection);
 /* Ends it, whatever it waits for: its place is wanted. */
 void connection_give_way(struct connection *connection);
-/* The server goes down: true when there is nothing to be finished. */
+/* The server goes down: true when there is nothing to be finished. Whose first request has not come yet is
+ * not idle: it is on its way. */
 bool connection_is_idle(const struct connection *connection);
 void connection_end(struct connection *connection);
 

@@ -15,7 +15,9 @@
  *   any of them ─► failed: counted by kind, its connection ended; a rest, then IDLE
  *
  * Latency is from the moment when a request was due (open loop) or begun, connecting included, until all
- * of its response is there. */
+ * of its response is there. When time is over some were due, or begun, and have no answer yet: they are
+ * counted, and in an open loop each is in the latencies with how long it has waited, or a server that
+ * stands still at the end would be praised for what it did before. */
 #ifndef ENGINE_H
 #define ENGINE_H
 
@@ -76,7 +78,9 @@ struct engine {
     /* since the warm-up */
     uint64_t completed, bytes, errors[LOAD_ERRORS];
     uint64_t connections;
-    struct histogram latency; /* ns, of completed ones */
+    uint64_t unanswered;      /* at the end */
+    uint64_t longest_wait_ns; /* of these */
+    struct histogram latency; /* ns, of completed ones; open loop: of unanswered ones as well */
     uint8_t buffer[65536];
 };
 

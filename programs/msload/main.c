@@ -182,6 +182,7 @@ static int run_all(void)
 struct report {
     double seconds;
     uint64_t completed, bytes, connections, failed, errors[LOAD_ERRORS];
+    uint64_t unanswered, longest_wait_ns;
     struct histogram latency;
 };
 
@@ -196,6 +197,9 @@ static void add_up(struct report *report)
         report->completed += engine->completed;
         report->bytes += engine->bytes;
         report->connections += engine->connections;
+        report->unanswered += engine->unanswered;
+        if (engine->longest_wait_ns > report->longest_wait_ns)
+            report->longest_wait_ns = engine->longest_wait_ns;
         for (unsigned error = 0; error < LOAD_ERRORS; error++) {
             report->errors[error] += engine->errors[error];
             report->failed += engine->errors[error];
@@ -244,6 +248,8 @@ static bool print_json(const struct request *request, const struct report *repor
     json_real(&json, "requests_per_second", per_second(report->completed, report));
     json_number(&json, "bytes", report->bytes);
     json_real(&json, "bytes_per_second", per_second(report->bytes, report));
+    json_number(&json, "unanswered", report->unanswered);
+    json_real(&json, "unanswered_longest_us", (double)report->longest_wait_ns / 1000);
     json_number(&json, "failed", report->failed);
     json_object(&json, "errors");
     for (unsigned error = 0; error < LOAD_ERRORS; error++)
@@ -274,6 +280,10 @@ static bool print_text(const struct report *report)
             printf("failed: %" PRIu64 " %s\n", report->errors[error],
                    load_error_name((enum load_error)error));
     }
+    /* Some are under way at each end. What has waited longer than any answer took is news. */
+    if (report->unanswered && report->longest_wait_ns >= report->latency.most)
+        printf("unanswered at the end: %" PRIu64 ", the longest for %.0f us\n", report->unanswered,
+               (double)report->longest_wait_ns / 1000);
     return fflush(stdout) == 0;
 }
 

@@ -30,6 +30,20 @@ check_match 'a port where nobody listens is refused' "$(msget "http://$CLIENT4:9
     'msget: http://.*: Connection refused'
 check_match 'and a program that is given no URL says so' "$(msget 2>&1)" 'msget: the URL is missing'
 
+# Two heads in one packet, from a server that does not close: all there is to be read has been read.
+start hints client "$LAB_PYTHON" -c '
+import socket
+server = socket.create_server(("0.0.0.0", 8889))
+print("listening", flush=True)
+end = server.accept()[0]
+end.recv(65536)
+end.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nend")
+while end.recv(65536):
+    pass'
+check_soon 'a server that has hints' 'grep -q listening "$(log_of hints)"'
+check_equal 'a response that is announced by a 103' \
+    "$(in_server timeout 20 "${AS_MEMBER[@]}" msget -o - "http://$CLIENT4:8889/" 2>/dev/null)" 'end'
+
 # stream WHO-CONNECTS WHO-SENDS ADDRESS-OF-SERVER ADDRESS-OF-CLIENT BYTES: who is utcp or kernel.
 stream() {
     local connects=$1 sends=$2 address=$3 utcp_role kernel_role listener status

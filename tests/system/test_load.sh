@@ -103,6 +103,20 @@ late=$(part latency_us.p90_us <"$(log_of paused)")
 check "a tenth of three seconds' requests had to wait for half a second and more (p90 $late us)" \
     "$LAB_PYTHON" -c 'import sys; sys.exit(float(sys.argv[1]) < 500000)' "$late"
 
+# One that stands still to the end: what was due by then counts, with how long it had waited.
+start stuck client msload -j --stack kernel -k -c 4 --rate 500 -d 60 --timeout 60 "http://$SERVER4/1k"
+before=$(served utcp)
+check_soon 'another is under way' "[ \$(served utcp) -gt $((before + 200)) ]"
+kill -STOP "$(pid_of utcp)"
+stopped=$(now_ms)
+wait_for '[ $(($(now_ms) - stopped)) -ge 1000 ]' 30
+stop stuck INT
+kill -CONT "$(pid_of utcp)"
+unanswered=$(part unanswered <"$(log_of stuck)") late=$(part latency_us.max_us <"$(log_of stuck)")
+check "what had no answer at the end is told, and how late it was ($unanswered, up to $late us)" \
+    "$LAB_PYTHON" -c 'import sys; sys.exit(int(sys.argv[1]) < 400 or float(sys.argv[2]) < 900000)' \
+    "$unanswered" "$late"
+
 for wrong in '' 'https://10.0.0.1/' '-t 2 -c 1 http://10.0.0.1/' '-c 0 http://10.0.0.1/' 'http://10.0.0.1/ more' '-c 1 http://10.0.0.1/ http://10.0.0.2/'; do
     # shellcheck disable=SC2086
     in_client msload $wrong >/dev/null 2>&1
