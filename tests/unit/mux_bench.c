@@ -90,6 +90,11 @@ void set_heartbeat(uint64_t ns)
         bpf_map_update_elem(bpf_map__fd(mux->maps.mux_shared), &zero, &shared, BPF_ANY), 0);
 }
 
+void keep_switch_alive(void)
+{
+    set_heartbeat(now_ns() + 3600 * 1000000000ULL);
+}
+
 void set_guard(uint32_t flags)
 {
     shared.guard = flags;
@@ -137,6 +142,7 @@ static int set_up(void **state)
     bind_tuple(6, 253, NULL, 0);
     shared.bound[IP_PROTOCOL_SCTP] |= MUX_BOUND_PORTS;
     shared.bound[IP_PROTOCOL_DCCP] |= MUX_BOUND_PORTS;
+    keep_switch_alive();
     return 0;
 }
 

@@ -143,7 +143,6 @@ static void each_change_of_a_good_frame_gets_its_verdict(void **state)
     int failed = 0;
 
     (void)state;
-    set_heartbeat(now_ns());
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         const struct change *change = &changes[i];
         struct frame frame;
@@ -151,7 +150,6 @@ static void each_change_of_a_good_frame_gets_its_verdict(void **state)
 
         change->good(&frame);
         memcpy(frame.bytes + change->offset, change->bytes, change->size);
-        set_heartbeat(now_ns());
         verdict = run(frame.bytes, frame.size);
         if (verdict != change->verdict) {
             print_error("%s: %s, expected %s\n", change->what, verdict_name(verdict),
@@ -170,7 +168,6 @@ static void a_frame_cut_anywhere_passes(void **state)
         struct frame frame;
 
         good_frames[i](&frame);
-        set_heartbeat(now_ns());
         for (uint32_t size = ETHER_HEADER_SIZE; size < frame.size; size++)
             assert_int_equal(run(frame.bytes, size), MUX_PASS_UNPARSED);
         assert_int_equal(run(frame.bytes, frame.size), MUX_CLAIMED);
@@ -185,7 +182,6 @@ static void a_packet_cut_anywhere_passes(void **state)
         struct frame frame;
 
         good_frames[i](&frame);
-        set_heartbeat(now_ns());
         for (uint32_t size = frame.transport; size < frame.size; size++) {
             const uint16_t v4 = htons((uint16_t)(size - IP4));
             const uint16_t v6 = htons((uint16_t)(size - L6));
@@ -208,7 +204,6 @@ static void padding_and_payload_do_not_matter(void **state)
         struct frame frame;
 
         good_frames[i](&frame);
-        set_heartbeat(now_ns());
         assert_int_equal(run(frame.bytes, frame.size + 46), MUX_CLAIMED);
     }
 }
@@ -221,7 +216,6 @@ static void headers_beyond_the_linear_part_are_found(void **state)
         struct frame frame;
 
         good_frames[i](&frame);
-        set_heartbeat(now_ns());
         for (uint32_t linear = ETHER_HEADER_SIZE; linear < frame.size; linear++) {
             int verdict = run_split(frame.bytes, frame.size, linear);
 
@@ -253,6 +247,21 @@ static void any_byte_may_be_wrong(void **state)
     }
 }
 
+/* The verdict while the heartbeat is behind the clock, but not by too much: this test, too, may be kept
+ * from running for longer than that, and then it is asked again. */
+static enum mux_verdict run_beside_a_heartbeat(const struct frame *frame)
+{
+    enum mux_verdict verdict;
+    uint64_t before;
+
+    do {
+        before = now_ns();
+        set_heartbeat(before);
+        verdict = run(frame->bytes, frame->size);
+    } while (verdict != MUX_CLAIMED && now_ns() - before >= MUX_HEARTBEAT_TIMEOUT_NS);
+    return verdict;
+}
+
 static void claimed_frames_pass_while_the_switch_is_away_or_hangs(void **state)
 {
     struct frame frame;
@@ -264,9 +273,8 @@ static void claimed_frames_pass_while_the_switch_is_away_or_hangs(void **state)
     set_heartbeat(now_ns() - MUX_HEARTBEAT_TIMEOUT_NS -
                   20000000); /* and ticks of the coarse clock */
     assert_int_equal(run(frame.bytes, frame.size), MUX_PASS_NO_SWITCH);
-    set_heartbeat(now_ns() + 1000000000);
-    assert_int_equal(run(frame.bytes, frame.size), MUX_CLAIMED);
-    set_heartbeat(now_ns());
+    assert_int_equal(run_beside_a_heartbeat(&frame), MUX_CLAIMED);
+    keep_switch_alive();
     assert_int_equal(run(frame.bytes, frame.size), MUX_CLAIMED);
 }
 
@@ -278,11 +286,9 @@ static void claimed_frames_pass_on_a_queue_without_a_socket(void **state)
 
     (void)state;
     tcp4(&frame);
-    set_heartbeat(now_ns());
     bpf_map_delete_elem(bpf_map__fd(mux->maps.mux_sockets), &zero);
     assert_int_equal(run(frame.bytes, frame.size), MUX_PASS_NO_SWITCH);
     fd = socket_in_map();
-    set_heartbeat(now_ns());
     assert_int_equal(run(frame.bytes, frame.size), MUX_CLAIMED);
     close(fd); /* the map forgets a socket that closes; the next test has its own */
     assert_int_equal(run(frame.bytes, frame.size), MUX_PASS_NO_SWITCH);
@@ -297,7 +303,6 @@ static void an_address_that_goes_away_is_not_claimed(void **state)
     (void)state;
     tcp4(&frame);
     memcpy(key.address, our_ip4, 4);
-    set_heartbeat(now_ns());
     bpf_map_delete_elem(bpf_map__fd(mux->maps.mux_addresses), &key);
     assert_int_equal(run(frame.bytes, frame.size), MUX_PASS_NOT_OURS);
     add_address(4, our_ip4);
@@ -327,7 +332,7 @@ static void a_range_of_ports_is_one_element(void **state)
     bind_range(4, IP_PROTOCOL_TCP, NULL, 16384, 64);
     bind_range(6, IP_PROTOCOL_TCP, our_ip6, 16384, 4096);
     bind_range(6, IP_PROTOCOL_UDP, NULL, 49152, 16384);
-    set_heartbeat(now_ns());
+    keep_switch_alive();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct frame frame;
 
