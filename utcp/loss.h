@@ -42,7 +42,12 @@ void utcp__rtt_init(struct utcp_rtt *rtt);
 void utcp__rtt_spurious(struct utcp_rtt *rtt, uint64_t sample_us);
 void utcp__rtt_sample(struct utcp_rtt *rtt, uint64_t sample_us);
 /* The retransmission timeout with its back-off. */
-uint64_t utcp__rtt_timeout(const struct utcp_rtt *rtt);
+static inline uint64_t utcp__rtt_timeout(const struct utcp_rtt *rtt)
+{
+    uint64_t timeout = (uint64_t)rtt->rto << (rtt->backoff < 16 ? rtt->backoff : 16);
+
+    return timeout < UTCP_RTO_MAX ? timeout : UTCP_RTO_MAX;
+}
 
 /* ── sack.c, rack.c, prr.c, undo.c ─────────────────────────────────────────────────────────── */
 

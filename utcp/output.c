@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "build.h"
-#include "options/options.h"
+#include "options/syn.h"
 #include "plan.h"
 
 #define QUANTUM 64 /* packets until the next connection has its turn */
@@ -55,17 +55,21 @@ static uint8_t *reserve(const struct utcp_conn *conn, struct plan *plan, uint32_
     return sink->reserve(sink->context, headers + plan->length);
 }
 
-/* Builds the planned segment in the sink and sends it. False: the sink is full. */
-static bool emit(struct utcp_conn *conn, struct plan *plan, const struct utcp_sink *sink)
+/* Builds the planned segment in the sink and sends it. False: the sink is full. Inlined, for of a SYN-ACK, which is
+ * planned for with `syn`, the compiler knows most of it. Options of the form that is usual then are written in their
+ * place, others before there is one. */
+static inline __attribute__((always_inline)) bool emit(struct utcp_conn *conn, struct plan *plan,
+                                                       const struct utcp_sink *sink, const bool syn)
 {
     struct utcp *stack = conn->stack;
     struct utcp_offload offload = {0};
-    bool timestamps = !(plan->flags & TCP_SYN) && !utcp__options_wanted(conn);
+    bool usual =
+        syn ? utcp__syn_options_due(conn) : !(plan->flags & TCP_SYN) && !utcp__options_wanted(conn);
     uint8_t options[UTCP_OPTIONS_MAX], *packet, *at;
     uint8_t options_length =
-        timestamps
-            ? utcp__options_size(conn)
-            : utcp__options_write(conn, plan->flags, options_room(conn, plan->length), options);
+        !usual ? utcp__options_write(conn, plan->flags, options_room(conn, plan->length), options)
+        : syn  ? UTCP_OPTIONS_SYN
+               : utcp__options_size(conn);
     uint32_t headers = utcp__packet_headers(conn->local.family) + options_length;
     uint32_t next, segments;
     struct utcp_outgoing outgoing;
@@ -93,8 +97,10 @@ static bool emit(struct utcp_conn *conn, struct plan *plan, const struct utcp_si
     if (conn->urgent_out && (outgoing.urgent = utcp__urgent_pointer(conn, plan->seq)))
         outgoing.flags |= TCP_URG;
     at = utcp__packet_build(packet, &outgoing);
-    if (!timestamps)
+    if (!usual)
         memcpy(at, options, options_length);
+    else if (syn)
+        utcp__syn_options_put(conn, plan->flags, at);
     else if (options_length)
         utcp__timestamps_put(at, utcp__timestamp_now(conn), conn->ts_recent);
     segments = segments_of(conn, plan->length);
@@ -234,7 +240,7 @@ static void account_child_syn(struct utcp_conn *conn)
     utcp__timer_stop(conn, TIMER_ACK);
 }
 
-static void account_syn(struct utcp_conn *conn, const struct plan *plan)
+static inline void account_syn(struct utcp_conn *conn, const struct plan *plan)
 {
     uint64_t now = conn->stack->now;
 
@@ -251,6 +257,7 @@ static void account_syn(struct utcp_conn *conn, const struct plan *plan)
     conn->fast.sent += (uint16_t)plan->length;
     utcp__timer_set(conn, TIMER_RETRANSMIT, now + utcp__rtt_timeout(&conn->rtt));
     utcp__timers_update(conn, false);
+    conn->rcv_adv = plan->ack + plan->window; /* which is not scaled */
 }
 
 /* A data segment, or the byte that probes a window. */
@@ -265,7 +272,7 @@ static void account_data(struct utcp_conn *conn, const struct plan *plan)
 static __attribute__((noinline)) void account_other(struct utcp_conn *conn, const struct plan *plan)
 {
     switch (plan->kind) {
-    case PLAN_SYN: account_syn(conn, plan); break;
+    case PLAN_SYN: account_syn(conn, plan); return;
     case PLAN_RESEND:
         conn->recovery.retransmit_due = false;
         account_sequence(conn, plan);
@@ -292,10 +299,7 @@ static __attribute__((noinline)) void account_other(struct utcp_conn *conn, cons
     case PLAN_ACK:
     case PLAN_NOTHING: break;
     }
-    if (plan->flags & TCP_SYN)
-        conn->rcv_adv = plan->ack + plan->window;
-    else
-        account_ack(conn, plan);
+    account_ack(conn, plan);
 }
 
 static void account(struct utcp_conn *conn, const struct plan *plan)
@@ -309,6 +313,25 @@ static void account(struct utcp_conn *conn, const struct plan *plan)
     account_ack(conn, plan);
 }
 
+/* A listener's connection has its SYN-ACK to send, and nothing else: utcp__plan() would find that, and nothing
+ * behind it. */
+static bool says_syn_ack(const struct utcp_conn *conn)
+{
+    return conn->state == UTCP_SYN_RECEIVED && conn->passive && conn->syn_due && !conn->ack_now &&
+           !conn->fast_queue && conn->stack->predict != PREDICT_NOTHING;
+}
+
+static __attribute__((noinline)) enum progress output_syn_ack(struct utcp_conn *conn,
+                                                              const struct utcp_sink *sink)
+{
+    struct plan plan = {PLAN_SYN, conn->iss, 0, TCP_SYN | TCP_ACK};
+
+    if (!emit(conn, &plan, sink, true))
+        return PROGRESS_FULL;
+    account_syn(conn, &plan);
+    return PROGRESS_DONE;
+}
+
 static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink *sink)
 {
     if (conn->state == UTCP_TIME_WAIT) {
@@ -318,13 +341,15 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
         case LAST_WORDS_OTHERS: break;
         }
     }
+    if (says_syn_ack(conn))
+        return output_syn_ack(conn, sink);
     utcp__control_before_output(conn);
     for (int packets = 0; packets < QUANTUM; packets++) {
         struct plan next;
 
         utcp__plan(conn, &next);
         if (next.kind != PLAN_NOTHING) {
-            if (!emit(conn, &next, sink))
+            if (!emit(conn, &next, sink, false))
                 return PROGRESS_FULL;
             account(conn, &next);
             if (!next.last)

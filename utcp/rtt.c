@@ -51,10 +51,3 @@ void utcp__rtt_spurious(struct utcp_rtt *rtt, uint64_t sample_us)
     rtt->backoff = 0;
     set_timeout(rtt);
 }
-
-uint64_t utcp__rtt_timeout(const struct utcp_rtt *rtt)
-{
-    uint64_t timeout = (uint64_t)rtt->rto << (rtt->backoff < 16 ? rtt->backoff : 16);
-
-    return timeout < UTCP_RTO_MAX ? timeout : UTCP_RTO_MAX;
-}

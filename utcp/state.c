@@ -13,7 +13,7 @@
 
 /* Where each state may lead: RFC 9293 figure 5, with the end by reset or timeout from everywhere.
  */
-static const uint16_t successors[] = {
+const uint16_t utcp__successors[] = {
     [UTCP_CLOSED] = BIT(UTCP_SYN_SENT) | BIT(UTCP_SYN_RECEIVED),
     [UTCP_LISTEN] = 0, /* listeners are no connections here */
     [UTCP_SYN_SENT] = BIT(UTCP_ESTABLISHED) | BIT(UTCP_SYN_RECEIVED) | BIT(UTCP_CLOSED),
@@ -76,31 +76,11 @@ static bool peer_needs_reset(const struct utcp_conn *conn)
     }
 }
 
-/* Not inlined: most connections have no need of it. */
-static __attribute__((noinline)) void trace_state(struct utcp_conn *conn, enum utcp_state state)
+void utcp__trace_state(struct utcp_conn *conn, enum utcp_state state)
 {
     utcp__trace(conn, (struct utcp_trace_event){.kind = UTCP_TRACE_STATE,
                                                 .from = (enum utcp_state)conn->state,
                                                 .to = state});
-}
-
-void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
-{
-    struct utcp *stack = conn->stack;
-
-    assert(successors[conn->state] & BIT(state));
-    if (conn->state == UTCP_TIME_WAIT)
-        stack->stats.time_wait--;
-    if (state == UTCP_TIME_WAIT)
-        stack->stats.time_wait++;
-    PROBE_STATE(conn, conn->state, (int)state);
-    if (conn->traced)
-        trace_state(conn, state);
-    conn->state = (uint8_t)state;
-    if (state == UTCP_TIME_WAIT || state == UTCP_CLOSED)
-        conn->restless = true;
-    if (state != UTCP_CLOSED)
-        utcp__timer_life(conn);
 }
 
 void utcp__conn_compare(struct utcp_conn *conn)

@@ -126,49 +126,6 @@ static uint64_t first_deadline(const struct utcp_conn *conn)
     return first;
 }
 
-/* Something is written or sent that the peer has to acknowledge. */
-static bool waits_for_peer(const struct utcp_conn *conn)
-{
-    if (!utcp__synchronized(conn))
-        return true;
-    return conn->send.una != conn->send.end || (conn->fin_queued && !conn->fin_acked);
-}
-
-void utcp__timer_set(struct utcp_conn *conn, enum utcp_timer timer, uint64_t when)
-{
-    conn->deadline[timer] = when;
-    if (when >> WHEEL_TICK_BITS < conn->wheel_timer.tick)
-        utcp__wheel_start(&conn->stack->wheel, &conn->wheel_timer, when);
-}
-
-void utcp__timer_stop(struct utcp_conn *conn, enum utcp_timer timer)
-{
-    conn->deadline[timer] = TIMER_IDLE;
-}
-
-void utcp__timers_update(struct utcp_conn *conn, bool progress)
-{
-    uint64_t now = conn->stack->now;
-    bool waits = waits_for_peer(conn);
-
-    if (progress) {
-        if (utcp__in_flight(conn) > 0)
-            utcp__timer_set(conn, TIMER_RETRANSMIT, now + utcp__rtt_timeout(&conn->rtt));
-        else
-            utcp__timer_stop(conn, TIMER_RETRANSMIT);
-    }
-    if (!waits)
-        conn->waiting_since = 0;
-    else if (progress || conn->waiting_since == 0)
-        conn->waiting_since = now ? now : 1;
-    else
-        return;
-    if (waits && conn->user_timeout_ms)
-        utcp__timer_set(conn, TIMER_USER, conn->waiting_since + conn->user_timeout_ms * UTCP_MS);
-    else
-        utcp__timer_stop(conn, TIMER_USER);
-}
-
 static uint64_t fin_wait(const struct utcp_conn *conn)
 {
     return conn->more && conn->more->fin_wait_ms ? conn->more->fin_wait_ms * UTCP_MS

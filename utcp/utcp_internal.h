@@ -34,7 +34,7 @@
  *   fastopen.c   data with the SYN; fastopen_cache.c: what a client remembers for it
  *   plan.c       what is to be sent, and when not                 timers.c   the timers
  *   output.c     sends it; replies.c: what no connection sends    conn.h     the connection
- *   state.c      the one function that moves a state; how connections begin and end
+ *   state.c      how connections begin and end; utcp__conn_set_state() below moves their states
  *   api.c        read, write, close …                             info.c     what is known
  *   memory.c     how large buffers may be                     records.c  ends that no segment crosses
  *   stall.c      windows that stay closed                     mtu.c, path.c   which packets pass
@@ -189,14 +189,14 @@ struct utcp {
     struct utcp_conn *recent;  /* that a segment came for; … */
     struct utcp_conn nobody;   /* … if any did: of no endpoints, and unusual */
     struct utcp_conn fresh[2]; /* of IPv4 and of IPv6, as each begins: utcp__conn_prepare() */
-    unsigned predict;          /* flags of a packet for prediction.c; PREDICT_NOTHING */
-    uint64_t long_in;          /* packets that header prediction has left to others */
-    bool rare;                 /* prediction.c: not only a round trip is `unfinished` */
-    struct utcp_cc_ack told;   /* prediction.c: of an acknowledgment; what it does not set is 0 */
-    uint32_t connections;      /* those in `table` and in `waits` */
-    struct list all;           /* every struct utcp_conn */
-    struct list output;        /* connections that may have something to send */
-    struct list events;        /* connections with something to tell */
+    unsigned predict; /* flags of a packet for prediction.c; PREDICT_NOTHING: no short ways */
+    uint64_t long_in; /* packets that header prediction has left to others */
+    bool rare;        /* prediction.c: not only a round trip is `unfinished` */
+    struct utcp_cc_ack told; /* prediction.c: of an acknowledgment; what it does not set is 0 */
+    uint32_t connections;    /* those in `table` and in `waits` */
+    struct list all;         /* every struct utcp_conn */
+    struct list output;      /* connections that may have something to send */
+    struct list events;      /* connections with something to tell */
     struct list listener_events;
     struct list listeners;
     struct utcp_time_waits waits; /* in TIME-WAIT: timewait.c */
@@ -521,18 +521,56 @@ void utcp__urgent_read(struct utcp_conn *conn);
 /* While urgent_out: what a segment from `seq` on has as its urgent pointer; 0: it is not urgent. */
 uint16_t utcp__urgent_pointer(const struct utcp_conn *conn, uint32_t seq);
 
+#include "loss.h"
+
 /* ── timers.c ──────────────────────────────────────────────────────────────────────────────── */
 
-void utcp__timer_set(struct utcp_conn *conn, enum utcp_timer timer, uint64_t when);
-void utcp__timer_stop(struct utcp_conn *conn, enum utcp_timer timer);
+static inline void utcp__timer_set(struct utcp_conn *conn, enum utcp_timer timer, uint64_t when)
+{
+    conn->deadline[timer] = when;
+    if (when >> WHEEL_TICK_BITS < conn->wheel_timer.tick)
+        utcp__wheel_start(&conn->stack->wheel, &conn->wheel_timer, when);
+}
+static inline void utcp__timer_stop(struct utcp_conn *conn, enum utcp_timer timer)
+{
+    conn->deadline[timer] = TIMER_IDLE;
+}
 static inline bool utcp__timer_runs(const struct utcp_conn *conn, enum utcp_timer timer)
 {
     return conn->deadline[timer] != TIMER_IDLE;
 }
 /* RFC 9293 section 3.9.1.8: tells the application, if it wants to know, that not all is well. */
 void utcp__trouble(struct utcp_conn *conn);
+/* Something is written or sent that the peer has to acknowledge. */
+static inline bool utcp__waits_for_peer(const struct utcp_conn *conn)
+{
+    if (!utcp__synchronized(conn))
+        return true;
+    return conn->send.una != conn->send.end || (conn->fin_queued && !conn->fin_acked);
+}
 /* Something was sent, acknowledged or written: brings retransmission and user timer in line. */
-void utcp__timers_update(struct utcp_conn *conn, bool progress);
+static inline void utcp__timers_update(struct utcp_conn *conn, bool progress)
+{
+    uint64_t now = conn->stack->now;
+    bool waits = utcp__waits_for_peer(conn);
+
+    if (progress) {
+        if (utcp__in_flight(conn) > 0)
+            utcp__timer_set(conn, TIMER_RETRANSMIT, now + utcp__rtt_timeout(&conn->rtt));
+        else
+            utcp__timer_stop(conn, TIMER_RETRANSMIT);
+    }
+    if (!waits)
+        conn->waiting_since = 0;
+    else if (progress || conn->waiting_since == 0)
+        conn->waiting_since = now ? now : 1;
+    else
+        return;
+    if (waits && conn->user_timeout_ms)
+        utcp__timer_set(conn, TIMER_USER, conn->waiting_since + conn->user_timeout_ms * UTCP_MS);
+    else
+        utcp__timer_stop(conn, TIMER_USER);
+}
 /* Starts what the state calls for on TIMER_LIFE. */
 void utcp__timer_life_start(struct utcp_conn *conn);
 static inline void utcp__timer_life(struct utcp_conn *conn)
@@ -559,7 +597,28 @@ void utcp__spares_free(struct utcp *stack);
 /* Is its listener's no more; it was taken from its list. */
 void utcp__listener_lost(struct utcp_conn *conn);
 void utcp__reap(struct utcp *stack);
-void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state);
+extern const uint16_t utcp__successors[]; /* of each state, as bits */
+void utcp__trace_state(struct utcp_conn *conn, enum utcp_state state);
+/* The one function that moves a state. Inline: of the state that it moves to, which is known where it is
+ * called, most questions need not be asked. */
+static inline void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
+{
+    struct utcp *stack = conn->stack;
+
+    assert(utcp__successors[conn->state] & 1u << state);
+    if (conn->state == UTCP_TIME_WAIT)
+        stack->stats.time_wait--;
+    if (state == UTCP_TIME_WAIT)
+        stack->stats.time_wait++;
+    PROBE_STATE(conn, conn->state, (int)state);
+    if (conn->traced)
+        utcp__trace_state(conn, state);
+    conn->state = (uint8_t)state;
+    if (state == UTCP_TIME_WAIT || state == UTCP_CLOSED)
+        conn->restless = true;
+    if (state != UTCP_CLOSED)
+        utcp__timer_life(conn);
+}
 /* Its listener may give it away. */
 void utcp__conn_acceptable(struct utcp_conn *conn);
 /* The peer's SYN and our own are done, by a segment with these numbers, whose window, in bytes, is the first
@@ -583,7 +642,6 @@ void utcp__conn_compare(struct utcp_conn *conn);
 uint32_t utcp__mss_for_mtu(const struct utcp_conn *conn, uint32_t mtu);
 void utcp__conn_choose_iss(struct utcp_conn *conn, uint32_t after);
 
-#include "loss.h"
 #include "timewait.h"
 #include "told.h"
 

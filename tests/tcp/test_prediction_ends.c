@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The segments that open and close a server's connection, prediction_ends.c, changed in every way that a peer or a
- * stranger may change them: with header prediction and without, they leave the same state behind. */
+ * stranger may change them: with header prediction and without, they leave the same state behind, and the same is
+ * answered, the SYN-ACK included (output_syn_ack() in output.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@
 #define SERVERS 2 /* one predicts, the other does not */
 #define SEEDS   20000
 #define HOLDS   11 /* of so many listeners one does not answer yet */
+#define LATE    17 /* of so many SYN-ACKs one is not answered in time */
 
 struct wire {
     uint8_t packet[PACKETS][2048];
@@ -249,6 +251,17 @@ static void guess_acknowledgment(struct world *world, uint8_t *packet)
     give(world, packet, length);
 }
 
+/* The SYN-ACK is due again when its answer comes, or what stands for it. */
+static void answer_late(struct world *world)
+{
+    world->now += UTCP_RTO_INITIAL + UTCP_MS;
+    for (int i = 0; i < SERVERS; i++)
+        utcp_advance(world->server[i], world->now);
+    assert_same(world);
+    hear(world);
+    answer(world);
+}
+
 static void one_connection(struct world *world, uint32_t seed)
 {
     uint8_t data[2000] = {0};
@@ -263,6 +276,8 @@ static void one_connection(struct world *world, uint32_t seed)
     answer(world);
     utcp_write(world->conn, world->now, data, seed % 6 ? 100 : 0);
     world->now += seed % 2 ? 200 : 20000;
+    if (seed % LATE == 0)
+        answer_late(world);
     hear(world);
     serve(world, seed);
     world->now += 300;

@@ -2,8 +2,7 @@
 /* The table of option modules and the walks over it: options.h. */
 #include <assert.h>
 
-#include "options.h"
-#include "utcp_internal.h"
+#include "syn.h"
 
 /* In the order in which they are written, which is that of Linux: a middlebox has seen it before. */
 static const struct utcp_option_module *const modules[] = {
@@ -14,25 +13,10 @@ static const struct utcp_option_module *const modules[] = {
 
 #define MODULES (sizeof(modules) / sizeof(modules[0]))
 
-/* ── The usual SYN's ───────────────────────────────────────────────────────────────────────── */
-
-/* MSS, SACK permitted, timestamps, a NOP, window scale: what most hosts send, in the order in which we
- * and Linux do. These words tell of it, but for the values. */
-#define SYN_USUAL      20
-#define SYN_MSS        ((uint32_t)TCP_OPTION_MSS << 24 | (uint32_t)TCP_OPTION_MSS_LENGTH << 16)
-#define SYN_TIMESTAMPS (UTCP_TIMESTAMPS_USUAL & 0xffff)
-#define SYN_SACK                                                                                   \
-    ((uint32_t)TCP_OPTION_SACK_PERMITTED << 24 | (uint32_t)TCP_OPTION_SACK_PERMITTED_LENGTH << 16)
-#define SYN_SCALE                                                                                  \
-    ((uint32_t)TCP_OPTION_NOP << 24 | (uint32_t)TCP_OPTION_WINDOW_SCALE << 16 |                    \
-     (uint32_t)TCP_OPTION_WINDOW_SCALE_LENGTH << 8)
-
-/* False: these are others. */
+/* False: these are others than the usual SYN's. */
 static bool usual_syn(const uint8_t *at, uint32_t size, struct utcp_segment_options *options)
 {
-    if (size != SYN_USUAL || utcp__get_be32(at + 4) != (SYN_SACK | SYN_TIMESTAMPS) ||
-        (utcp__get_be32(at) & 0xffff0000) != SYN_MSS ||
-        (utcp__get_be32(at + 16) & 0xffffff00) != SYN_SCALE)
+    if (!utcp__syn_options_are(at, size))
         return false;
     utcp__option_mss.parse(at + 2, 2, options);
     utcp__option_sack_permitted.parse(at + 6, 0, options);
@@ -40,22 +24,6 @@ static bool usual_syn(const uint8_t *at, uint32_t size, struct utcp_segment_opti
     utcp__option_window_scale.parse(at + 19, 1, options);
     return true;
 }
-
-/* False: more is to be written, or less. */
-static bool write_usual_syn(const struct utcp_conn *conn, uint8_t tcp_flags, uint8_t *at)
-{
-    if (!conn->sack || !conn->timestamps || !conn->window_scale || conn->timeout_told ||
-        conn->fast.option != FAST_OPTION_NONE)
-        return false;
-    at = utcp__put_be32(at, SYN_MSS | conn->receive_mss);
-    at = utcp__put_be32(at, SYN_SACK | SYN_TIMESTAMPS);
-    at = utcp__put_be32(at, utcp__timestamp_now(conn));
-    at = utcp__put_be32(at, tcp_flags & TCP_ACK ? conn->ts_recent : 0);
-    utcp__put_be32(at, SYN_SCALE | conn->receive_scale);
-    return true;
-}
-
-/* ── Any ───────────────────────────────────────────────────────────────────────────────────── */
 
 void utcp__options_parse(const uint8_t *at, uint32_t size, struct utcp_segment_options *options)
 {
@@ -119,8 +87,10 @@ static __attribute__((noinline)) uint8_t write_all(const struct utcp_conn *conn,
 uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room,
                             uint8_t *at)
 {
-    if ((tcp_flags & (TCP_SYN | TCP_RST)) == TCP_SYN && write_usual_syn(conn, tcp_flags, at))
-        return SYN_USUAL;
+    if ((tcp_flags & (TCP_SYN | TCP_RST)) == TCP_SYN && utcp__syn_options_due(conn)) {
+        utcp__syn_options_put(conn, tcp_flags, at);
+        return UTCP_OPTIONS_SYN;
+    }
     if (tcp_flags & TCP_SYN || utcp__options_wanted(conn))
         return write_all(conn, tcp_flags, room, at);
     /* Nearly every segment: only timestamps have something to write. */
