@@ -41,8 +41,22 @@ SIPHASH_INLINE uint64_t siphash__rotate(uint64_t value, unsigned bits)
     return value << bits | value >> (64 - bits);
 }
 
-SIPHASH_INLINE void siphash__round(uint64_t v[4])
+/* In the midst of a hash: of the words so far. */
+struct siphash_state {
+    uint64_t v[4];
+};
+
+SIPHASH_INLINE struct siphash_state siphash__begin(struct siphash_key key)
 {
+    return (struct siphash_state){
+        {key.word[0] ^ 0x736f6d6570736575, key.word[1] ^ 0x646f72616e646f6d,
+         key.word[0] ^ 0x6c7967656e657261, key.word[1] ^ 0x7465646279746573}};
+}
+
+SIPHASH_INLINE void siphash__round(struct siphash_state *state)
+{
+    uint64_t *v = state->v;
+
     v[0] += v[1];
     v[1] = siphash__rotate(v[1], 13) ^ v[0];
     v[0] = siphash__rotate(v[0], 32);
@@ -55,51 +69,48 @@ SIPHASH_INLINE void siphash__round(uint64_t v[4])
     v[2] = siphash__rotate(v[2], 32);
 }
 
-SIPHASH_INLINE void siphash__absorb(uint64_t v[4], uint64_t word)
+SIPHASH_INLINE void siphash__absorb(struct siphash_state *state, uint64_t word)
 {
-    v[3] ^= word;
-    siphash__round(v);
-    siphash__round(v);
-    v[0] ^= word;
+    state->v[3] ^= word;
+    siphash__round(state);
+    siphash__round(state);
+    state->v[0] ^= word;
 }
 
-SIPHASH_INLINE uint64_t siphash__end(uint64_t v[4])
+SIPHASH_INLINE uint64_t siphash__end(struct siphash_state *state)
 {
-    v[2] ^= 0xff;
+    state->v[2] ^= 0xff;
     for (int i = 0; i < 4; i++)
-        siphash__round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+        siphash__round(state);
+    return state->v[0] ^ state->v[1] ^ state->v[2] ^ state->v[3];
 }
 
 /* Of `count` whole words: what siphash() gives for their bytes on a little-endian machine. */
 SIPHASH_INLINE uint64_t siphash_words(struct siphash_key key, const uint64_t *words, unsigned count)
 {
-    uint64_t v[4] = {key.word[0] ^ 0x736f6d6570736575, key.word[1] ^ 0x646f72616e646f6d,
-                     key.word[0] ^ 0x6c7967656e657261, key.word[1] ^ 0x7465646279746573};
+    struct siphash_state state = siphash__begin(key);
 
     for (unsigned i = 0; i < count; i++)
-        siphash__absorb(v, words[i]);
-    siphash__absorb(v, (uint64_t)(8 * count) << 56);
-    return siphash__end(v);
+        siphash__absorb(&state, words[i]);
+    siphash__absorb(&state, (uint64_t)(8 * count) << 56);
+    return siphash__end(&state);
 }
 
 /* The same without the block that tells the length, two rounds less: for inputs that begin or end with what they
  * are, each of which has one length. */
 SIPHASH_INLINE uint64_t siphash_fixed(struct siphash_key key, const uint64_t *words, unsigned count)
 {
-    uint64_t v[4] = {key.word[0] ^ 0x736f6d6570736575, key.word[1] ^ 0x646f72616e646f6d,
-                     key.word[0] ^ 0x6c7967656e657261, key.word[1] ^ 0x7465646279746573};
+    struct siphash_state state = siphash__begin(key);
 
     for (unsigned i = 0; i < count; i++)
-        siphash__absorb(v, words[i]);
-    return siphash__end(v);
+        siphash__absorb(&state, words[i]);
+    return siphash__end(&state);
 }
 
 #ifndef __bpf__
 static inline uint64_t siphash(struct siphash_key key, const void *data, size_t size)
 {
-    uint64_t v[4] = {key.word[0] ^ 0x736f6d6570736575, key.word[1] ^ 0x646f72616e646f6d,
-                     key.word[0] ^ 0x6c7967656e657261, key.word[1] ^ 0x7465646279746573};
+    struct siphash_state state = siphash__begin(key);
     uint64_t last = (uint64_t)size << 56;
     const uint8_t *at = data;
 
@@ -107,12 +118,12 @@ static inline uint64_t siphash(struct siphash_key key, const void *data, size_t 
         uint64_t word;
 
         memcpy(&word, at, sizeof(word));
-        siphash__absorb(v, le64toh(word));
+        siphash__absorb(&state, le64toh(word));
     }
     for (size_t i = 0; i < size; i++)
         last |= (uint64_t)at[i] << (8 * i);
-    siphash__absorb(v, last);
-    return siphash__end(v);
+    siphash__absorb(&state, last);
+    return siphash__end(&state);
 }
 #endif
 
@@ -120,18 +131,17 @@ static inline uint64_t siphash(struct siphash_key key, const void *data, size_t 
  * have to guess it sees the words either (sequence numbers, utcp/state.c). Not what siphash() gives. */
 static inline uint64_t siphash_table(struct siphash_key key, const uint64_t *words, unsigned count)
 {
-    uint64_t v[4] = {key.word[0] ^ 0x736f6d6570736575, key.word[1] ^ 0x646f72616e646f6d,
-                     key.word[0] ^ 0x6c7967656e657261, key.word[1] ^ 0x7465646279746573};
+    struct siphash_state state = siphash__begin(key);
 
     for (unsigned i = 0; i < count; i++) {
-        v[3] ^= words[i];
-        siphash__round(v);
-        v[0] ^= words[i];
+        state.v[3] ^= words[i];
+        siphash__round(&state);
+        state.v[0] ^= words[i];
     }
-    v[2] ^= 0xff;
+    state.v[2] ^= 0xff;
     for (int i = 0; i < 3; i++)
-        siphash__round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+        siphash__round(&state);
+    return state.v[0] ^ state.v[1] ^ state.v[2] ^ state.v[3];
 }
 
 #endif
