@@ -5,7 +5,7 @@ BUILD   ?= build
 PREFIX  ?= /usr/local
 MESON   := $(BUILD)/build.ninja
 
-.PHONY: all deps demo check bench install lint format clean
+.PHONY: all deps demo check bench install uninstall lint format clean
 
 all: $(MESON)
 	@ninja -C $(BUILD)
@@ -34,6 +34,10 @@ bench: all
 
 install: all
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR))
+
+# What `install` put there; the user and group `multistack` and /etc/multistack stay.
+uninstall:
+	@ninja -C $(BUILD) uninstall
 
 lint: all
 	@tools/deps check
