@@ -128,7 +128,6 @@ static int run(const struct stream_options *options, bool sends, uint64_t second
 
 int main(int argc, char **argv)
 {
-    static const char *const stacks[] = {"utcp", "kernel", NULL};
     const char *stack = "utcp", *control = NULL, *congestion = NULL;
     uint64_t seconds = 5;
     const struct cli_option table[] = {{.name = "listen",
@@ -141,12 +140,7 @@ int main(int argc, char **argv)
                                         .help = "the peer is there",
                                         .kind = CLI_CALL,
                                         .call = take_connect},
-                                       {.name = "stack",
-                                        .argument = "utcp|kernel",
-                                        .help = "whose TCP (utcp)",
-                                        .kind = CLI_CHOICE,
-                                        .value = &stack,
-                                        .choices = stacks},
+                                       CLI_STACK_OPTION(&stack),
                                        {.name = "seconds",
                                         .argument = "N",
                                         .help = "how long the sender sends (5)",
@@ -154,11 +148,7 @@ int main(int argc, char **argv)
                                         .value = &seconds,
                                         .least = 1,
                                         .most = 3600},
-                                       {.name = "cc",
-                                        .argument = "NAME",
-                                        .help = "congestion control, by the stack's own name",
-                                        .kind = CLI_STRING,
-                                        .value = &congestion},
+                                       CLI_CONGESTION_OPTION(&congestion),
                                        CLI_CONTROL_OPTION(&control),
                                        {0}};
     const struct cli_program program = {.name = "bulk_stream",

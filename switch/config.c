@@ -26,10 +26,12 @@ const struct config_option config_options[] = {
     {"nic", CONFIG_NIC, "SPEC",
      "serve this device: DEV or afxdp:DEV[,queues=N]\n"
      "[,mode=zerocopy|copy|auto][,xdp=native|generic|auto]\n"
-     "[,share=yes|no][,prefer-busy-poll=yes|no]\n"
-     "[,busy-poll-budget=N]; or packet:DEV; or wire:PATH[,address=ADDR/LENGTH]\n"
+     "[,share=yes|no][,large=yes|no]\n"
+     "[,prefer-busy-poll=yes|no][,busy-poll-budget=N];\n"
+     "or packet:DEV; or wire:PATH[,address=ADDR/LENGTH]\n"
      "[,rate=][,delay=][,loss=][,reorder=][,duplicate=]\n"
-     "[,corrupt=][,seed=N][,queues=N][,mtu=N]; may be repeated"},
+     "[,corrupt=][,seed=N][,tso=on|off][,tx=on|off]\n"
+     "[,queues=N][,mtu=N]; may be repeated"},
     {"workers", CONFIG_WORKERS, "N", "threads that move packets (1)"},
     {"cpus", CONFIG_CPUS, "LIST", "a processor for each worker, such as 0-2,5"},
     {"busy-poll", CONFIG_BUSY_POLL, "USEC|always",

@@ -15,6 +15,8 @@
 #define OPTIONS_MAX 64
 #define LONG_ONLY   0x100 /* getopt's values of options without a letter begin here */
 
+const char *const cli_stacks[] = {"utcp", "kernel", NULL};
+
 static const char *program_name = "multistack";
 
 static void print_line(const char *before, const char *format, va_list arguments)

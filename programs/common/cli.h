@@ -50,6 +50,21 @@ struct cli_option {
         .value = (variable)                                                                        \
     }
 
+/* Options of the programs that bring a TCP: whose ("utcp" or "kernel"), and how it controls congestion. */
+extern const char *const cli_stacks[];
+
+#define CLI_STACK_OPTION(variable)                                                                 \
+    {                                                                                              \
+        .name = "stack", .argument = "utcp|kernel", .help = "whose TCP (utcp)",                    \
+        .kind = CLI_CHOICE, .value = (variable), .choices = cli_stacks                             \
+    }
+
+#define CLI_CONGESTION_OPTION(variable)                                                            \
+    {                                                                                              \
+        .name = "cc", .argument = "NAME", .help = "congestion control, by the stack's own name",   \
+        .kind = CLI_STRING, .value = (variable)                                                    \
+    }
+
 struct cli_program {
     const char *name;
     const char *arguments; /* behind the name in the usage line */

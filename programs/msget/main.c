@@ -231,7 +231,6 @@ static int get(const char *text, const struct url *url, const struct stream_opti
 
 int main(int argc, char **argv)
 {
-    static const char *const stacks[] = {"utcp", "kernel", NULL};
     const char *stack = "utcp", *output = NULL, *control = NULL, *wrong;
     bool as_json = false;
     const struct cli_option table[] = {
@@ -241,12 +240,7 @@ int main(int argc, char **argv)
          .help = "where the body goes; - is standard output (nowhere)",
          .kind = CLI_STRING,
          .value = &output},
-        {.name = "stack",
-         .argument = "utcp|kernel",
-         .help = "whose TCP (utcp)",
-         .kind = CLI_CHOICE,
-         .value = &stack,
-         .choices = stacks},
+        CLI_STACK_OPTION(&stack),
         {.name = "json",
          .letter = 'j',
          .help = "report as JSON",

@@ -36,7 +36,6 @@ static const char *add_listener(const char *text)
     return wrong;
 }
 
-static const char *const stacks[] = {"utcp", "kernel", NULL};
 static const char *const cookie_choices[] = {"full", "always", "never", NULL};
 static const char *const nic_cookie_choices[] = {"auto", "full", "always", "never", NULL};
 
@@ -51,17 +50,8 @@ static const struct cli_option table[] = {
      .help = "where to listen, for example 0.0.0.0:80 or [::]:80; may be repeated",
      .kind = CLI_CALL,
      .call = add_listener},
-    {.name = "stack",
-     .argument = "utcp|kernel",
-     .help = "whose TCP (utcp)",
-     .kind = CLI_CHOICE,
-     .value = &stack,
-     .choices = stacks},
-    {.name = "cc",
-     .argument = "NAME",
-     .help = "congestion control",
-     .kind = CLI_STRING,
-     .value = &chosen.transport.congestion},
+    CLI_STACK_OPTION(&stack),
+    CLI_CONGESTION_OPTION(&chosen.transport.congestion),
     {.name = "syn-cookies",
      .argument = "WHEN",
      .help = "full, always or never: when the handshake keeps no state (full: when the queue is)",
@@ -70,8 +60,8 @@ static const struct cli_option table[] = {
      .choices = cookie_choices},
     {.name = "nic-cookies",
      .argument = "WHEN",
-     .help =
-         "auto, full, always or never: when the NIC answers SYNs (auto: while they cost too much)",
+     .help = "auto, full, always or never: when the NIC answers SYNs (auto: those that cost too "
+             "much; full: all while the queue is)",
      .kind = CLI_CHOICE,
      .value = &nic_cookies,
      .choices = nic_cookie_choices},
@@ -273,8 +263,10 @@ const struct options *options_parse(int argc, char **argv)
         .summary = "Serves files by HTTP/1.1, on a TCP of its own (UTCP) or on the kernel's.",
         .options = table};
 
-    if (cli_parse(&program, argc, argv) < argc)
-        cli_wrong_usage("unexpected argument");
+    int first = cli_parse(&program, argc, argv);
+
+    if (first < argc)
+        cli_wrong_usage("unexpected argument `%s`", argv[first]);
     if (!chosen.server.root)
         cli_wrong_usage("--root is missing");
     if (!chosen.listener_count)

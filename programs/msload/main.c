@@ -380,8 +380,6 @@ static int run(const struct request *request)
     return status;
 }
 
-static const char *const stacks[] = {"utcp", "kernel", NULL};
-
 /* What the command line says; with the defaults. */
 static struct request chosen = {.stack = "utcp",
                                 .connections = 10,
@@ -390,12 +388,7 @@ static struct request chosen = {.stack = "utcp",
                                 .local_ports = UINT64_MAX};
 
 static const struct cli_option table[] = {
-    {.name = "stack",
-     .argument = "utcp|kernel",
-     .help = "whose TCP (utcp)",
-     .kind = CLI_CHOICE,
-     .value = &chosen.stack,
-     .choices = stacks},
+    CLI_STACK_OPTION(&chosen.stack),
     {.name = "connections",
      .letter = 'c',
      .argument = "N",
@@ -462,11 +455,7 @@ static const struct cli_option table[] = {
      .value = &chosen.timeout_s,
      .least = 1,
      .most = 3600},
-    {.name = "cc",
-     .argument = "NAME",
-     .help = "congestion control",
-     .kind = CLI_STRING,
-     .value = &chosen.client.congestion},
+    CLI_CONGESTION_OPTION(&chosen.client.congestion),
     {.name = "json", .letter = 'j', .help = "print JSON", .kind = CLI_FLAG, .value = &chosen.json},
     CLI_CONTROL_OPTION(&chosen.client.control),
     {0}};

@@ -187,7 +187,6 @@ static int transfer(const struct stream_options *options, bool sends, uint64_t s
 
 int main(int argc, char **argv)
 {
-    static const char *const stacks[] = {"utcp", "kernel", NULL};
     const char *stack = "utcp", *control = NULL, *congestion = NULL;
     bool ask_ecn = false;
     uint64_t bytes = 1000000, seed = 1;
@@ -202,12 +201,7 @@ int main(int argc, char **argv)
          .help = "the peer is there",
          .kind = CLI_CALL,
          .call = take_connect},
-        {.name = "stack",
-         .argument = "utcp|kernel",
-         .help = "whose TCP (utcp)",
-         .kind = CLI_CHOICE,
-         .value = &stack,
-         .choices = stacks},
+        CLI_STACK_OPTION(&stack),
         {.name = "bytes",
          .argument = "N",
          .help = "how many (1000000)",
@@ -218,11 +212,7 @@ int main(int argc, char **argv)
          .help = "which stream (1)",
          .kind = CLI_NUMBER,
          .value = &seed},
-        {.name = "cc",
-         .argument = "NAME",
-         .help = "congestion control, by the stack's own name",
-         .kind = CLI_STRING,
-         .value = &congestion},
+        CLI_CONGESTION_OPTION(&congestion),
         {.name = "without",
          .argument = "FEATURE",
          .help = "UTCP shall not have: timestamps, sack …",
