@@ -92,7 +92,8 @@ void utcp__memory_reclaim(struct utcp_conn *conn)
 
 void utcp__memory_all_read(struct utcp_conn *conn)
 {
-    if (conn->receive.slots && !utcp__timer_runs(conn, TIMER_TRIM) && conn->in_table)
+    if (utcp__recvbuf_leads(&conn->receive) && !utcp__timer_runs(conn, TIMER_TRIM) &&
+        conn->in_table)
         utcp__timer_set(conn, TIMER_TRIM, conn->stack->now + UTCP_TRIM_AFTER);
 }
 

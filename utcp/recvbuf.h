@@ -40,10 +40,16 @@ struct utcp_recvbuf {
 void utcp__recvbuf_init(struct utcp_recvbuf *buffer);
 /* Gives up all that it holds: what was ready counts as read. */
 void utcp__recvbuf_clear(struct utcp_recvbuf *buffer, struct utcp_pool *pool);
+/* Whether there is memory that leads to blocks: utcp__recvbuf_trim(). */
+static inline bool utcp__recvbuf_leads(const struct utcp_recvbuf *buffer)
+{
+    return buffer->slots > 1 || buffer->pending.capacity;
+}
 static inline void utcp__recvbuf_dispose(struct utcp_recvbuf *buffer, struct utcp_pool *pool)
 {
-    if (buffer->slots || buffer->pending.capacity)
+    if (buffer->held || utcp__recvbuf_leads(buffer))
         utcp__recvbuf_clear(buffer, pool);
+    buffer->slots = 0;
 }
 
 /* Where the block for stretch `n` stands; there are slots. */
