@@ -113,7 +113,7 @@ int utcp_connect(struct utcp *stack, uint64_t now, const struct utcp_endpoint *l
     utcp__conn_choose_iss(conn, 0);
     utcp__conn_set_state(conn, UTCP_SYN_SENT);
     conn->syn_due = true;
-    utcp__timers_update(conn, false);
+    utcp__wait_for_peer(conn);
     utcp__want_output(conn);
     *result = conn;
     return 0;
@@ -239,7 +239,7 @@ ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, siz
         utcp__busy_update(conn);
         return -EAGAIN;
     }
-    utcp__timers_update(conn, false);
+    utcp__wait_for_peer(conn);
     utcp__want_output(conn);
     return (ptrdiff_t)done;
 }
@@ -280,7 +280,7 @@ int utcp_write_ref(struct utcp_conn *conn, uint64_t now, const void *data, size_
     }
     if (!utcp__sendbuf_refer(&conn->send, data, size, release, owner))
         return -ENOMEM;
-    utcp__timers_update(conn, false);
+    utcp__wait_for_peer(conn);
     utcp__want_output(conn);
     return 0;
 }

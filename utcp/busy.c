@@ -4,8 +4,8 @@
  * of packets, and written only when it changes. */
 #include "utcp_internal.h"
 
-/* Something is written that was never sent: the peer's window or the network holds it. */
-static enum utcp_limit holds_back(const struct utcp_conn *conn, uint64_t unsent)
+/* The peer's window or the network. */
+enum utcp_limit utcp__held_by(const struct utcp_conn *conn, uint64_t unsent)
 {
     uint32_t wanted = unsent < conn->mss ? (uint32_t)unsent : conn->mss;
 
@@ -13,18 +13,6 @@ static enum utcp_limit holds_back(const struct utcp_conn *conn, uint64_t unsent)
         utcp__pipe(conn) + wanted <= utcp__recovery_window(conn))
         return LIMIT_WINDOW;
     return LIMIT_NETWORK;
-}
-
-static enum utcp_limit limit_of(const struct utcp_conn *conn)
-{
-    uint64_t buffered = conn->send.end - conn->send.una;
-    uint32_t in_flight = utcp__in_flight(conn);
-
-    if (buffered == 0)
-        return LIMIT_NOTHING_TO_SEND;
-    if (buffered > in_flight)
-        return holds_back(conn, buffered - in_flight);
-    return conn->write_blocked ? LIMIT_BUFFER : LIMIT_NETWORK;
 }
 
 static uint64_t *time_under(struct utcp_conn *conn, enum utcp_limit limit)
@@ -37,12 +25,8 @@ static uint64_t *time_under(struct utcp_conn *conn, enum utcp_limit limit)
     return more ? &more->limited_us[limit - LIMIT_WINDOW] : NULL;
 }
 
-void utcp__busy_changed(struct utcp_conn *conn)
+void utcp__busy_changed(struct utcp_conn *conn, enum utcp_limit limit)
 {
-    enum utcp_limit limit = limit_of(conn);
-
-    if (limit == conn->limit)
-        return;
     if (conn->limit != LIMIT_NOTHING_TO_SEND) {
         uint64_t *time = time_under(conn, conn->limit);
 

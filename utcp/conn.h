@@ -86,8 +86,8 @@ struct utcp_conn {
     struct utcp_conn *chain; /* in the table */
     struct utcp *stack;
     struct utcp_endpoint local, remote;
-    uint32_t hash; /* where in the table */
-    uint8_t state; /* enum utcp_state; moved by utcp__conn_set_state() alone */
+    uint32_t hash;                         /* where in the table */
+    uint8_t state;                         /* enum utcp_state; moved by utcp__conn_enter() alone */
     bool timestamps : 1, window_scale : 1; /* offered, then negotiated, … */
     bool sack;                             /* … like this */
     /* What header prediction wants to know at once: nothing of it, as a rule. */

@@ -260,7 +260,7 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
     if (rtt_us) /* Karn: until something was measured, the longer timeout stands */
         conn->rtt.backoff = 0;
     conn->soft_error = 0;
-    utcp__timers_update(conn, true);
+    utcp__timers_update(conn);
     utcp__probe_schedule(conn);
     if (keep_timer && deadline != TIMER_IDLE && utcp__in_flight(conn) > 0)
         utcp__timer_set(conn, TIMER_RETRANSMIT, deadline);
@@ -272,32 +272,6 @@ static void acknowledged(struct utcp_conn *conn, const struct utcp_segment *segm
     utcp__settle(conn);
     if (fin)
         fin_acknowledged(conn);
-}
-
-/* The acknowledgment of all that an orphan had to say, and there was nothing to repair. What could be learnt
- * from it of the path and of its congestion is of no use any more. */
-bool utcp__is_the_last(const struct utcp_conn *conn, uint32_t ack)
-{
-    return conn->fin_queued && ack == conn->snd_max && ack != conn->snd_una && utcp__orphan(conn) &&
-           !conn->restless && !conn->fin_acked && !conn->traced && !conn->more &&
-           utcp__in_flight(conn) > conn->send.end - conn->send.una;
-}
-
-void utcp__last_acknowledged(struct utcp_conn *conn)
-{
-    utcp__sendbuf_acknowledge(&conn->send, &conn->stack->pool, conn->send.end - conn->send.una);
-    conn->snd_una = conn->small_end = conn->snd_max;
-    conn->urgent_out = false;
-    conn->rtt.timed_at = 0;
-    conn->rack.fack = conn->snd_max;
-    if (conn->sack)
-        utcp__sack_dispose(conn);
-    conn->waiting_since = 0;
-    utcp__timer_stop(conn, TIMER_LOSS);
-    utcp__timer_stop(conn, TIMER_RETRANSMIT);
-    utcp__timer_stop(conn, TIMER_USER);
-    utcp__want_output(conn);
-    fin_acknowledged(conn);
 }
 
 /* RFC 5681 section 2, but for its last condition, that the window be the same: Linux lets its window
@@ -372,6 +346,7 @@ static bool take_acknowledgment(struct utcp_conn *conn, struct utcp_segment *seg
     if (segment->options.sacks == 0 && utcp__is_the_last(conn, segment->ack)) {
         heard(conn);
         utcp__last_acknowledged(conn);
+        fin_acknowledged(conn);
         return conn->state != UTCP_CLOSED;
     }
     delivery = delivery_of(conn, segment);
@@ -552,7 +527,7 @@ static bool step_text(struct utcp_conn *conn, struct utcp_segment *segment)
 
 /* ── Eighth: FIN ───────────────────────────────────────────────────────────────────────────── */
 
-void utcp__take_fin(struct utcp_conn *conn)
+static void take_fin(struct utcp_conn *conn)
 {
     conn->peer_fin_taken = true;
     acknowledge_now(conn);
@@ -583,7 +558,7 @@ static void step_fin(struct utcp_conn *conn, const struct utcp_segment *segment)
         }
     }
     if (conn->peer_fin_known && conn->peer_fin == next)
-        utcp__take_fin(conn);
+        take_fin(conn);
 }
 
 /* ── Entry points ──────────────────────────────────────────────────────────────────────────── */

@@ -256,7 +256,7 @@ static inline void account_syn(struct utcp_conn *conn, const struct plan *plan)
     }
     conn->fast.sent += (uint16_t)plan->length;
     utcp__timer_set(conn, TIMER_RETRANSMIT, now + utcp__rtt_timeout(&conn->rtt));
-    utcp__timers_update(conn, false);
+    utcp__wait_for_peer(conn);
     conn->rcv_adv = plan->ack + plan->window; /* which is not scaled */
 }
 

@@ -111,9 +111,8 @@ uint32_t utcp__window(const struct utcp_conn *conn, uint32_t next)
     return seq_before(told, 0) ? 0 : told;
 }
 
-/* The reader has made so much room that the peer should know. While it sees at least half of the
- * buffer open, it can wait for the next ACK. */
-bool utcp__window_to_update(const struct utcp_conn *conn)
+/* While the peer sees at least half of the buffer open, it can wait for the next ACK. */
+bool utcp__window_is_wider(const struct utcp_conn *conn)
 {
     uint32_t open, told, half = conn->receive_limit / 2, step;
 

@@ -62,8 +62,11 @@ bool utcp__take_closing(struct utcp_conn *conn, const struct wire_tcp *tcp, uint
     take_headers(conn, conn->stack->now, next, true, ts_value(tcp));
     utcp__probes_answered(conn);
     utcp__last_acknowledged(conn);
+    utcp__conn_enter(conn, UTCP_FIN_WAIT_2); /* for no time at all: it needs no timer */
     conn->peer_fin = next;
-    conn->peer_fin_known = true;
-    utcp__take_fin(conn);
+    conn->peer_fin_known = conn->peer_fin_taken = true;
+    conn->ack_now = true;
+    utcp__queue_event(conn, UTCP_READABLE | UTCP_FINISHED);
+    utcp__time_wait_begin(conn, true);
     return true;
 }

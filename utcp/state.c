@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "options/options.h"
+#include "steps.h"
 #include "syncookie.h"
-#include "utcp_internal.h"
 
 #define BIT(state) (1u << (state))
 
@@ -302,7 +302,7 @@ void utcp__conn_established(struct utcp_conn *conn, uint32_t seq, uint32_t ack, 
     conn->data_at = (uint32_t)(now >> 10);
     conn->drs.round_at = (uint32_t)now;
     conn->drs.rtt = conn->rtt.srtt & INT32_MAX;
-    utcp__timers_update(conn, true);
+    utcp__timers_update(conn);
     if (conn->listener && !open_early) {
         utcp__conn_acceptable(conn);
     } else if (!conn->passive) {
@@ -328,21 +328,13 @@ void utcp__conn_finish(struct utcp_conn *conn)
         utcp__conn_set_state(conn, UTCP_FIN_WAIT_1);
     else if (conn->state == UTCP_CLOSE_WAIT)
         utcp__conn_set_state(conn, UTCP_LAST_ACK);
-    utcp__timers_update(conn, false);
+    utcp__wait_for_peer(conn);
     utcp__want_output(conn);
 }
 
 void utcp__conn_time_wait(struct utcp_conn *conn)
 {
-    utcp__conn_set_state(conn, UTCP_TIME_WAIT); /* starts its timer */
-    utcp__timer_stop(conn, TIMER_LOSS);
-    utcp__timer_stop(conn, TIMER_RETRANSMIT);
-    utcp__timer_stop(conn, TIMER_USER);
-    utcp__sendbuf_dispose(&conn->send, &conn->stack->pool);
-    if (utcp__orphan(conn)) {
-        utcp__recvbuf_dispose(&conn->receive, &conn->stack->pool);
-        list_append(&conn->stack->time_wait, &conn->link);
-    }
+    utcp__time_wait_begin(conn, utcp__orphan(conn));
 }
 
 void utcp__conn_replaced(struct utcp_conn *conn)

@@ -6,7 +6,28 @@
 
 #include "utcp_internal.h"
 
-/* stack.c: utcp__want_output() and utcp__event(). */
+/* ── state.c ───────────────────────────────────────────────────────────────────────────────── */
+
+/* `orphan`: utcp__orphan(), where that is known. */
+static inline __attribute__((always_inline)) void utcp__time_wait_begin(struct utcp_conn *conn,
+                                                                        bool orphan)
+{
+    struct utcp *stack = conn->stack;
+
+    utcp__conn_enter(conn, UTCP_TIME_WAIT);
+    utcp__time_wait_timer(conn, orphan);
+    conn->deadline[TIMER_LOSS] = TIMER_IDLE;
+    conn->deadline[TIMER_RETRANSMIT] = TIMER_IDLE;
+    conn->deadline[TIMER_USER] = TIMER_IDLE;
+    utcp__sendbuf_dispose(&conn->send, &stack->pool);
+    if (orphan) {
+        utcp__recvbuf_dispose(&conn->receive, &stack->pool);
+        list_append(&stack->time_wait, &conn->link);
+    }
+}
+
+/* ── stack.c: utcp__want_output() and utcp__event() ────────────────────────────────────────── */
+
 static inline void utcp__queue_output(struct utcp_conn *conn)
 {
     if (list_empty(&conn->output_link) && conn->in_table)
@@ -224,11 +245,32 @@ void utcp__take_text(struct utcp_conn *conn, struct utcp_segment *segment);
 /* In SYN-RECEIVED: our SYN is acknowledged, as utcp__conn_established() wants to know it. */
 void utcp__establish(struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint32_t window);
 /* Whether a segment without SACK's blocks acknowledges all that an orphan had to say, its FIN included, and
- * nothing was to be repaired; then that is done. */
-bool utcp__is_the_last(const struct utcp_conn *conn, uint32_t ack);
-void utcp__last_acknowledged(struct utcp_conn *conn);
-/* The peer's FIN is the next in order. */
-void utcp__take_fin(struct utcp_conn *conn);
+ * nothing was to be repaired; then what is left to do, but for the state that it leads to. What could be learnt from
+ * it of the path and of its congestion is of no use any more. */
+static inline bool utcp__is_the_last(const struct utcp_conn *conn, uint32_t ack)
+{
+    return conn->fin_queued && ack == conn->snd_max && ack != conn->snd_una && utcp__orphan(conn) &&
+           !conn->restless && !conn->fin_acked && !conn->traced && !conn->more &&
+           utcp__in_flight(conn) > conn->send.end - conn->send.una;
+}
+
+static inline void utcp__last_acknowledged(struct utcp_conn *conn)
+{
+    utcp__sendbuf_acknowledge(&conn->send, &conn->stack->pool, conn->send.end - conn->send.una);
+    conn->snd_una = conn->small_end = conn->snd_max;
+    conn->urgent_out = false;
+    conn->rtt.timed_at = 0;
+    conn->rack.fack = conn->snd_max;
+    if (conn->sack)
+        utcp__sack_dispose(conn);
+    conn->waiting_since = 0;
+    conn->deadline[TIMER_LOSS] = TIMER_IDLE;
+    conn->deadline[TIMER_RETRANSMIT] = TIMER_IDLE;
+    conn->deadline[TIMER_USER] = TIMER_IDLE;
+    utcp__queue_output(conn);
+    conn->fin_acked = true;
+}
+
 /* sack.c: the scoreboard has no ranges any more. */
 void utcp__sack_emptied(struct utcp_conn *conn);
 /* A packet, the long way. */

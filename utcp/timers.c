@@ -136,10 +136,8 @@ void utcp__timer_life_start(struct utcp_conn *conn)
 {
     uint64_t now = conn->stack->now;
 
-    if (conn->state == UTCP_TIME_WAIT && utcp__orphan(conn) && !list_empty(&conn->output_link))
-        conn->deadline[TIMER_LIFE] = now + conn->stack->time_wait_us; /* utcp_output() goes on */
-    else if (conn->state == UTCP_TIME_WAIT)
-        utcp__timer_set(conn, TIMER_LIFE, now + conn->stack->time_wait_us);
+    if (conn->state == UTCP_TIME_WAIT)
+        utcp__time_wait_timer(conn, utcp__orphan(conn));
     else if (conn->state == UTCP_FIN_WAIT_2 && utcp__orphan(conn))
         utcp__timer_set(conn, TIMER_LIFE, now + fin_wait(conn));
     else if (conn->keepalive_ms && utcp__synchronized(conn)) {

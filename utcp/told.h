@@ -142,12 +142,21 @@ void utcp__times_dispose(struct utcp_conn *conn);
 
 /* ── busy.c ────────────────────────────────────────────────────────────────────────────────── */
 
+/* What holds back something that was never sent, `unsent` bytes. */
+enum utcp_limit utcp__held_by(const struct utcp_conn *conn, uint64_t unsent);
+void utcp__busy_changed(struct utcp_conn *conn, enum utcp_limit limit);
 /* All was sent that may be sent now. */
-void utcp__busy_changed(struct utcp_conn *conn);
 static inline void utcp__busy_update(struct utcp_conn *conn)
 {
-    if (conn->limit != LIMIT_NOTHING_TO_SEND || conn->send.end != conn->send.una)
-        utcp__busy_changed(conn);
+    uint64_t buffered = conn->send.end - conn->send.una;
+    enum utcp_limit limit = LIMIT_NOTHING_TO_SEND;
+
+    if (buffered > utcp__in_flight(conn))
+        limit = utcp__held_by(conn, buffered - utcp__in_flight(conn));
+    else if (buffered)
+        limit = conn->write_blocked ? LIMIT_BUFFER : LIMIT_NETWORK;
+    if (limit != conn->limit)
+        utcp__busy_changed(conn, limit);
 }
 /* Time under a limit, the present one included; µs. */
 uint64_t utcp__busy_time(const struct utcp_conn *conn, enum utcp_limit limit);

@@ -425,7 +425,16 @@ bool utcp__output_replies(struct utcp *stack, const struct utcp_sink *sink);
 
 /* The window that could be told now, as right edge. */
 uint32_t utcp__window(const struct utcp_conn *conn, uint32_t next);
-bool utcp__window_to_update(const struct utcp_conn *conn);
+bool utcp__window_is_wider(const struct utcp_conn *conn);
+/* The reader has made so much room that the peer should know. */
+static inline bool utcp__window_to_update(const struct utcp_conn *conn)
+{
+    int32_t told = (int32_t)(conn->rcv_adv - utcp__rcv_nxt(conn));
+
+    /* Half of the buffer more than this there cannot be, and less is not worth it. */
+    return told <= (int32_t)(conn->receive_limit - conn->receive_limit / 2) &&
+           utcp__window_is_wider(conn);
+}
 /* The sequence number of a segment without data: the end of all that was sent, but not beyond the
  * window, which may have shrunk: there the peer would not accept it. */
 uint32_t utcp__ack_sequence(const struct utcp_conn *conn);
@@ -548,28 +557,39 @@ static inline bool utcp__waits_for_peer(const struct utcp_conn *conn)
         return true;
     return conn->send.una != conn->send.end || (conn->fin_queued && !conn->fin_acked);
 }
-/* Something was sent, acknowledged or written: brings retransmission and user timer in line. */
-static inline void utcp__timers_update(struct utcp_conn *conn, bool progress)
+/* That has begun: the peer is waited for from now on, if it was not before. */
+static inline void utcp__wait_for_peer(struct utcp_conn *conn)
 {
-    uint64_t now = conn->stack->now;
-    bool waits = utcp__waits_for_peer(conn);
-
-    if (progress) {
-        if (utcp__in_flight(conn) > 0)
-            utcp__timer_set(conn, TIMER_RETRANSMIT, now + utcp__rtt_timeout(&conn->rtt));
-        else
-            utcp__timer_stop(conn, TIMER_RETRANSMIT);
-    }
-    if (!waits)
-        conn->waiting_since = 0;
-    else if (progress || conn->waiting_since == 0)
-        conn->waiting_since = now ? now : 1;
-    else
+    if (conn->waiting_since)
         return;
-    if (waits && conn->user_timeout_ms)
+    conn->waiting_since = conn->stack->now; /* which is never 0 */
+    if (conn->user_timeout_ms)
         utcp__timer_set(conn, TIMER_USER, conn->waiting_since + conn->user_timeout_ms * UTCP_MS);
     else
         utcp__timer_stop(conn, TIMER_USER);
+}
+/* Something was acknowledged: brings retransmission and user timer in line. */
+static inline void utcp__timers_update(struct utcp_conn *conn)
+{
+    if (utcp__in_flight(conn) > 0)
+        utcp__timer_set(conn, TIMER_RETRANSMIT, conn->stack->now + utcp__rtt_timeout(&conn->rtt));
+    else
+        utcp__timer_stop(conn, TIMER_RETRANSMIT);
+    conn->waiting_since = 0;
+    if (utcp__waits_for_peer(conn))
+        utcp__wait_for_peer(conn);
+    else
+        utcp__timer_stop(conn, TIMER_USER);
+}
+/* TIME-WAIT begins, or begins anew; of an orphan that is to say something utcp_output() goes on. */
+static inline void utcp__time_wait_timer(struct utcp_conn *conn, bool orphan)
+{
+    uint64_t end = conn->stack->now + conn->stack->time_wait_us;
+
+    if (orphan && !list_empty(&conn->output_link))
+        conn->deadline[TIMER_LIFE] = end;
+    else
+        utcp__timer_set(conn, TIMER_LIFE, end);
 }
 /* Starts what the state calls for on TIMER_LIFE. */
 void utcp__timer_life_start(struct utcp_conn *conn);
@@ -600,13 +620,13 @@ void utcp__reap(struct utcp *stack);
 extern const uint16_t utcp__successors[]; /* of each state, as bits */
 void utcp__trace_state(struct utcp_conn *conn, enum utcp_state state);
 /* The one function that moves a state. Inline: of the state that it moves to, which is known where it is
- * called, most questions need not be asked. */
-static inline void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
+ * called, most questions need not be asked. What TIMER_LIFE is to do then is left to the caller. */
+static inline void utcp__conn_enter(struct utcp_conn *conn, enum utcp_state state)
 {
     struct utcp *stack = conn->stack;
 
     assert(utcp__successors[conn->state] & 1u << state);
-    if (conn->state == UTCP_TIME_WAIT)
+    if (state == UTCP_CLOSED && conn->state == UTCP_TIME_WAIT) /* which leads nowhere else */
         stack->stats.time_wait--;
     if (state == UTCP_TIME_WAIT)
         stack->stats.time_wait++;
@@ -616,6 +636,10 @@ static inline void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state 
     conn->state = (uint8_t)state;
     if (state == UTCP_TIME_WAIT || state == UTCP_CLOSED)
         conn->restless = true;
+}
+static inline void utcp__conn_set_state(struct utcp_conn *conn, enum utcp_state state)
+{
+    utcp__conn_enter(conn, state);
     if (state != UTCP_CLOSED)
         utcp__timer_life(conn);
 }
