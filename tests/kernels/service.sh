@@ -34,7 +34,7 @@ ip -n client address add $CLIENT4/24 dev eth0
 wait_for "in_client ping -c 1 -W 1 $SERVER4" 10 || fail 'the client reaches the machine'
 head -c 4M /dev/urandom >$work/www/big
 
-check 'meson install' meson install -C "$LAB_BUILD" --no-rebuild
+check 'meson install' meson install -C "$MS_BUILD" --no-rebuild
 ldconfig
 check 'its user and group are made' systemd-sysusers
 printf '[multistackd]\nnic = nic0\n' >/etc/multistack/multistackd.conf

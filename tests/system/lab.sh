@@ -31,7 +31,7 @@ readonly SERVER6=fd77::1 CLIENT6=fd77::2 FAR6=fd77:1::2
 LAB_TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 LAB_SOURCE=$(cd "$LAB_TESTS/../.." && pwd)
 LAB_BUILD=$(cd "${MS_BUILD:-$LAB_SOURCE/build}" 2>/dev/null && pwd)
-readonly LAB_TESTS LAB_SOURCE LAB_BUILD
+readonly LAB_SOURCE
 readonly LAB_PREFIX=ms-lab
 readonly LAB_PYTHON=/usr/bin/python3 # Debian's: scapy is installed for this one
 
@@ -467,6 +467,35 @@ lab_end() {
     exit $status
 }
 
+# The lab's directory alone, for a test that needs no network. It goes away with the test.
+lab_directory() {
+    umask 022
+    trap lab_end EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+    lab_dir=$(mktemp -d "/tmp/$LAB_PREFIX-$$-XXXXXX") || fail 'a directory in /tmp'
+    printf '%d %s\n' $$ "$(started_at $$)" >"$lab_dir/owner"
+    chmod 755 "$lab_dir"
+    lab=$(basename "$lab_dir")
+    mkdir "$lab_dir/logs" "$lab_dir/processes" "$lab_dir/www" "$lab_dir/run"
+}
+
+# Strangers run the programs, and a loader reads libraries as they would: of a checkout in a home that is
+# closed to others (/root), or made under a umask of 077, what is run is copied.
+lab_open() {
+    "${AS_STRANGER[@]}" /usr/bin/test -r "$LAB_BUILD/bin/mshttpd" -a -r "$LAB_BUILD/lib/libutcp.so" \
+        -a -r "$LAB_TESTS/lab.sh" && return
+    mkdir "$lab_dir/build"
+    (cd "$LAB_BUILD" && find bin lib utcp port switch programs adapters bench tests/system \
+        tests/hostile_port -name '*.p' -prune -o -type l -print0 -o -type f \
+        \( -perm -u+x -o -name '*.so*' -o -name '*.bpf.o' \) -print0 | tar -c --null -T -) |
+        tar -x --no-same-owner -C "$lab_dir/build" && cp -r "$LAB_TESTS" "$lab_dir/tests" &&
+        chmod -R a+rX "$lab_dir/build" "$lab_dir/tests" || fail "a copy of $LAB_BUILD in $lab_dir"
+    LAB_BUILD=$lab_dir/build LAB_TESTS=$lab_dir/tests
+    PATH=$LAB_BUILD/bin:$LAB_BUILD/tests/system:$PATH
+}
+
 lab_begin() {
     local wire='' far='' room
     lab_queues=1
@@ -483,15 +512,8 @@ lab_begin() {
     [ -n "$LAB_BUILD" ] || fail "there is no ${MS_BUILD:-build}: run make"
     ip netns list >/dev/null 2>&1 || skip 'no network namespaces on this machine'
     lab_sweep
-    trap lab_end EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
-    trap 'exit 129' HUP
-    lab_dir=$(mktemp -d "/tmp/$LAB_PREFIX-$$-XXXXXX") || fail 'a directory in /tmp'
-    chmod 755 "$lab_dir"
-    lab=$(basename "$lab_dir")
-    mkdir "$lab_dir/logs" "$lab_dir/processes" "$lab_dir/www" "$lab_dir/run"
-    printf '%d %s\n' $$ "$(started_at $$)" >"$lab_dir/owner"
+    lab_directory
+    lab_open
     export MULTISTACK_CONTROL=$lab_dir/run/control.sock
     ulimit -c 0
 

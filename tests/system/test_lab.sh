@@ -27,13 +27,25 @@ check 'a program that runs can be told from one that has ended' running web
 stop web
 check_not 'a program that was stopped does not run' running web
 
+# A checkout that strangers may not read: in /root, say.
+mkdir -m 700 "$lab_dir/closed"
+mkdir "$lab_dir/closed/tests" "$lab_dir/closed/build"
+# shellcheck disable=SC2016 # expanded by the inner shell
+check 'strangers run the programs of a checkout that is closed to them' unshare --mount bash -c '
+    mount --bind "$1" "$3/tests" && mount --bind "$2" "$3/build" && umask 077 && export MS_BUILD="$3/build" &&
+    . "$3/tests/lab.sh" && lab_begin && in_server "${AS_STRANGER[@]}" mshttpd --version &&
+    in_server "${AS_STRANGER[@]}" cat "$LAB_TESTS/json_field"' \
+    - "$LAB_TESTS" "$LAB_BUILD" "$lab_dir/closed"
+
 # A lab whose owner was killed is swept away by the next one; the lab of a living owner stays.
 orphan_dir=$(bash -c '. "$1"; lab_begin; start sleeper server sleep 1000
     echo "$lab_dir $(pid_of sleeper)"; kill -KILL $$' - "$LAB_TESTS/lab.sh" 2>/dev/null)
 read -r orphan_dir sleeper <<<"$orphan_dir"
-check 'a killed test leaves its lab behind' test -e "$orphan_dir"
+check_match 'a test is killed in its lab' "$orphan_dir" "^/tmp/$LAB_PREFIX-"
+# Another test that begins at this moment may have swept it away, or be about to.
 lab_sweep
-check_not 'the next test sweeps it away: files' test -e "$orphan_dir"
-check_not 'the next test sweeps it away: namespaces' test -e "/run/netns/$(basename "$orphan_dir")-server"
+check_soon 'the next test sweeps it away: files' '[ ! -e "$orphan_dir" ]'
+check_soon 'the next test sweeps it away: namespaces' \
+    '[ ! -e "/run/netns/$(basename "$orphan_dir")-server" ]'
 check_soon 'the next test sweeps it away: processes' '[ ! -e /proc/$sleeper ]'
 check 'the sweep leaves the labs of the living alone' test -e "$lab_dir/owner"
