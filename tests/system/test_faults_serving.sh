@@ -54,7 +54,7 @@ visit() {
 serve_with() {
     local whom=$1 what status came patience=$LIMIT
     shift
-    [ "$2" != 1+ ] || patience=2 # it may not serve as long as that lasts
+    [ "$2" != 1+ ] || patience=1 # it may not serve as long as that lasts
     what="$whom: $3 of $1 #$2"
     attach "$(status_field "${whom}_pid")" "$@"
     if [ "$whom" = keeper ]; then

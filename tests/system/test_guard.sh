@@ -19,9 +19,9 @@ guard() {
 as_owner() {
     in_server "${AS_MEMBER[@]}" multistack guard "$@"
 }
-# from ADDRESS PORT: somebody answers there.
+# from ADDRESS PORT [SECONDS]: somebody answers there.
 from() {
-    in_client curl -s -o /dev/null --max-time 0.5 --interface "$1" "http://$SERVER4:$2/"
+    in_client curl -s -o /dev/null --max-time "${3:-10}" --interface "$1" "http://$SERVER4:$2/"
 }
 # dropped REASON: packets that rules of bindings, or those for all, refused.
 dropped() {
@@ -33,7 +33,7 @@ rules() {
 
 check_equal 'there are no rules at first' "$(guard)" 'The guard has no rules.'
 check 'an owner blocks a source' as_owner block $OTHER4 --binding 0.0.0.0:80
-check_not 'which then cannot connect' from $OTHER4 80
+check_not 'which then cannot connect' from $OTHER4 80 0.5
 check 'another source can' from $CLIENT4 80
 check 'another stack is not touched' from $OTHER4 81
 check "the host's own server is not touched" from $OTHER4 8080
@@ -47,7 +47,7 @@ check_equal 'and are gone' "$(rules)" 0
 
 check 'these and nobody else' eval \
     'as_owner block 0.0.0.0/0 --binding 0.0.0.0:80 && as_owner allow $CLIENT4 --binding 0.0.0.0:80'
-check_not 'one of nobody' from $OTHER4 80
+check_not 'one of nobody' from $OTHER4 80 0.5
 check 'one of these' from $CLIENT4 80
 as_owner flush --binding 0.0.0.0:80
 
@@ -64,8 +64,8 @@ check_match 'a binding that is not there is named' "$(guard block 10.0.0.0/8 --b
 check_match 'a prefix with bits behind it is refused' "$(guard block 10.0.0.1/8 --all 2>&1)" 'bits behind'
 
 check 'the administrator blocks a source for all' guard block $OTHER4 --all
-check_not 'it reaches neither stack' from $OTHER4 80
-check_not 'nor the other' from $OTHER4 81
+check_not 'it reaches neither stack' from $OTHER4 80 0.5
+check_not 'nor the other' from $OTHER4 81 0.5
 check "but the host's own server" from $OTHER4 8080
 check 'others reach the stacks' from $CLIENT4 81
 check 'a member of the administrators'"'"' group may rule for all, too' in_server \
@@ -87,7 +87,7 @@ check 'a limit for each source' as_owner limit syn-source 1/2 --binding 0.0.0.0:
 opens_much() {
     local openings=()
     for _ in 1 2 3 4 5 6; do
-        from $OTHER4 80 &
+        from $OTHER4 80 0.5 &
         openings+=($!)
     done
     wait "${openings[@]}"
@@ -98,7 +98,7 @@ check 'and others are served' from $CLIENT4 80
 guard block 192.0.2.0/24 --all --for 3600
 guard limit connections 100000 --all
 as_owner block $OTHER4 --binding 0.0.0.0:80 --for 3600
-check_not 'a rule by hand, with an end' from $OTHER4 80
+check_not 'a rule by hand, with an end' from $OTHER4 80 0.5
 check_soon 'drops' '[ "$(dropped blocked)" -gt 0 ]'
 check_equal 'rules for all, and of a binding' "$(rules)" 4
 before=$(dropped blocked)
@@ -109,7 +109,7 @@ check_soon 'serves' 'listens 80' 20
 check_equal 'and has those for all, and those that were set by hand' "$(rules)" 4
 check_match 'with what is left of their time' "$(guard -j | tr -d ' \n')" \
     '10.77.0.77/32","left_s":3[0-9]{3}[.]'
-check_not 'which hold' from $OTHER4 80
+check_not 'which hold' from $OTHER4 80 0.5
 check_soon 'for whom they did' 'from $CLIENT4 80'
 check_soon 'and for no other stack' 'from $OTHER4 81'
 check_soon 'what they dropped before is still counted' '[ "$(dropped blocked)" -gt "$before" ]'
@@ -121,4 +121,4 @@ as_owner block $OTHER4 --binding 0.0.0.0:81
 check_equal 'rules of two owners' "$(rules)" 2
 stop web KILL
 check_soon 'go with their owner' '[ "$(rules)" = 1 ]'
-check_not "the other's stays" from $OTHER4 81
+check_not "the other's stays" from $OTHER4 81 0.5

@@ -38,14 +38,17 @@ row = [us[name] for name in ("min_us", "p50_us", "p99_us", "p999_us", "max_us")]
 sys.exit(not (row[0] > 0 and row == sorted(row)))' <"$lab_dir/json"
 }
 
-# measures MODE [OPTION ...]: COUNT round trips, counted, none damaged or lost.
+# measures MODE [OPTION ...]: COUNT round trips, counted, none damaged or lost. What takes more than a second,
+# as it may on a machine that is busy, is counted as lost, and as late when it comes.
 measures() {
     local mode=$1
     shift
     check "$mode: round trips are made" eval "round_trips -j -c $COUNT $* >'$lab_dir/json'"
     check_equal "$mode: it is said how" "$(field mode)" "$mode"
-    check_equal "$mode: all of them are counted" "$(field sent) $(field received)" "$COUNT $COUNT"
-    check_equal "$mode: none damaged, lost or late" "$(field bad)$(field lost)$(field late)" 000
+    check_equal "$mode: all of them are counted" "$(field sent) $(($(field received) + $(field lost)))" \
+        "$COUNT $COUNT"
+    check_equal "$mode: none damaged, and none that did not come back" \
+        "$(field bad) $(($(field lost) - $(field late)))" '0 0'
     check "$mode: percentiles ascend" is_plausible
 }
 

@@ -53,7 +53,10 @@ check 'a rule by source is followed' by_the_other $OTHER4
 check_not 'and not for another source' by_the_other $SERVER4
 check 'whose download came, too' cmp "$lab_dir/got" "$lab_dir/www/big"
 
-# ---- a rule comes and goes in the middle of a transfer
+# ---- a rule comes and goes in the middle of a transfer, and of others: a machine that is busy may take longer to
+# look than one transfer takes
+start others client bash -c 'while :; do curl -s --interface "$0" --max-time 20 -o /dev/null "$1"; done' \
+    $THERE "http://$SERVER4/slow"
 start moved client curl -sS --interface $THERE --max-time 60 --limit-rate 16M \
     -o "$lab_dir/moved.part" "http://$SERVER4/slow"
 wait_for 'has_got moved 2000000' 20 || fail "a transfer begins: $(cat "$(log_of moved)")"
@@ -73,4 +76,5 @@ before=$(counter tx_no_route)
 in_server ip rule add from $SERVER4 to $THERE prohibit
 check_soon 'one that forbids is obeyed, and told' '[ "$(counter tx_no_route)" -gt '"$before"' ]'
 in_server ip rule del from $SERVER4 to $THERE prohibit
+stop others KILL
 check_download 'the transfer arrives whole' moved slow

@@ -6,7 +6,7 @@
 lab_begin
 
 readonly KILLS=${STORM_KILLS:-20} EVERY=7 # each seventh time the switch dies, too
-readonly ROUND=25 # deaths during one download, which in the lab may take 100 s at most
+readonly ROUND=25 # deaths during one download
 file long $(((KILLS < ROUND ? KILLS : ROUND) * 3))
 file small 1
 start_switch
