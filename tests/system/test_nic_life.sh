@@ -60,6 +60,9 @@ start_switch
 serve web 80 "$lab_dir/www"
 
 # ---- link: down and up, by the administrator and by the carrier
+# Others follow each other, so that somebody sends at any time, even where looking takes longer than a transfer.
+start others client bash -c 'while :; do curl -s --limit-rate 4M --max-time 20 -o /dev/null "$0"; done' \
+    "http://$SERVER4/big"
 under_way link
 in_server ip link set nic0 down
 check_soon 'a link that is down is told' 'says "nic0: link is down"'
@@ -69,6 +72,7 @@ check_soon 'so is a carrier that is lost' '[ "$(nic_field up)" = false ]'
 check_soon 'what cannot be sent meanwhile is counted with the cause' '[ "$(counter tx_nic_down)" -ge 1 ]'
 in_client ip link set eth0 up
 in_client ip address replace $CLIENT6/64 dev eth0 nodad
+stop others KILL
 check_download 'a transfer outlives both' link big
 
 # ---- a link that flaps does not fill the log
