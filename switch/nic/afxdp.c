@@ -13,6 +13,9 @@
  * the other. Each ring has one producer and one consumer; what we write of it stands in private
  * copies and is published by a store with release, what the kernel writes is read with acquire.
  *
+ * The address of a frame that came is that of its chunk and, where chunks are registered as unaligned (xsk_open.c),
+ * in its upper bits the frame's offset in it: received_at() takes both kinds.
+ *
  * In copy mode the kernel sends within our sendto(), at most 32 frames a call; with need_wakeup it
  * says in the ring's flags whether it wants to be called. A socket that prefers busy polling is called
  * whenever nothing is there: the kernel takes frames off the NIC within the call, up to its budget. A frame that was merged from segments
@@ -148,13 +151,19 @@ static uint32_t chain_length(const struct ring *rx, uint32_t from, uint32_t avai
     return 0;
 }
 
+static uint8_t *received_at(const struct afxdp *afxdp, const struct xdp_desc *desc)
+{
+    return afxdp->umem + (desc->addr & XSK_UNALIGNED_BUF_ADDR_MASK) +
+           (desc->addr >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
+}
+
 static void fill_frame(struct afxdp *afxdp, struct nic_frame *frame, uint32_t from, uint32_t count,
                        struct nic_piece *pieces)
 {
     const struct xdp_desc *first = descriptor(&afxdp->rx, from);
 
     *frame = (struct nic_frame){
-        .data = afxdp->umem + first->addr,
+        .data = received_at(afxdp, first),
         .head_length = first->len,
         .length = first->len,
         .piece_count = count - 1,
@@ -163,7 +172,7 @@ static void fill_frame(struct afxdp *afxdp, struct nic_frame *frame, uint32_t fr
     for (uint32_t i = 1; i < count; i++) {
         const struct xdp_desc *desc = descriptor(&afxdp->rx, from + i);
 
-        pieces[i - 1] = (struct nic_piece){afxdp->umem + desc->addr, desc->len};
+        pieces[i - 1] = (struct nic_piece){received_at(afxdp, desc), desc->len};
         frame->length += desc->len;
     }
 }
@@ -212,7 +221,7 @@ static void afxdp_release(struct nic_queue *queue)
 {
     struct afxdp *afxdp = queue->driver;
     struct ring *rx = &afxdp->rx;
-    uint64_t chunk_mask = ~(uint64_t)(afxdp->chunk_size - 1);
+    uint64_t chunk_mask = XSK_UNALIGNED_BUF_ADDR_MASK & ~(uint64_t)(afxdp->chunk_size - 1);
 
     for (uint32_t i = 0; i < afxdp->rx_taken; i++)
         afxdp->rx_free[afxdp->rx_free_count++] = descriptor(rx, rx->ours + i)->addr & chunk_mask;

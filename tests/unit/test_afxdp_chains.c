@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The afxdp driver over rings that the test plays the kernel for: how frames of a jumbo MTU leave as chains of
- * chunks, when a run of chunks is free again, and which descriptions of a queue are refused. */
+ * chunks, when a run of chunks is free again, where frames are that come, and which descriptions of a queue are
+ * refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +35,7 @@ enum { RX, TX, FILL, COMPLETION, RINGS };
 static struct nic nic;
 static struct nic_queue queue;
 static struct channel_queue message;
-static uint8_t *rings[RINGS];
+static uint8_t *rings[RINGS], *umem;
 
 static uint32_t *producer(int ring)
 {
@@ -79,6 +80,9 @@ static int open_with(uint32_t chunk_size, uint32_t frame_chunks, int large)
     descriptors.xsk = eventfd(0, EFD_CLOEXEC);
     descriptors.umem = memfd_create("test", MFD_CLOEXEC);
     assert_int_equal(ftruncate(descriptors.umem, (off_t)message.umem_size), 0);
+    /* the mapping stays until the test ends: the driver has one of its own */
+    umem = mmap(NULL, message.umem_size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptors.umem, 0);
+    assert_ptr_not_equal(umem, MAP_FAILED);
     make_rings();
     return afxdp_open(&queue, &message, &descriptors);
 }
@@ -206,6 +210,65 @@ static void what_may_be_cut_goes_by_large_sends_whatever_a_chunk_holds(void **st
     close(pair[1]);
 }
 
+/* The kernel fills the next chunk, from `offset` on; returns what it says of the frame's address. */
+static uint64_t fill(uint32_t offset, uint32_t length, uint8_t byte, bool unaligned, bool more)
+{
+    const uint64_t *addresses = (uint64_t *)(rings[FILL] + DESCRIBED);
+    struct xdp_desc *received = (struct xdp_desc *)(rings[RX] + DESCRIBED);
+    uint64_t chunk = addresses[(*consumer(FILL))++ % ENTRIES];
+
+    memset(umem + chunk + offset, byte, length);
+    received[(*producer(RX))++ % ENTRIES] = (struct xdp_desc){
+        .addr =
+            unaligned ? chunk | (uint64_t)offset << XSK_UNALIGNED_BUF_OFFSET_SHIFT : chunk + offset,
+        .len = length,
+        .options = more ? XDP_PKT_CONTD : 0};
+    return chunk;
+}
+
+/* Frames of one and of two chunks, as often as it takes for each chunk to have come round. */
+static void receive_from(bool unaligned)
+{
+    struct nic_frame frames[2];
+
+    assert_int_equal(open_queue(1), 0);
+    assert_int_equal(*producer(FILL), CHUNKS / 2);
+    for (uint32_t round = 0; round < CHUNKS; round++) {
+        uint64_t first = fill(256, 60, (uint8_t)round, unaligned, false);
+
+        fill(256, CHUNK - 256, 0xaa, unaligned, true);
+        fill(0, 100, 0xbb, unaligned, false);
+        assert_int_equal(queue.ops->receive(&queue, frames, 2), 2);
+        assert_int_equal(frames[0].length, 60);
+        assert_int_equal(frames[0].data[0], (uint8_t)round);
+        assert_int_equal(frames[0].data[59], (uint8_t)round);
+        assert_int_equal(frames[1].piece_count, 1);
+        assert_int_equal(frames[1].length, CHUNK - 256 + 100);
+        assert_int_equal(frames[1].data[CHUNK - 257], 0xaa);
+        assert_int_equal(frames[1].pieces[0].data[0], 0xbb);
+        assert_int_equal(frames[1].pieces[0].data[99], 0xbb);
+        queue.ops->release(&queue);
+        assert_int_equal(*consumer(RX), *producer(RX));
+        assert_int_equal(*producer(FILL) - *consumer(FILL), CHUNKS / 2); /* all are there again */
+        for (uint32_t at = *consumer(FILL); at != *producer(FILL); at++)
+            assert_int_equal(((uint64_t *)(rings[FILL] + DESCRIBED))[at % ENTRIES] % CHUNK, 0);
+        assert_true(first < START);
+    }
+    queue.ops->close(&queue);
+}
+
+static void a_frame_is_where_its_offset_says_it_is_in_its_chunk(void **state)
+{
+    (void)state;
+    receive_from(false);
+}
+
+static void an_offset_may_stand_in_the_upper_bits_of_the_address(void **state)
+{
+    (void)state;
+    receive_from(true);
+}
+
 static void runs_that_no_kernel_takes_are_refused(void **state)
 {
     (void)state;
@@ -221,6 +284,8 @@ int main(void)
         cmocka_unit_test(a_run_is_free_when_all_its_chunks_are),
         cmocka_unit_test(frames_of_one_chunk_use_each_of_them),
         cmocka_unit_test(what_may_be_cut_goes_by_large_sends_whatever_a_chunk_holds),
+        cmocka_unit_test(a_frame_is_where_its_offset_says_it_is_in_its_chunk),
+        cmocka_unit_test(an_offset_may_stand_in_the_upper_bits_of_the_address),
         cmocka_unit_test(runs_that_no_kernel_takes_are_refused),
     };
 
