@@ -58,14 +58,15 @@ bool send_goes_whole(const struct worker_queue *queue, const struct ring_record 
            is_large(queue->queue->nic, ETHER_HEADER_SIZE + record->length);
 }
 
-/* Bytes from which on it is cheaper to hand a packet over by itself than to copy it. */
-#define REFER_MIN 8192
+/* Bytes. A NIC that settles has the packet copied by the kernel, later: to refer to it saves a copy, whatever
+ * its length. One that does not copies it at once either way, and has a way of its own for long ones. */
+#define REFER_UNSETTLED_MIN 8192
 
 bool send_may_refer(const struct worker_queue *queue, const struct ring_record *record)
 {
     /* another worker's queue (handover.c) has not what its NIC has */
-    return record->length >= REFER_MIN && queue->queue->nic->capabilities & NIC_CAN_REFER &&
-           queue->queue->ops->commit_referring &&
+    return queue->queue->nic->capabilities & NIC_CAN_REFER && queue->queue->ops->commit_referring &&
+           (queue->queue->ops->settle || record->length >= REFER_UNSETTLED_MIN) &&
            is_large(queue->queue->nic, ETHER_HEADER_SIZE + record->length) &&
            record->flags & (RECORD_SEGMENT | RECORD_CHECKSUM_PARTIAL);
 }

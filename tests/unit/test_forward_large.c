@@ -99,6 +99,52 @@ static void the_payload_of_a_long_packet_stays_in_the_ring_until_it_has_left(voi
     bench_app_close(bench, &app);
 }
 
+/* Two segments in one: the kernel's copy is the only one of these as well. */
+static void a_packet_of_two_segments_stays_in_the_ring_too(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = server(bench);
+    struct bench_packet packet = large4;
+    struct ring_record record;
+
+    bench_segments(bench);
+    packet.payload = 2300;
+    record = record_of(&packet);
+    bench_send(&app, &record, bytes);
+    worker_round(bench->worker);
+    assert_int_equal(bench->large_count, 1);
+    assert_int_equal(bench->settled, 1);
+    assert_int_equal(bench->large[0].head, ETHER_HEADER_SIZE + WORKER_HEAD_SIZE);
+    assert_memory_equal(bench->large[0].bytes + ETHER_HEADER_SIZE + 40, bytes + 40,
+                        record.length - 40);
+    bench_app_close(bench, &app);
+}
+
+/* Such a NIC copies at once, and short packets are as cheap written where they leave from. */
+static void a_nic_that_leaves_nothing_for_later_is_given_long_packets_alone(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = server(bench);
+    struct nic_queue *queue = bench->worker->queues[0].queue;
+    const struct nic_ops *usual = queue->ops;
+    struct nic_ops ops = *usual;
+    struct bench_packet packet = large4;
+    struct ring_record record;
+
+    bench_segments(bench);
+    ops.settle = NULL;
+    queue->ops = &ops;
+    packet.payload = 2300;
+    record = record_of(&packet);
+    bench_send(&app, &record, bytes);
+    worker_round(bench->worker);
+    assert_int_equal(bench->large_count, 1);
+    assert_int_equal(bench->large[0].head, 0);
+    assert_int_equal(bench->large[0].length, ETHER_HEADER_SIZE + record.length);
+    queue->ops = usual;
+    bench_app_close(bench, &app);
+}
+
 /* One system call then sends both. */
 static void long_packets_of_a_round_leave_together(void **state)
 {
@@ -337,6 +383,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(a_nic_that_segments_gets_the_whole_packet),
         BENCH_TEST(the_payload_of_a_long_packet_stays_in_the_ring_until_it_has_left),
+        BENCH_TEST(a_packet_of_two_segments_stays_in_the_ring_too),
+        BENCH_TEST(a_nic_that_leaves_nothing_for_later_is_given_long_packets_alone),
         BENCH_TEST(long_packets_of_a_round_leave_together),
         BENCH_TEST(a_quarter_of_the_ring_is_given_back_at_once),
         BENCH_TEST(a_long_packet_that_has_to_be_looked_at_is_copied),
