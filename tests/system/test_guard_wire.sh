@@ -5,21 +5,12 @@
 . "$(dirname "$0")/lab.sh"
 lab_begin
 
-readonly LEFT=10.9.0.1 RIGHT=10.9.0.2
-wire=$lab_dir/run/wire
-left_control=$lab_dir/run/left.sock right_control=$lab_dir/run/right.sock
-WITHOUT_POWER=(setpriv '--bounding-set=-net_admin,-net_raw,-bpf,-sys_admin,-perfmon,-ipc_lock')
-# A program that connects asks the kernel which address to use: a route says so.
-in_client ip address add $RIGHT/32 dev lo
-in_client ip route add $LEFT/32 dev lo src $RIGHT
+. "$(dirname "$0")/wire_lab.sh"
 echo 'front page' >"$lab_dir/www/index.html"
 
-# wire_switch NAME ROOM CONTROL ADDRESS: up to the moment when it answers.
-wire_switch() {
-    start "$1" "$2" "${WITHOUT_POWER[@]}" multistackd --nic "wire:$wire,address=$4/24" --control "$3" \
-        --group "$LAB_GROUP" --admin-group users --workers 2
-    wait_for "in_ns $2 multistack status --control '$3' || ! running $1" 30 && running "$1" ||
-        fail "multistackd serves a wire: $(tail -n 3 "$(log_of "$1")")"
+# guarded_switch NAME ROOM CONTROL ADDRESS
+guarded_switch() {
+    wire_switch "$1" "$2" "$3" "wire:$wire,address=$4/24" --admin-group users --workers 2
 }
 wire_serve() {
     start "$1" server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen "$LEFT:$2" --stack utcp \
@@ -49,8 +40,8 @@ nic_count() {
         "$LAB_PYTHON" "$LAB_TESTS/json_field" --sum "$1"
 }
 
-wire_switch left server "$left_control" $LEFT
-wire_switch right client "$right_control" $RIGHT
+guarded_switch left server "$left_control" $LEFT
+guarded_switch right client "$right_control" $RIGHT
 wire_serve web 80
 wire_serve second 81
 check_soon 'two stacks are served over a wire' 'gets 80 && gets 81' 30

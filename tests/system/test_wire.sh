@@ -4,29 +4,11 @@
 #
 #   server: mshttpd, multistackd ──── wire, with faults ──── multistackd, msget :client
 #
-# and between a switch and mspktgen. Neither switch has any privilege for devices or eBPF.
+# and between a switch and mspktgen.
 . "$(dirname "$0")/lab.sh"
 lab_begin
 
-readonly LEFT=10.9.0.1 RIGHT=10.9.0.2
-wire=$lab_dir/run/wire
-left_control=$lab_dir/run/left.sock right_control=$lab_dir/run/right.sock
-WITHOUT_POWER=(setpriv '--bounding-set=-net_admin,-net_raw,-bpf,-sys_admin,-perfmon,-ipc_lock')
-# A program that connects asks the kernel which address to use: a route says so.
-in_client ip address add $RIGHT/32 dev lo
-in_client ip route add $LEFT/32 dev lo src $RIGHT
-
-# wire_switch NAME ROOM CONTROL SPEC: up to the moment when it answers.
-wire_switch() {
-    start "$1" "$2" "${WITHOUT_POWER[@]}" multistackd --nic "$4" --control "$3" --group "$LAB_GROUP"
-    wait_for "in_ns $2 multistack status --control '$3' || ! running $1" 30 && running "$1" ||
-        fail "multistackd serves a wire: $(tail -n 3 "$(log_of "$1")")"
-}
-
-# wire_counter CONTROL NAME: sum of a counter of the switch there.
-wire_counter() {
-    in_server multistack stats -j --control "$1" | "$LAB_PYTHON" "$LAB_TESTS/json_field" --sum "$2"
-}
+. "$(dirname "$0")/wire_lab.sh"
 
 # field FILE NAME: a number of mspktgen's JSON.
 field() {

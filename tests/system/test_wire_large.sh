@@ -6,28 +6,12 @@
 . "$(dirname "$0")/lab.sh"
 lab_begin
 
-readonly LEFT=10.9.0.1 RIGHT=10.9.0.2 REQUESTS=20
-wire=$lab_dir/run/wire
-left_control=$lab_dir/run/left.sock right_control=$lab_dir/run/right.sock
-in_client ip address add $RIGHT/32 dev lo
-in_client ip route add $LEFT/32 dev lo src $RIGHT
+. "$(dirname "$0")/wire_lab.sh"
+readonly REQUESTS=20
 head -c 32768 /dev/urandom >"$lab_dir/www/32k"
 file two 2
 
 workers=1
-
-# wire_switch NAME ROOM CONTROL SPEC: up to the moment when it answers.
-wire_switch() {
-    rm -f "$(log_of "$1")"
-    start "$1" "$2" multistackd --workers "$workers" --nic "$4" --control "$3" --group "$LAB_GROUP"
-    wait_for "in_ns $2 multistack status --control '$3' || ! running $1" 30 && running "$1" ||
-        fail "multistackd serves a wire: $(tail -n 3 "$(log_of "$1")")"
-}
-
-# counted CONTROL NAME: sum of a counter of the switch there.
-counted() {
-    in_server multistack stats -j --control "$1" | "$LAB_PYTHON" "$LAB_TESTS/json_field" --sum "$2"
-}
 
 # sent CONTROL: packets that the NIC of the switch there has sent.
 sent() {
@@ -43,8 +27,8 @@ carries() {
 
 # wire_of LEFT_OPTIONS RIGHT_OPTIONS: two switches that have met, and a server at the left one.
 wire_of() {
-    wire_switch left server "$left_control" "wire:$wire,address=$LEFT/24$1"
-    wire_switch right client "$right_control" "wire:$wire,address=$RIGHT/24$2"
+    wire_switch left server "$left_control" "wire:$wire,address=$LEFT/24$1" --workers "$workers"
+    wire_switch right client "$right_control" "wire:$wire,address=$RIGHT/24$2" --workers "$workers"
     wait_for "carries '$left_control' && carries '$right_control'" 30 || fail 'two switches meet'
     start web server "${AS_SERVICE[@]}" mshttpd --root "$lab_dir/www" --listen $LEFT:80 \
         --stack utcp --control "$left_control"
@@ -55,7 +39,7 @@ apart() {
     stop web
     stop right
     stop left
-    rm -f "$(log_of web)"
+    rm -f "$(log_of web)" "$(log_of left)" "$(log_of right)"
 }
 
 # wire_get FILE [PORT]: by UTCP over both switches.
@@ -68,10 +52,10 @@ wire_get() {
 # responses WHAT: asks for 32 KB again and again by one connection; `packets` are those that the server's side
 # sent meanwhile, `large` the large sends among them.
 responses() {
-    packets=$(sent "$left_control") large=$(counted "$left_control" wire_tx_large)
+    packets=$(sent "$left_control") large=$(wire_counter "$left_control" wire_tx_large)
     check "$1" in_client msload --control "$right_control" --keep-alive -c 1 -n $REQUESTS "http://$LEFT/32k"
     packets=$(($(sent "$left_control") - packets))
-    large=$(($(counted "$left_control" wire_tx_large) - large))
+    large=$(($(wire_counter "$left_control" wire_tx_large) - large))
     note "$REQUESTS responses of 32 KB: $packets packets, $large of them large sends"
 }
 
@@ -89,19 +73,19 @@ responses 'many responses by one connection'
 check 'are large sends, each' [ "$large" -ge "$REQUESTS" ]
 check 'two at most' [ "$large" -le $((2 * REQUESTS + 8)) ]
 check 'where single segments would be 23' [ "$packets" -le $((6 * REQUESTS)) ]
-check_equal 'each arrives' "$(counted "$right_control" wire_rx_large)" \
-    "$(counted "$left_control" wire_tx_large)"
-check_equal 'and none is unusable' "$(counted "$right_control" wire_rx_unusable)" 0
+check_equal 'each arrives' "$(wire_counter "$right_control" wire_rx_large)" \
+    "$(wire_counter "$left_control" wire_tx_large)"
+check_equal 'and none is unusable' "$(wire_counter "$right_control" wire_rx_unusable)" 0
 
 # from port 6001 to 6000, sequence number 1000, ACK; the checksum is for the switch to fill in
 header=17711770000003e8000000015010ffff00000000
-before=$(counted "$right_control" wire_tx_large)
+before=$(wire_counter "$right_control" wire_tx_large)
 start single server "${AS_MEMBER[@]}" env MULTISTACK_CONTROL="$left_control" msraw 6 $LEFT 6000
 wait_for "grep -q bound '$(log_of single)'" 30
 start large client "${AS_MEMBER[@]}" env MULTISTACK_CONTROL="$right_control" msraw 6 $RIGHT 6001 \
     --large $RIGHT $LEFT $header
 check_soon 'a port that does not merge gets a large send' "[ \"\$(grep -c '^[0-9]' '$(log_of single)')\" = 23 ]"
-check_equal 'that left as one' "$(counted "$right_control" wire_tx_large)" $((before + 1))
+check_equal 'that left as one' "$(wire_counter "$right_control" wire_tx_large)" $((before + 1))
 check_equal 'in packets of the MTU' "$(awk '/^[0-9]/ { print $1 }' "$(log_of single)" | sort -n | uniq -c |
     awk '{ printf "%s of %s, ", $1, $2 }')" '1 of 688, 22 of 1500, '
 # the sequence number is 20 + 4 bytes into a packet, the first word of the data 20 + 20
@@ -136,8 +120,8 @@ apart
 wire_of ,loss=2%,seed=1 ''
 check_match 'an end that loses packets takes large sends' "$(cat "$(log_of right)")" 'large sends'
 check '2 MB get through' wire_get two
-check_equal 'but sends none, so that single packets are lost' "$(counted "$left_control" wire_tx_large)" 0
-check 'some were' [ "$(counted "$left_control" wire_lost)" -gt 0 ]
+check_equal 'but sends none, so that single packets are lost' "$(wire_counter "$left_control" wire_tx_large)" 0
+check 'some were' [ "$(wire_counter "$left_control" wire_lost)" -gt 0 ]
 apart
 
 # One of two workers has the wire's queue, and one of two ports is the other's.

@@ -24,6 +24,17 @@ static struct bench_app server(struct bench *bench)
     return app;
 }
 
+/* The same where the NIC segments; who settles what it sent sees how far the ring was given back then. */
+static struct bench_app server_of_segments(struct bench *bench)
+{
+    struct bench_app app = server(bench);
+
+    bench_segments(bench);
+    bench->looked = app.tx.control;
+    bench->head_seen = UINT32_MAX;
+    return app;
+}
+
 static struct ring_record record_of(const struct bench_packet *packet)
 {
     bool v6 = strchr(packet->source, ':');
@@ -48,12 +59,11 @@ static uint16_t checksum_at(const uint8_t *packet, uint32_t offset)
 static void a_nic_that_segments_gets_the_whole_packet(void **state)
 {
     struct bench *bench = *state;
-    struct bench_app app = server(bench);
+    struct bench_app app = server_of_segments(bench);
     struct ring_record record = record_of(&large4);
     const struct bench_large *large;
     const uint8_t *packet;
 
-    bench_segments(bench);
     large = &bench->large[0];
     packet = large->bytes + ETHER_HEADER_SIZE;
     bench_send(&app, &record, bytes);
@@ -77,25 +87,30 @@ static void a_nic_that_segments_gets_the_whole_packet(void **state)
     bench_app_close(bench, &app);
 }
 
+/* What the NIC has of IPv4 packets like `bytes`, of that length, left in one call and while the ring held all of it. */
+static void assert_left_together(const struct bench *bench, const struct bench_app *app,
+                                 uint32_t length)
+{
+    assert_int_equal(bench->settled, 1);
+    assert_int_equal(bench->head_seen, 0);
+    assert_int_equal(ring_load_acquire(&app->tx.control->head), app->tx.tail);
+    for (unsigned i = 0; i < bench->large_count; i++)
+        assert_memory_equal(bench->large[i].bytes + ETHER_HEADER_SIZE + 40, bytes + 40,
+                            length - 40);
+}
+
 /* It is read while the ring still is the switch's, and no copy of it is made before. */
 static void the_payload_of_a_long_packet_stays_in_the_ring_until_it_has_left(void **state)
 {
     struct bench *bench = *state;
-    struct bench_app app = server(bench);
+    struct bench_app app = server_of_segments(bench);
     struct ring_record record = record_of(&large4);
 
-    bench_segments(bench);
-    bench->looked = app.tx.control;
-    bench->head_seen = UINT32_MAX;
     bench_send(&app, &record, bytes);
     worker_round(bench->worker);
     assert_int_equal(bench->large_count, 1);
-    assert_int_equal(bench->settled, 1);
     assert_int_equal(bench->large[0].head, ETHER_HEADER_SIZE + WORKER_HEAD_SIZE);
-    assert_int_equal(bench->head_seen, 0);
-    assert_int_equal(ring_load_acquire(&app.tx.control->head), app.tx.tail);
-    assert_memory_equal(bench->large[0].bytes + ETHER_HEADER_SIZE + 40, bytes + 40,
-                        record.length - 40);
+    assert_left_together(bench, &app, record.length);
     bench_app_close(bench, &app);
 }
 
@@ -149,22 +164,14 @@ static void a_nic_that_leaves_nothing_for_later_is_given_long_packets_alone(void
 static void long_packets_of_a_round_leave_together(void **state)
 {
     struct bench *bench = *state;
-    struct bench_app app = server(bench);
+    struct bench_app app = server_of_segments(bench);
     struct ring_record record = record_of(&large4);
 
-    bench_segments(bench);
-    bench->looked = app.tx.control;
-    bench->head_seen = UINT32_MAX;
     bench_send(&app, &record, bytes);
     bench_send(&app, &record, bytes);
     worker_round(bench->worker);
     assert_int_equal(bench->large_count, 2);
-    assert_int_equal(bench->settled, 1);
-    assert_int_equal(bench->head_seen, 0);
-    assert_int_equal(ring_load_acquire(&app.tx.control->head), app.tx.tail);
-    for (int i = 0; i < 2; i++)
-        assert_memory_equal(bench->large[i].bytes + ETHER_HEADER_SIZE + 40, bytes + 40,
-                            record.length - 40);
+    assert_left_together(bench, &app, record.length);
     bench_app_close(bench, &app);
 }
 
@@ -193,11 +200,10 @@ static void a_quarter_of_the_ring_is_given_back_at_once(void **state)
 static void a_long_packet_that_has_to_be_looked_at_is_copied(void **state)
 {
     struct bench *bench = *state;
-    struct bench_app app = server(bench);
+    struct bench_app app = server_of_segments(bench);
     struct bench_packet packet = large4;
     struct ring_record record = record_of(&large4);
 
-    bench_segments(bench);
     bench->nic->capabilities &= ~(uint32_t)NIC_CAN_CHECKSUM;
     bench->nic->mtu = 9000;
     bench_answer(bench, BENCH_PEER4, BENCH_HOST4, CHANNEL_HOP_NIC, 9000);
@@ -217,12 +223,11 @@ static void a_long_packet_that_has_to_be_looked_at_is_copied(void **state)
 static void ipv6_and_a_reduced_congestion_window_are_told(void **state)
 {
     struct bench *bench = *state;
-    struct bench_app app = server(bench);
+    struct bench_app app = server_of_segments(bench);
     struct ring_record record = record_of(&large6);
     const struct bench_large *large;
     const uint8_t *packet;
 
-    bench_segments(bench);
     large = &bench->large[0];
     packet = large->bytes + ETHER_HEADER_SIZE;
     bench_send(&app, &record, bytes);
@@ -246,11 +251,10 @@ static void ipv6_and_a_reduced_congestion_window_are_told(void **state)
 static void frames_keep_their_order(void **state)
 {
     struct bench *bench = *state;
-    struct bench_app app = server(bench);
+    struct bench_app app = server_of_segments(bench);
     struct ring_record large = record_of(&large4), small = {0};
     uint8_t little[2048];
 
-    bench_segments(bench);
     small.length = bench_packet(little, &bench_to_peer);
     bench_send(&app, &small, little);
     bench_send(&app, &large, bytes);
@@ -269,11 +273,10 @@ static void frames_keep_their_order(void **state)
 static void a_nic_without_room_for_it_holds_the_ring_back(void **state)
 {
     struct bench *bench = *state;
-    struct bench_app app = server(bench);
+    struct bench_app app = server_of_segments(bench);
     struct ring_record large = record_of(&large4), small = {0};
     uint8_t little[2048];
 
-    bench_segments(bench);
     bench->large_room = 1;
     small.length = bench_packet(little, &bench_to_peer);
     bench_send(&app, &large, bytes);
@@ -297,11 +300,10 @@ static void a_nic_without_room_for_it_holds_the_ring_back(void **state)
 static void what_fits_a_frame_is_still_cut(void **state)
 {
     struct bench *bench = *state;
-    struct bench_app app = server(bench);
+    struct bench_app app = server_of_segments(bench);
     struct bench_packet packet = large4;
     struct ring_record record;
 
-    bench_segments(bench);
     packet.payload = 1500;
     record = record_of(&packet);
     record.segment_size = 1000;
@@ -319,11 +321,10 @@ static void what_fits_a_frame_is_still_cut(void **state)
 static void offload_fields_that_lie_reach_no_nic(void **state)
 {
     struct bench *bench = *state;
-    struct bench_app app = server(bench);
+    struct bench_app app = server_of_segments(bench);
     struct bench_packet packet = large4;
     struct ring_record good = record_of(&large4), record;
 
-    bench_segments(bench);
     record = good;
     record.checksum_start = 34;
     bench_send(&app, &record, bytes);
@@ -355,11 +356,10 @@ static void offload_fields_that_lie_reach_no_nic(void **state)
 static void a_jumbo_frame_goes_as_one(void **state)
 {
     struct bench *bench = *state;
-    struct bench_app app = server(bench);
+    struct bench_app app = server_of_segments(bench);
     struct bench_packet packet = large4;
     struct ring_record record;
 
-    bench_segments(bench);
     bench->nic->mtu = 9000;
     bench_answer(bench, BENCH_PEER4, BENCH_HOST4, CHANNEL_HOP_NIC, 9000);
     packet.payload = 8960;
