@@ -329,8 +329,9 @@ int ms_unbind(struct ms_port *port, int handle)
     return 0;
 }
 
-int ms_join_group(struct ms_port *port, int handle, const struct sockaddr *group, socklen_t length,
-                  unsigned interface)
+/* The kernel has the placeholder in the group, or no more. */
+static int set_group(struct ms_port *port, int handle, const struct sockaddr *group,
+                     socklen_t length, unsigned interface, bool in)
 {
     const struct binding *binding = binding__find(port, handle);
 
@@ -338,19 +339,19 @@ int ms_join_group(struct ms_port *port, int handle, const struct sockaddr *group
         return -ENOENT;
     return binding->placeholder < 0
                ? -EOPNOTSUPP
-               : placeholder__join(binding->placeholder, group, length, interface, true);
+               : placeholder__join(binding->placeholder, group, length, interface, in);
+}
+
+int ms_join_group(struct ms_port *port, int handle, const struct sockaddr *group, socklen_t length,
+                  unsigned interface)
+{
+    return set_group(port, handle, group, length, interface, true);
 }
 
 int ms_leave_group(struct ms_port *port, int handle, const struct sockaddr *group, socklen_t length,
                    unsigned interface)
 {
-    const struct binding *binding = binding__find(port, handle);
-
-    if (!binding)
-        return -ENOENT;
-    return binding->placeholder < 0
-               ? -EOPNOTSUPP
-               : placeholder__join(binding->placeholder, group, length, interface, false);
+    return set_group(port, handle, group, length, interface, false);
 }
 
 /* As getsockname(2) would, of a binding that has no socket. */

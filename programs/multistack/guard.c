@@ -150,16 +150,6 @@ static size_t parse_command(const struct request *request, struct control_guard 
     return 1;
 }
 
-static const char *protocol_text(uint8_t protocol, char text[TEXT_SIZE])
-{
-    if (protocol == IPPROTO_TCP)
-        return "tcp";
-    if (protocol == IPPROTO_UDP)
-        return "udp";
-    snprintf(text, TEXT_SIZE, "%u", protocol);
-    return text;
-}
-
 /* Of a range each port stands for all of them: its rules are one binding's. */
 static bool has_port(const struct control_binding_record *binding, in_port_t port)
 {
@@ -349,7 +339,7 @@ static void json_rule(struct json *json, const struct control_guard_record *rule
     if (rule->binding) {
         json_number(json, "binding", rule->binding);
         json_number(json, "port", rule->port);
-        json_string(json, "protocol", protocol_text(rule->address.protocol, protocol));
+        json_string(json, "protocol", text_protocol(rule->address.protocol, protocol));
         json_string(json, "local_address",
                     inet_ntop(rule->address.family == 6 ? AF_INET6 : AF_INET, rule->address.bytes,
                               text, sizeof(text)));
@@ -421,7 +411,7 @@ static void rule_cells(struct table *table, const struct control_guard_record *r
                   sizeof(address));
         table_cell(table, "%u", rule->binding);
         table_cell(table, rule->address.family == 6 ? "%s [%s]:%u%s" : "%s %s:%u%s",
-                   protocol_text(rule->address.protocol, text), address, first, last);
+                   text_protocol(rule->address.protocol, text), address, first, last);
     } else {
         table_cell(table, "all");
         table_cell(table, "%s", "");

@@ -102,6 +102,8 @@ void table_end(struct table *table);
 const char *text_number(uint64_t number, char text[TEXT_SIZE]);
 const char *text_bytes(uint64_t bytes, char text[TEXT_SIZE]);
 const char *text_duration(uint64_t ns, char text[TEXT_SIZE]);
+/* "tcp", "udp", or the number. */
+const char *text_protocol(uint8_t protocol, char text[TEXT_SIZE]);
 /* A name from the switch, safe for a terminal. */
 const char *text_name(const char *name, char text[CONTROL_NAME_SIZE]);
 

@@ -3,6 +3,7 @@
 #include "multistack.h"
 
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +109,16 @@ const char *text_duration(uint64_t ns, char text[TEXT_SIZE])
         snprintf(text, TEXT_SIZE, "%" PRIu64 " h %" PRIu64 " min", s / 3600, s / 60 % 60);
     else
         snprintf(text, TEXT_SIZE, "%" PRIu64 " d %" PRIu64 " h", s / 86400, s / 3600 % 24);
+    return text;
+}
+
+const char *text_protocol(uint8_t protocol, char text[TEXT_SIZE])
+{
+    if (protocol == IPPROTO_TCP)
+        return "tcp";
+    if (protocol == IPPROTO_UDP)
+        return "udp";
+    snprintf(text, TEXT_SIZE, "%u", protocol);
     return text;
 }
 

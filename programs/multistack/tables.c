@@ -99,16 +99,6 @@ int ports_command(const struct request *request)
 
 /* ── bindings ── */
 
-static const char *protocol_text(uint8_t protocol, char text[TEXT_SIZE])
-{
-    if (protocol == IPPROTO_TCP)
-        return "tcp";
-    if (protocol == IPPROTO_UDP)
-        return "udp";
-    snprintf(text, TEXT_SIZE, "%u", protocol);
-    return text;
-}
-
 static const char *address_text(const struct control_address *address, char text[INET6_ADDRSTRLEN])
 {
     inet_ntop(address->family == 6 ? AF_INET6 : AF_INET, address->bytes, text, INET6_ADDRSTRLEN);
@@ -160,7 +150,7 @@ static int bindings_json(const struct records *bindings, const struct records *p
         char protocol[TEXT_SIZE], address[INET6_ADDRSTRLEN];
 
         json_object(&json, NULL);
-        json_string(&json, "protocol", protocol_text(binding[i].address.protocol, protocol));
+        json_string(&json, "protocol", text_protocol(binding[i].address.protocol, protocol));
         json_string(&json, "local_address", address_text(&binding[i].address, address));
         json_number(&json, "local_port", ntohs(binding[i].address.port));
         json_number(&json, "port_count", binding[i].port_count ? binding[i].port_count : 1);
@@ -200,7 +190,7 @@ static int bindings_text(const struct records *bindings, const struct records *p
         char text[TEXT_SIZE], address[INET6_ADDRSTRLEN], name[CONTROL_NAME_SIZE];
         char ring[TEXT_SIZE] = "";
 
-        table_cell(&table, "%s", protocol_text(binding[i].address.protocol, text));
+        table_cell(&table, "%s", text_protocol(binding[i].address.protocol, text));
         table_cell(&table, "%s", address_text(&binding[i].address, address));
         table_cell(&table, "%s", port_range_text(&binding[i], text));
         table_cell(&table, "%s", port ? text_name(port->name, name) : "-");
