@@ -236,6 +236,10 @@ struct utcp_event {
  * second event. */
 UTCP_API unsigned utcp_poll(struct utcp *stack, struct utcp_event *events, unsigned max);
 
+/* True when utcp_poll() has something to tell, as it may after utcp_output() as well: there is room in a send
+ * buffer again. */
+UTCP_API bool utcp_poll_wanted(const struct utcp *stack);
+
 /* ── Connections ─────────────────────────────────────────────────────────────────────────────── */
 
 /* Accepts connections to `local`, whose address may be all zero (any address of its family).
@@ -285,8 +289,9 @@ UTCP_API void utcp_consume(struct utcp_conn *conn, uint64_t now, size_t size);
 UTCP_API size_t utcp_readable(const struct utcp_conn *conn);
 
 /* Copies up to `size` bytes into the send buffer. What is written before the handshake is done waits
- * for it. Returns how many, or -EAGAIN when the buffer is full or the stack's memory_max is reached
- * (in both cases, and after a short count, UTCP_WRITABLE will follow), -EPIPE after utcp_shutdown(),
+ * for it. Returns how many, or -EAGAIN when the buffer is full, as many wait to be sent as
+ * UTCP_OPTION_NOT_SENT_LOW says, or the stack's memory_max is reached
+ * (in all three cases, and after a short count, UTCP_WRITABLE will follow), -EPIPE after utcp_shutdown(),
  * -ENOTCONN when the connection has ended in order, -ENOMEM, or utcp_error(). */
 UTCP_API ptrdiff_t utcp_write(struct utcp_conn *conn, uint64_t now, const void *data, size_t size);
 
@@ -400,7 +405,9 @@ enum utcp_option {
                                     is set; 0: neither */
     UTCP_OPTION_NOT_SENT_LOW, /* bytes: while as many wait to be sent for the first time, nothing is
                                     written; there is room when it is less than half. What waits is
-                                    old by the time it leaves; 0: no limit. -ENOMEM */
+                                    old by the time it leaves, and no more in the cache. 0: 256 KiB, and no
+                                    limit where UTCP_OPTION_SEND_BUFFER has set one, or references
+                                    wait. -ENOMEM */
     UTCP_OPTION_SYN_COOKIES,  /* of a listener: enum utcp_syn_cookies */
     UTCP_OPTION_ARRIVAL_TIMES, /* 1: utcp_arrived_at() knows of what comes from now on. -ENOMEM */
     UTCP_OPTION_FIN_WAIT_US, /* how long a peer whose data nobody would read may be silent between our

@@ -402,6 +402,7 @@ bool runtime_step(struct ms_runtime *runtime)
         utcp_advance(runtime->stack, runtime->now);
         more |= deliver_events(runtime);
         send_packets(runtime);
+        more |= utcp_poll_wanted(runtime->stack);
     }
     if (runtime->asking)
         more |= runtime__serve_askers(runtime);

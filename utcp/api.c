@@ -174,9 +174,21 @@ size_t utcp_readable(const struct utcp_conn *conn)
     return readable(conn);
 }
 
+/* Whether the application has said how much may be written. */
+static bool chose_limit(const struct utcp_conn *conn)
+{
+    return conn->send_max || (conn->more && conn->more->not_sent_low);
+}
+
+/* Bytes of which no more may wait to be sent for the first time; 0: no limit but the buffer's. Where nobody has
+ * chosen, a copy is worth the less the longer it waits: what was written megabytes ago has left the cache by the
+ * time it is sent. As the stack works in its application's thread, whoever can send can also ask for more.
+ * References wait at no cost. */
 static uint32_t not_sent_low(const struct utcp_conn *conn)
 {
-    return conn->more ? conn->more->not_sent_low : 0;
+    if (chose_limit(conn))
+        return conn->more ? conn->more->not_sent_low : 0;
+    return conn->send.references ? 0 : UTCP_NOT_SENT_LOW;
 }
 
 /* Written, and not sent yet or to be sent again. */
@@ -198,24 +210,33 @@ void utcp__send_room_event(struct utcp_conn *conn)
     utcp__event(conn, UTCP_WRITABLE);
 }
 
-/* How much of `size` may be written. Where the application has set a limit it is judged for each packet
- * that there will be: one that was begun below it is filled. */
+/* How much of `size` may be written. Where that is not all, it is judged for each packet that there will be: one
+ * that was begun below the limit is filled, beyond the buffer only where the application has chosen the limit. */
 static size_t send_room(const struct utcp_conn *conn, size_t size)
 {
-    uint32_t limit = utcp__send_limit(conn), low = not_sent_low(conn);
-    uint64_t left = conn->send.copied < limit ? limit - conn->send.copied : 0, waiting, room;
-    uint32_t packet;
+    uint32_t limit = utcp__send_limit(conn), low, packet;
+    uint64_t left = conn->send.copied < limit ? limit - conn->send.copied : 0, below = left;
+    uint64_t waiting, room;
 
+    /* as it is with most */
+    if (size <= left && conn->send.end - conn->send.una + size <= UTCP_NOT_SENT_LOW &&
+        !chose_limit(conn))
+        return size;
+    low = not_sent_low(conn);
+    waiting = not_sent(conn);
+    if (size <= left && (!low || waiting + size <= low))
+        return size;
     if (!conn->send_max && !low)
-        return size < left ? size : left;
+        return left;
     packet = min_u32(UTCP_SEGMENT_LARGE_MAX, conn->snd_wnd_max / 2) / conn->mss * conn->mss;
     packet = max_u32(packet, conn->mss);
-    waiting = not_sent(conn);
     room = waiting % packet ? packet - waiting % packet : 0;
     if (low && waiting + left > low)
-        left = waiting < low ? low - waiting : 0;
-    if (left > room)
-        room += (left - room + packet - 1) / packet * packet;
+        below = waiting < low ? low - waiting : 0;
+    if (below > room)
+        room += (below - room + packet - 1) / packet * packet;
+    if (room > left && !chose_limit(conn))
+        room = left;
     return size < room ? size : room;
 }
 

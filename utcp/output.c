@@ -364,7 +364,7 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
         conn->recovery.retransmit_due = false;
         conn->rack.probe_due = false;
         utcp__busy_update(conn);
-        if (conn->write_blocked && conn->more && conn->more->not_sent_low)
+        if (conn->write_blocked)
             utcp__send_room_event(conn);
         if (utcp__blocked(conn) && !utcp__timer_runs(conn, TIMER_RETRANSMIT))
             utcp__timer_set(conn, TIMER_RETRANSMIT,

@@ -463,6 +463,11 @@ void utcp_listener_close(struct utcp_listener *listener)
     free(listener);
 }
 
+bool utcp_poll_wanted(const struct utcp *stack)
+{
+    return !list_empty(&stack->events) || !list_empty(&stack->listener_events);
+}
+
 unsigned utcp_poll(struct utcp *stack, struct utcp_event *events, unsigned max)
 {
     unsigned count = 0;

@@ -105,6 +105,7 @@
 #define UTCP_MSS_MIN           88
 #define UTCP_WINDOW_INITIAL    65536 /* bytes of receive buffer that a connection begins with */
 #define UTCP_SEND_INITIAL      (256 * 1024) /* bytes of send buffer that a connection begins with */
+#define UTCP_NOT_SENT_LOW      (256 * 1024) /* bytes that wait to be sent, unless told otherwise */
 #define UTCP_SEND_PRESSED      (16 * 1024)  /* ... while memory is scarce */
 #define UTCP_REFERENCES_MAX    64
 #define UTCP_REPLIES_MAX       256

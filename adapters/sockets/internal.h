@@ -85,7 +85,7 @@ struct socket {
 
 struct sockets {
     struct utcp *stack;
-    uint32_t not_sent_low; /* of sockets that say nothing of it; 0: no limit */
+    uint32_t not_sent_low; /* of sockets that say nothing of it; 0: UTCP's default */
     struct sockets_host host;
     struct socket **table; /* by descriptor */
     uint32_t size;

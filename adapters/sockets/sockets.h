@@ -59,7 +59,7 @@ struct sockets_host {
 
 /* `stack` must live longer. NULL: no memory. */
 struct sockets *sockets_new(struct utcp *stack, const struct sockets_host *host);
-/* TCP_NOTSENT_LOWAT of sockets that do not say: bytes, as net.ipv4.tcp_notsent_lowat; 0: no limit. */
+/* TCP_NOTSENT_LOWAT of sockets that do not say: bytes, as net.ipv4.tcp_notsent_lowat; 0: UTCP's default. */
 void sockets_set_not_sent_low(struct sockets *sockets, uint32_t bytes);
 /* TCP_CONGESTION of sockets that do not say: the stack's, by its name in UTCP, which is not copied; else the
  * first there is. */

@@ -408,6 +408,8 @@ static uint64_t next_event(struct sim *sim, const bool sink_full[2])
         if (side->flying)
             next = earlier(next, side->flying->at);
         next = earlier(next, utcp_deadline(side->stack));
+        if (utcp_poll_wanted(side->stack)) /* output has made room for a writer */
+            next = sim->now;
         if (sink_full[i])
             next = earlier(next, side->busy_until - side->link.queue_us);
         if (side->app.conn && side->app.read_pause_us && utcp_readable(side->app.conn))

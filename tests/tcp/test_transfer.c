@@ -69,6 +69,54 @@ static void a_clean_wire_carries_both_directions(void **state)
     transfer(&config);
 }
 
+struct writer {
+    struct sim *sim;
+    uint64_t most_unsent, most_in_flight; /* bytes */
+};
+
+static void look_at_writer(void *context, const struct utcp *stack)
+{
+    struct writer *writer = context;
+    struct utcp_info info = {.size = sizeof(info)};
+
+    if (stack != sim_stack(writer->sim, 0) || !sim_app(writer->sim, 0)->conn)
+        return;
+    utcp_info(sim_app(writer->sim, 0)->conn, &info);
+    if (info.unsent > writer->most_unsent)
+        writer->most_unsent = info.unsent;
+    if (info.in_flight > writer->most_in_flight)
+        writer->most_in_flight = info.in_flight;
+}
+
+/* 1 Gbit/s over 40 ms: 5 MB are on the way. Of what was never sent it takes a few packets to go on at once. */
+static void who_writes_whenever_there_is_room_fills_the_link_with_little_that_waits(void **state)
+{
+    struct writer writer = {0};
+    struct sim_config config = {
+        .seed = 1,
+        .family = 4,
+        .stack = {{.time_wait_us = 1000}, {.time_wait_us = 1000}},
+        .link = {{.delay_us = 20000, .rate = 125000, .queue_us = 5000},
+                 {.delay_us = 20000, .rate = 125000, .queue_us = 5000}},
+        .app = {{.to_send = 100000000}, {.to_receive = 100000000}},
+        .watch = look_at_writer,
+        .watch_context = &writer,
+    };
+    uint64_t took;
+
+    (void)state;
+    writer.sim = sim_new(&config);
+    assert_true(sim_run(writer.sim, MINUTE));
+    took = sim_now(writer.sim);
+    assert_int_equal(sim_app(writer.sim, 1)->received, config.app[0].to_send);
+    sim_free(writer.sim);
+    print_message("%ju ms, %ju bytes in flight, %ju unsent\n", (uintmax_t)took / 1000,
+                  (uintmax_t)writer.most_in_flight, (uintmax_t)writer.most_unsent);
+    assert_in_range(writer.most_in_flight, 4500000, 7000000);
+    assert_in_range(writer.most_unsent, 1, 256 * 1024 + 65000);
+    assert_true(took <= MINUTE / 40); /* 0.8 s, and slow start */
+}
+
 static void for_seeds(struct sim_config config, unsigned count)
 {
     for (unsigned seed = 1; seed <= count; seed++) {
@@ -420,6 +468,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clean_wire_carries_both_directions),
+        cmocka_unit_test(who_writes_whenever_there_is_room_fills_the_link_with_little_that_waits),
         cmocka_unit_test(ipv6_carries_both_directions),
         cmocka_unit_test(losses_are_repaired),
         cmocka_unit_test(heavy_losses_are_repaired),

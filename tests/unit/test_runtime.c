@@ -316,6 +316,25 @@ static void a_large_send_waits_for_room(void **state)
     } while (stats.tx_full == full_before);
 }
 
+/* Who waits for it has it in the same step: he might sleep on it otherwise until an acknowledgment comes. */
+static void tells_of_the_room_that_sending_has_made(void **state)
+{
+    struct world *world = *state;
+    size_t sent = 0;
+
+    runtime_close(world->runtime);
+    assert_int_equal(open_runtime(world, NULL, 1 << 20), 0);
+    connect_to_myself(world);
+    transfer(world, 1000000); /* the congestion window is open */
+    UNTIL(world, utcp_unacknowledged(world->client) == 0);
+    assert_int_equal(utcp_set_option(world->client, UTCP_OPTION_NOT_SENT_LOW, 4096), 0);
+    write_some(world, &sent, SIZE_MAX);
+    world->client_events = 0;
+    runtime_step(world->runtime);
+    assert_int_equal(utcp_unacknowledged(world->client), sent); /* no acknowledgment has come */
+    assert_true(world->client_events & UTCP_WRITABLE);
+}
+
 static void survives_the_switch(void **state)
 {
     struct world *world = *state;
@@ -619,6 +638,7 @@ int main(void)
         TEST(carries_data),
         TEST(goes_on_when_the_ring_was_full),
         TEST(a_large_send_waits_for_room),
+        TEST(tells_of_the_room_that_sending_has_made),
         TEST(survives_the_switch),
         TEST(gives_the_port_of_a_connection_back_after_time_wait),
         TEST(gives_the_port_back_when_nobody_answers),
