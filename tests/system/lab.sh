@@ -449,7 +449,8 @@ lab_sweep() {
             continue
         # One that is just being made, or just goes, says nothing.
         read -r pid began 2>/dev/null <"$owner" || continue
-        same_process "$pid" "$began" || lab_remove "$(dirname "$owner")"
+        # Nor is one alive that only waits for a parent who does not ask.
+        { same_process "$pid" "$began" && ! gone "$pid"; } || lab_remove "$(dirname "$owner")"
     done
 }
 
