@@ -53,6 +53,20 @@ static inline uint64_t utcp__rtt_timeout(const struct utcp_rtt *rtt)
 
 struct utcp_sent *utcp__sent(struct utcp_scoreboard *board, uint32_t index);
 void utcp__sack_dispose(struct utcp_conn *conn);
+/* New data, and not those that are in flight alone; snd_max is from before. */
+void utcp__sack_append_any(struct utcp_conn *conn, uint32_t start, uint32_t end);
+static inline void utcp__sack_append(struct utcp_conn *conn, uint32_t start, uint32_t end)
+{
+    struct utcp_scoreboard *board = &conn->board;
+
+    if (board->count || board->many) {
+        utcp__sack_append_any(conn, start, end);
+        return;
+    }
+    board->few[0] = (struct utcp_sent){.at = conn->stack->now, .start = start, .end = end};
+    board->first = 0;
+    board->count = 1;
+}
 /* Goes out; snd_max is from before. */
 void utcp__sack_sent(struct utcp_conn *conn, uint32_t start, uint32_t end);
 /* The blocks of a segment whose acknowledgment is between snd_una and snd_max. */

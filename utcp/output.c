@@ -8,6 +8,7 @@
 #include "build.h"
 #include "options/syn.h"
 #include "plan.h"
+#include "steps.h"
 
 #define QUANTUM 64 /* packets until the next connection has its turn */
 
@@ -55,57 +56,77 @@ static uint8_t *reserve(const struct utcp_conn *conn, struct plan *plan, uint32_
     return sink->reserve(sink->context, headers + plan->length);
 }
 
-/* Builds the planned segment in the sink and sends it. False: the sink is full. Inlined, for of a SYN-ACK, which is
- * planned for with `syn`, the compiler knows most of it. Options of the form that is usual then are written in their
- * place, others before there is one. */
-static inline __attribute__((always_inline)) bool emit(struct utcp_conn *conn, struct plan *plan,
-                                                       const struct utcp_sink *sink, const bool syn)
+/* What is known of a segment where it is built. */
+enum form {
+    FORM_ANY,
+    FORM_SYN,   /* a SYN-ACK that a listener's connection sends first */
+    FORM_PLAIN, /* is_plain(), of a segment's size at most */
+};
+
+/* Nearly every connection, nearly always: it is as most are (utcp__conn_compare()), has nothing to repair, and
+ * nothing that it sends has anything more to say than its data and timestamps. */
+static bool is_plain(const struct utcp_conn *conn)
+{
+    return !conn->traced && !conn->timed && !conn->restless && !conn->uncommon && !conn->ecn.on &&
+           !conn->urgent_out && !utcp__options_wanted(conn) &&
+           conn->stack->predict != PREDICT_NOTHING;
+}
+
+/* Builds the planned segment in the sink and sends it. False: the sink is full. Inlined, for of a segment of one of
+ * the usual forms the compiler knows most of it. Options that are usual then are written in their place, others
+ * before there is one. */
+static inline __attribute__((always_inline)) bool
+emit(struct utcp_conn *conn, struct plan *plan, const struct utcp_sink *sink, const enum form form)
 {
     struct utcp *stack = conn->stack;
     struct utcp_offload offload = {0};
-    bool usual =
-        syn ? utcp__syn_options_due(conn) : !(plan->flags & TCP_SYN) && !utcp__options_wanted(conn);
+    const bool plain = form == FORM_PLAIN, syn = form == FORM_SYN;
+    const uint8_t family = plain ? 4 : conn->local.family;
+    bool usual = plain || (syn ? utcp__syn_options_due(conn)
+                               : !(plan->flags & TCP_SYN) && !utcp__options_wanted(conn));
     uint8_t options[UTCP_OPTIONS_MAX], *packet, *at;
     uint8_t options_length =
-        !usual ? utcp__options_write(conn, plan->flags, options_room(conn, plan->length), options)
-        : syn  ? UTCP_OPTIONS_SYN
-               : utcp__options_size(conn);
-    uint32_t headers = utcp__packet_headers(conn->local.family) + options_length;
+        !usual  ? utcp__options_write(conn, plan->flags, options_room(conn, plan->length), options)
+        : syn   ? UTCP_OPTIONS_SYN
+        : plain ? UTCP_OPTIONS_USUAL
+                : utcp__options_size(conn);
+    uint32_t headers = utcp__packet_headers(family) + options_length;
     uint32_t next, segments;
     struct utcp_outgoing outgoing;
 
-    packet = reserve(conn, plan, headers, sink);
+    packet = plain ? sink->reserve(sink->context, headers + plan->length)
+                   : reserve(conn, plan, headers, sink);
     if (packet == NULL)
         return false;
     next = utcp__rcv_nxt(conn);
-    plan->ack = plan->kind == PLAN_FLIP ? conn->ecn.flip_at[0] : next;
-    plan->window = window_field(conn, plan->flags, next, plan->ack);
+    plan->ack = !plain && plan->kind == PLAN_FLIP ? conn->ecn.flip_at[0] : next;
+    plan->window = window_field(conn, plain ? TCP_ACK : plan->flags, next, plan->ack);
     outgoing = (struct utcp_outgoing){
         .local = &conn->local,
         .remote = &conn->remote,
         .seq = plan->seq,
-        .ack = plan->flags & TCP_ACK ? plan->ack : 0,
+        .ack = plain || plan->flags & TCP_ACK ? plan->ack : 0,
         .window = plan->window,
         .ip_id = conn->ip_id,
-        .flags = plan->flags | utcp__ecn_flags(conn, plan->flags, plan->new_data),
-        .ecn = conn->ecn.on && plan->new_data ? IP_ECN_0 : IP_ECN_NOT,
+        .flags = plan->flags | (plain ? 0 : utcp__ecn_flags(conn, plan->flags, plan->new_data)),
+        .ecn = !plain && conn->ecn.on && plan->new_data ? IP_ECN_0 : IP_ECN_NOT,
         .dscp = conn->dscp,
         .hop_limit = conn->hop_limit,
         .options_length = options_length,
         .length = plan->length,
     };
-    if (conn->urgent_out && (outgoing.urgent = utcp__urgent_pointer(conn, plan->seq)))
+    if (!plain && conn->urgent_out && (outgoing.urgent = utcp__urgent_pointer(conn, plan->seq)))
         outgoing.flags |= TCP_URG;
     at = utcp__packet_build(packet, &outgoing);
     if (!usual)
         memcpy(at, options, options_length);
     else if (syn)
         utcp__syn_options_put(conn, plan->flags, at);
-    else if (options_length)
+    else if (plain || options_length)
         utcp__timestamps_put(at, utcp__timestamp_now(conn), conn->ts_recent);
-    segments = segments_of(conn, plan->length);
+    segments = plain ? 1 : segments_of(conn, plan->length);
     conn->ip_id += (uint16_t)segments;
-    if (conn->timeout_due && !(plan->flags & TCP_SYN) &&
+    if (!plain && conn->timeout_due && !(plan->flags & TCP_SYN) &&
         plan->length + TCP_OPTION_USER_TIMEOUT_LENGTH <= conn->mss)
         conn->timeout_due = false; /* there was room to tell it */
     if (plan->length)
@@ -114,12 +135,13 @@ static inline __attribute__((always_inline)) bool emit(struct utcp_conn *conn, s
     if (segments > 1 && plan->kind != PLAN_MTU_PROBE)
         offload.segment_size = conn->mss;
     if (stack->offloads & UTCP_OFFLOAD_CHECKSUM || offload.segment_size)
-        utcp__packet_offload(conn->local.family, &offload);
+        utcp__packet_offload(family, &offload);
     else
-        utcp__packet_checksum(packet, conn->local.family, headers + plan->length);
+        utcp__packet_checksum(packet, family, headers + plan->length);
     sink->commit(sink->context, headers + plan->length, &offload);
-    utcp__ecn_sent(conn, outgoing.flags);
-    if (conn->traced)
+    if (!plain)
+        utcp__ecn_sent(conn, outgoing.flags);
+    if (!plain && conn->traced)
         utcp__trace_sent(conn, plan->seq, outgoing.ack, plan->window, plan->length, outgoing.flags);
     stack->stats.packets_out++;
     conn->segments_out[plan->length > 0] += segments;
@@ -162,38 +184,48 @@ static __attribute__((noinline)) void account_again(struct utcp_conn *conn, cons
     utcp__undo_resent(conn, plan->seq, end);
 }
 
-/* Sequence numbers went out. */
-static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
+/* Sequence numbers went out; `plain` as for emit(): they are new. */
+static inline __attribute__((always_inline)) void
+account_new(struct utcp_conn *conn, const struct plan *plan, const bool plain)
 {
     uint64_t now = conn->stack->now;
-    uint32_t end = plan->seq + plan->length + !!(plan->flags & TCP_SYN) + !!(plan->flags & TCP_FIN);
+    uint32_t end =
+        plan->seq + plan->length + !!(plan->flags & TCP_FIN) + (!plain && plan->flags & TCP_SYN);
     bool first_in_flight = utcp__in_flight(conn) == 0;
 
     if (conn->more && conn->snd_una == conn->snd_max)
         utcp__count_flight(conn);
-    utcp__pacing_sent(conn, plan->length);
+    if (conn->pacing || conn->cc.pacing_rate)
+        utcp__pacing_sent(conn, plan->length);
     conn->prr.out += plan->length;
-    if (conn->control.rate && plan->new_data)
+    if (!plain && conn->control.rate && plan->new_data)
         utcp__rate_sent(conn, end, conn->snd_una == conn->snd_max);
-    if (seq_before(plan->seq, conn->snd_max)) {
+    if (!plain && seq_before(plan->seq, conn->snd_max)) {
         account_again(conn, plan, end);
     } else if (conn->rtt.timed_at == 0) {
-        conn->rtt.timed_at = now ? now : 1;
+        conn->rtt.timed_at = now; /* which is never 0 */
         conn->rtt.timed_seq = end;
     }
-    if (conn->sack && plan->kind != PLAN_SYN)
+    if (plain)
+        utcp__sack_append(conn, conn->snd_max, end);
+    else if (conn->sack && plan->kind != PLAN_SYN)
         utcp__sack_sent(conn, plan->seq, end);
-    if (plan->kind == PLAN_DATA || plan->kind == PLAN_SYN)
+    if (plain || plan->kind == PLAN_DATA || plan->kind == PLAN_SYN)
         conn->snd_nxt = end;
-    if (seq_before(conn->snd_max, end))
+    if (plain || seq_before(conn->snd_max, end))
         conn->snd_max = end;
-    if (conn->timed)
+    if (!plain && conn->timed)
         utcp__times_sent(conn);
     if (plan->length % conn->mss && !of_the_syn(conn, end))
         conn->small_end = end;
     conn->sent_at = now;
     if (first_in_flight || !utcp__timer_runs(conn, TIMER_RETRANSMIT))
         utcp__timer_set(conn, TIMER_RETRANSMIT, now + utcp__rtt_timeout(&conn->rtt));
+}
+
+static void account_sequence(struct utcp_conn *conn, const struct plan *plan)
+{
+    account_new(conn, plan, false);
 }
 
 /* The acknowledgment of what came before ECN's echo changed: there is more to acknowledge. */
@@ -210,11 +242,13 @@ static void account_flip(struct utcp_conn *conn, const struct plan *plan)
     memmove(ecn->flip_at, ecn->flip_at + 1, ecn->flips * sizeof(ecn->flip_at[0]));
 }
 
-static inline void account_probe(struct utcp_conn *conn, const struct plan *plan)
+static inline void account_probe(struct utcp_conn *conn, const struct plan *plan, const bool plain)
 {
     if (conn->rack.probe_due)
         utcp__probe_sent(conn, plan->seq + plan->length + !!(plan->flags & TCP_FIN),
                          plan->kind == PLAN_RESEND);
+    else if (plain)
+        utcp__schedule_probe(conn, true);
     else
         utcp__probe_schedule(conn);
 }
@@ -265,7 +299,7 @@ static void account_data(struct utcp_conn *conn, const struct plan *plan)
 {
     conn->probe_due = 0;
     account_sequence(conn, plan);
-    account_probe(conn, plan);
+    account_probe(conn, plan, false);
 }
 
 /* What is neither new data nor a plain ACK. */
@@ -279,7 +313,7 @@ static __attribute__((noinline)) void account_other(struct utcp_conn *conn, cons
         if (conn->sack && plan->seq == conn->snd_una)
             utcp__timer_set(conn, TIMER_RETRANSMIT,
                             conn->stack->now + utcp__rtt_timeout(&conn->rtt));
-        account_probe(conn, plan);
+        account_probe(conn, plan, false);
         break;
     case PLAN_PROBE:
         conn->restless = true;
@@ -290,7 +324,7 @@ static __attribute__((noinline)) void account_other(struct utcp_conn *conn, cons
         account_sequence(conn, plan);
         conn->snd_nxt = conn->snd_max;
         utcp__mtu_probe_sent(conn, plan->seq, plan->length);
-        account_probe(conn, plan);
+        account_probe(conn, plan, false);
         break;
     case PLAN_KEEPALIVE: conn->keepalive_due = false; break;
     case PLAN_DUPLICATE: conn->duplicate_acks_due -= conn->duplicate_acks_due > 0; break;
@@ -313,6 +347,38 @@ static void account(struct utcp_conn *conn, const struct plan *plan)
     account_ack(conn, plan);
 }
 
+static inline void account_plain(struct utcp_conn *conn, const struct plan *plan)
+{
+    if (plan->kind == PLAN_DATA) {
+        conn->probe_due = 0;
+        account_new(conn, plan, true);
+        account_probe(conn, plan, true);
+    }
+    account_ack(conn, plan);
+}
+
+/* Sends the planned segment and accounts for it. False: the sink is full. */
+static __attribute__((noinline)) bool send_any(struct utcp_conn *conn, struct plan *plan,
+                                               const struct utcp_sink *sink)
+{
+    if (!emit(conn, plan, sink, FORM_ANY))
+        return false;
+    account(conn, plan);
+    return true;
+}
+
+static inline bool send_planned(struct utcp_conn *conn, struct plan *plan,
+                                const struct utcp_sink *sink)
+{
+    if ((plan->kind != PLAN_DATA && plan->kind != PLAN_ACK) || plan->length > conn->mss ||
+        !is_plain(conn))
+        return send_any(conn, plan, sink);
+    if (!emit(conn, plan, sink, FORM_PLAIN))
+        return false;
+    account_plain(conn, plan);
+    return true;
+}
+
 /* A listener's connection has its SYN-ACK to send, and nothing else: utcp__plan() would find that, and nothing
  * behind it. */
 static bool says_syn_ack(const struct utcp_conn *conn)
@@ -326,7 +392,7 @@ static __attribute__((noinline)) enum progress output_syn_ack(struct utcp_conn *
 {
     struct plan plan = {PLAN_SYN, conn->iss, 0, TCP_SYN | TCP_ACK};
 
-    if (!emit(conn, &plan, sink, true))
+    if (!emit(conn, &plan, sink, FORM_SYN))
         return PROGRESS_FULL;
     account_syn(conn, &plan);
     return PROGRESS_DONE;
@@ -349,9 +415,8 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
 
         utcp__plan(conn, &next);
         if (next.kind != PLAN_NOTHING) {
-            if (!emit(conn, &next, sink, false))
+            if (!send_planned(conn, &next, sink))
                 return PROGRESS_FULL;
-            account(conn, &next);
             if (!next.last)
                 continue;
         }
@@ -366,7 +431,7 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
         utcp__busy_update(conn);
         if (conn->write_blocked)
             utcp__send_room_event(conn);
-        if (utcp__blocked(conn) && !utcp__timer_runs(conn, TIMER_RETRANSMIT))
+        if (!utcp__timer_runs(conn, TIMER_RETRANSMIT) && utcp__blocked(conn))
             utcp__timer_set(conn, TIMER_RETRANSMIT,
                             conn->stack->now + utcp__rtt_timeout(&conn->rtt));
         return PROGRESS_DONE;

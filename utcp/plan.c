@@ -58,14 +58,21 @@ static uint32_t packet_max(const struct utcp_conn *conn)
  * 3.8.6.2.1). */
 static uint32_t sendable(struct utcp_conn *conn, uint64_t left)
 {
-    uint32_t in_flight = utcp__in_flight(conn), window = room(conn->snd_wnd, in_flight);
-    uint32_t congestion = room(utcp__recovery_window(conn), utcp__pipe(conn));
-    uint32_t length, record = UINT32_MAX;
+    uint32_t in_flight = utcp__in_flight(conn), pipe = utcp__pipe(conn), window, congestion, length;
+    uint32_t record = UINT32_MAX;
+    bool records = conn->more && conn->more->records;
 
-    if (left == 0 || window == 0 || congestion == 0)
+    if (left == 0)
         return 0; /* a FIN alone, or nothing */
+    if (left <= conn->mss && in_flight + left <= conn->snd_wnd &&
+        pipe + left <= utcp__recovery_window(conn) && !records) /* mostly */
+        return left == conn->mss || may_send_small(conn) ? (uint32_t)left : 0;
+    window = room(conn->snd_wnd, in_flight);
+    congestion = room(utcp__recovery_window(conn), pipe);
+    if (window == 0 || congestion == 0)
+        return 0;
     length = left <= conn->mss ? conn->mss : packet_max(conn);
-    if (conn->more && conn->more->records)
+    if (records)
         record = utcp__record_left(conn, conn->snd_nxt);
     if (length > left)
         length = (uint32_t)left;

@@ -147,36 +147,10 @@ void utcp__rack_timed_out(struct utcp_conn *conn)
 
 /* ── Section 7: tail loss probe ────────────────────────────────────────────────────────────── */
 
-/* Section 7.2 asks for a probe where nothing is being repaired. But of the few segments of a narrow
- * window all that could tell of a lost retransmission may be lost as well, or their acknowledgments, and
- * then there is nothing left but a timeout, on short paths a thousand round trips away. So a recovery may
- * probe, too. After a timeout the timer's backoff rules (RFC 6298). */
-static bool may_probe(const struct utcp_conn *conn)
-{
-    const struct utcp_rack *rack = &conn->rack;
-
-    if (conn->snd_una == conn->snd_max || conn->snd_wnd == 0 || conn->recovery.after_timeout)
-        return false;
-    return !rack->probe_out && rack->measured; /* section 7.3 */
-}
-
 void utcp__probe_schedule(struct utcp_conn *conn)
 {
-    struct utcp_rack *rack = &conn->rack;
-
-    if (!conn->sack || !utcp__synchronized(conn))
-        return;
-    if (!rack->timer_probes && utcp__timer_runs(conn, TIMER_LOSS))
-        return; /* the reordering window comes first */
-    if (!may_probe(conn)) {
-        if (rack->timer_probes)
-            utcp__timer_stop(conn, TIMER_LOSS);
-        rack->timer_probes = false;
-        return;
-    }
-    rack->timer_probes = true;
-    utcp__timer_set(conn, TIMER_LOSS,
-                    utcp__probe_at(conn, conn->stack->now, conn->deadline[TIMER_RETRANSMIT]));
+    if (conn->sack && utcp__synchronized(conn))
+        utcp__schedule_probe(conn, false);
 }
 
 void utcp__loss_fires(struct utcp_conn *conn)

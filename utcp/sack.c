@@ -143,18 +143,12 @@ static void append_without_room(struct utcp_conn *conn, uint32_t end)
     last->end = end;
 }
 
-static void append(struct utcp_conn *conn, uint32_t start, uint32_t end)
+void utcp__sack_append_any(struct utcp_conn *conn, uint32_t start, uint32_t end)
 {
     struct utcp_scoreboard *board = &conn->board;
     uint64_t now = conn->stack->now;
     struct utcp_sent *last;
 
-    if (board->count == 0 && board->many == NULL) { /* nothing else is in flight */
-        board->few[0] = (struct utcp_sent){.at = now, .start = start, .end = end};
-        board->first = 0;
-        board->count = 1;
-        return;
-    }
     last = board->count ? utcp__sent(board, board->count - 1) : NULL;
     if (last && last->flags == 0 && same_time(conn, last->at, false)) {
         last->end = end;
@@ -204,7 +198,7 @@ void utcp__sack_sent(struct utcp_conn *conn, uint32_t start, uint32_t end)
     if (seq_before(start, conn->snd_max))
         again(conn, start, seq_before(end, conn->snd_max) ? end : conn->snd_max);
     if (seq_before(conn->snd_max, end))
-        append(conn, seq_before(start, conn->snd_max) ? conn->snd_max : start, end);
+        utcp__sack_append(conn, seq_before(start, conn->snd_max) ? conn->snd_max : start, end);
 }
 
 /* ── What arrived ──────────────────────────────────────────────────────────────────────────── */

@@ -96,22 +96,17 @@ bool utcp__sendbuf_refer(struct utcp_sendbuf *buffer, const uint8_t *data, size_
     return true;
 }
 
-void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to, uint32_t size,
-                       const struct utcp_sink *sink)
+void utcp__sendbuf_gather(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to, uint32_t size,
+                          const struct utcp_sink *sink)
 {
     struct utcp_chunk *chunk;
 
     assert(offset >= buffer->una && offset + size <= buffer->end);
-    if (size == 0)
-        return;
     for (chunk = find(buffer, offset);; chunk = chunk->next) {
         uint64_t within = offset - chunk->start;
         uint64_t part = chunk->size - within < size ? chunk->size - within : size;
 
-        if (sink->fill)
-            sink->fill(sink->context, to, chunk->data + within, (uint32_t)part);
-        else
-            memcpy(to, chunk->data + within, part);
+        utcp__sendbuf_fill(sink, to, chunk->data + within, (uint32_t)part);
         to += part;
         offset += part;
         size -= (uint32_t)part;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "pool.h"
 #include "utcp.h"
@@ -46,10 +47,31 @@ size_t utcp__sendbuf_copy(struct utcp_sendbuf *buffer, struct utcp_pool *pool, c
 bool utcp__sendbuf_refer(struct utcp_sendbuf *buffer, const uint8_t *data, size_t size,
                          void (*release)(void *owner), void *owner);
 
-/* Copies bytes of the buffer to `to`, in a packet reserved in `sink`, in the way it wants them copied. All of them
- * must be in the buffer. */
-void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to, uint32_t size,
-                       const struct utcp_sink *sink);
+static inline void utcp__sendbuf_fill(const struct utcp_sink *sink, uint8_t *to,
+                                      const uint8_t *from, uint32_t size)
+{
+    if (sink->fill)
+        sink->fill(sink->context, to, from, size);
+    else
+        memcpy(to, from, size);
+}
+
+/* Copies bytes of the buffer, one at least, to `to`, in a packet reserved in `sink`, in the way it wants them
+ * copied. All of them must be in the buffer. */
+void utcp__sendbuf_gather(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to, uint32_t size,
+                          const struct utcp_sink *sink);
+static inline void utcp__sendbuf_get(struct utcp_sendbuf *buffer, uint64_t offset, uint8_t *to,
+                                     uint32_t size, const struct utcp_sink *sink)
+{
+    struct utcp_chunk *chunk = buffer->cursor ? buffer->cursor : buffer->first;
+
+    if (offset >= chunk->start && offset + size <= chunk->start + chunk->size) {
+        buffer->cursor = chunk;
+        utcp__sendbuf_fill(sink, to, chunk->data + (offset - chunk->start), size);
+    } else {
+        utcp__sendbuf_gather(buffer, offset, to, size, sink);
+    }
+}
 
 /* A chunk is acknowledged, and has left the queue. */
 void utcp__sendbuf_release(struct utcp_sendbuf *buffer, struct utcp_pool *pool,

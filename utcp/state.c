@@ -227,10 +227,13 @@ void utcp__conn_free(struct utcp_conn *conn)
     utcp__fast_open_leave(conn, false);
     list_remove(&conn->all_link);
     list_remove(&conn->link);
-    list_remove(&conn->scattered_link);
-    utcp__sendbuf_dispose(&conn->send, &stack->pool);
+    if (!list_empty(&conn->scattered_link))
+        list_remove(&conn->scattered_link);
+    if (conn->send.first)
+        utcp__sendbuf_dispose(&conn->send, &stack->pool);
     utcp__recvbuf_dispose(&conn->receive, &stack->pool);
-    utcp__sack_dispose(conn);
+    if (conn->board.many)
+        utcp__sack_dispose(conn);
     if (conn->undo.resent)
         utcp__undo_dispose(conn);
     if (conn->control.rate)

@@ -236,6 +236,40 @@ static inline uint64_t utcp__probe_at(const struct utcp_conn *conn, uint64_t now
     return when < timeout ? when : timeout;
 }
 
+/* RFC 8985 section 7.2 asks for a probe where nothing is being repaired. But of the few segments of a narrow
+ * window all that could tell of a lost retransmission may be lost as well, or their acknowledgments, and
+ * then there is nothing left but a timeout, on short paths a thousand round trips away. So a recovery may
+ * probe, too. After a timeout the timer's backoff rules (RFC 6298). `calm`: utcp__calm(), and something is in
+ * flight. */
+static inline bool utcp__may_probe(const struct utcp_conn *conn, bool calm)
+{
+    const struct utcp_rack *rack = &conn->rack;
+
+    if (!calm &&
+        (conn->snd_una == conn->snd_max || conn->snd_wnd == 0 || conn->recovery.after_timeout))
+        return false;
+    return !rack->probe_out && rack->measured; /* section 7.3 */
+}
+
+/* With SACK: something was sent or acknowledged. */
+static inline __attribute__((always_inline)) void utcp__schedule_probe(struct utcp_conn *conn,
+                                                                       const bool calm)
+{
+    struct utcp_rack *rack = &conn->rack;
+
+    if (!rack->timer_probes && utcp__timer_runs(conn, TIMER_LOSS))
+        return; /* the reordering window comes first */
+    if (!utcp__may_probe(conn, calm)) {
+        if (rack->timer_probes)
+            utcp__timer_stop(conn, TIMER_LOSS);
+        rack->timer_probes = false;
+        return;
+    }
+    rack->timer_probes = true;
+    utcp__timer_set(conn, TIMER_LOSS,
+                    utcp__probe_at(conn, conn->stack->now, conn->deadline[TIMER_RETRANSMIT]));
+}
+
 /* ── input.c, for prediction.c ─────────────────────────────────────────────────────────────── */
 
 /* So much came in order; an ACK is due, now or soon. */

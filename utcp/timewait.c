@@ -25,7 +25,8 @@ static uint64_t at_tick(uint64_t us)
 
 /* ── Out of a connection, and back ─────────────────────────────────────────────────────────── */
 
-static void keep(const struct utcp_conn *conn, struct utcp_time_wait *wait)
+static inline __attribute__((always_inline)) void keep(const struct utcp_conn *conn,
+                                                       struct utcp_time_wait *wait)
 {
     uint32_t next = utcp__rcv_nxt(conn);
     uint32_t window = utcp__window(conn, next) >> conn->receive_scale;
@@ -64,8 +65,8 @@ static bool is_through(const struct utcp_conn *conn)
            !conn->timeout_due;
 }
 
-/* An entry in its stead; NULL: there is no place. */
-static struct utcp_time_wait *replace(struct utcp_conn *conn)
+/* An entry in its stead; NULL: there is no place. Inlined where it is said last. */
+static inline __attribute__((always_inline)) struct utcp_time_wait *replace(struct utcp_conn *conn)
 {
     struct utcp *stack = conn->stack;
     struct utcp_time_wait *wait;
