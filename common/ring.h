@@ -43,10 +43,9 @@ struct ring_producer {
     uint32_t head;      /* the consumer's, as last read */
     uint32_t reserved;  /* length that the record at `tail` says already */
 
-    /* How the next packet is to be stored (ring_near.h). */
+    /* How long packets are to be stored (ring_near.h). */
     uint32_t near_score; /* of the last trials */
-    uint32_t near_turn;  /* packets since the last one */
-    uint64_t trial_ns;   /* when it began; 0: there is none */
+    uint32_t near_turn;  /* such packets since the last one */
 };
 
 struct ring_consumer {
@@ -56,6 +55,7 @@ struct ring_consumer {
     uint32_t head;     /* the next record to look at */
     uint32_t released; /* head as the producer knows it */
     uint32_t tail;     /* the producer's, as last read */
+    uint32_t asked;    /* lines before it were asked for (ring_consumer_ask()) */
 };
 
 /* The orderings, all of them. C11 atomics on plain fields of the shared layout. */
@@ -196,6 +196,16 @@ static inline void ring_stream_record(uint8_t *place, const struct ring_record *
     stream_word(place + 8, words[1]);
     stream_to_end(place + sizeof(*record), packet, record->length);
 }
+
+/* The same of a packet that is not in one piece: stream_add() for each, then stream_end(). */
+static inline void ring_stream_begin(struct stream_lines *lines, uint8_t *place,
+                                     const struct ring_record *record)
+{
+    uint64_t words[2];
+
+    ring_header_words(record, words);
+    stream_begin(lines, place, words);
+}
 static_assert(RING_ALIGN == STREAM_LINE, "records are whole lines");
 
 /* As ring_producer_place(), where the packet is to be written. The record's header is written at
@@ -321,6 +331,20 @@ static inline bool ring_consumer_refresh(struct ring_consumer *ring)
         return false;
     ring->tail = tail;
     return true;
+}
+
+/* Asks for the lines of what was published from the position `from` on, up to `distance` bytes of it, each
+ * once: records of several lines are read at the pace at which lines come, not each record's first one
+ * waited for, which alone says where the next record is. */
+static inline void ring_consumer_ask(struct ring_consumer *ring, uint32_t from, uint32_t distance)
+{
+    uint32_t ready = ring->tail - from;
+    uint32_t until = from + (ready < distance ? ready : distance);
+
+    if ((int32_t)(ring->asked - from) < 0)
+        ring->asked = from;
+    for (; (int32_t)(until - ring->asked) > 0; ring->asked += RING_ALIGN)
+        __builtin_prefetch(ring->data + (ring->asked & (ring->size - 1)), 0, 2);
 }
 
 enum ring_next {

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whether a producer does better to store a packet as usual, or past its cache (stream.h).
+/* Whether a producer does better to store a long packet as usual, or past its cache (stream.h).
  *
  * That depends on what it cannot choose: whether its processor and the consumer's have a cache in common. Two
- * virtual ones do at one time and do not a minute later, as their host moves them. 1,518 bytes through a port's
- * ring and a wire's, of 1 MiB each, in millions a second:
+ * virtual ones do at one time and do not a minute later, as their host moves them. Where they have one, packets
+ * stored as usual are there sooner; where they have none, each of their lines is waited for, and past the cache
+ * 1,024 bytes were three times as fast through a port's ring and a wire's, whatever the size of the rings and
+ * the number of ports.
  *
- *                                    a cache in common   none
- *   both stores as usual                    13              1
- *   both past the cache                      4              3
- *   DPDK's memif, which stores as usual      8 to 10        1
+ * So it is tried: now and then the producer measures how long it takes to read the one line that the consumer
+ * writes for each batch, its index. From a cache in common that takes 20 to 50 ns, from another processor's 80 to
+ * 160; where it takes next to nothing the line was here already, which says nothing. What most of the last
+ * trials said is done. (The time in which a packet of several lines is stored does not tell the two apart: the
+ * lines come beside each other, and how many depends on where they were; 160 to 340 ns far away, up to 240 near.)
  *
- * So it is tried: one packet of some is stored as usual between two looks at the clock, with fences, so that all
- * its lines have come from wherever they were; and what most of the last trials said is done. It pays where a ring
- * is larger than what the consumer keeps in a cache of its own (its second-level cache holds all of a smaller one,
- * and each line is taken back out of there: 3 against 3 with 256 KiB), and for packets of some lines. Others go
- * past the cache without a trial. */
+ * Packets of a line or three go past the cache without a trial. */
 #ifndef MULTISTACK_RING_NEAR_H
 #define MULTISTACK_RING_NEAR_H
 
@@ -22,12 +21,13 @@
 
 #include <time.h>
 
-#define RING_NEAR_SIZE_LEAST (1024 * 1024) /* bytes of ring */
-#define RING_NEAR_LEAST      192           /* bytes of packet */
-#define RING_NEAR_NS         50            /* that a packet takes at most … */
-#define RING_NEAR_LINE_NS    10            /* … and each of its lines; far away it is 37 */
-#define RING_NEAR_EVERY      256 /* packets: one is tried while they are stored as usual … */
-#define RING_FAR_EVERY       256 /* … and while they are not */
+#define RING_NEAR_LEAST 192 /* bytes of packet */
+#define RING_NEAR_EVERY 256 /* such packets between two trials, at least */
+#define RING_NEAR_TRIES 4   /* of which each may find that the line is here … */
+#define RING_NEAR_LOOKS                                                                            \
+    16 /* … or that the consumer has not moved: a ring that is full stays cheap */
+#define RING_NEAR_CACHED_NS  14 /* the line was here: not a trial */
+#define RING_NEAR_NS         60 /* it came from a cache in common, at most */
 #define RING_NEAR_SCORE_MOST 8
 
 static inline uint64_t ring_near_clock(void)
@@ -39,10 +39,23 @@ static inline uint64_t ring_near_clock(void)
     return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
 }
 
-/* A packet of `length` bytes took so long to store. */
-static inline void ring_near_note(struct ring_producer *ring, uint32_t length, uint64_t ns)
+/* Nothing was learnt: it is tried again, but not for ever (the consumer may run on this processor). */
+static inline void ring_near_miss(struct ring_producer *ring, uint32_t tries)
 {
-    if (ns > RING_NEAR_NS + (uint64_t)length * RING_NEAR_LINE_NS / RING_ALIGN)
+    ring->near_turn += RING_NEAR_EVERY / tries;
+    if (ring->near_turn >= 2 * RING_NEAR_EVERY)
+        ring->near_turn = 0;
+}
+
+/* The consumer's line took so much longer to read than one that is here. */
+static inline void ring_near_note(struct ring_producer *ring, uint64_t ns)
+{
+    if (ns <= RING_NEAR_CACHED_NS) {
+        ring_near_miss(ring, RING_NEAR_TRIES);
+        return;
+    }
+    ring->near_turn = 0;
+    if (ns > RING_NEAR_NS)
         ring->near_score -= ring->near_score > 0;
     else
         ring->near_score += ring->near_score < RING_NEAR_SCORE_MOST;
@@ -55,34 +68,49 @@ static inline bool ring_is_far(const struct ring_producer *ring)
 }
 
 /* Whether there is a choice, for packets of `length` bytes. */
-static inline bool ring_near_has_choice(const struct ring_producer *ring, uint32_t length)
+static inline bool ring_near_has_choice(uint32_t length)
 {
-    return length >= RING_NEAR_LEAST && ring->size >= RING_NEAR_SIZE_LEAST;
+    return length >= RING_NEAR_LEAST;
 }
 
-/* Whether the next packet, of `length` bytes, is to be stored as usual, and then ring_near_end() called. */
+/* Whether the next packet, of `length` bytes, is to be stored as usual. */
 static inline bool ring_near_begin(struct ring_producer *ring, uint32_t length)
 {
-    bool far;
-
-    if (!ring_near_has_choice(ring, length))
+    if (!ring_near_has_choice(length))
         return false;
-    far = ring_is_far(ring);
-    ring->trial_ns = 0;
-    if (__builtin_expect(++ring->near_turn >= (far ? RING_FAR_EVERY : RING_NEAR_EVERY), 0)) {
-        ring->near_turn = 0;
-        ring->trial_ns = ring_near_clock();
-        return true;
-    }
-    return !far;
+    ring->near_turn++;
+    return !ring_is_far(ring);
 }
 
-static inline void ring_near_end(struct ring_producer *ring, uint32_t length)
+/* Whether the next ring_near_look() is a trial: then the consumer's line is not to be asked for. */
+static inline bool ring_near_is_due(const struct ring_producer *ring)
 {
-    if (__builtin_expect(ring->trial_ns != 0, 0)) {
-        ring_near_note(ring, length, ring_near_clock() - ring->trial_ns);
-        ring->trial_ns = 0;
-    }
+    return __builtin_expect(ring->near_turn >= RING_NEAR_EVERY, 0);
+}
+
+static __attribute__((noinline, unused)) void ring_near_try(struct ring_producer *ring)
+{
+    uint64_t first, second, third;
+    uint32_t head;
+
+    first = ring_near_clock();
+    head = ring_load_acquire(&ring->control->head);
+    second = ring_near_clock();
+    (void)ring_load_acquire(&ring->control->head);
+    third = ring_near_clock();
+    if (head == ring->head)
+        ring_near_miss(ring, RING_NEAR_LOOKS);
+    else
+        ring_near_note(ring,
+                       second - first > third - second ? second - first - (third - second) : 0);
+}
+
+/* Before a batch is shown, and before ring_producer_refresh(): those read the consumer's line, and where that
+ * has just been done there is nothing to learn. */
+static inline void ring_near_look(struct ring_producer *ring)
+{
+    if (ring_near_is_due(ring))
+        ring_near_try(ring);
 }
 
 #endif

@@ -10,8 +10,8 @@
  *
  * How much it pays depends on where the lines are. A ring that is larger than its reader's second-level cache
  * (1 MiB there) has left it when it is written again: 64 KiB at a time, usual stores took 7 to 11 ns a
- * line in a region of 256 KiB and 2 to 3 in one of 4 MiB, these 2.5 to 4 in either. So where packets of several
- * lines go into a large ring, ring_near.h says which of both is the better one at the time.
+ * line in a region of 256 KiB and 2 to 3 in one of 4 MiB, these 2.5 to 4 in either. For packets of several lines
+ * ring_near.h says which of both is the better one at the time.
  *
  * No release orders such stores: stream_fence() comes before the index that shows them. Processors other
  * than x86-64 store as usual. */
@@ -86,6 +86,61 @@ static inline void stream_to_end(uint8_t *to, const uint8_t *from, uint32_t leng
         stream_word(to, 0);
 }
 
+/* A line, to one. */
+static inline void stream_line(uint8_t *to, const uint8_t *from)
+{
+#ifdef __x86_64__
+    for (uint32_t at = 0; at < STREAM_LINE; at += sizeof(__m128i))
+        _mm_stream_si128((__m128i *)(to + at), _mm_loadu_si128((const __m128i *)(from + at)));
+#else
+    memcpy(to, from, STREAM_LINE);
+#endif
+}
+
+/* Pieces of any length, put together into whole lines. */
+struct stream_lines {
+    uint8_t *to;   /* the line that is being filled */
+    uint32_t fill; /* bytes of it; less than a line */
+    _Alignas(16) uint8_t line[STREAM_LINE];
+};
+
+/* Begins with two words, at `to`, where a line begins. */
+static inline void stream_begin(struct stream_lines *lines, uint8_t *to, const uint64_t words[2])
+{
+    lines->to = to;
+    lines->fill = 2 * sizeof(*words);
+    memcpy(lines->line, words, 2 * sizeof(*words));
+}
+
+static inline void stream_add(struct stream_lines *lines, const uint8_t *from, uint32_t length)
+{
+    if (lines->fill) {
+        uint32_t room = STREAM_LINE - lines->fill, part = length < room ? length : room;
+
+        memcpy(lines->line + lines->fill, from, part);
+        lines->fill += part;
+        if (lines->fill < STREAM_LINE)
+            return;
+        stream_line(lines->to, lines->line);
+        lines->to += STREAM_LINE;
+        from += part;
+        length -= part;
+    }
+    for (; length >= STREAM_LINE; length -= STREAM_LINE, from += STREAM_LINE) {
+        stream_line(lines->to, from);
+        lines->to += STREAM_LINE;
+    }
+    memcpy(lines->line, from, length);
+    lines->fill = length;
+}
+
+/* The last line, with zeroes up to its end. */
+static inline void stream_end(const struct stream_lines *lines)
+{
+    if (lines->fill)
+        stream_to_end(lines->to, lines->line, lines->fill);
+}
+
 /* Many bytes, to anywhere: lines that are whole go past the cache, the ends of the run as usual. For the 512
  * lines of 32 KB usual stores took 20 to 40 us, and these 3. */
 static inline void stream_copy(uint8_t *to, const uint8_t *from, uint32_t length)
@@ -99,10 +154,8 @@ static inline void stream_copy(uint8_t *to, const uint8_t *from, uint32_t length
         from += skew;
         length -= skew;
     }
-    for (; length >= STREAM_LINE; length -= STREAM_LINE, to += STREAM_LINE, from += STREAM_LINE) {
-        for (uint32_t at = 0; at < STREAM_LINE; at += sizeof(__m128i))
-            _mm_stream_si128((__m128i *)(to + at), _mm_loadu_si128((const __m128i *)(from + at)));
-    }
+    for (; length >= STREAM_LINE; length -= STREAM_LINE, to += STREAM_LINE, from += STREAM_LINE)
+        stream_line(to, from);
 #endif
     memcpy(to, from, length);
 }

@@ -263,6 +263,7 @@ void ms_receive_done(struct ms_port *port, unsigned index)
 /* The room known is not enough: how far has the switch come? */
 static __attribute__((noinline)) bool look_for_room(struct ms_port *port, struct sender *tx)
 {
+    ring_near_look(&tx->ring);
     if (ring_producer_refresh(&tx->ring))
         return true;
     give_up(port, &tx->region);
@@ -339,7 +340,6 @@ bool ms_send(struct ms_port *port, unsigned index, const void *packet, uint32_t 
     if (ring_near_begin(&tx->ring, length)) {
         ring_write_header(place, &record);
         ring_copy(place + sizeof(record), packet, length);
-        ring_near_end(&tx->ring, length);
     } else {
         ring_stream_record(place, &record, packet);
         tx->streamed = true;
@@ -394,6 +394,7 @@ void ms_flush(struct ms_port *port, unsigned index)
     if (tx->streamed)
         stream_fence();
     tx->streamed = false;
+    ring_near_look(&tx->ring); /* before anything else of that line is */
     /* in the line that is read for that anyway */
     tx->cpu = ring_load_relaxed(&tx->ring.control->consumer_cpu);
     if (ring_producer_publish(&tx->ring)) {

@@ -44,12 +44,14 @@ static void touch(struct worker *worker, struct port_ring *ring)
     worker->touched = ring;
     /* for deliver_publish(); the other side has both lines now */
     ring_prefetch_write(&ring->rx.control->tail);
-    __builtin_prefetch(&ring->rx.control->consumer_sleeps);
+    if (!ring_near_is_due(&ring->rx))
+        __builtin_prefetch(&ring->rx.control->consumer_sleeps);
 }
 
 /* Looks at the consumer's index, because the room known is not enough. */
 static bool refresh(struct worker *worker, struct port_ring *ring)
 {
+    ring_near_look(&ring->rx);
     if (ring_producer_refresh(&ring->rx))
         return true;
     port_break(ring->port, DETACH_RING_INDEX);
@@ -88,8 +90,9 @@ static void commit(struct worker *worker, struct port_ring *ring, const struct r
     count(worker, ring, record->length);
 }
 
-static inline void gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset,
-                          uint32_t length, bool streams)
+/* Behind what is in `lines`, or, where that is NULL, to `to`. */
+static inline void gather(uint8_t *to, struct stream_lines *lines, const struct nic_frame *frame,
+                          uint32_t offset, uint32_t length)
 {
     const uint8_t *from = frame->data;
     uint32_t size = frame->head_length;
@@ -98,11 +101,12 @@ static inline void gather(uint8_t *to, const struct nic_frame *frame, uint32_t o
         if (offset < size) {
             uint32_t part = size - offset < length ? size - offset : length;
 
-            if (streams)
-                stream_copy(to, from + offset, part);
-            else
+            if (lines) {
+                stream_add(lines, from + offset, part);
+            } else {
                 memcpy(to, from + offset, part);
-            to += part;
+                to += part;
+            }
             length -= part;
             offset = 0;
         } else {
@@ -117,19 +121,21 @@ static inline void gather(uint8_t *to, const struct nic_frame *frame, uint32_t o
 
 void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, uint32_t length)
 {
-    gather(to, frame, offset, length, false);
+    gather(to, NULL, frame, offset, length);
 }
 
-/* Fewer records of one ring are no stream: their reader has them sooner from a cache than, line by line,
+/* Fewer short records of one ring are no stream: their reader has them sooner from a cache than, line by line,
  * from memory (254 ports with one or two records each: 47 ns a packet to read instead of 31). A long one
  * is a stream by itself. */
-#define STREAM_LEAST      8
-#define STREAM_LONG_LEAST 4096 /* bytes */
+#define STREAM_LEAST 8
 
 static inline bool is_stream(const struct packet_copy *copy)
 {
-    return copy->ring->far &&
-           (copy->ring->noted >= STREAM_LEAST || copy->record.length >= STREAM_LONG_LEAST);
+    if (!copy->ring->far)
+        return false;
+    if (ring_near_has_choice(copy->record.length))
+        return ring_is_far(&copy->ring->rx);
+    return copy->ring->noted >= STREAM_LEAST;
 }
 
 /* Everything that was noted is written, one record after the other, each from front to back, with
@@ -145,10 +151,9 @@ static void write_copies(struct worker *worker)
             ring_prefetch_write(copies[i].to);
     }
     for (uint32_t i = 0; i < count; i++) {
-        bool streams = is_stream(&copies[i]);
-        bool near = streams && ring_near_begin(&copies[i].ring->rx, copies[i].record.length);
-
-        if (streams && !near) {
+        if (ring_near_has_choice(copies[i].record.length))
+            copies[i].ring->rx.near_turn++;
+        if (is_stream(&copies[i])) {
             ring_stream_record(copies[i].to, &copies[i].record, copies[i].from);
             worker->streamed = true;
             continue;
@@ -158,8 +163,6 @@ static void write_copies(struct worker *worker)
         ring_write_header(copies[i].to, &copies[i].record);
         ring_copy(copies[i].to + sizeof(struct ring_record), copies[i].from,
                   copies[i].record.length);
-        if (near)
-            ring_near_end(&copies[i].ring->rx, copies[i].record.length);
     }
 }
 
@@ -199,36 +202,36 @@ bool deliver_simple(struct worker *worker, struct port_ring *ring, const uint8_t
     return true;
 }
 
-/* For another processor. */
-static bool stores_as_usual(struct port_ring *ring, uint32_t length)
+/* Past the cache from its header on: a line that is stored as usual among those that are not would be waited
+ * for by all behind it. */
+static void stream_pieces(struct worker *worker, uint8_t *place, const struct ring_record *record,
+                          const struct delivery *delivery)
 {
-    if (ring_near_has_choice(&ring->rx, length))
-        return ring_near_begin(&ring->rx, length);
-    return length < STREAM_LONG_LEAST;
+    struct stream_lines lines;
+
+    ring_stream_begin(&lines, place, record);
+    gather(NULL, &lines, delivery->frame, delivery->offset, record->length);
+    stream_end(&lines);
+    worker->streamed = true;
 }
 
 static enum drop_reason deliver_pieces(struct worker *worker, struct port_ring *ring,
-                                       const struct delivery *delivery)
+                                       const struct delivery *delivery,
+                                       const struct ring_record *record)
 {
-    struct ring_record record = {
-        .length = delivery->view->length,
-        .flags = delivery->flags,
-        .segment_size = delivery->segment_size,
-    };
-    uint8_t *place = reserve(worker, ring, record.length);
+    uint8_t *place = reserve_record(worker, ring, record->length);
 
     if (!place)
         return DROP_RX_PORT_FULL;
-    if (delivery->segment_size)
-        record.flags |= RECORD_SEGMENT;
-    if (!ring->far || stores_as_usual(ring, record.length)) {
-        gather(place, delivery->frame, delivery->offset, record.length, false);
+    if (ring->far && ring_near_has_choice(record->length) &&
+        !ring_near_begin(&ring->rx, record->length)) {
+        stream_pieces(worker, place, record, delivery);
     } else {
-        gather(place, delivery->frame, delivery->offset, record.length, true);
-        worker->streamed = true;
+        ring_write_header(place, record);
+        gather(place + sizeof(*record), NULL, delivery->frame, delivery->offset, record->length);
     }
-    ring_near_end(&ring->rx, record.length);
-    commit(worker, ring, &record);
+    ring_producer_keep(&ring->rx, record->length);
+    count(worker, ring, record->length);
     return DROP_NONE;
 }
 
@@ -243,7 +246,7 @@ static enum drop_reason deliver_whole(struct worker *worker, struct port_ring *r
     uint8_t *to;
 
     if (delivery->frame->piece_count)
-        return deliver_pieces(worker, ring, delivery);
+        return deliver_pieces(worker, ring, delivery, &record);
     to = reserve_record(worker, ring, record.length);
     if (!to)
         return DROP_RX_PORT_FULL;
@@ -346,8 +349,10 @@ void deliver_publish(struct worker *worker)
     if (__builtin_expect(worker->tap_count != 0, 0))
         first = capture_received(worker);
     worker->touched = NULL;
-    for (struct port_ring *ring = first; ring; ring = ring->touched_next)
+    for (struct port_ring *ring = first; ring; ring = ring->touched_next) {
+        ring_near_look(&ring->rx);
         ring_producer_show(&ring->rx);
+    }
     ring_fence();
     for (struct port_ring *ring = first; ring; ring = ring->touched_next) {
         uint32_t cpu = ring_load_relaxed(&ring->rx.control->consumer_cpu);

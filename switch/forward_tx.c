@@ -44,7 +44,9 @@
 #include "validate.h"
 
 #define NIC_PATIENCE_NS 100000000ULL
-#define SOURCES_AHEAD   8 /* records: 400 ns */
+#define SOURCES_AHEAD   8    /* records: 400 ns */
+#define RECORD_LONG     192  /* bytes: the next ones are asked for as well … */
+#define AHEAD           4096 /* … up to there */
 
 #define WIRE_OVERHEAD 38 /* bytes: Ethernet's header, check sequence, preamble and gap */
 
@@ -424,6 +426,8 @@ static uint32_t take_records(struct worker *worker, struct turn *turn, bool *emp
             port_break(ring->port, DETACH_RING_RECORD);
             break;
         }
+        if (record.length >= RECORD_LONG)
+            ring_consumer_ask(&ring->tx, ring->tx.head - ring_record_stride(record.length), AHEAD);
         if (!serve_record(worker, turn, &record, shared)) {
             ring->tx.head = before; /* it keeps its place until the NIC has room */
             break;

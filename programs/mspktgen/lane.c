@@ -15,10 +15,12 @@
 
 #define SEND_BATCH    128
 #define RECEIVE_BATCH 256
-#define ENOUGH        256 /* packets after which the other direction has its turn … */
-#define VISITS        32  /* … or ends looked at: of many, most have nothing yet */
-#define SLEEP_MS      100 /* then it looks whether to stop */
-#define FRAME_EXTRA   (ETHER_HEADER_SIZE + FRAME_CHECK_SIZE) /* of a frame around its packet */
+#define RECEIVE_MOST                                                                               \
+    1024 /* packets: more than are sent in a round, or a wire that is full stays so */
+#define ENOUGH      256 /* packets after which the other direction has its turn … */
+#define VISITS      32  /* … or ends looked at: of many, most have nothing yet */
+#define SLEEP_MS    100 /* then it looks whether to stop */
+#define FRAME_EXTRA (ETHER_HEADER_SIZE + FRAME_CHECK_SIZE) /* of a frame around its packet */
 
 uint64_t lane_clock(void)
 {
@@ -93,7 +95,6 @@ static bool put_in_wire(struct outlet *outlet, uint8_t *made)
         if (!place)
             return false;
         make(outlet, place);
-        ring_near_end(tx, length);
         wire_commit(tx, length);
         return true;
     }
@@ -113,6 +114,7 @@ static uint32_t send_to_wire(struct lane *lane, struct outlet *outlet, uint32_t 
     for (sent = 0; sent < most; sent++) {
         if (put_in_wire(outlet, made))
             continue;
+        ring_near_look(tx);
         if (!ring_producer_refresh(tx)) {
             lane_break(lane);
             return 0;
@@ -120,6 +122,7 @@ static uint32_t send_to_wire(struct lane *lane, struct outlet *outlet, uint32_t 
         if (!put_in_wire(outlet, made))
             break;
     }
+    ring_near_look(tx);
     if (wire_publish(tx))
         eventfd_write(outlet->end.peer_wake, 0);
     return sent;
@@ -252,10 +255,11 @@ static uint32_t receive_from_wire(struct lane *lane, struct inlet *inlet, uint64
 
 static uint32_t receive_round(struct lane *lane)
 {
+    uint32_t most = lane->inlet_count < VISITS ? lane->inlet_count : VISITS;
     uint32_t total = 0;
     uint64_t bytes = 0;
 
-    for (uint32_t i = 0; i < lane->inlet_count && i < VISITS && total < ENOUGH; i++) {
+    for (uint32_t i = 0; i < most && total < RECEIVE_MOST; i++) {
         struct inlet *inlet;
         uint32_t received;
 
@@ -266,6 +270,8 @@ static uint32_t receive_round(struct lane *lane)
                                    : receive_from_wire(lane, inlet, &bytes);
         lane->quiet_inlets = received ? 0 : lane->quiet_inlets + 1;
         total += received;
+        if (received == RECEIVE_BATCH && !inlet->end.port)
+            most++; /* it has more */
     }
     if (total) {
         lane_count(&lane->counters.received, total);

@@ -34,8 +34,8 @@
 #include "validate.h"
 #include "wire.h"
 
-#define HEAD_SIZE  256  /* bytes, header of the record included; more than any headers we parse */
-#define REST_AHEAD 2048 /* bytes of a frame that are asked for before they are delivered */
+#define HEAD_SIZE  256 /* bytes, header of the record included; more than any headers we parse */
+#define AHEAD      4096 /* bytes that are asked for before they are looked at, where frames are long */
 #define STAGE_SIZE 2048 /* bytes of records that wait to be copied; the cache's nearest part */
 
 struct session {
@@ -127,6 +127,7 @@ static void copy_head(uint8_t *head, const uint8_t *record, uint32_t stride)
 static inline void take_frame(struct wire *wire, uint32_t index, struct nic_frame *frame,
                               const uint8_t *record, uint32_t skip, uint32_t length)
 {
+    struct ring_consumer *rx = &wire->session->half.rx;
     uint8_t *head = wire->heads + (size_t)index * HEAD_SIZE;
     uint32_t whole = HEAD_SIZE - skip;
 
@@ -135,8 +136,7 @@ static inline void take_frame(struct wire *wire, uint32_t index, struct nic_fram
         copy_head(head, record, wire_stride(length + skip - WIRE_HEADER_SIZE));
         return;
     }
-    for (uint32_t at = HEAD_SIZE; at < skip + length && at < REST_AHEAD; at += RING_ALIGN)
-        __builtin_prefetch(record + at, 0, 2); /* into the second-level cache: others come first */
+    ring_consumer_ask(rx, rx->head - wire_stride(length + skip - WIRE_HEADER_SIZE), AHEAD);
     copy_head(head, record, HEAD_SIZE);
     frame->head_length = whole;
     wire->rest[index] = (struct nic_piece){record + HEAD_SIZE, length - whole};
@@ -279,6 +279,7 @@ static void note_room(struct wire *wire)
 static bool measure(struct wire *wire)
 {
     unstage(wire);
+    ring_near_look(&wire->session->half.tx);
     if (!ring_producer_refresh(&wire->session->half.tx)) {
         give_up(wire);
         wire->room_left = 0;
@@ -405,7 +406,6 @@ static void wire_commit_frame(struct nic_queue *queue, uint32_t length,
     }
     record->header = header;
     if (wire->direct) {
-        ring_near_end(tx, length);
         wire_commit(tx, length);
     } else {
         wire->staged += wire_stride(length);
@@ -428,6 +428,7 @@ static void wire_commit_referring(struct nic_queue *queue, uint32_t head, const 
 
 static void publish(struct wire *wire)
 {
+    ring_near_look(&wire->session->half.tx);
     if (wire_publish(&wire->session->half.tx))
         wake_peer(wire->session);
 }

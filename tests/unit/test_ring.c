@@ -109,6 +109,49 @@ static void a_record_past_the_cache_is_a_record_as_any(void **state)
     }
 }
 
+/* In any pieces: what they come in is not seen. */
+static void a_record_is_streamed_in_pieces(void **state)
+{
+    struct pair *pair = *state;
+    uint8_t packet[700];
+    uint32_t seed = 1;
+
+    for (uint32_t i = 0; i < sizeof(packet); i++)
+        packet[i] = (uint8_t)(i * 5 + i / 256);
+    for (uint32_t length = 1; length <= sizeof(packet); length++) {
+        const struct ring_record given = {
+            .length = length, .flags = RECORD_SEGMENT, .segment_size = (uint16_t)length};
+        struct stream_lines lines;
+        struct ring_record record;
+        const uint8_t *bytes;
+        uint8_t *place;
+
+        assert_true(ring_producer_refresh(&pair->producer));
+        place = ring_producer_place(&pair->producer, length);
+        assert_non_null(place);
+        memset(place, 0xee, ring_record_stride(length));
+        ring_stream_begin(&lines, place, &given);
+        for (uint32_t at = 0, part; at < length; at += part) {
+            seed = seed * 1103515245 + 12345;
+            part = seed >> 16 & (seed & 0x40000000 ? 255 : 31);
+            if (part > length - at)
+                part = length - at;
+            stream_add(&lines, packet + at, part);
+        }
+        stream_end(&lines);
+        ring_producer_keep(&pair->producer, length);
+        stream_fence();
+        ring_producer_publish(&pair->producer);
+        assert_true(ring_consumer_refresh(&pair->consumer));
+        assert_int_equal(ring_consumer_next(&pair->consumer, &record, &bytes), RING_NEXT_PACKET);
+        assert_memory_equal(&record, &given, sizeof(record));
+        assert_memory_equal(bytes, packet, length);
+        for (uint32_t at = length + (uint32_t)sizeof(record); at < ring_record_stride(length); at++)
+            assert_int_equal(place[at], 0);
+        ring_consumer_release(&pair->consumer);
+    }
+}
+
 /* How many of `count` packets are stored as usual. */
 static uint32_t usual_of(struct ring_producer *ring, uint32_t count, uint32_t length)
 {
@@ -119,41 +162,87 @@ static uint32_t usual_of(struct ring_producer *ring, uint32_t count, uint32_t le
     return usual;
 }
 
-/* Where trials last; where there is no choice, there are none. */
+/* By how long the consumer's line took; where it was here, nothing is learnt. */
 static void the_last_trials_decide_how_packets_are_stored(void **state)
 {
     struct pair *pair = *state;
     struct ring_producer *ring = &pair->producer;
-    const uint64_t soon = RING_NEAR_NS, late = RING_NEAR_NS + 1514 * RING_NEAR_LINE_NS;
+    const uint64_t soon = RING_NEAR_NS, late = RING_NEAR_NS + 1;
     uint32_t turns = 0;
 
-    assert_int_equal(usual_of(ring, 2 * RING_FAR_EVERY, 1514), 0); /* a small ring */
-    ring->size = RING_NEAR_SIZE_LEAST;
-    assert_int_equal(usual_of(ring, 2 * RING_FAR_EVERY, RING_NEAR_LEAST - 1), 0);
-    assert_int_equal(ring->trial_ns, 0);
-    assert_int_equal(usual_of(ring, RING_NEAR_EVERY, RING_NEAR_LEAST), RING_NEAR_EVERY);
-    assert_int_not_equal(ring->trial_ns, 0); /* the last of them is tried */
-    ring_near_end(ring, RING_NEAR_LEAST);
-    assert_int_equal(ring->trial_ns, 0);
-
-    while (ring_near_begin(ring, 1514)) {
-        ring_near_note(ring, 1514, late);
+    assert_int_equal(usual_of(ring, 100, 1514), 100);
+    while (!ring_is_far(ring)) {
+        ring_near_note(ring, late);
         assert_true(++turns <= RING_NEAR_SCORE_MOST);
     }
     for (uint32_t i = 0; i < 100; i++)
-        ring_near_note(ring, 1514, late);
-    ring->near_turn = 0;
-    assert_int_equal(usual_of(ring, 4 * RING_FAR_EVERY, 1514), 4); /* the trials */
-    for (uint32_t i = 0; i < 2; i++) {
+        ring_near_note(ring, late);
+    assert_int_equal(usual_of(ring, 100, 1514), 0);
+    for (uint32_t i = 0; i < 100; i++)
+        ring_near_note(ring, RING_NEAR_CACHED_NS);
+    assert_int_equal(usual_of(ring, 100, 1514), 0);
+    for (uint32_t i = 0; i < 4; i++) {
         assert_true(ring_is_far(ring));
-        ring_near_note(ring, 1514, soon);
-        ring_near_note(ring, 1514, soon);
+        ring_near_note(ring, soon);
     }
     assert_int_equal(usual_of(ring, 100, 1514), 100);
     for (uint32_t i = 0; i < 100; i++)
-        ring_near_note(ring, 1514, soon);
-    ring_near_note(ring, 1514, late); /* one alone, we were interrupted perhaps */
+        ring_near_note(ring, soon);
+    ring_near_note(ring, late); /* one alone, we were interrupted perhaps */
     assert_int_equal(usual_of(ring, 100, 1514), 100);
+}
+
+/* Once for so many long packets, and never for short ones, for which there is no choice. */
+static void a_batch_of_long_packets_has_a_trial_now_and_then(void **state)
+{
+    struct pair *pair = *state;
+    struct ring_producer *ring = &pair->producer;
+
+    assert_int_equal(usual_of(ring, 2 * RING_NEAR_EVERY, RING_NEAR_LEAST - 1), 0);
+    assert_false(ring_near_is_due(ring));
+    usual_of(ring, RING_NEAR_EVERY - 1, RING_NEAR_LEAST);
+    ring_near_look(ring);
+    assert_int_equal(ring->near_turn, RING_NEAR_EVERY - 1);
+    usual_of(ring, 1, RING_NEAR_LEAST);
+    assert_true(ring_near_is_due(ring));
+    for (uint32_t i = 0; i < RING_NEAR_LOOKS; i++) { /* the consumer does not move */
+        assert_true(ring_near_is_due(ring));
+        ring_near_look(ring);
+    }
+    assert_int_equal(ring->near_turn, 0);
+    ring->near_turn = RING_NEAR_EVERY;
+    ring_store_relaxed(&pair->control->head, ring->head + RING_ALIGN);
+    ring_near_look(ring);
+    assert_int_not_equal(ring->near_turn, RING_NEAR_EVERY);
+
+    ring->near_turn = RING_NEAR_EVERY;
+    for (uint32_t i = 1; i < RING_NEAR_TRIES; i++) {
+        ring_near_note(ring, RING_NEAR_CACHED_NS);
+        assert_true(ring_near_is_due(ring)); /* there will be a better moment */
+    }
+    ring_near_note(ring, RING_NEAR_CACHED_NS);
+    assert_int_equal(ring->near_turn, 0); /* not for ever */
+    usual_of(ring, RING_NEAR_EVERY, RING_NEAR_LEAST);
+    ring_near_note(ring, RING_NEAR_NS);
+    assert_int_equal(ring->near_turn, 0);
+}
+
+/* No line twice, and none that was not published. */
+static void lines_are_asked_for_once(void **state)
+{
+    struct pair *pair = *state;
+    struct ring_consumer *ring = &pair->consumer;
+
+    ring->head = ring->released = ring->asked = 0u - 128;
+    ring->tail = 1024;
+    ring_consumer_ask(ring, ring->head, 512);
+    assert_int_equal(ring->asked, 384);
+    ring_consumer_ask(ring, ring->head, 512);
+    assert_int_equal(ring->asked, 384);
+    ring_consumer_ask(ring, 640, 4096); /* what was stepped over is not asked for */
+    assert_int_equal(ring->asked, 1024);
+    ring_consumer_ask(ring, 1024, 4096);
+    assert_int_equal(ring->asked, 1024);
 }
 
 static void packets_come_out_in_order_across_the_end_of_the_ring(void **state)
@@ -278,7 +367,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define RING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         RING_TEST(a_record_past_the_cache_is_a_record_as_any),
+        RING_TEST(a_record_is_streamed_in_pieces),
         RING_TEST(the_last_trials_decide_how_packets_are_stored),
+        RING_TEST(a_batch_of_long_packets_has_a_trial_now_and_then),
+        RING_TEST(lines_are_asked_for_once),
         RING_TEST(packets_come_out_in_order_across_the_end_of_the_ring),
         RING_TEST(a_full_ring_takes_no_more_and_loses_nothing),
         RING_TEST(a_sleeper_is_woken_once),
