@@ -345,6 +345,13 @@ static bool may_sleep(struct worker *worker)
            (worker->index || !__atomic_load_n(&worker->core->broken, __ATOMIC_RELAXED));
 }
 
+/* A ring was held back for want of room, and the NIC has more by now: nobody would wake us for that, since
+ * it was there before it was asked to. */
+static bool has_more_room(const struct worker_queue *queue)
+{
+    return queue->interrupted && queue->queue->ops->room(queue->queue) > queue->room;
+}
+
 /* Parks every ring and asks every NIC. False: somebody has work after all. */
 static bool prepare_sleep(struct worker *worker)
 {
@@ -364,7 +371,9 @@ static bool prepare_sleep(struct worker *worker)
         worker->active[i] = worker->active[--worker->active_count];
     }
     for (i = 0; i < worker->queue_count; i++) {
-        if (!worker->queues[i].queue->ops->sleep(worker->queues[i].queue))
+        struct worker_queue *queue = &worker->queues[i];
+
+        if (!queue->queue->ops->sleep(queue->queue) || has_more_room(queue))
             return false;
     }
     return worker->core->worker_count == 1 || may_sleep(worker);

@@ -180,6 +180,48 @@ static void who_never_sleeps_hears_of_errors(void **state)
     who_reports_an_error_is_heard_once(*state, &beside, false);
 }
 
+/* A NIC that is full, and has room at the moment in which the worker asks it to be woken. */
+static bool room_comes(struct nic_queue *queue)
+{
+    struct bench *bench = queue->driver;
+
+    bench->tx_room = 1;
+    return true;
+}
+
+static void stop_when_sent(struct nic_queue *queue)
+{
+    struct bench *bench = queue->driver;
+
+    bench->core->stop = bench->tx_count > 1;
+}
+
+static void a_worker_does_not_sleep_beside_room_for_what_waits(void **state)
+{
+    struct bench *bench = *state;
+    struct nic_queue *queue = bench->worker->queues[0].queue;
+    const struct nic_ops *usual = queue->ops;
+    struct nic_ops ops = *usual;
+    struct bench_app app = bench_server(bench);
+    uint8_t bytes[2048];
+    struct ring_record record = {.length = bench_packet(bytes, &bench_to_peer)};
+
+    bench_send(&app, &record, bytes);
+    worker_round(bench->worker);
+    bench_answer(bench, BENCH_PEER4, BENCH_HOST4, CHANNEL_HOP_NIC, BENCH_MTU);
+    assert_int_equal(bench->tx_count, 1);
+    bench->tx_room = 0;
+    bench_send(&app, &record, bytes);
+    ops.sleep = room_comes;
+    ops.flush = stop_when_sent;
+    queue->ops = &ops;
+    worker_run(bench->worker);
+    assert_int_equal(bench->tx_count, 2);
+    assert_int_equal(bench->worker->sleeps, 0);
+    queue->ops = usual;
+    bench_app_close(bench, &app);
+}
+
 static int set_up(void **state)
 {
     *state = bench_open();
@@ -200,9 +242,13 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_frame_ends_a_sleep_on_the_set),       TEST(a_frame_ends_a_sleep_beside_the_set),
-        TEST(neither_way_hides_the_other),           TEST(an_error_in_the_set_is_heard_once),
-        TEST(an_error_beside_the_set_is_heard_once), TEST(who_never_sleeps_hears_of_errors),
+        TEST(a_frame_ends_a_sleep_on_the_set),
+        TEST(a_frame_ends_a_sleep_beside_the_set),
+        TEST(neither_way_hides_the_other),
+        TEST(an_error_in_the_set_is_heard_once),
+        TEST(an_error_beside_the_set_is_heard_once),
+        TEST(who_never_sleeps_hears_of_errors),
+        TEST(a_worker_does_not_sleep_beside_room_for_what_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
