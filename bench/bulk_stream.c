@@ -2,7 +2,7 @@
 /* bulk_stream: one TCP connection as fast as it goes, on UTCP or on the kernel's stack (bench/bulk).
  *
  *   usage: bulk_stream send|receive --listen|--connect ADDR:PORT [--stack utcp|kernel]
- *                      [--cc NAME] [--seconds N] [--control PATH]
+ *                      [--by-reference] [--cc NAME] [--seconds N] [--control PATH]
  *
  * The sender stops after N seconds, the receiver when the sender does. The last line is JSON:
  * {"bytes": …, "seconds": …, "cpu_seconds": …} and, of what was sent, "retransmitted" (segments),
@@ -130,6 +130,7 @@ int main(int argc, char **argv)
 {
     const char *stack = "utcp", *control = NULL, *congestion = NULL;
     uint64_t seconds = 5;
+    bool by_reference = false;
     const struct cli_option table[] = {{.name = "listen",
                                         .argument = "ADDR:PORT",
                                         .help = "wait for the peer there",
@@ -148,6 +149,10 @@ int main(int argc, char **argv)
                                         .value = &seconds,
                                         .least = 1,
                                         .most = 3600},
+                                       {.name = "by-reference",
+                                        .help = "UTCP sends without a copy of its own",
+                                        .kind = CLI_FLAG,
+                                        .value = &by_reference},
                                        CLI_CONGESTION_OPTION(&congestion),
                                        CLI_CONTROL_OPTION(&control),
                                        {0}};
@@ -166,6 +171,7 @@ int main(int argc, char **argv)
         cli_wrong_usage("--listen or --connect is missing");
     options.kernel = strcmp(stack, "kernel") == 0;
     options.control = control;
+    options.by_reference = by_reference;
     options.congestion = congestion;
     return run(&options, strcmp(argv[first], "send") == 0, seconds);
 }

@@ -101,10 +101,22 @@ static ptrdiff_t utcp_stream_read(struct stream *stream, void *to, size_t size)
     }
 }
 
+/* As utcp_write(). */
+static ptrdiff_t take(struct stream *stream, const uint8_t *data, size_t size)
+{
+    uint64_t now = runtime_now(stream->runtime);
+    int error;
+
+    if (!stream->options.by_reference)
+        return utcp_write(stream->conn, now, data, size);
+    error = utcp_write_ref(stream->conn, now, data, size, NULL, NULL);
+    return error ? error : (ptrdiff_t)size;
+}
+
 static int utcp_stream_write(struct stream *stream, const uint8_t *data, size_t size)
 {
     while (size) {
-        ptrdiff_t taken = utcp_write(stream->conn, runtime_now(stream->runtime), data, size);
+        ptrdiff_t taken = take(stream, data, size);
         int error = 0;
 
         if (taken == -EAGAIN)

@@ -19,6 +19,8 @@ struct stream_options {
     int timeout_ms;
     const char *congestion; /* by the stack's own name; NULL: its default */
     uint32_t stack_flags;   /* UTCP_NO_*, UTCP_ASK_*; the kernel's are for all, by sysctl(8) */
+    /* What is written stays as it is until stream_close() and is not copied (utcp_write_ref()). UTCP alone. */
+    bool by_reference;
 };
 
 /* What was agreed on, and what became of what was sent. */
