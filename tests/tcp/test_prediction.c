@@ -382,12 +382,14 @@ static void mark(uint8_t *packet)
     }
 }
 
-/* What a trace tells counts, too. */
-static bool is_first(void *context, const struct utcp_endpoint *local,
-                     const struct utcp_endpoint *remote)
+/* What a trace tells counts, too: of the first, which has options, and of the last, which has none. */
+static bool is_traced(void *context, const struct utcp_endpoint *local,
+                      const struct utcp_endpoint *remote)
 {
+    uint16_t port = local->port == 80 ? remote->port : local->port;
+
     (void)context;
-    return local->port == FIRST_PORT || remote->port == FIRST_PORT;
+    return port == FIRST_PORT || port == FIRST_PORT + SIDE_BY_SIDE - 1;
 }
 
 static void traced(void *context, const struct utcp_trace_event *event)
@@ -430,6 +432,15 @@ static void let_go(struct pair *pair, struct utcp_conn **conn)
     }
 }
 
+/* Some of it is urgent. */
+static void write_some(struct pair *pair, struct utcp_conn *conn, const uint8_t *data,
+                       uint32_t size)
+{
+    utcp_write(conn, pair->now, data, size);
+    if (random_below(pair, 40) == 0)
+        utcp_mark_urgent(conn, pair->now);
+}
+
 static void step(struct pair *pair)
 {
     static uint8_t data[8000];
@@ -441,7 +452,7 @@ static void step(struct pair *pair)
     uint32_t what = random_below(pair, 8), size = 1 + random_below(pair, most);
 
     if (*conn && what == 0)
-        utcp_write(*conn, pair->now, data, size);
+        write_some(pair, *conn, data, size);
     else if (*conn && what == 1)
         utcp_read(*conn, pair->now, data, size);
     else if (what == 2)
@@ -480,12 +491,12 @@ static void open_pair(struct pair *pair, uint64_t seed, bool long_way)
 {
     struct utcp_config config = {.size = sizeof(config),
                                  .secret = "side by side",
-                                 .flags = UTCP_ASK_ECN,
+                                 .flags = seed % 3 ? UTCP_ASK_ECN : 0,
                                  .memory_max = seed % 3 ? 0 : 60000,
                                  .receive_buffer_max = seed % 4 ? 0 : 3000,
                                  .congestion = seed % 5 ? NULL : "dctcp"};
     uint8_t family = seed % 2 ? 4 : 6;
-    const struct utcp_tracer tracer = {.wanted = is_first, .event = traced, .context = pair};
+    const struct utcp_tracer tracer = {.wanted = is_traced, .event = traced, .context = pair};
     struct utcp_endpoint from = {.family = family, .address = {10, 0, 0, 1}};
     struct utcp_endpoint to = {.family = family, .port = 80, .address = {10, 0, 0, 2}};
 
