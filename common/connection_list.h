@@ -69,7 +69,14 @@
     X(pacing_rate_bytes_per_second, pacing_rate)                                                   \
     X(data_sent_ago_us, data_sent_ago_us)                                                          \
     X(data_received_ago_us, data_received_ago_us)                                                  \
-    X(heard_ago_us, heard_ago_us)
+    X(heard_ago_us, heard_ago_us)                                                                  \
+    X(ecn_marked_told, ecn_marked_told)                                                            \
+    X(ecn_ect0_bytes_in, ecn_ect0_in)                                                              \
+    X(ecn_ect1_bytes_in, ecn_ect1_in)                                                              \
+    X(ecn_ce_bytes_in, ecn_ce_in)                                                                  \
+    X(ecn_ect0_bytes_told, ecn_ect0_told)                                                          \
+    X(ecn_ect1_bytes_told, ecn_ect1_told)                                                          \
+    X(ecn_ce_bytes_told, ecn_ce_told)
 
 /* X(name, field): bits, in their order. */
 #define CONNECTION_FLAGS(X)                                                                        \
@@ -81,7 +88,9 @@
     X(recovering, recovering)                                                                      \
     X(after_timeout, after_timeout)                                                                \
     X(reduced, reduced)                                                                            \
-    X(delivery_rate_limited, delivery_rate_limited)
+    X(delivery_rate_limited, delivery_rate_limited)                                                \
+    X(ecn_accurate, ecn_accurate)                                                                  \
+    X(ecn_options, ecn_options)
 
 enum connection_number {
 #define X(name, field) CONNECTION_##name,

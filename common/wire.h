@@ -100,14 +100,16 @@ static_assert(sizeof(struct wire_fragment) == IPV6_EXTENSION_MIN, "RFC 8200");
 #define TCP_HEADER_MIN 20
 #define TCP_HEADER_MAX 60
 
-#define TCP_FIN 0x01
-#define TCP_SYN 0x02
-#define TCP_RST 0x04
-#define TCP_PSH 0x08
-#define TCP_ACK 0x10
-#define TCP_URG 0x20
-#define TCP_ECE 0x40 /* RFC 3168 */
-#define TCP_CWR 0x80
+#define TCP_FIN       0x01
+#define TCP_SYN       0x02
+#define TCP_RST       0x04
+#define TCP_PSH       0x08
+#define TCP_ACK       0x10
+#define TCP_URG       0x20
+#define TCP_ECE       0x40 /* RFC 3168 */
+#define TCP_CWR       0x80
+#define TCP_AE        0x100 /* RFC 9768: the last bit of the byte before the flags, here above them */
+#define TCP_ACE_SHIFT 6 /* AE, CWR and ECE as one number, the ACE field: RFC 9768 section 3.2.2 */
 
 struct wire_tcp {
     be16 source_port;
@@ -132,6 +134,8 @@ static_assert(sizeof(struct wire_tcp) == TCP_HEADER_MIN, "RFC 9293");
 #define TCP_OPTION_TIMESTAMPS     8   /* RFC 7323 section 3.2 */
 #define TCP_OPTION_USER_TIMEOUT   28  /* RFC 5482 section 2 */
 #define TCP_OPTION_FAST_OPEN      34  /* RFC 7413 section 4.1.1 */
+#define TCP_OPTION_ACCECN0        172 /* RFC 9768 section 3.2.3: ECT(0), CE, ECT(1) */
+#define TCP_OPTION_ACCECN1        174 /* ECT(1), CE, ECT(0) */
 #define TCP_OPTION_EXPERIMENTAL   254 /* RFC 4727, with an identifier: RFC 6994 */
 
 #define TCP_OPTION_MSS_LENGTH            4

@@ -101,6 +101,11 @@ struct utcp_config {
 #define UTCP_ALWAYS_SYN_COOKIES 0x100
 #define UTCP_NO_MTU_PROBING     0x200 /* only ICMP says which packets the path passes (RFC 4821) */
 #define UTCP_ASK_ECN            0x20  /* ask for it; without either it is accepted from who asks */
+/* The same of Accurate ECN (RFC 9768), which is asked for so that a peer that has but RFC 3168's takes that.
+ * Of Linux's net.ipv4.tcp_ecn 0 is UTCP_NO_ECN, 1 to 5 are UTCP_NO_ACCURATE_ECN | UTCP_ASK_ECN,
+ * UTCP_NO_ACCURATE_ECN, UTCP_ASK_ACCURATE_ECN, UTCP_ASK_ECN, and none of these. */
+#define UTCP_NO_ACCURATE_ECN  0x800  /* neither ask for it nor accept it */
+#define UTCP_ASK_ACCURATE_ECN 0x1000 /* goes before UTCP_ASK_ECN */
 /* A packet that the sink cuts has half a congestion window at most from the start on, as Linux has it,
  * and not only after the first loss: more packets, and a steadier clock. */
 #define UTCP_HALF_WINDOWS 0x400
@@ -560,7 +565,7 @@ struct utcp_info {
     uint64_t segments_in, segments_out, segments_retransmitted;
     uint64_t fast_retransmits, timeouts;
     uint32_t out_of_order_bytes; /* waiting for a hole to be filled */
-    bool ecn;                    /* is used (RFC 3168) */
+    bool ecn;                    /* is used (RFC 3168, or ecn_accurate) */
     uint64_t ecn_marked_in;      /* packets that came with a mark of congestion */
     uint64_t ecn_reductions;     /* of the window, for marks that the peer echoed */
     uint64_t pacing_rate;        /* bytes/s; 0: not paced */
@@ -619,6 +624,15 @@ struct utcp_info {
     bool syn_data; /* data went with the SYN, and were taken: ours by the peer, or its by us */
     enum utcp_fast_open_failure fast_open_failure;
     uint16_t syn_data_bytes; /* of ours that the peer has taken with the SYN, at most */
+
+    /* Accurate ECN (RFC 9768); all 0 without it. Then ecn_marked_in counts packets without payload, too. */
+    bool ecn_accurate;        /* is used */
+    bool ecn_options;         /* the peer's options arrive */
+    uint64_t ecn_marked_told; /* packets of ours that met congestion, as the peer tells */
+    /* Bytes of payload that came as ECT(0), as ECT(1), and marked; ours, as the peer's options tell, or
+     * as was estimated where there were none. */
+    uint64_t ecn_ect0_in, ecn_ect1_in, ecn_ce_in;
+    uint64_t ecn_ect0_told, ecn_ect1_told, ecn_ce_told;
 };
 
 UTCP_API void utcp_info(const struct utcp_conn *conn, struct utcp_info *info);
@@ -671,6 +685,7 @@ struct utcp_trace_event {
     uint32_t length;   /* of payload; large sends and merged packets are one segment here */
     uint8_t flags;     /* TCP_* of the header */
     bool again;        /* sent before, in whole or in part */
+    bool ae;           /* the flag before those: with CWR and ECE the ACE field of RFC 9768 */
 };
 
 struct utcp_tracer {

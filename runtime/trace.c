@@ -90,6 +90,8 @@ static void write_segment(FILE *out, const struct utcp_trace_event *event)
         fprintf(out, "%s\"%s\"", separator, names[i]);
         separator = ", ";
     }
+    if (event->ae)
+        fprintf(out, "%s\"ae\"", separator);
     fprintf(out, "], \"again\": %s", event->again ? "true" : "false");
 }
 

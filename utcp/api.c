@@ -441,6 +441,7 @@ static int tell_timeout(struct utcp_conn *conn, uint64_t us)
         return -EINVAL;
     conn->timeout_told = utcp__timeout_encode(seconds);
     conn->timeout_due = seconds != 0;
+    conn->options_due |= conn->timeout_due;
     return 0;
 }
 

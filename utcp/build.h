@@ -71,8 +71,9 @@ static inline uint8_t *utcp__packet_build(uint8_t *packet, const struct utcp_out
     tcp->destination_port = htons(outgoing->remote->port);
     tcp->sequence = htonl(outgoing->seq);
     tcp->acknowledgment = htonl(outgoing->ack);
-    tcp->data_offset = (uint8_t)(header / 4 << 4);
-    tcp->flags = outgoing->flags;
+    const be16 form = htons((uint16_t)(header / 4 << 12 | outgoing->flags));
+
+    memcpy(&tcp->data_offset, &form, sizeof(form)); /* and the flags */
     tcp->window = htons(outgoing->window);
     tcp->checksum = checksum_fold(addresses + htons(IP_PROTOCOL_TCP) + htons((uint16_t)length));
     tcp->urgent = htons(outgoing->urgent);

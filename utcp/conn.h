@@ -41,15 +41,56 @@ struct utcp_recovery {
 
 #define UTCP_ECN_FLIPS 4
 
-/* ecn.c */
+#define UTCP_ACE_INITIAL                                                                           \
+    5 /* what both counts of marked packets begin with: RFC 9768 section 3.2.1 */
+#define UTCP_ACE_CLASSIC 3 /* the flags of a SYN that asks for RFC 3168's ECN */
+/* And those of bytes, by IP_ECN_*. */
+#define UTCP_ECN_BYTES_INITIAL                                                                     \
+    {                                                                                              \
+        [IP_ECN_1] = 1, [IP_ECN_0] = 1, [IP_ECN_CE] = 0                                            \
+    }
+
+/* What Accurate ECN counts besides marked packets; made with the first segment behind the handshake. */
+struct utcp_ecn_bytes {
+    uint64_t in[4], in_told[4]; /* that came, by IP_ECN_*; as the last option has told them */
+    uint64_t out[4];            /* that the peer has told of, or was believed to mean */
+    uint32_t told[UTCP_ACCECN_FIELDS]; /* by the segment being processed, which has so many … */
+    uint8_t fields;
+    bool order1;  /* … in this order */
+    bool begun;   /* an option of ours has told all */
+    bool exact;   /* out[IP_ECN_CE] is what the peer has told, and no estimate since */
+    uint8_t last; /* the field that moved last */
+};
+
+/* ecn.c; from asked_accurate on accecn.c alone */
 struct utcp_ecn {
     bool asked : 1;   /* by our SYN */
-    bool on : 1;      /* both agreed */
+    bool on : 1;      /* both agreed, … */
+    bool capable : 1; /* … and new data are sent as capable */
     bool cwr_due : 1; /* the next new data carry CWR */
-    bool echoed : 1;  /* the segment being processed has ECE */
+    bool echoed : 1;  /* the segment being processed has ECE, or may tell of marks */
     uint8_t flips : 3;
-    uint32_t flip_at[UTCP_ECN_FLIPS]; /* ends of what is to be acknowledged before a change of ce */
-    uint32_t recover;                 /* no further reaction before this is acknowledged */
+    bool asked_accurate : 1;
+    bool deaf : 1;            /* what the peer tells of marks is not believed */
+    bool reaction_due : 1;    /* it has told of marks that congestion control has not heard of */
+    bool judged : 1;          /* a segment behind the handshake was looked at */
+    bool option_seen : 1;     /* options arrive here, … */
+    bool option_void : 1;     /* … with fields that were zeroed */
+    bool syn_again : 1;       /* the peer's SYN came more than once */
+    bool confirming : 1;      /* the segment being processed is the pure ACK of our SYN-ACK */
+    uint8_t handshake : 2;    /* IP_ECN_* of the peer's last SYN */
+    uint8_t marks_unsaid : 3; /* since the last segment out, up to 7 */
+    uint8_t ace : 3;          /* of the segment being processed */
+    uint8_t options_left : 2; /* options to be sent, as soon as there is room */
+    uint32_t recover;         /* no further reaction before this is acknowledged */
+    union {
+        uint32_t
+            flip_at[UTCP_ECN_FLIPS]; /* ends of what is to be acknowledged before a change of ce */
+        struct {
+            struct utcp_ecn_bytes *bytes; /* NULL: not yet, or no memory */
+            uint32_t told; /* marked packets, as the peer counts them, UTCP_ACE_INITIAL more */
+        };
+    };
     uint32_t marked_in, reductions;
 };
 
@@ -89,7 +130,9 @@ struct utcp_conn {
     uint32_t hash;                         /* where in the table */
     uint8_t state;                         /* enum utcp_state; moved by utcp__conn_enter() alone */
     bool timestamps : 1, window_scale : 1; /* offered, then negotiated, … */
-    bool sack;                             /* … like this */
+    bool sack : 1;                         /* … like this */
+    bool options_due : 1;                  /* a module of options/ waits for a segment with room */
+    bool uncut : 1;                        /* nothing is sent that will be cut: accecn.c */
     /* What header prediction wants to know at once: nothing of it, as a rule. */
     union {
         struct {
@@ -98,9 +141,11 @@ struct utcp_conn {
             bool uncommon : 1;                        /* not as most are: utcp__conn_compare() */
             bool fin_queued : 1;                      /* no more will be written */
             bool peer_fin_taken : 1;                  /* rcv_nxt counts it */
-            bool ce : 1; /* what ECE says now (RFC 3168), or of what came last (RFC 8257): ecn.c */
+            bool
+                ce : 1; /* what ECE says now (RFC 3168), or of what came last (RFC 8257, 9768): ecn.c */
+            bool accurate : 1; /* ECN is that of RFC 9768: accecn.c */
         };
-        uint8_t unusual;
+        uint16_t unusual;
     };
 
     /* RFC 9293 section 3.3.1, RFC 7323 */
@@ -158,6 +203,7 @@ struct utcp_conn {
     uint32_t segments_retransmitted;
     struct utcp_undo undo;
     struct utcp_prr prr;
+    uint32_t receive_max; /* what the receive_limit may grow to */
     struct utcp_ecn ecn;
     struct utcp_sack_report report;
     struct utcp_fast fast;
@@ -190,7 +236,6 @@ struct utcp_conn {
     uint16_t timeout_told; /* … this, as it stands in the option; 0: nothing */
     int16_t soft_error;    /* what ICMP said, for the day the connection times out */
     uint32_t iss;
-    uint32_t receive_max;     /* what the limit may grow to */
     uint32_t challenge_until; /* end of this period of challenge ACKs, in ms */
     uint32_t data_at;         /* when the last data came, in 1024 µs */
     uint32_t keepalive_ms, keepalive_interval_ms, user_timeout_ms;

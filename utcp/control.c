@@ -88,8 +88,9 @@ void utcp__control_acked(struct utcp_conn *conn, uint32_t acked, uint32_t in_fli
     };
 
     if (conn->ecn.on && conn->ecn.echoed) {
-        ack.marked = acked;
-        UTCP_COUNT(conn, delivered_marked, acked);
+        ack.marked = conn->accurate ? utcp__accurate_marked(conn, acked) : acked;
+        if (ack.marked)
+            UTCP_COUNT(conn, delivered_marked, ack.marked);
     }
     utcp__control_count(conn, &ack, acked, in_flight, used);
     utcp__control_tell(conn, &ack);

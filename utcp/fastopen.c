@@ -180,7 +180,7 @@ static void take_data(struct utcp_conn *conn, const struct utcp_segment *syn)
 
     conn->rcv_adv += min_u32(conn->receive_limit, UINT16_MAX);
     data.seq++;
-    data.flags &= (uint8_t)~TCP_SYN;
+    data.flags &= (uint16_t)~TCP_SYN;
     utcp__input_text(conn, &data);
     conn->fast.data_taken = conn->receive.next > 0;
 }

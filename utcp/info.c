@@ -257,6 +257,24 @@ static void fill_receiver(const struct utcp_conn *conn, struct utcp_info *info)
     info->heard_ago_us = ago(conn, conn->segments_in[0] + conn->segments_in[1], conn->heard_at);
 }
 
+static void fill_accurate(const struct utcp_conn *conn, struct utcp_info *info)
+{
+    const struct utcp_ecn_bytes *bytes = conn->ecn.bytes;
+    const uint64_t initial[] = UTCP_ECN_BYTES_INITIAL;
+
+    info->ecn_accurate = true;
+    info->ecn_options = conn->ecn.option_seen && !conn->ecn.option_void;
+    info->ecn_marked_told = conn->ecn.told - UTCP_ACE_INITIAL;
+    if (bytes == NULL)
+        return;
+    info->ecn_ect0_in = bytes->in[IP_ECN_0] - initial[IP_ECN_0];
+    info->ecn_ect1_in = bytes->in[IP_ECN_1] - initial[IP_ECN_1];
+    info->ecn_ce_in = bytes->in[IP_ECN_CE];
+    info->ecn_ect0_told = bytes->out[IP_ECN_0] - initial[IP_ECN_0];
+    info->ecn_ect1_told = bytes->out[IP_ECN_1] - initial[IP_ECN_1];
+    info->ecn_ce_told = bytes->out[IP_ECN_CE];
+}
+
 void utcp_info(const struct utcp_conn *conn, struct utcp_info *info)
 {
     struct utcp_info now = {
@@ -295,6 +313,8 @@ void utcp_info(const struct utcp_conn *conn, struct utcp_info *info)
 
     if (conn->more)
         fill_more(conn, &now);
+    if (conn->accurate)
+        fill_accurate(conn, &now);
     fill_sender(conn, &now);
     fill_rates(conn, &now);
     fill_receiver(conn, &now);

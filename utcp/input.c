@@ -20,6 +20,9 @@ static bool refuse(struct utcp_conn *conn, const struct utcp_segment *segment)
     uint32_t next = utcp__rcv_nxt(conn), end = segment->seq + segment->length;
 
     UTCP_DROP(conn->stack, conn, dropped_unacceptable);
+    if (conn->accurate && segment->flags & TCP_SYN && segment->seq == conn->irs && !conn->passive &&
+        utcp__ace(segment->flags))
+        utcp__accurate_reflect(conn, segment);
     if (segment->length && seq_before(segment->seq, next)) /* RFC 2883 section 4 */
         utcp__sack_duplicate(conn, segment->seq, seq_before(end, next) ? end : next);
     if (utcp__segment_size(segment))
@@ -80,7 +83,7 @@ static void trim(struct utcp_conn *conn, struct utcp_segment *segment)
     room = seq_before(segment->seq, conn->rcv_adv) ? conn->rcv_adv - segment->seq : 0;
     if (segment->length > room) {
         segment->length = room;
-        segment->flags &= (uint8_t)~TCP_FIN;
+        segment->flags &= (uint16_t)~TCP_FIN;
         acknowledge_now(conn); /* a window probe wants an answer */
     }
 }
@@ -167,11 +170,15 @@ static bool step_syn(struct utcp_conn *conn, struct utcp_segment *segment)
         return true;
     if (conn->state == UTCP_SYN_RECEIVED && segment->seq == conn->irs) {
         if (segment->flags & TCP_ACK) { /* of a simultaneous open: without the SYN it is in order */
-            segment->flags &= (uint8_t) ~(TCP_SYN | TCP_FIN);
+            segment->flags &= (uint16_t) ~(TCP_SYN | TCP_FIN);
             segment->length = 0;
             segment->seq++;
             segment->window >>= conn->send_scale; /* a SYN's is not scaled */
             return true;
+        }
+        if (!utcp__ecn_syn_again(conn, segment)) {
+            utcp__conn_reset(conn, -ECONNRESET);
+            return false;
         }
         conn->syn_due = !conn->held; /* the peer has not seen our SYN-ACK */
         utcp__want_output(conn);
@@ -318,6 +325,12 @@ static void take_old_blocks(struct utcp_conn *conn, const struct utcp_segment *s
         utcp__recovery_sacked(conn, delivery);
 }
 
+/* Whether the segment may tell of marks. */
+static bool echoes_marks(struct utcp_conn *conn, const struct utcp_segment *segment)
+{
+    return conn->accurate ? utcp__accurate_noted(conn, segment) : segment->flags & TCP_ECE;
+}
+
 static bool take_acknowledgment(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     struct utcp_delivery delivery;
@@ -329,12 +342,14 @@ static bool take_acknowledgment(struct utcp_conn *conn, struct utcp_segment *seg
     if (conn->state == UTCP_SYN_RECEIVED) {
         if (!acknowledges_syn(conn, segment))
             return false;
+        if (conn->accurate)
+            utcp__accurate_confirmed(conn, segment);
         utcp__establish(conn, segment->seq, segment->ack,
                         (uint32_t)segment->window << conn->send_scale);
         if (conn->snd_una == conn->snd_max && segment->ack == conn->snd_una &&
             segment->options.sacks == 0) { /* that was all that it has to say */
             heard(conn);
-            conn->ecn.echoed = segment->flags & TCP_ECE;
+            conn->ecn.echoed = echoes_marks(conn, segment);
             return true;
         }
     }
@@ -351,7 +366,7 @@ static bool take_acknowledgment(struct utcp_conn *conn, struct utcp_segment *seg
     }
     delivery = delivery_of(conn, segment);
     heard(conn);
-    conn->ecn.echoed = segment->flags & TCP_ECE;
+    conn->ecn.echoed = echoes_marks(conn, segment);
     if (seq_before(segment->ack, conn->snd_una)) { /* old, and so is its window */
         if (conn->sack && segment->options.sacks)
             take_old_blocks(conn, segment, &delivery);
@@ -478,7 +493,7 @@ static void store(struct utcp_conn *conn, struct utcp_segment *segment)
         utcp__recvbuf_put(receive, &conn->stack->pool, offset, segment->payload, segment->length);
     if (stored < segment->length) {
         UTCP_DROP(conn->stack, conn, dropped_memory);
-        segment->flags &= (uint8_t)~TCP_FIN;
+        segment->flags &= (uint16_t)~TCP_FIN;
         acknowledge_now(conn);
     }
     if (receive->next == before) { /* a hole is before it: RFC 5681 section 4.2 */
@@ -569,7 +584,7 @@ void utcp__input_text(struct utcp_conn *conn, struct utcp_segment *segment)
 
     if (segment->length > room) { /* more than fits the window that our SYN told */
         segment->length = room;
-        segment->flags &= (uint8_t)~TCP_FIN;
+        segment->flags &= (uint16_t)~TCP_FIN;
     }
     if (step_urgent(conn, segment) && step_text(conn, segment))
         step_fin(conn, segment);

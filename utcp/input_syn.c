@@ -13,7 +13,7 @@ void utcp__take_syn(struct utcp_conn *conn, const struct utcp_segment *segment)
     conn->rcv_adv = segment->seq + 1;
     conn->last_ack = segment->seq + 1;
     utcp__options_negotiate(conn, &segment->options);
-    utcp__ecn_negotiate(conn, segment->flags);
+    utcp__ecn_negotiate(conn, segment);
     utcp__conn_update_mss(conn);
     /* The window in a SYN is not scaled. */
     conn->snd_wnd = conn->snd_wnd_max = segment->window;
@@ -214,6 +214,6 @@ void utcp__input_syn_sent(struct utcp_conn *conn, struct utcp_segment *segment)
     }
     syn_acknowledged(conn, segment);
     segment->seq++;
-    segment->flags &= (uint8_t)~TCP_SYN;
+    segment->flags &= (uint16_t)~TCP_SYN;
     utcp__input_text(conn, segment);
 }

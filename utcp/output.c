@@ -108,8 +108,9 @@ emit(struct utcp_conn *conn, struct plan *plan, const struct utcp_sink *sink, co
         .ack = plain || plan->flags & TCP_ACK ? plan->ack : 0,
         .window = plan->window,
         .ip_id = conn->ip_id,
-        .flags = plan->flags | (plain ? 0 : utcp__ecn_flags(conn, plan->flags, plan->new_data)),
-        .ecn = !plain && conn->ecn.on && plan->new_data ? IP_ECN_0 : IP_ECN_NOT,
+        .flags = (uint16_t)(plan->flags |
+                            (plain ? 0 : utcp__ecn_flags(conn, plan->flags, plan->new_data))),
+        .ecn = !plain && conn->ecn.capable && plan->new_data ? IP_ECN_0 : IP_ECN_NOT,
         .dscp = conn->dscp,
         .hop_limit = conn->hop_limit,
         .options_length = options_length,
@@ -126,9 +127,8 @@ emit(struct utcp_conn *conn, struct plan *plan, const struct utcp_sink *sink, co
         utcp__timestamps_put(at, utcp__timestamp_now(conn), conn->ts_recent);
     segments = plain ? 1 : segments_of(conn, plan->length);
     conn->ip_id += (uint16_t)segments;
-    if (!plain && conn->timeout_due && !(plan->flags & TCP_SYN) &&
-        plan->length + TCP_OPTION_USER_TIMEOUT_LENGTH <= conn->mss)
-        conn->timeout_due = false; /* there was room to tell it */
+    if (!plain && conn->options_due && !usual && !(plan->flags & TCP_SYN))
+        utcp__options_sent(conn, options, options_length);
     if (plan->length)
         utcp__sendbuf_get(&conn->send, conn->send.una + (plan->seq - conn->snd_una),
                           at + options_length, plan->length, sink);

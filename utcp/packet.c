@@ -200,7 +200,7 @@ parse_tcp(const struct ip_view *ip, uint8_t family, unsigned flags, struct utcp_
     segment->seq = ntohl(tcp->sequence);
     segment->ack = ntohl(tcp->acknowledgment);
     segment->window = ntohs(tcp->window);
-    segment->flags = tcp->flags;
+    segment->flags = (uint16_t)((tcp->data_offset & 1) << 8 | tcp->flags);
     segment->urgent_end = segment->seq + ntohs(tcp->urgent);
     segment->ecn = ip->ecn;
     segment->payload = ip->payload + header;

@@ -11,6 +11,8 @@
 #define UTCP_OPTIONS_MAX 40 /* bytes, RFC 9293 section 3.1 */
 #define UTCP_SACK_BLOCKS 4  /* that fit the options, RFC 2018 section 3 */
 
+#define UTCP_ACCECN_FIELDS 3 /* RFC 9768 section 3.2.3 */
+
 /* Sequence numbers from start up to, and without, end. */
 struct utcp_sack_block {
     uint32_t start, end;
@@ -48,6 +50,9 @@ struct utcp_segment_options {
     const uint8_t *cookie; /* in the segment */
     bool later;            /* one has something to say in any segment: `received` of its module */
     uint16_t user_timeout; /* as it came; 0: none */
+    bool has_accecn, accecn_order1;
+    uint8_t accecn_fields;               /* of … */
+    uint32_t accecn[UTCP_ACCECN_FIELDS]; /* … as they came, in the order of their kind */
     struct utcp_sack_block sack[UTCP_SACK_BLOCKS];
 };
 
@@ -58,7 +63,7 @@ struct utcp_segment {
     uint32_t urgent_end; /* with URG: the sequence number behind the urgent data */
     uint16_t window;     /* as it stands in the header, not scaled */
     uint8_t ecn;         /* IP_ECN_* */
-    uint8_t flags;       /* TCP_* */
+    uint16_t flags;      /* TCP_* */
     uint32_t length;     /* bytes of payload; SYN and FIN do not count here */
     const uint8_t *payload;
     struct utcp_segment_options options;
@@ -114,7 +119,7 @@ struct utcp_outgoing {
     uint32_t seq, ack;
     uint16_t window; /* as it is to stand in the header */
     uint16_t ip_id;  /* IPv4 */
-    uint8_t flags;
+    uint16_t flags;
     uint16_t urgent; /* the pointer, with URG */
     uint8_t ecn;     /* IP_ECN_* */
     uint8_t dscp, hop_limit;

@@ -43,7 +43,7 @@ static uint32_t packet_max(const struct utcp_conn *conn)
     uint32_t window = min_u32(utcp__recovery_window(conn), conn->snd_wnd_max), segments;
 
     /* Whoever cuts packets knows nothing of urgent pointers. */
-    if (!(conn->stack->offloads & UTCP_OFFLOAD_SEGMENT) || conn->urgent_out)
+    if (!(conn->stack->offloads & UTCP_OFFLOAD_SEGMENT) || conn->urgent_out || conn->uncut)
         return conn->mss;
     if (conn->cc.ssthresh < UTCP_CC_CWND_MAX)
         window /= 2;
@@ -373,7 +373,8 @@ static void plan_next(struct utcp_conn *conn, struct plan *plan)
         }
     }
     if (conn->ecn.flips) {
-        *plan = (struct plan){PLAN_FLIP, utcp__ack_sequence(conn), 0, TCP_ACK};
+        *plan = (struct plan){conn->accurate ? PLAN_ACK : PLAN_FLIP, utcp__ack_sequence(conn), 0,
+                              TCP_ACK};
         return;
     }
     if (conn->duplicate_acks_due || conn->report.duplicate_due) {

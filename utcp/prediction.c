@@ -499,14 +499,14 @@ apart void act_on_both(struct utcp_conn *conn, const struct wire_tcp *tcp, const
 
 /* The segment has the usual form, and a header of so many bytes; `left` bytes in all. */
 inlined bool take(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t header,
-                  uint32_t left)
+                  uint32_t left, const bool accurate)
 {
     uint32_t next = utcp__rcv_nxt(conn), acked = ntohl(tcp->acknowledgment) - conn->snd_una;
     bool stamped = header > TCP_HEADER_MIN;
     uint32_t length = left - header, stamp = stamped ? ts_value(tcp) : 0;
 
     if (ntohl(tcp->sequence) != next || (int32_t)length < 0 || conn->ce || conn->traced ||
-        conn->timed || conn->arrivals)
+        conn->timed || conn->arrivals || (!accurate && conn->accurate))
         return false;
     if (length == 0) {
         if (!acknowledges(conn, acked))
@@ -530,16 +530,50 @@ inlined bool take(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t h
     return true;
 }
 
+/* How it came; TCP's header is behind one of IP that has no options. */
+inlined uint8_t ecn_of(const struct utcp_conn *conn, const struct wire_tcp *tcp)
+{
+    const uint8_t *at = (const uint8_t *)tcp;
+
+    return conn->local.family == 4 ? (at - IPV4_HEADER_MIN)[1] & 3
+                                   : (at - IPV6_HEADER_SIZE)[1] >> 4 & 3;
+}
+
+/* With Accurate ECN, where the peer has counted no more marks than before, and cannot have gone round; what the
+ * segment came as is counted. */
+apart bool take_accurate(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t left)
+{
+    uint32_t header = conn->timestamps ? STAMPED : TCP_HEADER_MIN;
+    uint32_t acked = ntohl(tcp->acknowledgment) - conn->snd_una, length = left - header;
+    uint8_t ace = conn->ecn.told & 7;
+
+    if (!has_form(tcp, header, (uint16_t)(TCP_ACK | ace << TCP_ACE_SHIFT)) || (int32_t)length < 0 ||
+        (!conn->ecn.option_seen && acked > 7u * conn->mss))
+        return false;
+    if (conn->timestamps && (word(options(tcp)) != htonl(UTCP_TIMESTAMPS_USUAL) ||
+                             (int32_t)(ts_value(tcp) - conn->ts_recent) < 0))
+        return false;
+    if (!take(conn, tcp, header, left, true))
+        return false;
+    conn->ecn.ace = ace & 7;
+    if (length)
+        utcp__accurate_text(conn, ecn_of(conn, tcp), length);
+    return true;
+}
+
 inlined bool predicted(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t left)
 {
     if (conn->state == UTCP_SYN_RECEIVED)
         return utcp__take_opening(conn, tcp, left);
     if (tcp->flags & TCP_FIN)
         return utcp__take_closing(conn, tcp, left);
-    if (conn->timestamps)
-        return is_stamped(tcp, (int32_t)(left - STAMPED)) &&
-               (int32_t)(ts_value(tcp) - conn->ts_recent) >= 0 && take(conn, tcp, STAMPED, left);
-    return has_form(tcp, TCP_HEADER_MIN, TCP_ACK) && take(conn, tcp, TCP_HEADER_MIN, left);
+    if (conn->timestamps ? is_stamped(tcp, (int32_t)(left - STAMPED)) &&
+                               (int32_t)(ts_value(tcp) - conn->ts_recent) >= 0 &&
+                               take(conn, tcp, STAMPED, left, false)
+                         : has_form(tcp, TCP_HEADER_MIN, TCP_ACK) &&
+                               take(conn, tcp, TCP_HEADER_MIN, left, false))
+        return true;
+    return conn->accurate && take_accurate(conn, tcp, left);
 }
 
 /* `tcp` is all that read_ip() found, with a checksum that is right. */
@@ -565,7 +599,8 @@ apart void take_any(struct utcp *stack, const uint8_t *data, size_t length, unsi
         (!(flags & UTCP_INPUT_CHECKSUM_OK) &&
          !utcp__packet_checksum_right(data, (const uint8_t *)tcp, left, flags)))
         utcp__input_any(stack, data, length, flags);
-    else if ((tcp->flags & ~(TCP_PSH | TCP_FIN)) != TCP_ACK || !look_closer(stack, data, tcp, left))
+    else if ((tcp->flags & ~(TCP_PSH | TCP_FIN | TCP_ECE | TCP_CWR)) != TCP_ACK ||
+             !look_closer(stack, data, tcp, left))
         utcp__input_sound(stack, data, tcp, left);
 }
 

@@ -23,7 +23,7 @@
 #define STAMPED (TCP_HEADER_MIN + UTCP_OPTIONS_USUAL)
 
 /* A header of so many bytes, and these flags, perhaps PSH: in one comparison. */
-inlined bool has_form(const struct wire_tcp *tcp, uint32_t header, uint8_t flags)
+inlined bool has_form(const struct wire_tcp *tcp, uint32_t header, uint16_t flags)
 {
     be16 form;
 

@@ -274,7 +274,7 @@ struct utcp *utcp_new(const struct utcp_config *given, uint64_t now)
     utcp__fast_open_init(stack);
     stack->predict = UTCP_INPUT_CHECKSUM_OK;
     stack->recent = &stack->nobody;
-    stack->nobody.unusual = UINT8_MAX;
+    stack->nobody.unusual = UINT16_MAX;
     stack->mtu = mtu_clamped(config.mtu);
     stack->offloads = config.offloads;
     stack->flags = config.flags;

@@ -238,6 +238,8 @@ void utcp__conn_free(struct utcp_conn *conn)
         utcp__undo_dispose(conn);
     if (conn->control.rate)
         utcp__rate_free(conn->control.rate);
+    if (conn->accurate)
+        free(conn->ecn.bytes);
     if (conn->more)
         free_more(conn);
     give_memory(stack, conn);

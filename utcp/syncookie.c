@@ -100,7 +100,8 @@ bool utcp__cookies_wanted(const struct utcp_listener *listener, bool full)
 static uint8_t keep_options(struct utcp_conn *conn)
 {
     if (!conn->timestamps) {
-        conn->window_scale = conn->sack = conn->ecn.on = false;
+        conn->window_scale = conn->sack = false;
+        conn->ecn.on = conn->accurate; /* of that the client's ACK will tell */
         return 0;
     }
     return (uint8_t)(SYNCOOKIE_TIMESTAMPS |
@@ -152,13 +153,24 @@ void utcp__cookie_send(struct utcp_listener *listener, const struct utcp_segment
         .window = (uint16_t)min_u32(conn.receive_limit, UINT16_MAX),
         .dscp = conn.dscp,
         .hop_limit = conn.hop_limit,
-        .flags = TCP_SYN | TCP_ACK | utcp__ecn_flags(&conn, TCP_SYN | TCP_ACK, false),
+        .flags = (uint16_t)(TCP_SYN | TCP_ACK | utcp__ecn_flags(&conn, TCP_SYN | TCP_ACK, false)),
     };
     reply->options_length = utcp__options_write(&conn, TCP_SYN | TCP_ACK, 0, reply->options);
     cookies_about(listener);
 }
 
 /* ── The ACK ───────────────────────────────────────────────────────────────────────────────── */
+
+/* What the SYN asked for: RFC 9768 section 5.1. The ACE field of that ACK is never 0 or 1; without the flag that
+ * is kept for RFC 3168's, for lack of a timestamp, the field alone tells. */
+static uint16_t ecn_of(const struct utcp_segment *segment, uint8_t options)
+{
+    bool accurate = utcp__ace(segment->flags) > 1;
+
+    if (options ? !(options & SYNCOOKIE_ECN) : !accurate)
+        return 0;
+    return TCP_ECE | TCP_CWR | (accurate ? TCP_AE : 0);
+}
 
 /* The SYN that was answered, or as much of it as matters. False: none was. */
 static bool recall(const struct utcp *stack, const struct utcp_segment *segment,
@@ -186,7 +198,7 @@ static bool recall(const struct utcp *stack, const struct utcp_segment *segment,
         .remote = segment->remote,
         .seq = irs,
         .window = segment->window,
-        .flags = TCP_SYN | (options & SYNCOOKIE_ECN ? TCP_ECE | TCP_CWR : 0),
+        .flags = TCP_SYN | ecn_of(segment, options),
         .options = {.has_mss = true,
                     .mss = sizes[size],
                     .has_timestamps = told->has_timestamps,

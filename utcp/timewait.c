@@ -51,7 +51,11 @@ static inline __attribute__((always_inline)) void keep(const struct utcp_conn *c
     wait->hop_limit = conn->hop_limit;
     wait->timestamps = conn->timestamps;
     wait->sack = conn->sack;
-    wait->echo = conn->ecn.on && conn->ce;
+    wait->accurate = conn->accurate;
+    if (conn->accurate)
+        wait->ace = (UTCP_ACE_INITIAL + conn->ecn.marked_in) & 7;
+    else
+        wait->ace = conn->ecn.on && conn->ce;
     wait->knocked = conn->knocked;
     wait->duplicate = (struct utcp_sack_block){0};
     wait->duplicate_due = wait->answer_due = false;
@@ -190,7 +194,7 @@ static void build(struct utcp *stack, const struct utcp_time_wait *wait, uint8_t
         .ack = wait->rcv_nxt,
         .window = wait->window,
         .ip_id = wait->ip_id,
-        .flags = TCP_ACK | (wait->echo ? TCP_ECE : 0),
+        .flags = (uint16_t)(TCP_ACK | wait->ace << TCP_ACE_SHIFT),
         .dscp = wait->dscp,
         .hop_limit = wait->hop_limit,
         .options_length = wait->timestamps ? UTCP_OPTIONS_USUAL : 0,
@@ -243,7 +247,7 @@ bool utcp__time_wait_answer(struct utcp *stack, struct utcp_reply *reply)
     reply->seq = wait->snd_nxt;
     reply->ack = wait->rcv_nxt;
     reply->window = wait->window;
-    reply->flags = TCP_ACK | (wait->echo ? TCP_ECE : 0);
+    reply->flags = (uint16_t)(TCP_ACK | wait->ace << TCP_ACE_SHIFT);
     reply->dscp = wait->dscp;
     reply->hop_limit = wait->hop_limit;
     reply->ip_id = wait->ip_id;
@@ -347,6 +351,8 @@ static bool step_sequence(struct utcp *stack, struct utcp_time_wait *wait,
         return refuse(stack, wait, segment);
     }
     note_timestamp(stack, wait, segment);
+    if (wait->accurate && segment->ecn == IP_ECN_CE)
+        wait->ace = (wait->ace + 1) & 7;
     trim(stack, wait, segment);
     return true;
 }

@@ -49,7 +49,8 @@ struct utcp_time_wait {
     uint8_t challenges;
     uint8_t queue;
     bool timestamps, sack;
-    bool echo : 1;          /* ECE is on what goes out */
+    uint8_t ace : 3;        /* ECE, or all of RFC 9768's ACE field, of what goes out */
+    bool accurate : 1;      /* … the latter */
     bool knocked : 1;       /* somebody has tried to open it anew */
     bool duplicate_due : 1; /* the answer tells of what came twice */
     bool answer_due : 1;    /* it is among the stack's replies */

@@ -169,7 +169,7 @@ void utcp__trace(const struct utcp_conn *conn, struct utcp_trace_event event);
 void utcp__trace_received(const struct utcp_conn *conn, const struct utcp_segment *segment);
 /* What stands in its header, and how much payload. */
 void utcp__trace_sent(const struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint16_t window,
-                      uint32_t length, uint8_t flags);
+                      uint32_t length, uint16_t flags);
 
 static inline void utcp__trace_reason(const struct utcp_conn *conn, enum utcp_trace_kind kind,
                                       const char *reason)

@@ -45,12 +45,13 @@ void utcp__trace_received(const struct utcp_conn *conn, const struct utcp_segmen
                           .ack = segment->flags & TCP_ACK ? segment->ack - conn->iss : 0,
                           .window = (uint32_t)segment->window << scale,
                           .length = segment->length,
-                          .flags = segment->flags,
+                          .flags = (uint8_t)segment->flags,
+                          .ae = segment->flags & TCP_AE,
                       });
 }
 
 void utcp__trace_sent(const struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint16_t window,
-                      uint32_t length, uint8_t flags)
+                      uint32_t length, uint16_t flags)
 {
     uint8_t scale = flags & TCP_SYN ? 0 : conn->receive_scale;
 
@@ -60,7 +61,8 @@ void utcp__trace_sent(const struct utcp_conn *conn, uint32_t seq, uint32_t ack, 
                           .ack = flags & TCP_ACK ? ack - conn->irs : 0,
                           .window = (uint32_t)window << scale,
                           .length = length,
-                          .flags = flags,
+                          .flags = (uint8_t)flags,
+                          .ae = flags & TCP_AE,
                           .again = length && seq_before(seq, conn->snd_max),
                       });
 }

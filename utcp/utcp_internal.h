@@ -30,7 +30,7 @@
  *   sack.c       scoreboard of what was sent; rack.c finds losses by time, and probes; prr.c paces
  *   undo.c       what was sent again in vain                  times.c    when bytes left and arrived
  *   urgent.c     how far what was sent is urgent              challenge.c  answers to what may be forged
- *   control.c    between a connection and its congestion control; ecn.c marks and their echo
+ *   control.c    between a connection and its congestion control; ecn.c marks and their echo, accecn.c their count
  *   fastopen.c   data with the SYN; fastopen_cache.c: what a client remembers for it
  *   plan.c       what is to be sent, and when not                 timers.c   the timers
  *   output.c     sends it; replies.c: what no connection sends    conn.h     the connection
@@ -163,8 +163,8 @@ struct utcp_reply {
     struct utcp_endpoint local, remote;
     uint32_t seq, ack;
     uint32_t number; /* with time_wait: of the entry, from which the rest comes when it leaves */
-    uint16_t window, ip_id;
-    uint8_t flags, dscp, hop_limit; /* hop_limit 0: the usual one */
+    uint16_t window, ip_id, flags;
+    uint8_t dscp, hop_limit; /* hop_limit 0: the usual one */
     bool time_wait;
     uint8_t options_length;
     uint8_t options[UTCP_OPTIONS_MAX];
@@ -464,15 +464,17 @@ void utcp__control_before_output(struct utcp_conn *conn);
 
 /* ── ecn.c ─────────────────────────────────────────────────────────────────────────────────── */
 
-/* The peer's SYN or SYN-ACK has these flags. */
-void utcp__ecn_negotiate(struct utcp_conn *conn, uint8_t peer_flags);
+/* The peer's SYN or SYN-ACK came. */
+void utcp__ecn_negotiate(struct utcp_conn *conn, const struct utcp_segment *syn);
+/* In SYN-RECEIVED it came again. False: it asks for something else, which ends the connection. */
+bool utcp__ecn_syn_again(struct utcp_conn *conn, const struct utcp_segment *syn);
 /* What ECN adds to a segment with `flags`; what came of it when it was sent. */
-uint8_t utcp__ecn_more_flags(struct utcp_conn *conn, uint8_t flags, bool new_data);
-static inline uint8_t utcp__ecn_flags(struct utcp_conn *conn, uint8_t flags, bool new_data)
+uint16_t utcp__ecn_more_flags(struct utcp_conn *conn, uint8_t flags, bool new_data);
+static inline uint16_t utcp__ecn_flags(struct utcp_conn *conn, uint8_t flags, bool new_data)
 {
     return flags & TCP_SYN || conn->ecn.on ? utcp__ecn_more_flags(conn, flags, new_data) : 0;
 }
-static inline void utcp__ecn_sent(struct utcp_conn *conn, uint8_t flags)
+static inline void utcp__ecn_sent(struct utcp_conn *conn, uint16_t flags)
 {
     if (flags & TCP_CWR)
         conn->ecn.cwr_due = false;
@@ -483,6 +485,35 @@ void utcp__ecn_received(struct utcp_conn *conn, const struct utcp_segment *segme
 void utcp__ecn_acknowledged(struct utcp_conn *conn, uint32_t in_flight);
 /* The window was reduced, for whatever reason. */
 void utcp__ecn_reduced(struct utcp_conn *conn);
+
+/* ── accecn.c ──────────────────────────────────────────────────────────────────────────────── */
+
+static inline uint8_t utcp__ace(uint16_t flags)
+{
+    return (uint8_t)(flags >> TCP_ACE_SHIFT & 7);
+}
+
+/* The peer's SYN asks for it, or `syn` is a SYN-ACK that agrees to what ours has asked for. */
+void utcp__accurate_begin(struct utcp_conn *conn, const struct utcp_segment *syn);
+void utcp__accurate_answered(struct utcp_conn *conn, const struct utcp_segment *syn_ack);
+/* The rest is for connections that are `accurate`. The SYN-ACK came (again): an ACK tells how. */
+void utcp__accurate_reflect(struct utcp_conn *conn, const struct utcp_segment *syn_ack);
+/* The SYN came again, as for utcp__ecn_syn_again(). */
+bool utcp__accurate_again(struct utcp_conn *conn, const struct utcp_segment *syn);
+/* In SYN-RECEIVED: our SYN is acknowledged by this. */
+void utcp__accurate_confirmed(struct utcp_conn *conn, const struct utcp_segment *segment);
+/* The flags of a SYN-ACK, and of what follows it. */
+uint16_t utcp__accurate_syn_ack(struct utcp_conn *conn);
+uint16_t utcp__accurate_flags(struct utcp_conn *conn);
+/* An acceptable segment came, whose text is not taken yet: counts how it came, and notes what it tells. True: it
+ * may tell of marks. */
+bool utcp__accurate_noted(struct utcp_conn *conn, const struct utcp_segment *segment);
+/* So much text came as IP_ECN_*, not CE, as far as utcp__accurate_noted() has not seen it. */
+void utcp__accurate_text(struct utcp_conn *conn, uint8_t field, uint32_t length);
+/* marked_in has changed. */
+void utcp__accurate_counted(struct utcp_conn *conn);
+/* How much of the `delivered` bytes was marked, as the segment that was noted last tells. */
+uint32_t utcp__accurate_marked(struct utcp_conn *conn, uint32_t delivered);
 
 /* ── pacing.c, rate.c ──────────────────────────────────────────────────────────────────────── */
 

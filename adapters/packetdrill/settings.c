@@ -62,15 +62,20 @@ static void read_flag(struct utcp_config *config, const char *name, uint32_t fla
 
 static void read_flags(struct utcp_config *config)
 {
+    /* ip-sysctl: what is accepted, and what is asked for. */
+    static const uint32_t ecn[] = {UTCP_NO_ECN,          UTCP_ASK_ECN | UTCP_NO_ACCURATE_ECN,
+                                   UTCP_NO_ACCURATE_ECN, UTCP_ASK_ACCURATE_ECN,
+                                   UTCP_ASK_ECN,         0};
     unsigned long number;
 
     read_flag(config, "tcp_timestamps", UTCP_NO_TIMESTAMPS);
     read_flag(config, "tcp_window_scaling", UTCP_NO_WINDOW_SCALE);
     read_flag(config, "tcp_sack", UTCP_NO_SACK);
     read_flag(config, "tcp_mtu_probing", UTCP_NO_MTU_PROBING);
-    if (read_number("tcp_ecn", 0, &number)) { /* 2: accepts it, but does not ask; see ip-sysctl */
-        config->flags &= ~(uint32_t)(UTCP_NO_ECN | UTCP_ASK_ECN);
-        config->flags |= number == 0 ? UTCP_NO_ECN : number == 1 ? UTCP_ASK_ECN : 0;
+    if (read_number("tcp_ecn", 0, &number) && number < sizeof(ecn) / sizeof(ecn[0])) {
+        config->flags &=
+            ~(uint32_t)(UTCP_NO_ECN | UTCP_ASK_ECN | UTCP_NO_ACCURATE_ECN | UTCP_ASK_ACCURATE_ECN);
+        config->flags |= ecn[number];
     }
 }
 

@@ -26,10 +26,14 @@ struct stream_options {
 /* What was agreed on, and what became of what was sent. */
 struct stream_info {
     bool timestamps, window_scale, sack, ecn;
-    uint64_t retransmitted; /* segments */
-    uint64_t timeouts;      /* UTCP alone */
-    uint64_t spurious;      /* recoveries that were undone, UTCP alone */
-    uint64_t rtt_us;        /* smoothed; 0: not known */
+    bool
+        ecn_accurate; /* UTCP alone, as the next two: packets that came marked, and ours, by the peer */
+    uint64_t ecn_marked_in, ecn_marked_told;
+    uint64_t ecn_ce_in, ecn_ce_told; /* bytes of payload */
+    uint64_t retransmitted;          /* segments */
+    uint64_t timeouts;               /* UTCP alone */
+    uint64_t spurious;               /* recoveries that were undone, UTCP alone */
+    uint64_t rtt_us;                 /* smoothed; 0: not known */
 };
 
 /* Opens the stack. When there is no switch, standard error says so. */

@@ -4,10 +4,12 @@
  * knows the seed, too, and compares byte for byte: what is wrong is seen, and where.
  *
  *   usage: mstcp send|receive --listen|--connect ADDR:PORT [--stack utcp|kernel] [--bytes N]
- *                [--seed N] [--cc NAME] [--without FEATURE] [--ask-ecn] [--control PATH]
+ *                [--seed N] [--cc NAME] [--without FEATURE] [--ask-ecn] [--ask-accurate-ecn]
+ *                [--control PATH]
  *
  * The last line is JSON: {"bytes": …, "seconds": …, "ok": true, what was agreed on: "timestamps",
- * "window_scale", "sack", "ecn", and of what was sent "retransmitted", "timeouts", "spurious"}. A
+ * "window_scale", "sack", "ecn", "ecn_accurate" with its counters "marked_in", "marked_told", "ce_in",
+ * "ce_told" (on UTCP), and of what was sent "retransmitted", "timeouts", "spurious"}. A
  * listener first prints "listening". Exit status 0: all N bytes, right, and the end of the stream after
  * them. */
 #include "cli.h"
@@ -125,6 +127,7 @@ static const char *take_without(const char *text)
     } features[] = {{"timestamps", UTCP_NO_TIMESTAMPS},
                     {"window_scaling", UTCP_NO_WINDOW_SCALE},
                     {"sack", UTCP_NO_SACK},
+                    {"accurate_ecn", UTCP_NO_ACCURATE_ECN},
                     {"ecn", UTCP_NO_ECN}};
 
     for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
@@ -133,7 +136,7 @@ static const char *take_without(const char *text)
             return NULL;
         }
     }
-    return "timestamps, window_scaling, sack or ecn";
+    return "timestamps, window_scaling, sack, ecn or accurate_ecn";
 }
 
 static void report(const struct stream_info *info, uint64_t bytes, double seconds, bool ok)
@@ -148,6 +151,11 @@ static void report(const struct stream_info *info, uint64_t bytes, double second
     json_bool(&json, "window_scale", info->window_scale);
     json_bool(&json, "sack", info->sack);
     json_bool(&json, "ecn", info->ecn);
+    json_bool(&json, "ecn_accurate", info->ecn_accurate);
+    json_number(&json, "marked_in", info->ecn_marked_in);
+    json_number(&json, "marked_told", info->ecn_marked_told);
+    json_number(&json, "ce_in", info->ecn_ce_in);
+    json_number(&json, "ce_told", info->ecn_ce_told);
     json_number(&json, "retransmitted", info->retransmitted);
     json_number(&json, "timeouts", info->timeouts);
     json_number(&json, "spurious", info->spurious);
@@ -188,7 +196,7 @@ static int transfer(const struct stream_options *options, bool sends, uint64_t s
 int main(int argc, char **argv)
 {
     const char *stack = "utcp", *control = NULL, *congestion = NULL;
-    bool ask_ecn = false;
+    bool ask_ecn = false, ask_accurate_ecn = false;
     uint64_t bytes = 1000000, seed = 1;
     const struct cli_option table[] = {
         {.name = "listen",
@@ -219,6 +227,10 @@ int main(int argc, char **argv)
          .kind = CLI_CALL,
          .call = take_without},
         {.name = "ask-ecn", .help = "UTCP shall ask for ECN", .kind = CLI_FLAG, .value = &ask_ecn},
+        {.name = "ask-accurate-ecn",
+         .help = "UTCP shall ask for Accurate ECN",
+         .kind = CLI_FLAG,
+         .value = &ask_accurate_ecn},
         CLI_CONTROL_OPTION(&control),
         {0}};
     const struct cli_program program = {
@@ -237,6 +249,7 @@ int main(int argc, char **argv)
     options.kernel = strcmp(stack, "kernel") == 0;
     options.control = control;
     options.congestion = congestion;
-    options.stack_flags = stack_flags | (ask_ecn ? UTCP_ASK_ECN : 0);
+    options.stack_flags =
+        stack_flags | (ask_ecn ? UTCP_ASK_ECN : 0) | (ask_accurate_ecn ? UTCP_ASK_ACCURATE_ECN : 0);
     return transfer(&options, strcmp(argv[first], "send") == 0, seed, bytes);
 }

@@ -96,7 +96,7 @@ matrix() {
 }
 
 matrix 'good wire' 300000 '"ecn": true'
-# Accurate ECN, which the kernel asks for, is not UTCP's: they agree on RFC 3168's.
+# Accurate ECN: tests/system/test_accecn.sh.
 if in_client sysctl -qw net.ipv4.tcp_ecn=3 2>/dev/null; then
     four 'accurate ECN asked for' 300000 -- '"sack": true'
     kernel_has ecn 1

@@ -142,6 +142,18 @@ static void answer_too_big(struct side *side, const struct packet *big)
     fly(&side->sim->side[side == &side->sim->side[0]], packet, side->sim->now + 10);
 }
 
+/* As a router that is short of room. */
+static void mark(struct packet *packet)
+{
+    struct wire_ipv4 *ip = (struct wire_ipv4 *)packet->data;
+
+    if (packet->data[0] >> 4 != 4 || (ip->tos & 3) == IP_ECN_NOT)
+        return;
+    ip->tos |= IP_ECN_CE;
+    ip->checksum = 0;
+    ip->checksum = checksum_finish(checksum_add(0, ip, sizeof(*ip)));
+}
+
 /* One packet onto the link, with what the link does to it. */
 static void transmit(struct side *side, struct packet *packet)
 {
@@ -166,6 +178,8 @@ static void transmit(struct side *side, struct packet *packet)
     }
     if (link->verified)
         packet->flags = UTCP_INPUT_CHECKSUM_OK;
+    if (link->mark && chance(sim, link->mark))
+        mark(packet);
     if (chance(sim, link->duplicate)) {
         struct packet *copy = packet_new(packet->length);
 

@@ -14,6 +14,7 @@
 
 struct sim_link {
     unsigned loss, reorder, duplicate, corrupt; /* of 1000 packets */
+    unsigned mark;                              /* of 1000 that are capable of ECN; IPv4 */
     uint64_t delay_us;
     uint64_t rate;      /* bytes per ms; 0: without limit */
     uint64_t queue_us;  /* how long a packet may have to wait; beyond it the sink is full */

@@ -62,6 +62,8 @@ static void take_connection(const struct utcp_conn *conn, struct snapshot *snaps
     bool lists[2];
 
     memcpy(snapshot->conn, conn, sizeof(*conn));
+    if (conn->accurate) /* else there is none: what is there are numbers */
+        memset(snapshot->conn + offsetof(struct utcp_conn, ecn.bytes), 0, sizeof(conn->ecn.bytes));
     for (size_t i = 0; i < sizeof(pointers) / sizeof(pointers[0]); i++)
         memset(snapshot->conn + pointers[i].offset, 0, pointers[i].size);
     /* What is left of `few` when `many` are used, or ranges are gone, is nobody's. */
@@ -72,6 +74,9 @@ static void take_connection(const struct utcp_conn *conn, struct snapshot *snaps
     snapshot->behind = digest_scoreboard(snapshot->behind, conn);
     if (conn->more)
         snapshot->behind = digest(snapshot->behind, conn->more, sizeof(*conn->more));
+    if (conn->accurate && conn->ecn.bytes)
+        snapshot->behind =
+            digest(snapshot->behind, conn->ecn.bytes, offsetof(struct utcp_ecn_bytes, told));
     if (pending->count)
         snapshot->behind =
             digest(snapshot->behind, pending->at, pending->count * sizeof(pending->at[0]));

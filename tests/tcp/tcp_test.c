@@ -98,6 +98,15 @@ static unsigned put_options(const struct tcp_test *t, const struct seg *segment,
         memcpy(at, segment->cookie, size);
         at += size;
     }
+    if (segment->accecn) {
+        *at++ = segment->accecn_order1 ? TCP_OPTION_ACCECN1 : TCP_OPTION_ACCECN0;
+        *at++ = (uint8_t)(2 + 3 * (segment->accecn - 1));
+        for (unsigned i = 0; i + 1u < segment->accecn; i++, at += 3) {
+            at[0] = (uint8_t)(segment->accecn_field[i] >> 16);
+            at[1] = (uint8_t)(segment->accecn_field[i] >> 8);
+            at[2] = (uint8_t)segment->accecn_field[i];
+        }
+    }
     if (segment->sacks) {
         *at++ = TCP_OPTION_SACK;
         *at++ = (uint8_t)(2 + 8 * segment->sacks);
@@ -142,7 +151,8 @@ size_t tcp_build(struct tcp_test *t, struct seg segment, uint8_t *packet)
         .destination_port = htons(t->us.port),
         .sequence = htonl(t->isn + segment.seq),
         .acknowledgment = segment.flags & ACK ? htonl(t->iss + segment.ack) : 0,
-        .data_offset = (uint8_t)((TCP_HEADER_MIN + options) / 4 << 4 | segment.reserved),
+        .data_offset = (uint8_t)((TCP_HEADER_MIN + options) / 4 << 4 | segment.reserved |
+                                 (segment.flags & AE ? 1 : 0)),
         .flags = (uint8_t)segment.flags,
         .window = htons(segment.window == NO_WINDOW ? 0
                         : segment.window            ? (uint16_t)segment.window
@@ -245,6 +255,16 @@ static void take_fast_open(struct seg *segment, const uint8_t *at)
     memcpy(segment->cookie, at + before, at[1] - before);
 }
 
+static void take_accecn(struct seg *segment, const uint8_t *at)
+{
+    segment->accecn_order1 = *at == TCP_OPTION_ACCECN1;
+    assert_int_equal((at[1] - 2) % 3, 0);
+    assert_in_range(at[1], 2, 11);
+    segment->accecn = (uint8_t)(1 + (at[1] - 2) / 3);
+    for (unsigned i = 0; i + 1u < segment->accecn; i++)
+        segment->accecn_field[i] = get32(at + 2 + 3 * i) >> 8; /* the byte behind is the packet's */
+}
+
 static void take_options(struct seg *segment, uint32_t isn, const uint8_t *at, const uint8_t *end)
 {
     while (at < end && *at != TCP_OPTION_END) {
@@ -262,6 +282,8 @@ static void take_options(struct seg *segment, uint32_t isn, const uint8_t *at, c
             take_sack(segment, isn, at);
         if (*at == TCP_OPTION_FAST_OPEN || *at == TCP_OPTION_EXPERIMENTAL)
             take_fast_open(segment, at);
+        if (*at == TCP_OPTION_ACCECN0 || *at == TCP_OPTION_ACCECN1)
+            take_accecn(segment, at);
         if (*at == TCP_OPTION_WINDOW_SCALE)
             segment->scale = (uint8_t)(at[2] + 1);
         if (*at == TCP_OPTION_TIMESTAMPS) {
@@ -320,7 +342,7 @@ static void sink_commit(void *context, uint32_t length, const struct utcp_offloa
         t->iss_known = true;
     }
     *segment = (struct seg){
-        .flags = tcp->flags,
+        .flags = tcp->flags | (tcp->data_offset & 1u) << 8,
         .seq = ntohl(tcp->sequence) - t->iss,
         .ack = tcp->flags & ACK ? ntohl(tcp->acknowledgment) - t->isn : 0,
         .window = ntohs(tcp->window),
@@ -366,11 +388,11 @@ void pass(struct tcp_test *t, uint64_t us)
 
 static const char *describe(const struct seg *segment, char *text, size_t size)
 {
-    static const char letters[] = "FSRPAUEC";
-    char flags[9] = {0};
+    static const char letters[] = "FSRPAUECN";
+    char flags[10] = {0};
     int count = 0;
 
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 9; i++)
         if (segment->flags & 1u << i)
             flags[count++] = letters[i];
     snprintf(text, size, "[%s] seq %u ack %u length %u window %u", flags, segment->seq,

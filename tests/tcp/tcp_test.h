@@ -40,7 +40,8 @@ enum {
     ACK = TCP_ACK,
     URG = TCP_URG,
     ECE = TCP_ECE,
-    CWR = TCP_CWR
+    CWR = TCP_CWR,
+    AE = TCP_AE
 };
 
 #define ANY_WINDOW 0 /* of an expected segment: whatever it is */
@@ -65,8 +66,11 @@ struct seg {
     uint8_t cookie[16];
     const uint8_t *options; /* raw, instead of those above; in only */
     unsigned options_length;
-    uint8_t fill;          /* in: added to the pattern, so that the payload differs */
-    uint16_t urgent;       /* the pointer; of an expected segment: see tcp_test.last */
+    uint8_t fill;       /* in: added to the pattern, so that the payload differs */
+    uint16_t urgent;    /* the pointer; of an expected segment: see tcp_test.last */
+    uint8_t accecn;     /* option of Accurate ECN: 0: none, else 1 + its fields, … */
+    bool accecn_order1; /* … in the order of kind 174 */
+    uint32_t accecn_field[3];
     uint16_t user_timeout; /* option of an expected segment, see tcp_test.last; 0: none */
     uint8_t reserved;      /* in: the four bits behind the data offset */
     uint8_t ecn;           /* IP_ECN_*; of an expected segment: see tcp_test.last */

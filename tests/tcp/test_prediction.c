@@ -146,6 +146,26 @@ static void a_clean_stream_is_predicted(void **state)
     assert_in_range(compare(config, 1), 95, 100);
 }
 
+/* As long as the peer's count of marks stands still; each 64 KiB an option goes the long way. */
+static void accurate_ecn_is_predicted(void **state)
+{
+    struct sim_config config = plain(1000000, 0);
+
+    (void)state;
+    config.stack[0].flags = UTCP_ASK_ACCURATE_ECN;
+    assert_in_range(compare(config, 1), 90, 100);
+    config.family = 6;
+    assert_in_range(compare(config, 1), 90, 100);
+    config.stack[1].flags = UTCP_NO_TIMESTAMPS;
+    assert_in_range(compare(config, 1), 90, 100);
+    config.family = 4;
+    config.link[0].mark = 30;
+    assert_in_range(compare(config, 3), 60, 100);
+    config.link[0] = config.link[1] = bad;
+    config.link[0].mark = config.link[1].mark = 100;
+    compare(config, 10);
+}
+
 static void data_both_ways_are_predicted(void **state)
 {
     (void)state;
@@ -176,6 +196,8 @@ static void every_congestion_control_sees_the_same(void **state)
     for (unsigned i = 0; utcp_congestion_name(i); i++) {
         config.stack[0].congestion = config.stack[1].congestion = utcp_congestion_name(i);
         config.stack[0].flags = config.stack[1].flags = i % 2 ? UTCP_ASK_ECN : UTCP_PACE;
+        compare(config, 3);
+        config.stack[0].flags = config.stack[1].flags = UTCP_ASK_ACCURATE_ECN;
         compare(config, 3);
     }
 }
@@ -568,6 +590,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clean_stream_is_predicted),
+        cmocka_unit_test(accurate_ecn_is_predicted),
         cmocka_unit_test(data_both_ways_are_predicted),
         cmocka_unit_test(a_bad_wire_makes_no_difference),
         cmocka_unit_test(every_congestion_control_sees_the_same),

@@ -464,6 +464,92 @@ static void a_narrow_path_is_found(void **state)
     transfer(&config);
 }
 
+/* What either end knew of its connection last. */
+struct seen {
+    struct sim *sim;
+    struct utcp_info end[2];
+};
+
+static void see_connection(void *context, const struct utcp_conn *conn)
+{
+    struct utcp_info info = {.size = sizeof(info)};
+
+    utcp_info(conn, &info);
+    if (info.ecn_accurate) /* what is left of it in TIME-WAIT does not know */
+        *(struct utcp_info *)context = info;
+}
+
+/* Also when its program has closed it. */
+static void see(void *context, const struct utcp *stack)
+{
+    struct seen *seen = context;
+    uint64_t cursor = 0;
+
+    do
+        cursor =
+            utcp_scan(stack, cursor, see_connection, &seen->end[stack == sim_stack(seen->sim, 1)]);
+    while (cursor);
+}
+
+/* RFC 9768: what one has received marked is what the other is told, by packets and by bytes, in both directions at
+ * once, and however segments are cut. */
+static void marks_are_counted_alike_at_both_ends(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct sim_config config = plain();
+        struct seen seen = {0};
+
+        set_sizes(&config, 2000000, seed % 2 ? 1000000 : 0);
+        config.seed = seed;
+        config.stack[0].flags = UTCP_ASK_ACCURATE_ECN;
+        config.stack[0].congestion = config.stack[1].congestion = utcp_congestion_name(seed % 4);
+        config.stack[0].offloads = config.stack[1].offloads =
+            seed % 3 ? UTCP_OFFLOAD_SEGMENT | UTCP_OFFLOAD_CHECKSUM : 0;
+        config.link[0].cut = config.link[1].cut = true;
+        config.link[0].mark = 50 + 10 * (unsigned)seed;
+        config.link[1].mark = seed % 4 ? 100 : 0;
+        config.link[0].rate = config.link[1].rate = 20000;
+        config.watch = see;
+        config.watch_context = &seen;
+        seen.sim = sim_new(&config);
+        assert_true(sim_run(seen.sim, 120 * MINUTE));
+        for (int i = 0; i < 2; i++) {
+            const struct utcp_info *to = &seen.end[i], *from = &seen.end[!i];
+
+            assert_true(to->ecn_accurate && from->ecn_accurate);
+            /* Nobody is there any more for what the last acknowledgments tell. */
+            assert_in_range(to->ecn_marked_in - from->ecn_marked_told, 0, 4);
+            assert_in_range(to->ecn_ce_in + 4 * 1460 - from->ecn_ce_told, 0, 8 * 1460);
+            if (config.link[!i].mark && from->bytes_out > 100000)
+                assert_true(to->ecn_marked_in > 0 && from->ecn_reductions > 0);
+        }
+        sim_free(seen.sim);
+    }
+}
+
+static void marks_and_everything_else_at_once(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct sim_config config = plain();
+
+        config.seed = seed;
+        config.stack[0].flags = seed % 3 ? UTCP_ASK_ACCURATE_ECN : UTCP_ASK_ECN;
+        config.stack[1].flags = seed % 4 ? 0 : UTCP_NO_ACCURATE_ECN;
+        config.link[0] = config.link[1] = (struct sim_link){.loss = 20,
+                                                            .reorder = 50,
+                                                            .duplicate = 20,
+                                                            .corrupt = 5,
+                                                            .mark = 200,
+                                                            .delay_us = 1000,
+                                                            .rate = 20000,
+                                                            .queue_us = 5000};
+        set_sizes(&config, 300000, 300000);
+        transfer(&config);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +579,8 @@ int main(void)
         cmocka_unit_test(every_order_of_closing_ends),
         cmocka_unit_test(nothing_to_say_is_fine),
         cmocka_unit_test(a_narrow_path_is_found),
+        cmocka_unit_test(marks_are_counted_alike_at_both_ends),
+        cmocka_unit_test(marks_and_everything_else_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

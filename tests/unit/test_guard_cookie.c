@@ -83,7 +83,8 @@ static struct server open_server(const struct setting *setting, uint64_t now)
 {
     struct utcp_config config = {.size = sizeof(config),
                                  .mtu = setting->mtu,
-                                 .flags = setting->flags,
+                                 /* whoever asks for more at the NIC is given RFC 3168's */
+                                 .flags = setting->flags | UTCP_NO_ACCURATE_ECN,
                                  .receive_buffer_max = setting->receive_max};
     struct utcp_endpoint local = {.family = setting->family, .port = 80};
     struct server server = {0};

@@ -8,7 +8,8 @@
 static const struct utcp_option_module *const modules[] = {
     &utcp__option_mss,          &utcp__option_sack_permitted, &utcp__option_timestamps,
     &utcp__option_window_scale, &utcp__option_fast_open,      &utcp__option_fast_open_experimental,
-    &utcp__option_user_timeout, &utcp__option_sack, /* the last: it takes what room there is */
+    &utcp__option_user_timeout, &utcp__option_accecn0,        &utcp__option_accecn1,
+    &utcp__option_sack, /* the last: it takes what room there is */
 };
 
 #define MODULES (sizeof(modules) / sizeof(modules[0]))
@@ -69,7 +70,7 @@ void utcp__options_received(struct utcp_conn *conn, const struct utcp_segment_op
 
 bool utcp__options_wanted(const struct utcp_conn *conn)
 {
-    return conn->report.count || conn->report.duplicate_due || conn->timeout_due;
+    return conn->report.count || conn->report.duplicate_due || conn->options_due;
 }
 
 /* Not inlined: what it saves and restores is more than all that usual segments need. */
@@ -91,10 +92,25 @@ uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uin
         utcp__syn_options_put(conn, tcp_flags, at);
         return UTCP_OPTIONS_SYN;
     }
-    if (tcp_flags & TCP_SYN || utcp__options_wanted(conn))
+    if (tcp_flags & TCP_SYN) /* not shared with data that would be as important */
+        return write_all(conn, tcp_flags, UTCP_OPTIONS_MAX, at);
+    if (utcp__options_wanted(conn))
         return write_all(conn, tcp_flags, room, at);
     /* Nearly every segment: only timestamps have something to write. */
     return (uint8_t)(utcp__option_timestamps.write(conn, tcp_flags, room, at) - at);
+}
+
+void utcp__options_sent(struct utcp_conn *conn, const uint8_t *at, uint32_t size)
+{
+    const uint8_t *end = at + size;
+
+    for (; at < end; at += *at == TCP_OPTION_NOP ? 1 : at[1]) /* our own, and so well formed */
+        for (unsigned i = 0; i < MODULES; i++)
+            if (modules[i]->sent && modules[i]->kind == *at)
+                modules[i]->sent(conn);
+    conn->options_due = false;
+    for (unsigned i = 0; i < MODULES; i++)
+        conn->options_due |= modules[i]->due && modules[i]->due(conn);
 }
 
 uint8_t utcp__options_size(const struct utcp_conn *conn)

@@ -6,6 +6,8 @@
  *   negotiate  a SYN of the peer was taken: decides what holds for the connection
  *   received   a segment of an established connection has it, and is acceptable
  *   write      puts the option into a segment that goes out
+ *   sent       it is in a segment that has gone out
+ *   due        whether it still waits for a segment with room
  *
  * What arrives is first only noted (struct utcp_segment_options); it means something when it was
  * negotiated. A module writes a multiple of four bytes, so that no padding is needed; but in a SYN
@@ -42,11 +44,20 @@ struct utcp_option_module {
      * chosen; what goes into every segment may be written without asking, for the segment's size
      * counts it in already. Returns the end of what was written. */
     uint8_t *(*write)(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room, uint8_t *at);
+    /* NULL: it is never waited for. Called for segments that were written while conn->options_due, which
+     * a module sets when it has something to tell that is not in every segment; then that is whether one is
+     * still due. */
+    void (*sent)(struct utcp_conn *conn);
+    bool (*due)(const struct utcp_conn *conn);
 };
 
 extern const struct utcp_option_module utcp__option_mss, utcp__option_window_scale,
     utcp__option_timestamps, utcp__option_sack_permitted, utcp__option_sack, utcp__option_fast_open,
-    utcp__option_fast_open_experimental, utcp__option_user_timeout;
+    utcp__option_fast_open_experimental, utcp__option_user_timeout, utcp__option_accecn0,
+    utcp__option_accecn1;
+
+/* IP_ECN_* of the fields of Accurate ECN's options, in the order of each kind. */
+extern const uint8_t utcp__accecn_order[2][UTCP_ACCECN_FIELDS];
 
 /* Writes UTCP_OPTIONS_USUAL bytes, for a segment with ACK and without SYN or RST of a connection that has
  * timestamps: its clock, and what it echoes. */
@@ -74,6 +85,9 @@ bool utcp__options_wanted(const struct utcp_conn *conn);
  * their size, a multiple of four up to UTCP_OPTIONS_MAX. */
 uint8_t utcp__options_write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room,
                             uint8_t *at);
+
+/* These options have gone out while conn->options_due. */
+void utcp__options_sent(struct utcp_conn *conn, const uint8_t *at, uint32_t size);
 
 /* RFC 5482: seconds, or minutes rounded up where seconds do not fit. */
 uint16_t utcp__timeout_encode(uint64_t seconds);

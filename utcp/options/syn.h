@@ -31,7 +31,7 @@ static inline bool utcp__syn_options_are(const uint8_t *at, uint32_t size)
 static inline bool utcp__syn_options_due(const struct utcp_conn *conn)
 {
     return conn->sack && conn->timestamps && conn->window_scale && !conn->timeout_told &&
-           conn->fast.option == FAST_OPTION_NONE;
+           !conn->accurate && conn->fast.option == FAST_OPTION_NONE;
 }
 
 /* Writes them. */

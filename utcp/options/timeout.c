@@ -60,6 +60,16 @@ static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t 
     return at;
 }
 
+static void sent(struct utcp_conn *conn)
+{
+    conn->timeout_due = false;
+}
+
+static bool due(const struct utcp_conn *conn)
+{
+    return conn->timeout_due;
+}
+
 const struct utcp_option_module utcp__option_user_timeout = {
     .name = "user timeout",
     .kind = TCP_OPTION_USER_TIMEOUT,
@@ -68,4 +78,6 @@ const struct utcp_option_module utcp__option_user_timeout = {
     .negotiate = negotiate,
     .received = received,
     .write = write,
+    .sent = sent,
+    .due = due,
 };
