@@ -107,6 +107,21 @@ SIPHASH_INLINE uint64_t siphash_fixed(struct siphash_key key, const uint64_t *wo
     return siphash__end(&state);
 }
 
+/* That of two words in two parts, where the first is often the same. */
+SIPHASH_INLINE struct siphash_state siphash_first(struct siphash_key key, uint64_t word)
+{
+    struct siphash_state state = siphash__begin(key);
+
+    siphash__absorb(&state, word);
+    return state;
+}
+
+SIPHASH_INLINE uint64_t siphash_second(struct siphash_state state, uint64_t word)
+{
+    siphash__absorb(&state, word);
+    return siphash__end(&state);
+}
+
 #ifndef __bpf__
 static inline uint64_t siphash(struct siphash_key key, const void *data, size_t size)
 {

@@ -60,14 +60,23 @@ SYNCOOKIE_INLINE uint32_t syncookie_size_index(uint16_t mss)
 }
 
 /* What the key makes of two endpoints. Addresses are 4 or 16 bytes as words that lie as they do in the
- * packet; ports in the order of the host. */
+ * packet; ports in the order of the host. Of IPv4 each end is a word, and what the key makes of the first
+ * can be kept, for a server has one local end for all its connections (utcp/syncookie.c). */
+SYNCOOKIE_INLINE uint64_t syncookie_local_v4(uint32_t local, uint16_t local_port)
+{
+    return 4ULL << 48 | (uint64_t)local_port << 32 | local;
+}
+
+SYNCOOKIE_INLINE uint64_t syncookie_remote_v4(uint32_t remote, uint16_t remote_port)
+{
+    return (uint64_t)remote_port << 32 | remote;
+}
+
 SYNCOOKIE_INLINE uint64_t syncookie_ends_v4(struct siphash_key key, uint32_t local, uint32_t remote,
                                             uint16_t local_port, uint16_t remote_port)
 {
-    const uint64_t words[2] = {(uint64_t)local << 32 | remote,
-                               4ULL << 32 | (uint64_t)local_port << 16 | remote_port};
-
-    return siphash_fixed(key, words, 2);
+    return siphash_second(siphash_first(key, syncookie_local_v4(local, local_port)),
+                          syncookie_remote_v4(remote, remote_port));
 }
 
 SYNCOOKIE_INLINE uint64_t syncookie_ends_v6(struct siphash_key key, const uint64_t local[2],

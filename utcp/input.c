@@ -195,19 +195,6 @@ static bool step_syn(struct utcp_conn *conn, struct utcp_segment *segment)
 
 /* ── Fifth: ACK ────────────────────────────────────────────────────────────────────────────── */
 
-void utcp__establish(struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint32_t window)
-{
-    if (conn->retries == 0 && conn->rtt.timed_at)
-        utcp__rtt_sample(&conn->rtt, conn->stack->now - conn->rtt.timed_at);
-    conn->rtt.timed_at = 0;
-    conn->snd_una = conn->iss + 1;
-    if (!conn->passive)
-        utcp__fast_open_settle(conn, ack);
-    conn->syn_due = false;
-    utcp__count_timeouts_over(conn);
-    utcp__conn_established(conn, seq, ack, window);
-}
-
 static bool acknowledges_syn(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     if (seq_before(conn->iss, segment->ack) && !seq_before(conn->snd_max, segment->ack))
@@ -410,29 +397,6 @@ static bool step_urgent(struct utcp_conn *conn, const struct utcp_segment *segme
 }
 
 /* ── Seventh: text ─────────────────────────────────────────────────────────────────────────── */
-
-/* An ACK for each second full segment, for the others within the delay (RFC 9293 section 3.8.6.3).
- * A merged segment counts as what it was made of. */
-void utcp__acknowledge_later(struct utcp_conn *conn, uint32_t bytes)
-{
-    uint32_t segments;
-
-    if (bytes > conn->segment_seen)
-        conn->segment_seen = (uint16_t)min_u32(bytes, conn->receive_mss);
-    segments = bytes / conn->segment_seen;
-    conn->segments_unacked = (uint8_t)min_u32(conn->segments_unacked + segments, UINT8_MAX);
-    if (conn->quick_acks) {
-        conn->quick_acks -= !conn->ack_now;
-        acknowledge_now(conn);
-        return;
-    }
-    if (conn->segments_unacked >= 2) {
-        acknowledge_now(conn);
-        return;
-    }
-    if (!utcp__timer_runs(conn, TIMER_ACK))
-        utcp__timer_set(conn, TIMER_ACK, conn->stack->now + UTCP_DELAYED_ACK);
-}
 
 /* Data behind the peer's FIN are none. */
 static void cut_at_fin(const struct utcp_conn *conn, struct utcp_segment *segment)

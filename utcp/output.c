@@ -289,7 +289,9 @@ static inline void account_syn(struct utcp_conn *conn, const struct plan *plan)
         account_sequence(conn, plan);
     }
     conn->fast.sent += (uint16_t)plan->length;
-    utcp__timer_set(conn, TIMER_RETRANSMIT, now + utcp__rtt_timeout(&conn->rtt));
+    conn->deadline[TIMER_RETRANSMIT] = now + utcp__rtt_timeout(&conn->rtt);
+    /* Earlier than that, at a tick before which no timer of data is that follow soon: the place stays what it is. */
+    utcp__timer_place(conn, now + UTCP_RTO_MIN - (1 << WHEEL_TICK_BITS));
     utcp__wait_for_peer(conn);
     conn->rcv_adv = plan->ack + plan->window; /* which is not scaled */
 }
@@ -434,6 +436,8 @@ static enum progress output_conn(struct utcp_conn *conn, const struct utcp_sink 
         if (!utcp__timer_runs(conn, TIMER_RETRANSMIT) && utcp__blocked(conn))
             utcp__timer_set(conn, TIMER_RETRANSMIT,
                             conn->stack->now + utcp__rtt_timeout(&conn->rtt));
+        if (utcp__timer_runs(conn, TIMER_ACK))
+            utcp__timer_place(conn, conn->deadline[TIMER_ACK]);
         return PROGRESS_DONE;
     }
     return PROGRESS_MORE;

@@ -158,7 +158,8 @@ endpoint(uint8_t family, const uint8_t *address, be16 port)
 
 static bool unicast_ipv4(uint32_t address) /* not of 0/8, 224/4, 255.255.255.255 */
 {
-    return address >> 24 != 0 && address >> 28 != 14 && address != UINT32_MAX;
+    return address - (UINT32_C(1) << 24) < UINT32_C(223) << 24 ||
+           (address >> 28 == 15 && address != UINT32_MAX);
 }
 
 static bool ipv4_allowed(const struct utcp_endpoint *source,

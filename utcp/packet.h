@@ -41,7 +41,8 @@ static inline uint8_t *utcp__put_be32(uint8_t *at, uint32_t value)
 /* Options of a segment, as far as they were there and well formed (options/). */
 struct utcp_segment_options {
     bool has_mss, has_window_scale, has_timestamps, sack_permitted;
-    uint8_t sacks; /* blocks */
+    bool usual_syn; /* these four, with a good MSS, and no others: options/syn.h */
+    uint8_t sacks;  /* blocks */
     uint8_t window_scale;
     uint16_t mss;
     uint32_t ts_value, ts_echo;

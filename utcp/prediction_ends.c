@@ -5,17 +5,43 @@
  * of the steps of RFC 9293 section 3.10.7.4 is done by the functions of the long way (input.c). */
 #include "prediction.h"
 
-/* Nobody watches the connection, or cookies, which may say that the peer has begun anew. */
+/* Nobody watches the connection. (Whether a cookie says that the peer has begun anew need not be asked of what is
+ * predicted here: utcp__cookie_displaces() does not of a segment with the next sequence number that acknowledges what
+ * was sent.) */
 inlined bool is_watched(const struct utcp_conn *conn)
 {
-    return conn->traced || conn->timed || conn->arrivals || conn->ce ||
-           conn->stack->cookies_elsewhere;
+    return conn->traced || conn->timed || conn->arrivals || conn->ce;
 }
 
 /* RFC 7323 section 5.3 R1, where the connection is not so old that it would not matter. */
 inlined bool is_stale(const struct utcp_conn *conn, const struct wire_tcp *tcp)
 {
     return (int32_t)(ts_value(tcp) - conn->ts_recent) < 0;
+}
+
+/* The first text of all, in order: utcp__take_text(), where nothing about it is rare. */
+inlined void take_first_text(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t next,
+                             uint32_t length)
+{
+    struct utcp_pool *pool = &conn->stack->pool;
+    const uint8_t *payload = (const uint8_t *)tcp + STAMPED;
+    struct utcp_segment text; /* no more of it than that is looked at */
+
+    if (likely(utcp__recvbuf_first(&conn->receive, length) && !utcp__pool_tight(pool) &&
+               !conn->ecn.on && utcp__recvbuf_put_first(&conn->receive, pool, payload, length))) {
+        conn->data_at = (uint32_t)(conn->stack->now >> 10);
+        conn->duplicate_acks_due = 0;
+        utcp__acknowledge_later(conn, length);
+        utcp__queue_event(conn, UTCP_READABLE);
+        return;
+    }
+    text.seq = next;
+    text.ecn = IP_ECN_NOT; /* which of those without a mark does not matter */
+    text.flags = TCP_ACK;
+    text.length = length;
+    text.payload = payload;
+    text.options.ts_echo = ts_echo(tcp);
+    utcp__take_text(conn, &text);
 }
 
 /* In SYN-RECEIVED a connection that came by a listener, and not by fast open, has sent its SYN and nothing else,
@@ -33,17 +59,8 @@ bool utcp__take_opening(struct utcp_conn *conn, const struct wire_tcp *tcp, uint
     conn->segments_in[length > 0]++;
     take_headers(conn, conn->stack->now, next, true, ts_value(tcp));
     utcp__establish(conn, next, una, (uint32_t)ntohs(tcp->window) << conn->send_scale);
-    if (length) {
-        struct utcp_segment text; /* no more of it than that is looked at */
-
-        text.seq = next;
-        text.ecn = IP_ECN_NOT; /* which of those without a mark does not matter */
-        text.flags = TCP_ACK;
-        text.length = length;
-        text.payload = (const uint8_t *)tcp + STAMPED;
-        text.options.ts_echo = ts_echo(tcp);
-        utcp__take_text(conn, &text);
-    }
+    if (length)
+        take_first_text(conn, tcp, next, length);
     return true;
 }
 

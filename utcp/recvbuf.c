@@ -175,21 +175,6 @@ static uint32_t ranges_max(const struct utcp_recvbuf *buffer)
     return most < RECVBUF_RANGES_MOST ? most : RECVBUF_RANGES_MOST;
 }
 
-/* Of a buffer without anything: bytes of one block, which is that of a short request. */
-static uint32_t put_first(struct utcp_recvbuf *buffer, struct utcp_pool *pool, const uint8_t *data,
-                          uint32_t size)
-{
-    uint8_t *block = utcp__pool_get(pool, CLAIM_ESSENTIAL);
-
-    if (block == NULL)
-        return 0;
-    buffer->block = block;
-    buffer->slots = buffer->held = 1;
-    memcpy(block + buffer->next % POOL_BLOCK_SIZE, data, size);
-    buffer->next += size;
-    return size;
-}
-
 uint32_t utcp__recvbuf_put(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t offset,
                            const uint8_t *data, uint32_t size)
 {
@@ -198,9 +183,8 @@ uint32_t utcp__recvbuf_put(struct utcp_recvbuf *buffer, struct utcp_pool *pool, 
     assert(offset >= buffer->next);
     if (size == 0)
         return 0;
-    if (buffer->slots == 0 && offset == buffer->next && offset == buffer->read &&
-        offset % POOL_BLOCK_SIZE + size <= POOL_BLOCK_SIZE && !buffer->pending.count)
-        return put_first(buffer, pool, data, size);
+    if (offset == buffer->next && utcp__recvbuf_first(buffer, size))
+        return utcp__recvbuf_put_first(buffer, pool, data, size);
     if (!reach(buffer, pool, offset + size))
         return 0;
     if (offset > buffer->next) {

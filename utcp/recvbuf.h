@@ -72,6 +72,28 @@ static inline uint64_t utcp__recvbuf_ring_bytes(const struct utcp_recvbuf *buffe
 uint32_t utcp__recvbuf_put(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t offset,
                            const uint8_t *data, uint32_t size);
 
+/* Whether nothing is there, nor a ring, and `size` bytes at `next` fit one block: those of a short request. */
+static inline bool utcp__recvbuf_first(const struct utcp_recvbuf *buffer, uint32_t size)
+{
+    return buffer->slots == 0 && buffer->next == buffer->read && !buffer->pending.count &&
+           buffer->next % POOL_BLOCK_SIZE + size <= POOL_BLOCK_SIZE;
+}
+
+/* Then utcp__recvbuf_put() is this. */
+static inline uint32_t utcp__recvbuf_put_first(struct utcp_recvbuf *buffer, struct utcp_pool *pool,
+                                               const uint8_t *data, uint32_t size)
+{
+    uint8_t *block = utcp__pool_get(pool, CLAIM_ESSENTIAL);
+
+    if (block == NULL)
+        return 0;
+    buffer->block = block;
+    buffer->slots = buffer->held = 1;
+    memcpy(block + buffer->next % POOL_BLOCK_SIZE, data, size);
+    buffer->next += size;
+    return size;
+}
+
 /* The same in parts, for bytes that belong at `next` where nothing is pending. Where they go, if that is
  * one block that is there; NULL: not so. Whoever copies them adds them to `next`. */
 static inline uint8_t *utcp__recvbuf_place(const struct utcp_recvbuf *buffer, uint32_t size)

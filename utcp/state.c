@@ -83,13 +83,6 @@ void utcp__trace_state(struct utcp_conn *conn, enum utcp_state state)
                                                 .to = state});
 }
 
-void utcp__conn_compare(struct utcp_conn *conn)
-{
-    conn->uncommon = conn->local.family != 4 || !conn->timestamps || !conn->sack ||
-                     !utcp__synchronized(conn) || conn->control.rate || !conn->cc.ops->in_range ||
-                     conn->user_timeout_ms;
-}
-
 /* Of `family`. */
 static void prepare(struct utcp_conn *conn, struct utcp *stack, uint8_t family)
 {
@@ -128,8 +121,9 @@ void utcp__conn_prepare(struct utcp *stack)
     prepare(&stack->fresh[1], stack, 6);
 }
 
-void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
-                     const struct utcp_endpoint *remote)
+static inline __attribute__((always_inline)) void init(struct utcp_conn *conn, struct utcp *stack,
+                                                       const struct utcp_endpoint *local,
+                                                       const struct utcp_endpoint *remote)
 {
     uint64_t ends = utcp__cookie_ends(stack, local, remote);
 
@@ -148,6 +142,12 @@ void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct ut
     list_init(&conn->scattered_link);
     utcp__wheel_timer_init(&conn->wheel_timer);
     conn->heard_at = stack->now;
+}
+
+void utcp__conn_init(struct utcp_conn *conn, struct utcp *stack, const struct utcp_endpoint *local,
+                     const struct utcp_endpoint *remote)
+{
+    init(conn, stack, local, remote);
 }
 
 /* Structures of connections that are gone are kept for those that come: the allocator takes 90 instructions to
@@ -201,7 +201,7 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
     conn = take_memory(stack);
     if (conn == NULL)
         return NULL;
-    utcp__conn_init(conn, stack, local, remote);
+    init(conn, stack, local, remote);
     if (stack->paths)
         utcp__path_begin(conn);
     list_append(&stack->all, &conn->all_link);
@@ -278,52 +278,12 @@ void utcp__conn_update_mss(struct utcp_conn *conn)
 
 void utcp__conn_acceptable(struct utcp_conn *conn)
 {
-    list_remove(&conn->link);
-    list_append(&conn->listener->ready, &conn->link);
-    conn->acceptable = true;
-    conn->listener->acceptable++;
-    utcp__listener_event(conn->listener, UTCP_ACCEPTABLE);
-    conn->stack->stats.connections_accepted++;
+    utcp__become_acceptable(conn);
 }
 
 void utcp__conn_established(struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint32_t window)
 {
-    struct utcp *stack = conn->stack;
-    uint64_t now = stack->now;
-    bool open_early = conn->fast_queue;
-
-    utcp__conn_set_state(conn, UTCP_ESTABLISHED);
-    conn->snd_wnd = conn->snd_wnd_max = window;
-    conn->snd_wl1 = seq;
-    conn->snd_wl2 = ack;
-    utcp__fast_open_leave(conn, false);
-    if (!open_early)
-        utcp__recovery_start(conn);
-    if (conn->retries && conn->rtt.srtt == 0)
-        conn->rtt.rto = UTCP_RTO_AFTER_SYN;
-    conn->retries = 0;
-    conn->rtt.backoff = 0;
-    conn->sent_at = now;
-    conn->data_at = (uint32_t)(now >> 10);
-    conn->drs.round_at = (uint32_t)now;
-    conn->drs.rtt = conn->rtt.srtt & INT32_MAX;
-    utcp__timers_update(conn);
-    if (conn->listener && !open_early) {
-        utcp__conn_acceptable(conn);
-    } else if (!conn->passive) {
-        utcp__event(conn, UTCP_CONNECTED);
-        stack->stats.connections_opened++;
-    }
-    if (conn->fin_queued)
-        utcp__conn_finish(conn);
-    /* Of most there is nothing yet that could be amiss. */
-    if (!open_early && conn->snd_una == conn->snd_max && !conn->more && !conn->soft_error &&
-        conn->snd_wnd && conn->rtt.srtt)
-        conn->restless = false;
-    else
-        utcp__settle(conn);
-    utcp__conn_compare(conn);
-    utcp__want_output(conn);
+    utcp__become_established(conn, seq, ack, window);
 }
 
 void utcp__conn_finish(struct utcp_conn *conn)

@@ -270,14 +270,104 @@ static inline __attribute__((always_inline)) void utcp__schedule_probe(struct ut
                     utcp__probe_at(conn, conn->stack->now, conn->deadline[TIMER_RETRANSMIT]));
 }
 
+/* ── state.c, input.c: the handshake is done ───────────────────────────────────────────────── */
+
+/* utcp__conn_acceptable() and utcp__conn_established(). */
+static inline void utcp__become_acceptable(struct utcp_conn *conn)
+{
+    list_remove(&conn->link);
+    list_append(&conn->listener->ready, &conn->link);
+    conn->acceptable = true;
+    conn->listener->acceptable++;
+    utcp__listener_event(conn->listener, UTCP_ACCEPTABLE);
+    conn->stack->stats.connections_accepted++;
+}
+
+static inline __attribute__((always_inline)) void
+utcp__become_established(struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint32_t window)
+{
+    struct utcp *stack = conn->stack;
+    uint64_t now = stack->now;
+    bool open_early = conn->fast_queue;
+
+    utcp__conn_set_state(conn, UTCP_ESTABLISHED);
+    conn->snd_wnd = conn->snd_wnd_max = window;
+    conn->snd_wl1 = seq;
+    conn->snd_wl2 = ack;
+    if (open_early)
+        utcp__fast_open_leave(conn, false);
+    else
+        utcp__recovery_start(conn);
+    if (conn->retries && conn->rtt.srtt == 0)
+        conn->rtt.rto = UTCP_RTO_AFTER_SYN;
+    conn->retries = 0;
+    conn->rtt.backoff = 0;
+    conn->sent_at = now;
+    conn->data_at = (uint32_t)(now >> 10);
+    conn->drs.round_at = (uint32_t)now;
+    conn->drs.rtt = conn->rtt.srtt & INT32_MAX;
+    utcp__timers_update(conn);
+    if (conn->listener && !open_early) {
+        utcp__become_acceptable(conn);
+    } else if (!conn->passive) {
+        utcp__queue_event(conn, UTCP_CONNECTED);
+        stack->stats.connections_opened++;
+    }
+    if (conn->fin_queued)
+        utcp__conn_finish(conn);
+    /* Of most there is nothing yet that could be amiss. */
+    if (!open_early && conn->snd_una == conn->snd_max && !conn->more && !conn->soft_error &&
+        conn->snd_wnd && conn->rtt.srtt)
+        conn->restless = false;
+    else
+        utcp__settle(conn);
+    utcp__conn_compare(conn);
+    utcp__queue_output(conn);
+}
+
+/* In SYN-RECEIVED: our SYN is acknowledged. */
+static inline __attribute__((always_inline)) void
+utcp__establish(struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint32_t window)
+{
+    if (conn->retries == 0 && conn->rtt.timed_at)
+        utcp__rtt_sample(&conn->rtt, conn->stack->now - conn->rtt.timed_at);
+    conn->rtt.timed_at = 0;
+    conn->snd_una = conn->iss + 1;
+    if (!conn->passive)
+        utcp__fast_open_settle(conn, ack);
+    conn->syn_due = false;
+    utcp__count_timeouts_over(conn);
+    utcp__become_established(conn, seq, ack, window);
+}
+
+/* So much came in order: an ACK for each second full segment, for the others within the delay (RFC 9293 section
+ * 3.8.6.3). A merged segment counts as what it was made of. */
+static inline void utcp__acknowledge_later(struct utcp_conn *conn, uint32_t bytes)
+{
+    uint32_t segments;
+
+    if (bytes > conn->segment_seen)
+        conn->segment_seen = (uint16_t)min_u32(bytes, conn->receive_mss);
+    segments = bytes / conn->segment_seen;
+    conn->segments_unacked = (uint8_t)min_u32(conn->segments_unacked + segments, UINT8_MAX);
+    if (conn->quick_acks || conn->segments_unacked >= 2) {
+        conn->quick_acks -= conn->quick_acks && !conn->ack_now;
+        conn->ack_now = true;
+        utcp__queue_output(conn);
+        return;
+    }
+    if (utcp__timer_runs(conn, TIMER_ACK))
+        return;
+    conn->deadline[TIMER_ACK] = conn->stack->now + UTCP_DELAYED_ACK;
+    /* Else utcp_output() does it, if what it sends has not acknowledged them then. */
+    if (list_empty(&conn->output_link))
+        utcp__timer_place(conn, conn->deadline[TIMER_ACK]);
+}
+
 /* ── input.c, for prediction.c ─────────────────────────────────────────────────────────────── */
 
-/* So much came in order; an ACK is due, now or soon. */
-void utcp__acknowledge_later(struct utcp_conn *conn, uint32_t bytes);
 /* Data within the window, from a connection that takes them. */
 void utcp__take_text(struct utcp_conn *conn, struct utcp_segment *segment);
-/* In SYN-RECEIVED: our SYN is acknowledged, as utcp__conn_established() wants to know it. */
-void utcp__establish(struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint32_t window);
 /* Whether a segment without SACK's blocks acknowledges all that an orphan had to say, its FIN included, and
  * nothing was to be repaired; then what is left to do, but for the state that it leads to. What could be learnt from
  * it of the path and of its congestion is of no use any more. */

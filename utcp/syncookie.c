@@ -39,15 +39,22 @@ static uint64_t minute_of(const struct utcp *stack)
     return stack->now / SYNCOOKIE_MINUTE_US;
 }
 
-uint64_t utcp__cookie_ends(const struct utcp *stack, const struct utcp_endpoint *local,
+uint64_t utcp__cookie_ends(struct utcp *stack, const struct utcp_endpoint *local,
                            const struct utcp_endpoint *remote)
 {
     if (local->family == 4) {
         uint32_t words[2];
+        uint64_t word;
 
         memcpy(&words[0], local->address, sizeof(words[0]));
         memcpy(&words[1], remote->address, sizeof(words[1]));
-        return syncookie_ends_v4(stack->cookie_key, words[0], words[1], local->port, remote->port);
+        word = syncookie_local_v4(words[0], local->port);
+        if (stack->cookie_local.word != word) {
+            stack->cookie_local.word = word;
+            stack->cookie_local.state = siphash_first(stack->cookie_key, word);
+        }
+        return siphash_second(stack->cookie_local.state,
+                              syncookie_remote_v4(words[1], remote->port));
     }
     uint64_t words[2][2];
 
@@ -56,7 +63,7 @@ uint64_t utcp__cookie_ends(const struct utcp *stack, const struct utcp_endpoint 
     return syncookie_ends_v6(stack->cookie_key, words[0], words[1], local->port, remote->port);
 }
 
-static uint64_t ends_of(const struct utcp *stack, const struct utcp_segment *segment)
+static uint64_t ends_of(struct utcp *stack, const struct utcp_segment *segment)
 {
     return utcp__cookie_ends(stack, &segment->local, &segment->remote);
 }
@@ -71,11 +78,13 @@ void utcp__cookie_init(struct utcp *stack)
         input[sizeof(input) - 2] = (uint8_t)('0' + i);
         stack->cookie_key.word[i] = siphash(stack->key, input, sizeof(input));
     }
+    stack->cookie_local.word = 0;
 }
 
 void utcp_set_cookie_key(struct utcp *stack, const uint8_t key[UTCP_COOKIE_KEY_SIZE])
 {
     stack->cookie_key = siphash_key(key);
+    stack->cookie_local.word = 0;
 }
 
 /* ── The SYN ───────────────────────────────────────────────────────────────────────────────── */
@@ -173,8 +182,7 @@ static uint16_t ecn_of(const struct utcp_segment *segment, uint8_t options)
 }
 
 /* The SYN that was answered, or as much of it as matters. False: none was. */
-static bool recall(const struct utcp *stack, const struct utcp_segment *segment,
-                   struct utcp_segment *syn)
+static bool recall(struct utcp *stack, const struct utcp_segment *segment, struct utcp_segment *syn)
 {
     const struct utcp_segment_options *told = &segment->options;
     uint32_t irs = segment->seq - 1;

@@ -131,7 +131,7 @@ void utcp__time_wait_show(const struct utcp *stack, const struct utcp_time_wait 
 
 /* ── The end ───────────────────────────────────────────────────────────────────────────────── */
 
-void utcp__time_wait_end(struct utcp *stack, struct utcp_time_wait *wait)
+static inline void end(struct utcp *stack, struct utcp_time_wait *wait)
 {
     PROBE_STATE(wait, UTCP_TIME_WAIT, UTCP_CLOSED);
     stack->stats.time_wait--;
@@ -146,10 +146,15 @@ void utcp__time_wait_end(struct utcp *stack, struct utcp_time_wait *wait)
     }
 }
 
+void utcp__time_wait_end(struct utcp *stack, struct utcp_time_wait *wait)
+{
+    end(stack, wait);
+}
+
 void utcp__time_wait_expire(struct utcp *stack)
 {
     while (stack->waits.due <= stack->now)
-        utcp__time_wait_end(stack, utcp__waits_first(&stack->waits));
+        end(stack, utcp__waits_first(&stack->waits));
 }
 
 /* ── Answers ───────────────────────────────────────────────────────────────────────────────── */

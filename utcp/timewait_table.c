@@ -247,7 +247,7 @@ static void join(struct utcp_time_waits *waits, struct utcp_time_wait_queue *que
     queue->end = expires;
 }
 
-static void leave(struct utcp_time_waits *waits, const struct utcp_time_wait *wait)
+static inline void leave(struct utcp_time_waits *waits, const struct utcp_time_wait *wait)
 {
     struct utcp_time_wait_queue *queue = &waits->queues[wait->queue];
 

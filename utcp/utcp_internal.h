@@ -177,6 +177,10 @@ struct utcp {
     struct siphash_key key;
     struct hash_key table_key;     /* of utcp__table_hash() */
     struct siphash_key cookie_key; /* of SYN cookies, and of the offsets of timestamps */
+    struct {
+        uint64_t word; /* 0: none */
+        struct siphash_state state;
+    } cookie_local; /* syncookie.c: what that key makes of a local end, the last that was asked for */
     const struct utcp_cc_ops *congestion, *congestion_module;
     uint32_t mtu, offloads, flags, connections_max, receive_max, send_max;
     uint64_t time_wait_us, stall_max_us, stall_spared_us;
@@ -337,7 +341,7 @@ void utcp__input_icmp(struct utcp *stack, const struct utcp_icmp_error *error);
 
 void utcp__cookie_init(struct utcp *stack);
 /* What the cookies' key makes of two endpoints (common/syncookie.h). */
-uint64_t utcp__cookie_ends(const struct utcp *stack, const struct utcp_endpoint *local,
+uint64_t utcp__cookie_ends(struct utcp *stack, const struct utcp_endpoint *local,
                            const struct utcp_endpoint *remote);
 /* Whether a SYN gets a cookie, now that the listener is full, or not full. */
 bool utcp__cookies_wanted(const struct utcp_listener *listener, bool full);
@@ -566,11 +570,16 @@ uint16_t utcp__urgent_pointer(const struct utcp_conn *conn, uint32_t seq);
 
 /* ── timers.c ──────────────────────────────────────────────────────────────────────────────── */
 
+/* The connection's place on the wheel is not behind `when`. */
+static inline void utcp__timer_place(struct utcp_conn *conn, uint64_t when)
+{
+    if (when >> WHEEL_TICK_BITS < conn->wheel_timer.tick)
+        utcp__wheel_start(&conn->stack->wheel, &conn->wheel_timer, when);
+}
 static inline void utcp__timer_set(struct utcp_conn *conn, enum utcp_timer timer, uint64_t when)
 {
     conn->deadline[timer] = when;
-    if (when >> WHEEL_TICK_BITS < conn->wheel_timer.tick)
-        utcp__wheel_start(&conn->stack->wheel, &conn->wheel_timer, when);
+    utcp__timer_place(conn, when);
 }
 static inline void utcp__timer_stop(struct utcp_conn *conn, enum utcp_timer timer)
 {
@@ -693,7 +702,14 @@ void utcp__conn_replaced(struct utcp_conn *conn);
 void utcp__conn_update_mss(struct utcp_conn *conn);
 /* Whether most are like it: IPv4 with timestamps and SACK; without a user timeout, or a congestion control that
  * wants to know rates or to be looked after. */
-void utcp__conn_compare(struct utcp_conn *conn);
+static inline void utcp__conn_compare(struct utcp_conn *conn)
+{
+    if (conn->local.family != 4 || !conn->timestamps || !conn->sack || !utcp__synchronized(conn) ||
+        conn->control.rate || !conn->cc.ops->in_range || conn->user_timeout_ms)
+        conn->uncommon = true;
+    else
+        conn->uncommon = false;
+}
 /* Payload of a packet of that size, options counted. */
 uint32_t utcp__mss_for_mtu(const struct utcp_conn *conn, uint32_t mtu);
 void utcp__conn_choose_iss(struct utcp_conn *conn, uint32_t after);

@@ -18,24 +18,32 @@ static void insert(struct utcp_wheel *wheel, struct utcp_wheel_timer *timer)
 
     list_append(head, &timer->link);
     wheel->occupied[level] |= UINT64_C(1) << slot;
+    wheel->levels |= 1u << level;
+}
+
+/* Nothing is left in the slot. */
+static void vacate(struct utcp_wheel *wheel, size_t level, size_t slot)
+{
+    wheel->occupied[level] &= ~(UINT64_C(1) << slot);
+    if (!wheel->occupied[level])
+        wheel->levels &= ~(1u << level);
 }
 
 /* The first occupied slot and the tick at which it begins. */
 static struct list *first_slot(struct utcp_wheel *wheel, unsigned *level, unsigned *slot,
                                uint64_t *tick)
 {
-    for (*level = 0; *level < WHEEL_LEVELS; ++*level) {
-        unsigned shift = *level * WHEEL_LEVEL_BITS;
-        uint64_t block;
+    unsigned shift;
+    uint64_t block;
 
-        if (!wheel->occupied[*level])
-            continue;
-        *slot = (unsigned)__builtin_ctzll(wheel->occupied[*level]);
-        block = shift + WHEEL_LEVEL_BITS < 64 ? wheel->hand >> (shift + WHEEL_LEVEL_BITS) : 0;
-        *tick = (block << WHEEL_LEVEL_BITS | *slot) << shift;
-        return &wheel->slots[*level][*slot];
-    }
-    return NULL;
+    if (!wheel->levels)
+        return NULL;
+    *level = (unsigned)__builtin_ctz(wheel->levels);
+    *slot = (unsigned)__builtin_ctzll(wheel->occupied[*level]);
+    shift = *level * WHEEL_LEVEL_BITS;
+    block = shift + WHEEL_LEVEL_BITS < 64 ? wheel->hand >> (shift + WHEEL_LEVEL_BITS) : 0;
+    *tick = (block << WHEEL_LEVEL_BITS | *slot) << shift;
+    return &wheel->slots[*level][*slot];
 }
 
 /* Moves the timers of a slot above level 0, at whose beginning the hand stands, down. */
@@ -43,7 +51,7 @@ static void cascade(struct utcp_wheel *wheel, unsigned level, unsigned slot)
 {
     struct list *timers = &wheel->slots[level][slot];
 
-    wheel->occupied[level] &= ~(UINT64_C(1) << slot);
+    vacate(wheel, level, slot);
     while (!list_empty(timers)) {
         struct utcp_wheel_timer *timer = list_member(timers->next, struct utcp_wheel_timer, link);
 
@@ -55,6 +63,7 @@ static void cascade(struct utcp_wheel *wheel, unsigned level, unsigned slot)
 void utcp__wheel_init(struct utcp_wheel *wheel, uint64_t now)
 {
     wheel->hand = now >> WHEEL_TICK_BITS;
+    wheel->levels = 0;
     for (unsigned level = 0; level < WHEEL_LEVELS; level++) {
         wheel->occupied[level] = 0;
         for (unsigned slot = 0; slot < WHEEL_SLOTS; slot++)
@@ -79,7 +88,7 @@ void utcp__wheel_stop(struct utcp_wheel *wheel, struct utcp_wheel_timer *timer)
     if (list_empty(neighbour)) { /* it was the slot's head, and nothing is left in it */
         size_t index = (size_t)(neighbour - &wheel->slots[0][0]);
 
-        wheel->occupied[index / WHEEL_SLOTS] &= ~(UINT64_C(1) << (index % WHEEL_SLOTS));
+        vacate(wheel, index / WHEEL_SLOTS, index % WHEEL_SLOTS);
     }
 }
 

@@ -30,6 +30,7 @@ struct utcp_wheel_timer {
 struct utcp_wheel {
     uint64_t hand; /* the last tick that was run */
     uint64_t occupied[WHEEL_LEVELS];
+    uint32_t levels; /* those with occupied slots */
     struct list slots[WHEEL_LEVELS][WHEEL_SLOTS];
 };
 

@@ -97,6 +97,19 @@ static void assert_alive(const struct utcp_conn *conn)
            !list_empty(&conn->output_link));
 }
 
+/* Its place on the wheel is not behind its first timer's tick, or output finds it one. */
+static void assert_timers(const struct utcp_conn *conn)
+{
+    const struct utcp_wheel_timer *place = &conn->wheel_timer;
+    uint64_t next = conn->stack->wheel.hand + 1;
+
+    for (int timer = 0; timer < TIMERS && list_empty(&conn->output_link); timer++) {
+        uint64_t tick = (conn->deadline[timer] >> WHEEL_TICK_BITS) + 1;
+
+        assert(!utcp__timer_runs(conn, timer) || place->tick <= tick || place->tick <= next);
+    }
+}
+
 static uint64_t blocks_of(const struct utcp_conn *conn)
 {
     uint64_t blocks = conn->receive.held;
@@ -170,6 +183,7 @@ void assert_consistent(const struct utcp *stack)
 
         assert_states(conn);
         assert_alive(conn);
+        assert_timers(conn);
         assert_sequences(conn);
         blocks += blocks_of(conn);
         leading += leading_of(conn);

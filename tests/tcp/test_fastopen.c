@@ -424,6 +424,26 @@ TCP_TEST(a_syn_that_comes_again_gets_the_same_answer_and_its_data_count_once)
     tcp_free(t);
 }
 
+/* With the ACK of the handshake, in the form that header prediction looks for. */
+TCP_TEST(data_of_the_syn_that_come_again_count_once)
+{
+    struct tcp_test *t = server(4, 8);
+    uint8_t cookie[COOKIE];
+    struct seg syn;
+
+    get_cookie(t, cookie);
+    syn = syn_with(cookie, 100);
+    syn.timestamps = true;
+    syn.ts_value = 1;
+    tcp_peer(t, syn);
+    expect(t, .flags = SYN | ACK, .ack = 101);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1, .length = 100, .timestamps = true, .ts_value = 2,
+         .ts_echo = t->last.ts_value);
+    assert_int_equal(tcp_read(t, 0), 100);
+    expect_state(t, UTCP_SYN_RECEIVED); /* what is old to the last byte is no answer */
+    tcp_free(t);
+}
+
 TCP_TEST(a_child_nobody_answers_for_is_given_up)
 {
     struct tcp_test *t = server(4, 1);
@@ -590,6 +610,7 @@ int main(void)
         cmocka_unit_test(until_the_handshake_is_done_only_the_syn_ack_is_sent_again),
         cmocka_unit_test(data_sent_early_that_were_lost_are_found_by_sack),
         cmocka_unit_test(a_syn_that_comes_again_gets_the_same_answer_and_its_data_count_once),
+        cmocka_unit_test(data_of_the_syn_that_come_again_count_once),
         cmocka_unit_test(a_child_nobody_answers_for_is_given_up),
         cmocka_unit_test(a_fin_follows_the_answer_at_once),
         cmocka_unit_test(closing_with_data_unread_resets),

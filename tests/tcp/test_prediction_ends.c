@@ -228,14 +228,14 @@ static void serve(struct world *world, uint32_t seed)
     }
 }
 
-/* Of a SYN-ACK that was not sent, since the listener holds it back; made of the SYN. */
-static void guess_acknowledgment(struct world *world, uint8_t *packet)
+/* Of the SYN-ACK, whether it was sent or not, with so many bytes of text; made of the SYN. */
+static void acknowledge_syn(struct world *world, uint8_t *packet, uint32_t text)
 {
     static const uint8_t stamps[4] = {TCP_OPTION_NOP, TCP_OPTION_NOP, TCP_OPTION_TIMESTAMPS,
                                       TCP_OPTION_TIMESTAMPS_LENGTH};
     struct wire_ipv4 *ip = (struct wire_ipv4 *)packet;
     struct wire_tcp *tcp = (struct wire_tcp *)(packet + IPV4_HEADER_MIN);
-    uint32_t header = TCP_HEADER_MIN + UTCP_OPTIONS_USUAL, length = IPV4_HEADER_MIN + header;
+    uint32_t header = TCP_HEADER_MIN + UTCP_OPTIONS_USUAL, length = IPV4_HEADER_MIN + header + text;
     const struct utcp_conn *conn =
         list_member(world->server[0]->all.next, struct utcp_conn, all_link);
 
@@ -270,7 +270,7 @@ static void one_connection(struct world *world, uint32_t seed)
     output(world, world->client, &world->from_client); /* the SYN is as it is */
     give(world, world->from_client.packet[0], world->from_client.length[0]);
     if (seed % HOLDS == 0)
-        guess_acknowledgment(world, world->from_client.packet[0]);
+        acknowledge_syn(world, world->from_client.packet[0], 0); /* which is held back */
     world->from_client.head++;
     world->now += 300;
     answer(world);
@@ -310,10 +310,118 @@ static void changed_segments_make_no_difference(void **state)
     assert_in_range(short_ways, SEEDS / 2, 10 * (uint64_t)SEEDS);
 }
 
+static struct world *new_world(uint32_t seed)
+{
+    struct world *world = calloc(1, sizeof(*world));
+
+    assert_non_null(world);
+    begin(world, seed);
+    output(world, world->client, &world->from_client);
+    world->from_client.head++;
+    return world;
+}
+
+static void end(struct world *world)
+{
+    utcp_free(world->client);
+    for (int i = 0; i < SERVERS; i++)
+        utcp_free(world->server[i]);
+    free(world);
+}
+
+/* The usual SYN's options are read by the word, others one by one: what they say is the same. */
+static void the_usual_options_mean_the_same_in_another_order(void **state)
+{
+    static const uint16_t sizes[] = {0, 1, UTCP_MSS_MIN - 1, UTCP_MSS_MIN, 536, 1460, UINT16_MAX};
+    static const uint8_t scales[] = {0, 7, 14, 15, UINT8_MAX};
+    static const uint32_t flags[] = {0, UTCP_NO_SACK, UTCP_NO_TIMESTAMPS, UTCP_NO_WINDOW_SCALE};
+
+    (void)state;
+    for (uint32_t i = 0; i < 7 * 5 * 4; i++) {
+        struct world *world = new_world(1);
+        uint8_t *packet = world->from_client.packet[0];
+        uint32_t length = world->from_client.length[0];
+        uint8_t *options = packet + IPV4_HEADER_MIN + TCP_HEADER_MIN;
+        uint16_t mss = htons(sizes[i % 7]);
+        uint8_t usual[20];
+
+        memcpy(usual, options, sizeof(usual));
+        memcpy(usual + 2, &mss, sizeof(mss));
+        usual[19] = scales[i / 7 % 5];
+        for (int k = 0; k < SERVERS; k++) {
+            utcp_set_flags(world->server[k], flags[i / 35]);
+            /* first as it is, then window scale and its NOP before what they follow */
+            memcpy(options, usual + 16 * k, (size_t)(20 - 16 * k));
+            memcpy(options + 20 - 16 * k, usual, (size_t)(16 * k));
+            utcp_input(world->server[k], world->now, packet, length, UTCP_INPUT_CHECKSUM_OK);
+        }
+        assert_same(world);
+        answer(world);
+        end(world);
+    }
+}
+
+/* Both servers have sent SYNs of their own when the client's comes: no listener has these connections. What
+ * their owners have written, or that they have gone, makes a difference when the handshake is done. */
+static void crossing_syns_make_no_difference(void **state)
+{
+    struct utcp_endpoint from = {.family = 4, .port = 80, .address = {10, 0, 0, 2}};
+    struct utcp_endpoint to = {.family = 4, .port = 1000, .address = {10, 0, 0, 1}};
+
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        struct world *world = new_world(1);
+        uint8_t *packet = world->from_client.packet[0], text[100] = {1};
+        struct utcp_conn *conns[SERVERS];
+
+        for (int k = 0; k < SERVERS; k++) {
+            assert_int_equal(
+                utcp_connect(world->server[k], world->now, &from, &to, NULL, &conns[k]), 0);
+            output(world, world->server[k], &world->from_server[k]);
+            world->from_server[k].head = world->from_server[k].tail;
+        }
+        give(world, packet, world->from_client.length[0]);
+        for (int k = 0; k < SERVERS; k++) {
+            if (i & 1)
+                utcp_write(conns[k], world->now, text, sizeof(text));
+            if (i & 2)
+                utcp_close(conns[k], world->now);
+        }
+        answer(world);
+        acknowledge_syn(world, packet, sizeof(text));
+        answer(world);
+        end(world);
+    }
+}
+
+/* More than a block of the receive buffer, as whoever merges segments brings it. */
+static void a_long_first_text_makes_no_difference(void **state)
+{
+    static uint8_t packet[65536];
+
+    (void)state;
+    for (uint32_t text = POOL_BLOCK_SIZE - 1; text <= 60000; text += text < 5000 ? 1000 : 5000) {
+        struct world *world = new_world(1);
+
+        memcpy(packet, world->from_client.packet[0], world->from_client.length[0]);
+        give(world, packet, world->from_client.length[0]);
+        answer(world);
+        acknowledge_syn(world, packet, text);
+        answer(world);
+        for (int k = 0; k < SERVERS; k++)
+            assert_int_equal(utcp_readable(utcp_accept(world->listener[k], world->now)), text);
+        assert_same(world);
+        end(world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changed_segments_make_no_difference),
+        cmocka_unit_test(the_usual_options_mean_the_same_in_another_order),
+        cmocka_unit_test(crossing_syns_make_no_difference),
+        cmocka_unit_test(a_long_first_text_makes_no_difference),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

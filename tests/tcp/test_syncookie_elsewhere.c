@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SYN cookies that somebody else sends, such as a program at the NIC: here a second stack of the same
  * secret, which the SYNs go to. Whoever sends them does not know which connections there are. */
+#include "syncookie.h"
 #include "tcp_test.h"
+#include "utcp_internal.h"
 
 static struct tcp_test *listening(uint8_t family)
 {
@@ -244,9 +246,40 @@ TCP_TEST(overflows_are_counted)
     tcp_free(t);
 }
 
+static struct utcp_endpoint end_of(uint8_t host, uint16_t port)
+{
+    return (struct utcp_endpoint){.family = 4, .port = port, .address = {10, 0, 0, host}};
+}
+
+/* What the key makes of a local end is kept until another is asked for, or there is another key. */
+TCP_TEST(both_make_the_same_of_two_ends_whatever_was_asked_before)
+{
+    struct tcp_test *t = tcp_new(4, NULL);
+    uint32_t random = 1;
+
+    for (int i = 0; i < 1000; i++) {
+        uint8_t key[UTCP_COOKIE_KEY_SIZE] = {(uint8_t)i};
+        struct utcp_endpoint local, remote;
+        uint32_t here, there;
+
+        random = random * 1664525 + 1013904223;
+        local = end_of(random >> 24 & 1, random >> 25 & 1);
+        remote = end_of(random >> 26 & 1, random >> 27 & 1);
+        if (random >> 28 == 0)
+            utcp_set_cookie_key(t->stack, key);
+        memcpy(&here, local.address, sizeof(here));
+        memcpy(&there, remote.address, sizeof(there));
+        assert_int_equal(
+            utcp__cookie_ends(t->stack, &local, &remote),
+            syncookie_ends_v4(t->stack->cookie_key, here, there, local.port, remote.port));
+    }
+    tcp_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_make_the_same_of_two_ends_whatever_was_asked_before),
         cmocka_unit_test(a_connection_is_taken_over),
         cmocka_unit_test(when_it_is_called_off_cookies_are_good_for_as_long_as_ever),
         cmocka_unit_test(a_peer_that_begins_anew_takes_the_place_of_its_old_connection),

@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Maximum segment size, RFC 9293 section 3.7.1, RFC 6691: each side tells in its SYN how large a
  * segment (without IP and TCP options) it can receive. */
-#include "options.h"
-#include "utcp_internal.h"
+#include "syn.h"
 
 static void parse(const uint8_t *value, uint32_t size, struct utcp_segment_options *options)
 {
     (void)size;
-    options->mss = (uint16_t)(value[0] << 8 | value[1]);
-    options->has_mss = options->mss != 0;
+    utcp__mss_parse(value, options);
 }
 
 static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer)
 {
-    conn->peer_mss = peer->has_mss              ? peer->mss
-                     : conn->remote.family == 4 ? UTCP_MSS_DEFAULT_IPV4
-                                                : UTCP_MSS_DEFAULT_IPV6;
-    if (conn->peer_mss < UTCP_MSS_MIN)
-        conn->peer_mss = UTCP_MSS_MIN;
+    utcp__mss_take(conn, peer->has_mss              ? peer->mss
+                         : conn->remote.family == 4 ? UTCP_MSS_DEFAULT_IPV4
+                                                    : UTCP_MSS_DEFAULT_IPV6);
 }
 
 static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room, uint8_t *at)

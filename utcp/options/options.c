@@ -19,10 +19,11 @@ static bool usual_syn(const uint8_t *at, uint32_t size, struct utcp_segment_opti
 {
     if (!utcp__syn_options_are(at, size))
         return false;
-    utcp__option_mss.parse(at + 2, 2, options);
-    utcp__option_sack_permitted.parse(at + 6, 0, options);
-    utcp__option_timestamps.parse(at + 8, 8, options);
-    utcp__option_window_scale.parse(at + 19, 1, options);
+    utcp__mss_parse(at + 2, options);
+    options->sack_permitted = true;
+    utcp__timestamps_parse(at + 8, options);
+    utcp__window_scale_parse(at + 19, options);
+    options->usual_syn = options->has_mss;
     return true;
 }
 
@@ -55,6 +56,13 @@ void utcp__options_parse(const uint8_t *at, uint32_t size, struct utcp_segment_o
 
 void utcp__options_negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer)
 {
+    if (peer->usual_syn &&
+        utcp__syn_options_due(conn)) { /* what is offered, the peer offers, too */
+        utcp__mss_take(conn, peer->mss);
+        utcp__timestamps_take(conn, peer->ts_value);
+        conn->send_scale = peer->window_scale;
+        return;
+    }
 #pragma GCC unroll 16
     for (unsigned i = 0; i < MODULES; i++) /* unrolled, the compiler knows whom it calls */
         if (modules[i]->negotiate)

@@ -27,6 +27,42 @@ static inline bool utcp__syn_options_are(const uint8_t *at, uint32_t size)
            (utcp__get_be32(at + 16) & 0xffffff00) == SYN_SCALE;
 }
 
+/* What a module does with its option, and where it stands, the usual SYN's does without asking it. */
+
+static inline void utcp__mss_parse(const uint8_t *value, struct utcp_segment_options *options)
+{
+    options->mss = (uint16_t)(value[0] << 8 | value[1]);
+    options->has_mss = options->mss != 0;
+}
+
+static inline void utcp__timestamps_parse(const uint8_t *value,
+                                          struct utcp_segment_options *options)
+{
+    options->has_timestamps = true;
+    options->ts_value = utcp__get_be32(value);
+    options->ts_echo = utcp__get_be32(value + 4);
+}
+
+#define WINDOW_SCALE_MAX 14 /* RFC 7323 section 2.3: a greater one counts as this */
+
+static inline void utcp__window_scale_parse(const uint8_t *value,
+                                            struct utcp_segment_options *options)
+{
+    options->has_window_scale = true;
+    options->window_scale = value[0] > WINDOW_SCALE_MAX ? WINDOW_SCALE_MAX : value[0];
+}
+
+static inline void utcp__mss_take(struct utcp_conn *conn, uint16_t mss)
+{
+    conn->peer_mss = mss < UTCP_MSS_MIN ? UTCP_MSS_MIN : mss;
+}
+
+static inline void utcp__timestamps_take(struct utcp_conn *conn, uint32_t value)
+{
+    conn->ts_recent = value;
+    conn->ts_recent_at = conn->stack->now;
+}
+
 /* Whether a SYN of the connection has these and no others. */
 static inline bool utcp__syn_options_due(const struct utcp_conn *conn)
 {

@@ -6,32 +6,27 @@
  * same for connections that follow one another, so that time goes on between them (RFC 6191). */
 #include <string.h>
 
-#include "options.h"
-#include "utcp_internal.h"
+#include "syn.h"
 
 static void parse(const uint8_t *value, uint32_t size, struct utcp_segment_options *options)
 {
     (void)size;
-    options->has_timestamps = true;
-    options->ts_value = utcp__get_be32(value);
-    options->ts_echo = utcp__get_be32(value + 4);
+    utcp__timestamps_parse(value, options);
 }
 
 bool utcp__timestamps_alone(const uint8_t *at, uint32_t size, struct utcp_segment_options *options)
 {
     if (size != UTCP_OPTIONS_USUAL || utcp__get_be32(at) != UTCP_TIMESTAMPS_USUAL)
         return false;
-    parse(at + 4, 8, options);
+    utcp__timestamps_parse(at + 4, options);
     return true;
 }
 
 static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer)
 {
     conn->timestamps = conn->timestamps && peer->has_timestamps;
-    if (conn->timestamps) {
-        conn->ts_recent = peer->ts_value;
-        conn->ts_recent_at = conn->stack->now;
-    }
+    if (conn->timestamps)
+        utcp__timestamps_take(conn, peer->ts_value);
 }
 
 static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room, uint8_t *at)

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Window scale, RFC 7323 section 2: windows above 64 KiB when both SYNs carry the option. */
-#include "options.h"
-#include "utcp_internal.h"
-
-#define SHIFT_MAX 14 /* RFC 7323 section 2.3: a greater one counts as this */
+#include "syn.h"
 
 static void parse(const uint8_t *value, uint32_t size, struct utcp_segment_options *options)
 {
     (void)size;
-    options->has_window_scale = true;
-    options->window_scale = value[0] > SHIFT_MAX ? SHIFT_MAX : value[0];
+    utcp__window_scale_parse(value, options);
 }
 
 static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options *peer)
