@@ -32,6 +32,13 @@ static const struct hidden {
     {offsetof(struct utcp_conn, more), sizeof(void *)},
 };
 
+/* The same of what is only told. */
+static const size_t pointers_told[] = {
+    offsetof(struct utcp_more, records),
+    offsetof(struct utcp_more, times),
+    offsetof(struct utcp_more, arrivals),
+};
+
 /* FNV-1a. */
 static uint64_t digest(uint64_t sum, const void *data, size_t size)
 {
@@ -48,6 +55,16 @@ static uint64_t digest_scoreboard(uint64_t sum, const struct utcp_conn *conn)
     const struct utcp_sent *sent = (board->many ? board->many : board->few) + board->first;
 
     return digest(sum, sent, board->count * sizeof(*sent));
+}
+
+static uint64_t digest_told(uint64_t sum, const struct utcp_more *more)
+{
+    uint8_t copy[sizeof(*more)];
+
+    memcpy(copy, more, sizeof(copy));
+    for (size_t i = 0; i < sizeof(pointers_told) / sizeof(pointers_told[0]); i++)
+        memset(copy + pointers_told[i], 0, sizeof(void *));
+    return digest(sum, copy, sizeof(copy));
 }
 
 struct snapshot {
@@ -73,7 +90,7 @@ static void take_connection(const struct utcp_conn *conn, struct snapshot *snaps
     snapshot->behind = digest(0, lists, sizeof(lists));
     snapshot->behind = digest_scoreboard(snapshot->behind, conn);
     if (conn->more)
-        snapshot->behind = digest(snapshot->behind, conn->more, sizeof(*conn->more));
+        snapshot->behind = digest_told(snapshot->behind, conn->more);
     if (conn->accurate && conn->ecn.bytes)
         snapshot->behind =
             digest(snapshot->behind, conn->ecn.bytes, offsetof(struct utcp_ecn_bytes, told));

@@ -352,6 +352,7 @@ static void wrapped_numbers_make_no_difference(void **state)
 #define WIRE         64
 #define STEPS        8000
 #define FIRST_PORT   1000
+#define FIRST_TIMED  (SIDE_BY_SIDE - 2) /* neither has options, the last is traced, too */
 
 struct end {
     struct utcp *stack;
@@ -454,13 +455,27 @@ static void let_go(struct pair *pair, struct utcp_conn **conn)
     }
 }
 
-/* Some of it is urgent. */
-static void write_some(struct pair *pair, struct utcp_conn *conn, const uint8_t *data,
+/* Some of it is urgent, and of some, of the last connections, it is told when it left and arrived. */
+static void write_some(struct pair *pair, struct utcp_conn *conn, bool timed, const uint8_t *data,
                        uint32_t size)
 {
     utcp_write(conn, pair->now, data, size);
     if (random_below(pair, 40) == 0)
         utcp_mark_urgent(conn, pair->now);
+    if (timed && random_below(pair, 4) == 0)
+        utcp_mark_times(conn, pair->now, UTCP_TIME_SENT | UTCP_TIME_ACKNOWLEDGED, pair->done);
+}
+
+static void take_times(struct pair *pair, struct utcp_conn *conn)
+{
+    struct utcp_time times[16] = {0};
+    unsigned count = utcp_take_times(conn, times, sizeof(times) / sizeof(times[0]));
+
+    for (unsigned i = 0; i < count; i++) {
+        const uint64_t time[] = {times[i].kind, times[i].tag, times[i].at, times[i].end};
+
+        pair->digest = digest(pair->digest, time, sizeof(time));
+    }
 }
 
 static void step(struct pair *pair)
@@ -469,12 +484,13 @@ static void step(struct pair *pair)
     int which = (int)random_below(pair, 2);
     struct end *end = &pair->end[which];
     const struct utcp_sink sink = {reserve, commit, end};
-    struct utcp_conn **conn = &end->conn[random_below(pair, SIDE_BY_SIDE)];
+    uint32_t k = random_below(pair, SIDE_BY_SIDE);
+    struct utcp_conn **conn = &end->conn[k];
     uint32_t most = pair->done++ < STEPS / 8 ? 300 : sizeof(data);
     uint32_t what = random_below(pair, 8), size = 1 + random_below(pair, most);
 
     if (*conn && what == 0)
-        write_some(pair, *conn, data, size);
+        write_some(pair, *conn, k >= FIRST_TIMED && pair->done > STEPS / 2, data, size);
     else if (*conn && what == 1)
         utcp_read(*conn, pair->now, data, size);
     else if (what == 2)
@@ -483,6 +499,8 @@ static void step(struct pair *pair)
         utcp_output(end->stack, pair->now, &sink);
     else
         pass(pair, which);
+    if (*conn)
+        take_times(pair, *conn);
     if (*conn)
         let_go(pair, conn);
 }
@@ -513,7 +531,7 @@ static void open_pair(struct pair *pair, uint64_t seed, bool long_way)
 {
     struct utcp_config config = {.size = sizeof(config),
                                  .secret = "side by side",
-                                 .flags = seed % 3 ? UTCP_ASK_ECN : 0,
+                                 .flags = seed % 4 < 2 ? UTCP_ASK_ECN : 0,
                                  .memory_max = seed % 3 ? 0 : 60000,
                                  .receive_buffer_max = seed % 4 ? 0 : 3000,
                                  .congestion = seed % 5 ? NULL : "dctcp"};
