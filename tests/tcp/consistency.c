@@ -69,12 +69,16 @@ static void assert_states(const struct utcp_conn *conn)
     if (conn->state != UTCP_CLOSED) {
         assert(conn->peer_fin_taken == peer_done);
         assert(!closing || (conn->fin_queued && !conn->fin_acked));
+        /* utcp__take_closing(): between the handshake and TIME-WAIT no other state is like that. */
+        assert(conn->state < UTCP_ESTABLISHED || !conn->fin_queued || conn->fin_acked || closing);
+        assert(!conn->peer_fin_taken || conn->peer_fin_known);
     } else {
         assert(conn->send.una == conn->send.end);
         assert(conn->wheel_timer.tick == WHEEL_IDLE);
     }
     if (conn->listener)
         assert(!conn->owned && !list_empty(&conn->link));
+    assert(!(conn->timed || conn->arrivals) || (conn->more && !conn->listener));
     if (conn->state == UTCP_TIME_WAIT || (conn->state == UTCP_FIN_WAIT_2 && utcp__orphan(conn)))
         assert(utcp__timer_runs(conn, TIMER_LIFE));
     if (conn->events && conn->owned)

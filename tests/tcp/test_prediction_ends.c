@@ -187,6 +187,7 @@ static void answer(struct world *world)
 
 static void begin(struct world *world, uint32_t seed)
 {
+    static const uint32_t ecn[] = {0, UTCP_ASK_ECN, UTCP_ASK_ACCURATE_ECN};
     struct utcp_config config = {.size = sizeof(config),
                                  .secret = "the same for all",
                                  .offloads = UTCP_OFFLOAD_CHECKSUM,
@@ -196,7 +197,7 @@ static void begin(struct world *world, uint32_t seed)
 
     world->random = seed;
     world->now = UTCP_SECOND;
-    config.flags = seed % 7 ? 0 : UTCP_NO_TIMESTAMPS;
+    config.flags = (seed % 7 ? 0 : UTCP_NO_TIMESTAMPS) | ecn[(seed - 1) % 5 % 3];
     world->client = utcp_new(&config, world->now);
     config.flags = seed % 3 ? 0 : UTCP_ASK_ECN;
     for (int i = 0; i < SERVERS; i++) {
@@ -415,6 +416,23 @@ static void a_long_first_text_makes_no_difference(void **state)
     }
 }
 
+/* With Accurate ECN, where a path zeroes its bits: RFC 9768 section 3.2.2.1. */
+static void an_ack_of_the_syn_ack_without_its_count_makes_no_difference(void **state)
+{
+    (void)state;
+    for (uint32_t text = 0; text <= 100; text += 100) {
+        struct world *world = new_world(3);
+        uint8_t *packet = world->from_client.packet[0];
+
+        give(world, packet, world->from_client.length[0]);
+        answer(world);
+        assert_true(list_member(world->server[0]->all.next, struct utcp_conn, all_link)->accurate);
+        acknowledge_syn(world, packet, text);
+        answer(world);
+        end(world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +440,7 @@ int main(void)
         cmocka_unit_test(the_usual_options_mean_the_same_in_another_order),
         cmocka_unit_test(crossing_syns_make_no_difference),
         cmocka_unit_test(a_long_first_text_makes_no_difference),
+        cmocka_unit_test(an_ack_of_the_syn_ack_without_its_count_makes_no_difference),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
