@@ -18,10 +18,11 @@ static void acknowledge_now(struct utcp_conn *conn)
 static bool refuse(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     uint32_t next = utcp__rcv_nxt(conn), end = segment->seq + segment->length;
+    bool syn_ack = (segment->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
 
     UTCP_DROP(conn->stack, conn, dropped_unacceptable);
-    if (conn->accurate && segment->flags & TCP_SYN && segment->seq == conn->irs && !conn->passive &&
-        utcp__ace(segment->flags))
+    /* Whatever its flags say of ECN: who sends it reads our ACK as that of a SYN-ACK (RFC 9768 table 4). */
+    if (conn->accurate && syn_ack && segment->seq == conn->irs && !conn->passive)
         utcp__accurate_reflect(conn, segment);
     if (segment->length && seq_before(segment->seq, next)) /* RFC 2883 section 4 */
         utcp__sack_duplicate(conn, segment->seq, seq_before(end, next) ? end : next);

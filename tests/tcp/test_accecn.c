@@ -149,6 +149,9 @@ TCP_TEST(the_ack_tells_how_the_syn_ack_came)
         peer(t, .flags = SYN | ACK | ACE(2), .ack = 1, .mss = 1460, .ecn = IP_ECN_CE);
         expect(t, .flags = ACK | ACE(6), .seq = 101, .ack = 1);
         assert_int_equal(tcp_info(t).ecn_marked_in, 1);
+        /* A server that tries without flags at last is none without Accurate ECN: section 3.1.4.2. */
+        peer(t, .flags = SYN | ACK, .ack = 1, .mss = 1460, .ecn = ecn);
+        expect(t, .flags = ACK | ACE(reflected[ecn]), .seq = 101, .ack = 1);
         tcp_free(t);
     }
 }
