@@ -137,7 +137,16 @@ struct tcp_info_now {
     uint32_t rehash;                          /* 6.2: of the route's path; none here */
     uint16_t total_rto, total_rto_recoveries; /* 6.7 */
     uint32_t total_rto_time;                  /* 6.7: ms */
+    /* Accurate ECN, 6.18 and later: packets that came marked, bytes of ours by what they arrived as, the peer's */
+    uint32_t received_ce;
+    uint32_t delivered_ect1_bytes, delivered_ect0_bytes, delivered_ce_bytes;
+    uint32_t received_ect1_bytes, received_ect0_bytes, received_ce_bytes;
+    uint32_t ecn_mode : 2;        /* enum tcp_info_ecn */
+    uint32_t accecn_opt_seen : 2; /* 2: with counters */
+    uint32_t : 28;                /* why it is not used, and more options: nothing here */
 };
+
+enum tcp_info_ecn { TCP_INFO_ECN_NONE, TCP_INFO_ECN_CLASSIC, TCP_INFO_ECN_ACCURATE };
 
 /* What kernels to come, and programs built for them, may have behind it is zero. */
 union sockets_tcp_info {

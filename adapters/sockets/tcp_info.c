@@ -110,7 +110,8 @@ static void fill_sender(const struct utcp_info *info, struct tcp_info *to)
         to->tcpi_delivered = 1 + segments(info, info->bytes_delivered > info->syn_data_bytes
                                                     ? info->bytes_delivered - info->syn_data_bytes
                                                     : 0);
-    to->tcpi_delivered_ce = segments(info, info->bytes_delivered_marked);
+    to->tcpi_delivered_ce = info->ecn_accurate ? limited(info->ecn_marked_told)
+                                               : segments(info, info->bytes_delivered_marked);
     to->tcpi_bytes_acked = info->bytes_out;
     to->tcpi_bytes_sent = info->bytes_sent;
     to->tcpi_bytes_retrans = info->bytes_retransmitted;
@@ -135,6 +136,21 @@ static void fill_receiver(const struct utcp_info *info, struct tcp_info *to)
     to->tcpi_rcv_ooopack = limited(info->out_of_order_in);
 }
 
+static void fill_ecn(const struct utcp_info *info, struct tcp_info_now *to)
+{
+    to->received_ce = limited(info->ecn_marked_in);
+    to->delivered_ect1_bytes = (uint32_t)info->ecn_ect1_told;
+    to->delivered_ect0_bytes = (uint32_t)info->ecn_ect0_told;
+    to->delivered_ce_bytes = (uint32_t)info->ecn_ce_told;
+    to->received_ect1_bytes = (uint32_t)info->ecn_ect1_in;
+    to->received_ect0_bytes = (uint32_t)info->ecn_ect0_in;
+    to->received_ce_bytes = (uint32_t)info->ecn_ce_in;
+    to->ecn_mode = info->ecn_accurate ? TCP_INFO_ECN_ACCURATE
+                   : info->ecn        ? TCP_INFO_ECN_CLASSIC
+                                      : TCP_INFO_ECN_NONE;
+    to->accecn_opt_seen = info->ecn_options ? 2 : 0;
+}
+
 void sockets__tcp_info(const struct socket *socket, union sockets_tcp_info *filled)
 {
     struct utcp_info info = {.size = sizeof(info)};
@@ -150,6 +166,7 @@ void sockets__tcp_info(const struct socket *socket, union sockets_tcp_info *fill
     fill_state(&info, &now->before);
     fill_sender(&info, &now->before);
     fill_receiver(&info, &now->before);
+    fill_ecn(&info, now);
     now->rcv_wnd = info.receive_window;
     now->total_rto = (uint16_t)info.timeouts;
     now->total_rto_recoveries = (uint16_t)info.timeout_recoveries;

@@ -291,6 +291,41 @@ static void what_newer_kernels_know_too(void **state)
         assert_int_equal(room[i], 0);
 }
 
+static uint32_t known(struct world *world, int fd, size_t place)
+{
+    uint8_t room[280];
+    socklen_t length = sizeof(room);
+    uint32_t value;
+
+    assert_int_equal(sockets_getsockopt(world->sockets, fd, IPPROTO_TCP, TCP_INFO, room, &length),
+                     0);
+    memcpy(&value, room + place, sizeof(value));
+    return value;
+}
+
+static void accurate_ecn_is_known(void **state)
+{
+    enum {
+        delivered_e0 = 256,
+        received_e0 = 268,
+        how = 276
+    }; /* of struct tcp_info since Linux 6.18 */
+    struct world *world = *state;
+    struct pair pair;
+
+    utcp_set_flags(world->stack, UTCP_ASK_ACCURATE_ECN);
+    pair = connected(world);
+    send_text(world, pair.client, "four", 0);
+    assert_int_equal(known(world, pair.server, received_e0), 4);
+    send_text(world, pair.server, "seven", 0);
+    assert_int_equal(known(world, pair.client, received_e0), 5);
+    assert_int_equal(known(world, pair.client, delivered_e0), 4);
+    assert_int_equal(known(world, pair.client, how), 2 | 2 << 2); /* with options that arrive */
+    for (size_t place = 248; place < how; place += 4)             /* nothing was marked */
+        if (place != delivered_e0 && place != received_e0)
+            assert_int_equal(known(world, pair.client, place), 0);
+}
+
 static void what_ip_carries_can_be_chosen(void **state)
 {
     struct world *world = *state;
@@ -514,6 +549,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(epoll_tells_edges_and_levels, set_up, tear_down),
         cmocka_unit_test_setup_teardown(options_and_what_is_known, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_newer_kernels_know_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(accurate_ecn_is_known, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_ip_carries_can_be_chosen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_keepalive_gives_a_dead_peer_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(data_go_with_the_syn_when_there_is_a_cookie, set_up,
