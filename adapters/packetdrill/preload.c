@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "drill.h"
+#include "settings.h"
 
 /* For TCP_INFO, in blocks of code in scripts. */
 __attribute__((visibility("default"))) int getsockopt(int fd, int level, int name, void *value,
@@ -72,21 +73,35 @@ static void write_nstat(struct drill *drill, FILE *to)
     drill->told_icmp = drill->icmp_unacceptable;
 }
 
-/* What is to be run in the command's place, on the heap; NULL: the command as it is. */
+/* The same in sysctl(8)'s: what of ECN the kernel does not know is UTCP's alone (settings.c), and no error. */
+static void write_sysctl(FILE *to)
+{
+    fprintf(to,
+            "sysctl() {\ncase $* in\n*net.ipv4.tcp_ecn*) command sysctl \"$@\" 2>/dev/null || :;;\n"
+            "*) command sysctl \"$@\";;\nesac\n}\n");
+}
+
+/* What is to be run in the command's place, on the heap; NULL: the command as it is. `drill`: NULL, where there is no
+ * stack yet. */
 static char *replacement(struct drill *drill, const char *command)
 {
+    bool counters = drill && strstr(command, "nstat"), ecn = settings_take_command(command);
     char *text = NULL;
     size_t size;
     FILE *to;
 
-    if (strstr(command, "tcp_metrics flush")) /* scripts that begin anew let cookies be forgotten */
+    if (drill &&
+        strstr(command, "tcp_metrics flush")) /* scripts that begin anew let cookies be forgotten */
         utcp_forget_fast_open(drill->stack);
-    if (!strstr(command, "nstat"))
+    if (!counters && !ecn)
         return NULL;
     to = open_memstream(&text, &size);
     if (!to)
         return NULL;
-    write_nstat(drill, to);
+    if (counters)
+        write_nstat(drill, to);
+    if (ecn)
+        write_sysctl(to);
     fprintf(to, "%s\n", command);
     if (fclose(to) == 0)
         return text;
@@ -96,14 +111,15 @@ static char *replacement(struct drill *drill, const char *command)
 
 __attribute__((visibility("default"))) int system(const char *command)
 {
+    struct drill *drill = drill_preloaded;
     int (*next)(const char *), status;
     char *instead = NULL;
 
     *(void **)&next = dlsym(RTLD_NEXT, "system");
-    if (drill_preloaded && drill_preloaded->stack && command) {
-        pthread_mutex_lock(&drill_preloaded->lock);
-        instead = replacement(drill_preloaded, command);
-        pthread_mutex_unlock(&drill_preloaded->lock);
+    if (drill && command) {
+        pthread_mutex_lock(&drill->lock);
+        instead = replacement(drill->stack ? drill : NULL, command);
+        pthread_mutex_unlock(&drill->lock);
     }
     status = next(instead ? instead : command);
     free(instead);

@@ -15,6 +15,12 @@
 
 #define LINE_MAX_LENGTH 128
 #define DEVICE          "tun0" /* as scripts know it */
+#define ECN_SETTING     "net.ipv4.tcp_ecn="
+#define ACCURATE_FIRST  3 /* of its values the first that is about Accurate ECN */
+
+/* Of tcp_ecn what a script has set and the kernel may not know, since Accurate ECN is younger than many; 0: the
+ * kernel is asked. */
+static unsigned long told_ecn;
 
 /* One line of a file, or false. */
 static bool read_setting(const char *name, char line[LINE_MAX_LENGTH])
@@ -66,17 +72,32 @@ static void read_flags(struct utcp_config *config)
     static const uint32_t ecn[] = {UTCP_NO_ECN,          UTCP_ASK_ECN | UTCP_NO_ACCURATE_ECN,
                                    UTCP_NO_ACCURATE_ECN, UTCP_ASK_ACCURATE_ECN,
                                    UTCP_ASK_ECN,         0};
-    unsigned long number;
+    unsigned long number = told_ecn;
 
     read_flag(config, "tcp_timestamps", UTCP_NO_TIMESTAMPS);
     read_flag(config, "tcp_window_scaling", UTCP_NO_WINDOW_SCALE);
     read_flag(config, "tcp_sack", UTCP_NO_SACK);
     read_flag(config, "tcp_mtu_probing", UTCP_NO_MTU_PROBING);
-    if (read_number("tcp_ecn", 0, &number) && number < sizeof(ecn) / sizeof(ecn[0])) {
+    if ((number || read_number("tcp_ecn", 0, &number)) && number < sizeof(ecn) / sizeof(ecn[0])) {
         config->flags &=
             ~(uint32_t)(UTCP_NO_ECN | UTCP_ASK_ECN | UTCP_NO_ACCURATE_ECN | UTCP_ASK_ACCURATE_ECN);
         config->flags |= ecn[number];
     }
+}
+
+bool settings_take_command(const char *command)
+{
+    const char *at = command;
+    bool found = false;
+
+    while ((at = strstr(at, ECN_SETTING)) != NULL) {
+        at += strlen(ECN_SETTING);
+        told_ecn = strtoul(at, NULL, 10);
+        if (told_ecn < ACCURATE_FIRST)
+            told_ecn = 0;
+        found = true;
+    }
+    return found || strstr(command, "net.ipv4.tcp_ecn_");
 }
 
 uint32_t settings_not_sent_low(void)

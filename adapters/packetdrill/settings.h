@@ -10,6 +10,10 @@
  * packets may be large); what cannot be read stays as it was. */
 void settings_read(struct utcp_config *config);
 
+/* A shell command that a script runs: what it sets of ECN holds though the kernel refuses it. True: it sets something
+ * of that. */
+bool settings_take_command(const char *command);
+
 /* tcp_notsent_lowat in bytes; 0: no limit. */
 uint32_t settings_not_sent_low(void);
 /* What sockets tell of their buffers. */
