@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -124,6 +125,37 @@ static void handshake(struct drill *drill)
     inject(drill, TCP_ACK, 1, drill->their_seq, "");
 }
 
+/* What a kernel without Accurate ECN refuses is the stack's setting, and no error. No sysctl is run that could
+ * change this machine. */
+static void a_script_sets_ecn_as_no_kernel_may_have_it(void **state)
+{
+    const uint8_t asking = TCP_SYN | TCP_ECE | TCP_CWR;
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    int (*run)(const char *), fd;
+    struct drill drill;
+    void *self;
+
+    (void)state;
+    peer.sin_addr.s_addr = htonl(0xc0000201);
+    load(&drill);
+    self = drill.calls.userdata;
+    *(void **)&run = dlsym(drill.handle, "system");
+    assert_non_null(run);
+    assert_int_equal(run("sysctl -q net.ipv4.tcp_ecn=none"), 0);
+    assert_int_equal(run("true net.ipv4.tcp_ecn=0; true net.ipv4.tcp_ecn=3"), 0);
+    fd = drill.calls.socket(self, AF_INET, SOCK_STREAM, IPPROTO_TCP);
+    assert_int_equal(drill.calls.fcntl(self, fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(drill.calls.connect(self, fd, (struct sockaddr *)&peer, sizeof(peer)), -1);
+    expect(&drill, asking, 0);
+    assert_int_equal(run("true net.ipv4.tcp_ecn=5"), 0); /* from here on accepted, not asked for */
+    fd = drill.calls.socket(self, AF_INET, SOCK_STREAM, IPPROTO_TCP);
+    assert_int_equal(drill.calls.fcntl(self, fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(drill.calls.connect(self, fd, (struct sockaddr *)&peer, sizeof(peer)), -1);
+    expect(&drill, TCP_SYN, 0);
+    assert_int_equal(run("true net.ipv4.tcp_ecn=2"), 0); /* the kernel's again, for the next */
+    unload(&drill);
+}
+
 static void a_script_in_virtual_time(void **state)
 {
     struct drill drill;
@@ -238,6 +270,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_script_in_virtual_time),
+        cmocka_unit_test(a_script_sets_ecn_as_no_kernel_may_have_it),
         cmocka_unit_test(a_call_that_blocks_returns_at_its_time),
         cmocka_unit_test(nstat_tells_of_this_stack),
     };
