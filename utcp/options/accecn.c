@@ -133,15 +133,6 @@ static bool due(const struct utcp_conn *conn)
     return conn->accurate && conn->ecn.options_left;
 }
 
-static uint8_t *write_nothing(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room,
-                              uint8_t *at)
-{
-    (void)conn;
-    (void)tcp_flags;
-    (void)room;
-    return at;
-}
-
 const struct utcp_option_module utcp__option_accecn0 = {
     .name = "Accurate ECN",
     .kind = TCP_OPTION_ACCECN0,
@@ -155,6 +146,5 @@ const struct utcp_option_module utcp__option_accecn1 = {
     .name = "Accurate ECN (opposite order)",
     .kind = TCP_OPTION_ACCECN1,
     .parse = parse1,
-    .write = write_nothing,
     .sent = sent,
 };

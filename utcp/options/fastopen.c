@@ -66,15 +66,6 @@ static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t 
     return at;
 }
 
-static uint8_t *write_nothing(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room,
-                              uint8_t *at)
-{
-    (void)conn;
-    (void)tcp_flags;
-    (void)room;
-    return at;
-}
-
 const struct utcp_option_module utcp__option_fast_open = {
     .name = "fast open",
     .kind = TCP_OPTION_FAST_OPEN,
@@ -86,5 +77,4 @@ const struct utcp_option_module utcp__option_fast_open_experimental = {
     .name = "fast open (experimental)",
     .kind = TCP_OPTION_EXPERIMENTAL,
     .parse = parse_experimental,
-    .write = write_nothing,
 };

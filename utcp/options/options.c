@@ -87,8 +87,12 @@ static __attribute__((noinline)) uint8_t write_all(const struct utcp_conn *conn,
 {
     uint8_t *end = at;
 
-    for (unsigned i = 0; i < MODULES; i++)
-        end = modules[i]->write(conn, tcp_flags, room - min_u32(room, (uint32_t)(end - at)), end);
+    for (unsigned i = 0; i < MODULES; i++) {
+        uint32_t left = room - min_u32(room, (uint32_t)(end - at));
+
+        if (modules[i]->write)
+            end = modules[i]->write(conn, tcp_flags, left, end);
+    }
     assert(end - at <= UTCP_OPTIONS_MAX && (end - at) % 4 == 0);
     return (uint8_t)(end - at);
 }

@@ -42,7 +42,7 @@ struct utcp_option_module {
     void (*received)(struct utcp_conn *conn, const struct utcp_segment_options *options);
     /* `tcp_flags` are those of the segment. `room`: bytes that may be written if that can be
      * chosen; what goes into every segment may be written without asking, for the segment's size
-     * counts it in already. Returns the end of what was written. */
+     * counts it in already. Returns the end of what was written. NULL: a module of another kind writes it. */
     uint8_t *(*write)(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room, uint8_t *at);
     /* NULL: it is never waited for. Called for segments that were written while conn->options_due, which
      * a module sets when it has something to tell that is not in every segment; then that is whether one is
