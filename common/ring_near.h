@@ -21,13 +21,12 @@
 
 #include <time.h>
 
-#define RING_NEAR_LEAST 192 /* bytes of packet */
-#define RING_NEAR_EVERY 256 /* such packets between two trials, at least */
-#define RING_NEAR_TRIES 4   /* of which each may find that the line is here … */
-#define RING_NEAR_LOOKS                                                                            \
-    16 /* … or that the consumer has not moved: a ring that is full stays cheap */
-#define RING_NEAR_CACHED_NS  14 /* the line was here: not a trial */
-#define RING_NEAR_NS         60 /* it came from a cache in common, at most */
+#define RING_NEAR_LEAST      192 /* bytes of packet */
+#define RING_NEAR_EVERY      256 /* such packets between two trials, at least */
+#define RING_NEAR_TRIES      4   /* of which each may find that the line is here … */
+#define RING_NEAR_LOOKS      16  /* … or that the consumer has not moved: full rings stay cheap */
+#define RING_NEAR_CACHED_NS  14  /* the line was here: not a trial */
+#define RING_NEAR_NS         60  /* it came from a cache in common, at most */
 #define RING_NEAR_SCORE_MOST 8
 
 static inline uint64_t ring_near_clock(void)

@@ -302,7 +302,8 @@ static uint32_t unwrap(const struct utcp_conn *conn, uint32_t ahead, uint32_t pa
     return most;
 }
 
-/* Section 3.2.3.2.5: marked bytes without a marked packet, and ACE cannot have gone round. */
+/* Section 3.2.3.2.5: marked bytes without a marked packet, and ACE cannot have gone round, as it might by packets that
+ * are small, without Nagle's rule. */
 static void check_consistency(struct utcp_conn *conn, uint32_t ahead, uint32_t packets,
                               int64_t marked)
 {

@@ -26,8 +26,8 @@ struct stream_options {
 /* What was agreed on, and what became of what was sent. */
 struct stream_info {
     bool timestamps, window_scale, sack, ecn;
-    bool
-        ecn_accurate; /* UTCP alone, as the next two: packets that came marked, and ours, by the peer */
+    /* RFC 9768, UTCP alone: packets that came marked, and ours, by the peer */
+    bool ecn_accurate;
     uint64_t ecn_marked_in, ecn_marked_told;
     uint64_t ecn_ce_in, ecn_ce_told; /* bytes of payload */
     uint64_t retransmitted;          /* segments */
