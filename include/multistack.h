@@ -423,7 +423,8 @@ MS_API int ms_ring_moderate(struct ms_port *port, unsigned ring, unsigned packet
                             unsigned delay_us);
 
 /* Sleeps until ring 0 has packets or `timeout_ms` is over (-1: no limit), and dispatches. Returns 1
- * when there are packets, 0 when not, or a negative errno (-EINTR among them). */
+ * when there are packets, 0 when not, or a negative errno. -EINTR: a signal was handled, or the process was
+ * stopped and continued (signal(7)); call it again. */
 MS_API int ms_wait(struct ms_port *port, int timeout_ms);
 
 /* Counts kept by the library. */

@@ -70,12 +70,7 @@ static int tear_down(void **state)
 
 static unsigned binds(struct world *world)
 {
-    unsigned count;
-
-    pthread_mutex_lock(&world->fake->lock);
-    count = world->fake->binds;
-    pthread_mutex_unlock(&world->fake->lock);
-    return count;
+    return fake_switch_count(world->fake, &world->fake->binds);
 }
 
 static void refuse(struct world *world, int error, unsigned times)
@@ -175,9 +170,7 @@ static void less_is_asked_for_where_it_is_too_much(void **state)
     for (unsigned i = 0; i < PORTS; i++)
         assert_true(is_in_range(connect_to(world, 80)));
     assert_int_equal(binds(world), 3);
-    pthread_mutex_lock(&world->fake->lock);
-    assert_int_equal(world->fake->bindings[0].port_count, PORTS);
-    pthread_mutex_unlock(&world->fake->lock);
+    assert_int_equal(fake_switch_count(world->fake, &world->fake->bindings[0].port_count), PORTS);
 }
 
 static void without_the_option_there_is_none(void **state)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* libmultistack's conversation with the switch: opening, binding, and living on when the switch
  * goes away, against a fake switch that can be made to misbehave (fake_switch.h). */
-#include "fake_switch.h"
-#include "multistack.h"
+#include "port_fixture.h"
 #include "reasons.h"
 
 #include <arpa/inet.h>
@@ -11,7 +10,6 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
-#include <poll.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,25 +41,6 @@ static int open_port(struct fake_switch *fake, struct ms_port **port, int timeou
         .size = sizeof(options), .control_path = fake->path, .open_timeout_ms = timeout_ms};
 
     return ms_port_open(port, &options);
-}
-
-static struct ms_port_info info_of(const struct ms_port *port)
-{
-    struct ms_port_info info = {.size = sizeof(info)};
-
-    ms_port_info(port, &info);
-    return info;
-}
-
-/* Dispatches, as an event loop would, until the port is (or is not) connected. */
-static void await_connected(struct ms_port *port, bool connected)
-{
-    while (info_of(port).connected != connected) {
-        struct pollfd wanted = {.fd = ms_port_fd(port), .events = POLLIN};
-
-        assert_int_equal(poll(&wanted, 1, 10000), 1);
-        ms_dispatch(port);
-    }
 }
 
 static struct sockaddr_in ipv4(const char *address, uint16_t port)
@@ -170,7 +149,7 @@ static void test_options_reach_the_switch(void **state)
     struct ms_port_info info;
 
     assert_int_equal(ms_port_open(&port, &options), 0);
-    info = info_of(port);
+    info = port_info(port);
     assert_string_equal(fake->open.name, "a stack");
     assert_int_equal(fake->open.flags, CONTROL_PORT_MERGED_RX);
     assert_true(info.connected);
@@ -286,10 +265,10 @@ static void test_rubbish_later_means_a_new_connection(void **state)
     assert_int_equal(open_port(fake, &port, 0), 0);
     for (unsigned i = 0; i < 3; i++) {
         fake_switch_say(fake, rubbish[i], sizeof(rubbish[i]));
-        await_connected(port, false);
-        assert_int_equal(info_of(port).last_error, -EPROTO);
-        await_connected(port, true);
-        assert_int_equal(info_of(port).generation, 2 + i);
+        port_await_connected(port, false);
+        assert_int_equal(port_info(port).last_error, -EPROTO);
+        port_await_connected(port, true);
+        assert_int_equal(port_info(port).generation, 2 + i);
     }
     ms_port_close(port);
 }
@@ -301,13 +280,13 @@ static void test_answers_not_asked_for_mean_a_new_connection(void **state)
 
     fake->manner = FAKE_UNASKED_BOUND;
     if (open_port(fake, &port, 0) == 0) {
-        await_connected(port, false);
-        assert_int_equal(info_of(port).last_error, -EPROTO);
+        port_await_connected(port, false);
+        assert_int_equal(port_info(port).last_error, -EPROTO);
         ms_port_close(port);
     }
     fake->manner = FAKE_UNASKED_RECORDS;
     if (open_port(fake, &port, 0) == 0) {
-        await_connected(port, false);
+        port_await_connected(port, false);
         ms_port_close(port);
     }
 }
@@ -428,8 +407,8 @@ static void test_refused_binding_leaves_nothing(void **state)
     fake->bind_errors = 1;
     assert_int_equal(bind_ipv4(port, IPPROTO_TCP, 0), -EXDEV);
     assert_int_equal(open_fds(fake), before);
-    assert_int_equal(info_of(port).last_error, 0);
-    assert_int_equal(info_of(port).bindings_waiting, 0);
+    assert_int_equal(port_info(port).last_error, 0);
+    assert_int_equal(port_info(port).bindings_waiting, 0);
     binding = bind_ipv4(port, IPPROTO_TCP, 0);
     assert_int_equal(binding, 0);
     ms_port_close(port);
@@ -489,14 +468,14 @@ static void test_bindings_come_back_after_a_restart(void **state)
         numbers[i] = bound_port(port, i);
     }
     fake_switch_kill(fake);
-    await_connected(port, false);
-    assert_int_equal(info_of(port).bindings_waiting, BINDINGS);
+    port_await_connected(port, false);
+    assert_int_equal(port_info(port).bindings_waiting, BINDINGS);
     for (int i = 0; i < BINDINGS; i++) /* the kernel goes on reserving them */
         assert_int_equal(legacy_bind(i % 2 ? SOCK_STREAM : SOCK_DGRAM, numbers[i]), EADDRINUSE);
     fake_switch_start(fake);
-    await_connected(port, true);
-    assert_int_equal(info_of(port).bindings_waiting, 0);
-    assert_int_equal(info_of(port).generation, 2);
+    port_await_connected(port, true);
+    assert_int_equal(port_info(port).bindings_waiting, 0);
+    assert_int_equal(port_info(port).generation, 2);
     assert_int_equal(fake_switch_count(fake, &fake->binding_count), BINDINGS);
     for (int i = 0; i < BINDINGS; i++)
         assert_int_equal(bound_port(port, i), numbers[i]);
@@ -513,13 +492,13 @@ static void test_binding_while_the_switch_is_away_is_claimed_later(void **state)
     kept = bind_ipv4(port, IPPROTO_UDP, 0);
     given_back = bind_ipv4(port, IPPROTO_UDP, 0);
     fake_switch_kill(fake);
-    await_connected(port, false);
+    port_await_connected(port, false);
     assert_int_equal(ms_unbind(port, given_back), 0);
     binding = bind_ipv4(port, IPPROTO_TCP, 0);
     assert_true(binding >= 0 && binding != kept);
     assert_int_equal(legacy_bind(SOCK_STREAM, bound_port(port, binding)), EADDRINUSE);
     fake_switch_start(fake);
-    await_connected(port, true);
+    port_await_connected(port, true);
     assert_int_equal(fake_switch_count(fake, &fake->binding_count), 2);
     ms_port_close(port);
 }
@@ -533,17 +512,17 @@ static void test_binding_refused_after_a_restart_is_tried_again(void **state)
     assert_int_equal(bind_ipv4(port, IPPROTO_UDP, 0), 0);
     assert_int_equal(bind_ipv4(port, IPPROTO_UDP, 0), 1);
     fake_switch_kill(fake);
-    await_connected(port, false);
+    port_await_connected(port, false);
     fake->bind_error = EADDRINUSE;
     fake->bind_errors = 2;
     fake_switch_start(fake);
-    await_connected(port, true);
-    assert_int_equal(info_of(port).last_error, -EADDRINUSE);
-    assert_int_equal(info_of(port).bindings_waiting, 2);
-    while (info_of(port).bindings_waiting)
-        assert_true(ms_wait(port, 50) >= 0);
-    assert_int_equal(info_of(port).last_error, 0);
-    assert_int_equal(info_of(port).generation, 2);
+    port_await_connected(port, true);
+    assert_int_equal(port_info(port).last_error, -EADDRINUSE);
+    assert_int_equal(port_info(port).bindings_waiting, 2);
+    while (port_info(port).bindings_waiting)
+        assert_true(port_wait(port, 50) >= 0);
+    assert_int_equal(port_info(port).last_error, 0);
+    assert_int_equal(port_info(port).generation, 2);
     ms_port_close(port);
 }
 
@@ -555,16 +534,16 @@ static void test_detached_port_says_why_and_comes_back(void **state)
     assert_int_equal(open_port(fake, &port, 0), 0);
     assert_int_equal(bind_ipv4(port, IPPROTO_UDP, 0), 0);
     fake_switch_event(fake, CONTROL_EVENT_DETACHED, DETACH_RING_INDEX);
-    await_connected(port, false);
-    assert_string_equal(info_of(port).detached, "ring_index");
-    assert_int_equal(info_of(port).last_error, -EPROTO);
-    await_connected(port, true);
-    assert_int_equal(info_of(port).generation, 2);
-    assert_int_equal(info_of(port).last_error, 0);
-    assert_string_equal(info_of(port).detached, "ring_index");
+    port_await_connected(port, false);
+    assert_string_equal(port_info(port).detached, "ring_index");
+    assert_int_equal(port_info(port).last_error, -EPROTO);
+    port_await_connected(port, true);
+    assert_int_equal(port_info(port).generation, 2);
+    assert_int_equal(port_info(port).last_error, 0);
+    assert_string_equal(port_info(port).detached, "ring_index");
     fake_switch_event(fake, CONTROL_EVENT_DETACHED, 4711);
-    await_connected(port, false);
-    assert_string_equal(info_of(port).detached, "unknown");
+    port_await_connected(port, false);
+    assert_string_equal(port_info(port).detached, "unknown");
     ms_port_close(port);
 }
 
@@ -576,13 +555,9 @@ static void test_new_mtu_is_told(void **state)
     assert_int_equal(open_port(fake, &port, 0), 0);
     fake_switch_event(fake, 4711, 1); /* of a later switch */
     fake_switch_event(fake, CONTROL_EVENT_MTU, 9000);
-    while (info_of(port).mtu != 9000) {
-        struct pollfd wanted = {.fd = ms_port_fd(port), .events = POLLIN};
-
-        assert_int_equal(poll(&wanted, 1, 10000), 1);
-        ms_dispatch(port);
-    }
-    assert_true(info_of(port).connected);
+    while (port_info(port).mtu != 9000)
+        port_hear(port);
+    assert_true(port_info(port).connected);
     ms_port_close(port);
 }
 
@@ -595,13 +570,13 @@ static void test_twenty_restarts_leak_nothing(void **state)
     assert_int_equal(open_port(fake, &port, 0), 0);
     assert_int_equal(bind_ipv4(port, IPPROTO_UDP, 0), 0);
     fake_switch_kill(fake);
-    await_connected(port, false);
+    port_await_connected(port, false);
     before = open_fds(fake);
     for (unsigned i = 0; i < 20; i++) {
         fake_switch_start(fake);
-        await_connected(port, true);
+        port_await_connected(port, true);
         fake_switch_kill(fake);
-        await_connected(port, false);
+        port_await_connected(port, false);
         ms_receive_done(port, 0); /* its thread follows */
         ms_flush(port, 0);
     }

@@ -11,7 +11,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,23 +36,10 @@ static int set_up(void **state)
     return status;
 }
 
-static struct ms_port_info info_of(const struct fixture *fixture)
-{
-    struct ms_port_info info = {.size = sizeof(info)};
-
-    ms_port_info(fixture->port, &info);
-    return info;
-}
-
 static void come_back(struct fixture *fixture, unsigned generation)
 {
     fake_switch_start(fixture->fake);
-    while (!info_of(fixture).connected || info_of(fixture).generation < generation) {
-        struct pollfd wanted = {.fd = ms_port_fd(fixture->port), .events = POLLIN};
-
-        assert_int_equal(poll(&wanted, 1, 10000), 1);
-        ms_dispatch(fixture->port);
-    }
+    port_await_generation(fixture->port, generation);
 }
 
 /* Until the port has noticed. */
@@ -61,12 +47,7 @@ static void go_away(struct fixture *fixture)
 {
     fake_switch_kill(fixture->fake);
     fixture->fake->rule_count = 0; /* it is dead: nobody else looks */
-    while (info_of(fixture).connected) {
-        struct pollfd wanted = {.fd = ms_port_fd(fixture->port), .events = POLLIN};
-
-        assert_int_equal(poll(&wanted, 1, 10000), 1);
-        ms_dispatch(fixture->port);
-    }
+    port_await_connected(fixture->port, false);
 }
 
 static struct sockaddr_in source;
@@ -187,7 +168,7 @@ static void rules_are_presented_to_the_next_switch(void **state)
     assert_int_equal(ms_guard_set(fixture->port, fixture->binding, &rule), 0);
     rule.rate = 200;
     assert_int_equal(ms_guard_set(fixture->port, fixture->binding, &rule), 0); /* changed */
-    generation = info_of(fixture).generation;
+    generation = port_info(fixture->port).generation;
     go_away(fixture);
     come_back(fixture, generation + 1);
     assert_int_equal(told(fixture), 2);
@@ -230,7 +211,7 @@ static void what_is_said_while_it_is_away_is_told_then(void **state)
 {
     struct fixture *fixture = *state;
     struct ms_guard_rule kept = limit(MS_GUARD_SYN, 100), gone = limit(MS_GUARD_STRICT, 0);
-    unsigned generation = info_of(fixture).generation;
+    unsigned generation = port_info(fixture->port).generation;
 
     assert_int_equal(ms_guard_set(fixture->port, fixture->binding, &gone), 0);
     go_away(fixture);
@@ -245,11 +226,11 @@ static void a_rule_that_is_refused_is_nobodys(void **state)
 {
     struct fixture *fixture = *state;
     struct ms_guard_rule rule = limit(MS_GUARD_SYN, 100);
-    unsigned generation = info_of(fixture).generation;
+    unsigned generation = port_info(fixture->port).generation;
 
     fixture->fake->guard_error = ENOSPC;
     assert_int_equal(ms_guard_set(fixture->port, fixture->binding, &rule), -ENOSPC);
-    assert_int_equal(info_of(fixture).last_error, 0);
+    assert_int_equal(port_info(fixture->port).last_error, 0);
     go_away(fixture);
     come_back(fixture, generation + 1);
     assert_int_equal(told(fixture), 0);
@@ -261,17 +242,17 @@ static void a_later_switch_may_refuse(void **state)
 {
     struct fixture *fixture = *state;
     struct ms_guard_rule rule = limit(MS_GUARD_SYN, 100);
-    unsigned generation = info_of(fixture).generation;
+    unsigned generation = port_info(fixture->port).generation;
 
     assert_int_equal(ms_guard_set(fixture->port, fixture->binding, &rule), 0);
     go_away(fixture);
     fixture->fake->guard_error = ENOSPC;
     come_back(fixture, generation + 1);
-    assert_int_equal(info_of(fixture).last_error, -ENOSPC);
+    assert_int_equal(port_info(fixture->port).last_error, -ENOSPC);
     go_away(fixture);
     fixture->fake->guard_error = 0;
     come_back(fixture, generation + 2);
-    assert_int_equal(info_of(fixture).last_error, 0);
+    assert_int_equal(port_info(fixture->port).last_error, 0);
     assert_int_equal(told(fixture), 1);
 }
 
@@ -279,13 +260,13 @@ static void an_older_switch_is_not_asked(void **state)
 {
     struct fixture *fixture = *state;
     struct ms_guard_rule rule = limit(MS_GUARD_SYN, 100);
-    unsigned generation = info_of(fixture).generation;
+    unsigned generation = port_info(fixture->port).generation;
 
     assert_int_equal(ms_guard_set(fixture->port, fixture->binding, &rule), 0);
     go_away(fixture);
     fixture->fake->no_guard = true;
     come_back(fixture, generation + 1);
-    assert_int_equal(info_of(fixture).last_error, -EOPNOTSUPP);
+    assert_int_equal(port_info(fixture->port).last_error, -EOPNOTSUPP);
     rule = limit(MS_GUARD_STRICT, 0);
     assert_int_equal(ms_guard_set(fixture->port, fixture->binding, &rule), -EOPNOTSUPP);
 }
@@ -294,7 +275,7 @@ static void rules_go_with_their_binding(void **state)
 {
     struct fixture *fixture = *state;
     struct ms_guard_rule rule = limit(MS_GUARD_SYN, 100);
-    unsigned generation = info_of(fixture).generation;
+    unsigned generation = port_info(fixture->port).generation;
     int other = bind_somewhere(fixture->port);
 
     assert_int_equal(ms_guard_set(fixture->port, fixture->binding, &rule), 0);
@@ -308,7 +289,7 @@ static void rules_go_with_their_binding(void **state)
 static void many_are_told_and_taken_back(void **state)
 {
     struct fixture *fixture = *state;
-    unsigned generation = info_of(fixture).generation;
+    unsigned generation = port_info(fixture->port).generation;
     struct ms_guard_rule rule;
     char address[32];
 

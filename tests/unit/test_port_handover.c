@@ -48,30 +48,14 @@ static int bind_somewhere(struct ms_port *port, unsigned flags)
     return binding;
 }
 
-static void await_generation(struct ms_port *port, unsigned generation)
-{
-    struct ms_port_info info = {.size = sizeof(info)};
-
-    for (;;) {
-        struct pollfd wanted = {.fd = ms_port_fd(port), .events = POLLIN};
-
-        ms_port_info(port, &info);
-        if (info.connected && info.generation >= generation)
-            return;
-        assert_int_equal(poll(&wanted, 1, 10000), 1);
-        ms_dispatch(port);
-    }
-}
-
 static void restart(struct fixture *fixture)
 {
-    struct ms_port_info info = {.size = sizeof(info)};
+    unsigned before = port_info(fixture->port).generation;
 
-    ms_port_info(fixture->port, &info);
     fake_switch_kill(fixture->fake);
     fixture->fake->flow_count = 0; /* it is dead: nobody else looks */
     fake_switch_start(fixture->fake);
-    await_generation(fixture->port, info.generation + 1);
+    port_await_generation(fixture->port, before + 1);
 }
 
 static bool shares(const struct fake_binding *binding)
@@ -109,12 +93,8 @@ static int next_event(struct ms_port *port, int *binding)
 {
     struct ms_event event = {.size = sizeof(event)};
 
-    while (!ms_next_event(port, &event)) {
-        struct pollfd wanted = {.fd = ms_port_fd(port), .events = POLLIN};
-
-        assert_int_equal(poll(&wanted, 1, 10000), 1);
-        ms_dispatch(port);
-    }
+    while (!ms_next_event(port, &event))
+        port_hear(port);
     *binding = event.binding;
     return event.kind;
 }
@@ -207,11 +187,10 @@ static void flows_are_presented_again_to_the_next_switch(void **state)
     fake_switch_kill(fixture->fake);
     fixture->fake->flow_count = 0;
     assert_int_equal(ms_unbind_connected(fixture->port, binding, &gone, 1), 0);
-    while (ms_wait(fixture->port, 50) > 0) /* it hears that the switch is gone */
-        ;
+    port_await_connected(fixture->port, false);
     assert_int_equal(connect_some(fixture->port, binding, 500, 10), 0); /* kept for later */
     fake_switch_start(fixture->fake);
-    await_generation(fixture->port, 2);
+    port_await_generation(fixture->port, 2);
     assert_int_equal(flows_of(fixture->fake), 509);
     assert_int_equal(fixture->fake->bindings[0].connected, 509);
 }
@@ -308,7 +287,7 @@ static void draining_while_the_switch_is_away_counts_when_it_is_back(void **stat
     fake_switch_kill(fixture->fake);
     assert_int_equal(ms_drain(fixture->port, binding), 0);
     fake_switch_start(fixture->fake);
-    await_generation(fixture->port, 2);
+    port_await_generation(fixture->port, 2);
     assert_int_equal(fixture->fake->bindings[0].flags, CONTROL_BIND_DRAINING);
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* libmultistack's packets: rings, wake-ups, and what happens to them when the switch goes away. */
-#include "fake_switch.h"
-#include "multistack.h"
+#include "port_fixture.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,11 +16,6 @@
 #include <cmocka.h>
 
 #define RING_SIZE (64 * 1024)
-
-struct fixture {
-    struct fake_switch *fake;
-    struct ms_port *port;
-};
 
 static void open_rings_of(struct fixture *fixture, unsigned rings, uint32_t bytes)
 {
@@ -71,22 +65,6 @@ static void await_readable(int fd)
     struct pollfd wanted = {.fd = fd, .events = POLLIN};
 
     assert_int_equal(poll(&wanted, 1, 10000), 1);
-}
-
-static bool is_connected(const struct ms_port *port)
-{
-    struct ms_port_info info = {.size = sizeof(info)};
-
-    ms_port_info(port, &info);
-    return info.connected;
-}
-
-static void await_connected(struct ms_port *port, bool connected)
-{
-    while (is_connected(port) != connected) {
-        await_readable(ms_port_fd(port));
-        ms_dispatch(port);
-    }
 }
 
 static bool put(struct fixture *fixture, uint8_t fill, uint32_t length)
@@ -173,9 +151,9 @@ static void test_broken_ring_is_given_up_and_made_anew(void **state)
     assert_true(put(fixture, 1, 64));
     ring_store_release(&fixture->fake->rx[0].control->tail, 0x7fffffc0);
     assert_int_equal(ms_receive(fixture->port, 0, packets, 4), 0);
-    await_connected(fixture->port, false);
+    port_await_connected(fixture->port, false);
     assert_int_equal(ms_receive(fixture->port, 0, packets, 4), 0);
-    await_connected(fixture->port, true);
+    port_await_connected(fixture->port, true);
     assert_true(put(fixture, 2, 64));
     assert_int_equal(ms_receive(fixture->port, 0, packets, 4), 1);
     assert_int_equal(packets[0].data[0], 2);
@@ -191,8 +169,8 @@ static void test_broken_record_is_given_up(void **state)
     assert_true(put(fixture, 1, 64));
     *length = 100000;
     assert_int_equal(ms_receive(fixture->port, 0, packets, 4), 0);
-    await_connected(fixture->port, false);
-    await_connected(fixture->port, true);
+    port_await_connected(fixture->port, false);
+    port_await_connected(fixture->port, true);
 }
 
 /* ── sending ── */
@@ -414,10 +392,10 @@ static void test_wait_returns_packets_and_timeouts(void **state)
 {
     struct fixture *fixture = *state;
 
-    assert_int_equal(ms_wait(fixture->port, 0), 0);
-    assert_int_equal(ms_wait(fixture->port, 5), 0);
+    assert_int_equal(port_wait(fixture->port, 0), 0);
+    assert_int_equal(port_wait(fixture->port, 5), 0);
     assert_true(put(fixture, 1, 100));
-    assert_int_equal(ms_wait(fixture->port, -1), 1);
+    assert_int_equal(port_wait(fixture->port, -1), 1);
 }
 
 static void test_switch_is_woken_only_when_it_sleeps(void **state)
@@ -451,11 +429,11 @@ static void test_packets_held_over_a_restart_stay_readable(void **state)
     assert_true(put(fixture, 5, 1000));
     assert_int_equal(ms_receive(fixture->port, 0, held, 4), 1);
     fake_switch_kill(fixture->fake);
-    await_connected(fixture->port, false);
+    port_await_connected(fixture->port, false);
     assert_int_equal(held[0].data[999], 5);
     assert_int_equal(ms_receive(fixture->port, 0, packets, 4), 0);
     fake_switch_start(fixture->fake);
-    await_connected(fixture->port, true);
+    port_await_connected(fixture->port, true);
     assert_true(put(fixture, 6, 1000));
     assert_int_equal(ms_receive(fixture->port, 0, packets, 4), 0); /* not while it holds some */
     assert_int_equal(held[0].data[999], 5);
@@ -474,10 +452,10 @@ static void test_reservation_over_a_restart_is_harmless(void **state)
     uint8_t *place = ms_reserve(fixture->port, 0, 1000);
 
     fake_switch_kill(fixture->fake);
-    await_connected(fixture->port, false);
+    port_await_connected(fixture->port, false);
     memset(place, 1, 1000);
     fake_switch_start(fixture->fake);
-    await_connected(fixture->port, true);
+    port_await_connected(fixture->port, true);
     memset(place, 2, 1000);
     ms_commit(fixture->port, 0, 1000, NULL);
     ms_flush(fixture->port, 0);
@@ -494,16 +472,16 @@ static void test_nothing_goes_in_or_out_while_the_switch_is_away(void **state)
     struct ms_packet packets[4];
 
     fake_switch_kill(fixture->fake);
-    await_connected(fixture->port, false);
+    port_await_connected(fixture->port, false);
     assert_null(ms_reserve(fixture->port, 0, 100));
     ms_commit(fixture->port, 0, 100, NULL);
     ms_flush(fixture->port, 0);
     assert_int_equal(ms_receive(fixture->port, 0, packets, 4), 0);
     assert_true(ms_ring_wait(fixture->port, 0, 100)); /* sleep: ms_port_fd() will tell */
-    assert_int_equal(ms_wait(fixture->port, 50), 0);
+    assert_int_equal(port_wait(fixture->port, 50), 0);
     fake_switch_start(fixture->fake);
-    while (!is_connected(fixture->port))
-        assert_true(ms_wait(fixture->port, 20) >= 0);
+    while (!port_info(fixture->port).connected)
+        assert_true(port_wait(fixture->port, 20) >= 0);
     assert_true(send_packet(fixture->port, 0, 1, 100));
 }
 
@@ -526,11 +504,11 @@ static void test_ring_with_its_own_descriptor_leaves_the_ports(void **state)
     assert_false(ms_ring_wait(fixture->port, 0, 0));
     assert_false(is_readable(fd)); /* taken back */
     fake_switch_kill(fixture->fake);
-    await_connected(fixture->port, false);
+    port_await_connected(fixture->port, false);
     assert_true(is_readable(fd)); /* the news */
     assert_true(ms_ring_wait(fixture->port, 0, 0));
     fake_switch_start(fixture->fake);
-    await_connected(fixture->port, true);
+    port_await_connected(fixture->port, true);
     assert_true(is_readable(fd));
     assert_int_equal(ms_ring_fd(fixture->port, 0), fd);
     assert_true(ms_ring_wait(fixture->port, 0, 0));
@@ -567,9 +545,9 @@ static void test_ring_is_told_to_a_set_of_the_callers(void **state)
     assert_tells_of_the_ring(set);
 
     fake_switch_kill(fixture->fake);
-    await_connected(fixture->port, false); /* told by ms_port_fd(), as ever */
+    port_await_connected(fixture->port, false); /* told by ms_port_fd(), as ever */
     fake_switch_start(fixture->fake);
-    await_connected(fixture->port, true);
+    port_await_connected(fixture->port, true);
     assert_true(ms_ring_wait(fixture->port, 0, 0));
     assert_false(is_readable(set));
     assert_true(put(fixture, 1, 64));
@@ -679,8 +657,8 @@ static void test_moderation_is_told_to_each_switch(void **state)
     assert_moderation(fixture, 8, 50);
     fake_switch_kill(fixture->fake);
     fake_switch_start(fixture->fake);
-    await_connected(fixture->port, false);
-    await_connected(fixture->port, true);
+    port_await_connected(fixture->port, false);
+    port_await_connected(fixture->port, true);
     assert_true(ms_ring_wait(fixture->port, 0, 0));
     assert_moderation(fixture, 8, 50);
     assert_int_equal(ms_ring_moderate(fixture->port, 0, 0, 0), 0);
