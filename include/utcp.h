@@ -289,6 +289,9 @@ UTCP_API ptrdiff_t utcp_read(struct utcp_conn *conn, uint64_t now, void *buffer,
  * utcp_read(). */
 UTCP_API ptrdiff_t utcp_peek(struct utcp_conn *conn, const uint8_t **data);
 UTCP_API void utcp_consume(struct utcp_conn *conn, uint64_t now, size_t size);
+/* The same behind the next `offset` bytes, for who looks further ahead than what lies together. 0: nothing is there
+ * (yet). */
+UTCP_API size_t utcp_peek_at(const struct utcp_conn *conn, size_t offset, const uint8_t **data);
 
 /* Bytes ready to be read. */
 UTCP_API size_t utcp_readable(const struct utcp_conn *conn);

@@ -160,6 +160,11 @@ ptrdiff_t utcp_peek(struct utcp_conn *conn, const uint8_t **data)
     return (ptrdiff_t)utcp__recvbuf_peek(&conn->receive, data);
 }
 
+size_t utcp_peek_at(const struct utcp_conn *conn, size_t offset, const uint8_t **data)
+{
+    return offset < readable(conn) ? utcp__recvbuf_peek_at(&conn->receive, offset, data) : 0;
+}
+
 void utcp_consume(struct utcp_conn *conn, uint64_t now, size_t size)
 {
     utcp__set_now(conn->stack, now);

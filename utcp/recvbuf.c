@@ -227,15 +227,22 @@ void utcp__recvbuf_append(struct utcp_recvbuf *buffer, struct utcp_pool *pool, c
     }
 }
 
-size_t utcp__recvbuf_peek(const struct utcp_recvbuf *buffer, const uint8_t **data)
+size_t utcp__recvbuf_peek_at(const struct utcp_recvbuf *buffer, uint64_t offset,
+                             const uint8_t **data)
 {
-    uint32_t within = buffer->read % POOL_BLOCK_SIZE;
-    uint64_t ready = buffer->next - buffer->read;
+    uint64_t from = buffer->read + offset, ready = buffer->next - from;
+    uint32_t within = from % POOL_BLOCK_SIZE;
 
+    assert(from <= buffer->next);
     if (ready == 0)
         return 0;
-    *data = *slot_of(buffer, buffer->read) + within;
+    *data = *slot_of(buffer, from) + within;
     return ready < POOL_BLOCK_SIZE - within ? ready : POOL_BLOCK_SIZE - within;
+}
+
+size_t utcp__recvbuf_peek(const struct utcp_recvbuf *buffer, const uint8_t **data)
+{
+    return utcp__recvbuf_peek_at(buffer, 0, data);
 }
 
 void utcp__recvbuf_consume(struct utcp_recvbuf *buffer, struct utcp_pool *pool, uint64_t size)

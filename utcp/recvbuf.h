@@ -126,6 +126,9 @@ void utcp__recvbuf_append(struct utcp_recvbuf *buffer, struct utcp_pool *pool, c
 
 /* The bytes that are ready from `read` on, as far as they lie together. */
 size_t utcp__recvbuf_peek(const struct utcp_recvbuf *buffer, const uint8_t **data);
+/* The same behind `offset` bytes that are ready. */
+size_t utcp__recvbuf_peek_at(const struct utcp_recvbuf *buffer, uint64_t offset,
+                             const uint8_t **data);
 
 /* Gives up what is pending beyond the first hole; returns how many bytes that was. */
 uint64_t utcp__recvbuf_forget(struct utcp_recvbuf *buffer, struct utcp_pool *pool);
