@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -521,6 +522,13 @@ static int drill_pipe(void *userdata, int fds[2])
     return pipe(fds);
 }
 
+static bool at_mark(void *userdata, int fd)
+{
+    int mark = 0;
+
+    return drill_ioctl(userdata, fd, SIOCATMARK, &mark) == 0 && mark;
+}
+
 static int drill_splice(void *userdata, int in, loff_t *in_offset, int out, loff_t *out_offset,
                         size_t size, unsigned int flags)
 {
@@ -533,6 +541,9 @@ static int drill_splice(void *userdata, int in, loff_t *in_offset, int out, loff
         errno = EINVAL;
         return -1;
     }
+    /* urgent data end it, and are left where they are */
+    if (at_mark(userdata, in))
+        return 0;
     got = drill_recv(userdata, in, piece, size < sizeof(piece) ? size : sizeof(piece),
                      flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0);
     return (int)(got > 0 ? write(out, piece, (size_t)got) : got);

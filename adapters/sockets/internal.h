@@ -19,6 +19,13 @@ enum socket_kind {
     SOCKET_EPOLL,
 };
 
+/* The byte that is out of band: urgent.c. */
+enum urgent {
+    URGENT_NONE,
+    URGENT_TOLD,  /* the peer says where it is; it may be here, or not yet */
+    URGENT_TAKEN, /* recv(MSG_OOB) gave it, the stream was not read beyond it */
+};
+
 /* What a socket is told before there is a connection to tell it to, and what an accepted one takes
  * over from its listener. Times in the units of their options. */
 struct socket_options {
@@ -52,6 +59,8 @@ struct socket {
     int family; /* AF_* */
     bool nonblocking, close_on_exec;
     struct utcp_endpoint local, remote; /* local.family 0: not bound */
+    struct utcp_endpoint
+        bound; /* `local`, as bind() left it: what remains when a connection is gone */
 
     struct utcp_listener *listeners[2]; /* the second: IPv4 beside an IPv6 wildcard */
     struct utcp_conn *ahead;            /* taken from the stack, not accepted yet: it can be seen */
@@ -81,6 +90,10 @@ struct socket {
     struct note *notes;    /* the error queue: notes.c */
     uint32_t zerocopy_sends;
     uint64_t stamps_from; /* byte of the stream from which SOF_TIMESTAMPING_OPT_ID counts */
+
+    uint64_t read; /* bytes of the stream that were */
+    enum urgent urgent;
+    uint64_t urgent_at; /* the byte of the stream that is out of band */
 };
 
 struct sockets {
@@ -189,6 +202,25 @@ void sockets__note_times(struct socket *socket);
 void sockets__put_time(struct control *control, uint64_t at);
 /* Of what was read last. */
 void sockets__put_arrival(struct control *control, const struct socket *socket);
+
+/* ── urgent.c ────────────────────────────────────────────────────────────────────────────────── */
+
+/* UTCP has news of urgent data. */
+void sockets__urgent_told(const struct sockets *sockets, struct socket *socket);
+/* The out-of-band byte is the next of the stream. */
+bool sockets__at_mark(const struct socket *socket);
+/* And reads leave it out. */
+bool sockets__skips_mark(const struct socket *socket);
+/* Bytes from `offset` behind what is read next up to the mark, which may not have come yet; SIZE_MAX: it is not ahead. */
+size_t sockets__up_to_mark(const struct socket *socket, size_t offset);
+/* Bytes that one read could give. */
+size_t sockets__readable_to_mark(const struct socket *socket);
+/* recv(MSG_OOB) would give a byte. */
+bool sockets__urgent_to_be_read(const struct socket *socket);
+/* `size` bytes of the stream were read, no more than are there. */
+void sockets__pass(const struct sockets *sockets, struct socket *socket, size_t size);
+ssize_t sockets__receive_urgent(struct socket *socket, const struct iovec *pieces, size_t count,
+                                int flags);
 
 /* ── defer.c ───────────────────────────────────────────────────────────────────────────────── */
 

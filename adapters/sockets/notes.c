@@ -166,7 +166,7 @@ ssize_t sockets_receive_message(struct sockets *sockets, int fd, struct msghdr *
         done = -EAGAIN;
     if (done < 0)
         return done;
-    message->msg_flags = 0;
+    message->msg_flags = flags & MSG_OOB;
     message->msg_namelen = 0; /* a connection's data come from its peer */
     if (flags & MSG_ERRQUEUE)
         take_note(socket, &control);

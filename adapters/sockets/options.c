@@ -484,15 +484,14 @@ int sockets_ioctl(struct sockets *sockets, int fd, unsigned long request, void *
         socket->nonblocking = number != 0;
         return 0;
     }
-    if (socket->kind != SOCKET_CONNECTS)
+    if (socket->kind == SOCKET_LISTENS || socket->kind == SOCKET_EPOLL)
         return -EINVAL;
     if (socket->conn)
         utcp_info(socket->conn, &info);
     switch (request) {
-    case SIOCINQ: number = socket->conn ? (int)utcp_readable(socket->conn) : 0; break;
+    case SIOCINQ: number = (int)sockets__readable_to_mark(socket); break;
     case SIOCOUTQ: number = socket->conn ? (int)utcp_unacknowledged(socket->conn) : 0; break;
-    /* the byte that others call out of band is the last urgent one */
-    case SIOCATMARK: number = socket->conn && utcp_urgent(socket->conn) == 1; break;
+    case SIOCATMARK: number = sockets__at_mark(socket); break;
     case SIOCOUTQNSD: number = (int)info.unsent; break;
     default: return -ENOTTY;
     }

@@ -27,8 +27,11 @@ static unsigned connection_readiness(const struct socket *socket)
     if (socket->finished || socket->shut_read)
         ready |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (utcp_readable(socket->conn) >=
-        (size_t)(socket->options.low_water ? socket->options.low_water : 1))
+        (size_t)(socket->options.low_water ? socket->options.low_water : 1) +
+            sockets__skips_mark(socket))
         ready |= POLLIN | POLLRDNORM;
+    if (sockets__urgent_to_be_read(socket))
+        ready |= POLLPRI;
     if (!socket->write_blocked || socket->shut_write)
         ready |= POLLOUT | POLLWRNORM;
     if ((socket->finished || socket->shut_read) && socket->shut_write)
@@ -36,10 +39,17 @@ static unsigned connection_readiness(const struct socket *socket)
     return ready;
 }
 
+/* One that was not connected, or is not any more: what shutdown(2) has said of it holds all the same. */
+static unsigned new_readiness(const struct socket *socket)
+{
+    return POLLOUT | POLLWRNORM | (socket->deferred ? 0 : POLLHUP) | (socket->error ? POLLERR : 0) |
+           (socket->shut_read ? POLLIN | POLLRDNORM | POLLRDHUP : 0);
+}
+
 unsigned sockets__readiness(struct sockets *sockets, struct socket *socket)
 {
     switch (socket->kind) {
-    case SOCKET_NEW: return POLLOUT | POLLWRNORM | (socket->deferred ? 0 : POLLHUP);
+    case SOCKET_NEW: return new_readiness(socket);
     case SOCKET_CONNECTS: return connection_readiness(socket);
     case SOCKET_EPOLL: return 0;
     case SOCKET_LISTENS: break;

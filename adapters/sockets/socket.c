@@ -143,6 +143,8 @@ static void conn_happened(const struct sockets *sockets, struct socket *socket, 
 {
     if (events & UTCP_READABLE)
         socket->heard_at = sockets__now(sockets);
+    if (events & UTCP_URGENT)
+        sockets__urgent_told(sockets, socket);
     if (events & UTCP_CONNECTED) {
         socket->connecting = false;
         socket->departures++;
@@ -322,7 +324,7 @@ int sockets_bind(struct sockets *sockets, int fd, const struct sockaddr *address
         status = sockets->host.source(sockets->host.context, &nobody, &local);
     }
     if (!status)
-        socket->local = local;
+        socket->local = socket->bound = local;
     return status;
 }
 
@@ -400,6 +402,7 @@ static void take_over(const struct sockets *sockets, const struct socket *from,
                        info.state != UTCP_FIN_WAIT_1 && info.state != UTCP_FIN_WAIT_2;
     socket->error = -utcp_error(conn);
     utcp_set_user(conn, socket);
+    sockets__urgent_told(sockets, socket);
     sockets__apply_options(sockets, socket, conn);
     sockets__apply_congestion(socket, conn);
     utcp_set_option(conn, UTCP_OPTION_QUICK_ACKS, sockets->quick_acks);
@@ -437,17 +440,73 @@ int sockets_accept(struct sockets *sockets, int fd, struct sockaddr *address, so
     return accepted_fd;
 }
 
+static enum utcp_state state_of(const struct socket *socket)
+{
+    struct utcp_info info = {.size = sizeof(info)};
+
+    if (!socket->conn)
+        return UTCP_CLOSED;
+    utcp_info(socket->conn, &info);
+    return info.state;
+}
+
+static void stop_listening(struct sockets *sockets, struct socket *socket)
+{
+    if (socket->ahead)
+        utcp_abort(socket->ahead, sockets__now(sockets));
+    socket->ahead = NULL;
+    sockets__dispose_deferrals(sockets, socket);
+    for (int i = 0; i < 2; i++) {
+        if (socket->listeners[i])
+            utcp_listener_close(socket->listeners[i]);
+        socket->listeners[i] = NULL;
+    }
+    socket->kind = SOCKET_NEW;
+}
+
+/* There is no connection any more: the socket may have another. */
+static void disconnect(struct sockets *sockets, struct socket *socket)
+{
+    if (socket->conn)
+        utcp_abort(socket->conn, sockets__now(sockets));
+    socket->conn = NULL;
+    socket->kind = SOCKET_NEW;
+    socket->local = socket->bound;
+    socket->connecting = socket->deferred = socket->told = false;
+    socket->finished = socket->shut_read = socket->shut_write = socket->write_blocked = false;
+    socket->read = 0;
+    socket->urgent = URGENT_NONE;
+    socket->arrivals++;
+    socket->departures++;
+}
+
 /* The outcome of a connection attempt, when there is one. */
 static int outcome(struct sockets *sockets, struct socket *socket)
 {
-    if (!socket->error)
-        return socket->told ? -EISCONN : (socket->told = true, 0);
-    /* it may try again */
-    if (socket->conn)
-        utcp_close(socket->conn, sockets__now(sockets));
-    socket->conn = NULL;
-    socket->kind = SOCKET_NEW;
-    return sockets__take_error(socket);
+    if (socket->told)
+        return -EISCONN;
+    if (socket->conn && !utcp_error(socket->conn)) {
+        socket->told = true;
+        return 0;
+    }
+    /* It may try again. Where the error was told to another call, this is all that is left to say. */
+    disconnect(sockets, socket);
+    return socket->error ? sockets__take_error(socket) : -ECONNABORTED;
+}
+
+/* connect(2) to AF_UNSPEC: an end at once, of whatever there is. */
+static int dissolve(struct sockets *sockets, struct socket *socket)
+{
+    enum utcp_state state = state_of(socket);
+    bool cut = state != UTCP_CLOSED && state != UTCP_TIME_WAIT && state != UTCP_CLOSING &&
+               state != UTCP_LAST_ACK;
+
+    if (socket->kind == SOCKET_LISTENS)
+        stop_listening(sockets, socket);
+    disconnect(sockets, socket);
+    socket->error = cut ? ECONNRESET : 0;
+    sockets__kick(sockets);
+    return 0;
 }
 
 int sockets__begin_connecting(struct sockets *sockets, struct socket *socket,
@@ -484,6 +543,8 @@ int sockets_connect(struct sockets *sockets, int fd, const struct sockaddr *addr
 
     if (!socket)
         return -EBADF;
+    if (address && length >= sizeof(address->sa_family) && address->sa_family == AF_UNSPEC)
+        return dissolve(sockets, socket);
     if (socket->kind == SOCKET_LISTENS || socket->kind == SOCKET_EPOLL || socket->deferred)
         return -EISCONN;
     if (socket->kind == SOCKET_CONNECTS && !socket->connecting)
@@ -514,20 +575,6 @@ int sockets_connect(struct sockets *sockets, int fd, const struct sockaddr *addr
 
 /* ── Ending ────────────────────────────────────────────────────────────────────────────────── */
 
-static void stop_listening(struct sockets *sockets, struct socket *socket)
-{
-    if (socket->ahead)
-        utcp_abort(socket->ahead, sockets__now(sockets));
-    socket->ahead = NULL;
-    sockets__dispose_deferrals(sockets, socket);
-    for (int i = 0; i < 2; i++) {
-        if (socket->listeners[i])
-            utcp_listener_close(socket->listeners[i]);
-        socket->listeners[i] = NULL;
-    }
-    socket->kind = SOCKET_NEW;
-}
-
 int sockets_shutdown(struct sockets *sockets, int fd, int how)
 {
     struct socket *socket = sockets__get(sockets, fd);
@@ -536,12 +583,13 @@ int sockets_shutdown(struct sockets *sockets, int fd, int how)
         return -EBADF;
     if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
         return -EINVAL;
-    if (socket->kind == SOCKET_LISTENS && how != SHUT_WR) {
-        stop_listening(sockets, socket);
+    if (socket->kind == SOCKET_LISTENS) {
+        if (how != SHUT_WR)
+            stop_listening(sockets, socket);
         return 0;
     }
-    if (socket->kind != SOCKET_CONNECTS || !socket->conn)
-        return -ENOTCONN;
+    if (state_of(socket) == UTCP_SYN_SENT) /* nobody is there yet to tell: the attempt is over */
+        return dissolve(sockets, socket);
     if (how != SHUT_WR) {
         socket->shut_read = true;
         socket->arrivals++;
@@ -549,10 +597,33 @@ int sockets_shutdown(struct sockets *sockets, int fd, int how)
     if (how != SHUT_RD) {
         socket->shut_write = true;
         socket->departures++;
-        utcp_shutdown(socket->conn, sockets__now(sockets));
     }
+    if (state_of(socket) == UTCP_CLOSED || state_of(socket) == UTCP_TIME_WAIT)
+        return -ENOTCONN;
+    if (how != SHUT_RD)
+        utcp_shutdown(socket->conn, sockets__now(sockets));
     sockets__kick(sockets);
     return 0;
+}
+
+/* SO_LINGER with a time: close() waits until the peer has acknowledged all, the FIN as well, or the time is over;
+ * whether the socket is non-blocking makes no difference, socket(7). Where something was not read the connection is
+ * reset, and there is nothing to wait for. */
+static void linger(struct sockets *sockets, struct socket *socket)
+{
+    uint64_t since = sockets__now(sockets);
+    uint64_t limit = (uint64_t)socket->options.linger_seconds * 1000000;
+    enum utcp_state state;
+
+    if (utcp_readable(socket->conn))
+        return;
+    utcp_shutdown(socket->conn, since);
+    sockets__kick(sockets);
+    while (state = state_of(socket),
+           state == UTCP_FIN_WAIT_1 || state == UTCP_CLOSING || state == UTCP_LAST_ACK) {
+        if (sockets__wait(sockets, false, since, limit))
+            return;
+    }
 }
 
 int sockets_close(struct sockets *sockets, int fd)
@@ -568,6 +639,8 @@ int sockets_close(struct sockets *sockets, int fd)
     sockets__dispose_notes(socket);
     if (socket->kind == SOCKET_LISTENS)
         stop_listening(sockets, socket);
+    if (socket->conn && socket->options.linger_on && socket->options.linger_seconds > 0)
+        linger(sockets, socket);
     if (socket->conn && socket->options.linger_on && !socket->options.linger_seconds)
         utcp_abort(socket->conn, sockets__now(sockets));
     else if (socket->conn)

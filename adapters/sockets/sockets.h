@@ -11,6 +11,7 @@
  *   ┌──────────┴───────────────────────────────────────────────┐
  *   │ socket.c    descriptors, names, connect, accept, close   │
  *   │ transfer.c  read and write in all their forms            │
+ *   │ urgent.c    the byte that is out of band                 │
  *   │ notes.c     control messages, the error queue            │
  *   │ timestamps.c  when data left and arrived                 │
  *   │ options.c   getsockopt, setsockopt, ioctl, fcntl         │

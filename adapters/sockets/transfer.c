@@ -5,9 +5,6 @@
 
 #include "internal.h"
 
-#define RECEIVE_FLAGS                                                                              \
-    (MSG_DONTWAIT | MSG_PEEK | MSG_WAITALL | MSG_TRUNC | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC)
-
 static size_t total(const struct iovec *pieces, size_t count)
 {
     size_t sum = 0;
@@ -42,30 +39,40 @@ static bool any_null(const struct iovec *pieces, size_t count)
 
 /* ── In ────────────────────────────────────────────────────────────────────────────────────── */
 
-/* Takes what is there into the pieces from `done` on. Returns how much. */
+/* Takes what is there into the pieces from `done` on, up to the mark of urgent data. Returns how much. */
 static size_t take(struct sockets *sockets, struct socket *socket, const struct iovec *pieces,
                    size_t count, size_t done, size_t wanted, int flags)
 {
-    size_t taken = 0;
+    size_t taken = 0, seen = 0; /* the latter: and left there */
 
-    while (done + taken < wanted && utcp_readable(socket->conn)) {
+    while (done + taken < wanted) {
         const uint8_t *data;
-        ptrdiff_t part = utcp_peek(socket->conn, &data);
-        size_t together = wanted - done - taken;
+        size_t part = utcp_peek_at(socket->conn, seen, &data);
+        size_t together = wanted - done - taken, mark = sockets__up_to_mark(socket, seen);
         uint8_t *to = NULL;
 
-        if (part <= 0)
+        if (!part || (mark == 0 && done + taken))
             break;
+        if (mark == 0 && !socket->options.urgent_inline) {
+            if (flags & MSG_PEEK)
+                seen++;
+            else
+                sockets__pass(sockets, socket, 1);
+            continue;
+        }
         if (!(flags & MSG_TRUNC)) /* otherwise it is thrown away, tcp(7) */
             to = place(pieces, count, done + taken, &together);
-        if ((size_t)part > together)
-            part = (ptrdiff_t)together;
+        if (part > together)
+            part = together;
+        if (mark && part > mark)
+            part = mark;
         if (to)
-            memcpy(to, data, (size_t)part);
-        taken += (size_t)part;
-        if (flags & MSG_PEEK) /* what lies together is all that can be seen without taking it */
-            break;
-        utcp_consume(socket->conn, sockets__now(sockets), (size_t)part);
+            memcpy(to, data, part);
+        taken += part;
+        if (flags & MSG_PEEK)
+            seen += part;
+        else
+            sockets__pass(sockets, socket, part);
     }
     return taken;
 }
@@ -76,6 +83,22 @@ static int prospects(struct socket *socket)
     if (socket->error)
         return sockets__take_error(socket);
     return !(socket->finished || socket->shut_read || utcp_error(socket->conn));
+}
+
+/* There is no connection: socket(7) has three answers. */
+static int nothing_to_read(struct socket *socket)
+{
+    if (socket->kind == SOCKET_NEW && socket->error)
+        return sockets__take_error(socket);
+    return socket->kind == SOCKET_NEW && socket->shut_read ? 0 : -ENOTCONN;
+}
+
+/* Bytes after which a read need not wait for more: SO_RCVLOWAT, or all. */
+static size_t enough(const struct socket *socket, size_t wanted, int flags)
+{
+    size_t low = socket->options.low_water > 1 ? (size_t)socket->options.low_water : 1;
+
+    return flags & MSG_WAITALL || low > wanted ? wanted : low;
 }
 
 ssize_t sockets_receive(struct sockets *sockets, int fd, const struct iovec *pieces, size_t count,
@@ -89,22 +112,26 @@ ssize_t sockets_receive(struct sockets *sockets, int fd, const struct iovec *pie
         return -EBADF;
     if (flags & MSG_ERRQUEUE)
         return -EAGAIN;
-    if (flags & ~RECEIVE_FLAGS)
-        return -EINVAL;
+    if (flags & MSG_OOB)
+        return sockets__receive_urgent(socket, pieces, count, flags);
     if (socket->deferred) /* nobody answers what was not said */
         return -EAGAIN;
     if (socket->kind != SOCKET_CONNECTS || !socket->conn)
-        return -ENOTCONN;
+        return nothing_to_read(socket);
     if (any_null(pieces, count) && !(flags & MSG_TRUNC))
         return -EFAULT;
-    while (done < wanted) {
+    for (;;) {
         bool nonblocking = socket->nonblocking || flags & MSG_DONTWAIT;
         int status;
 
+        if (flags & MSG_PEEK)
+            done = 0; /* all of it is there still */
         done += take(sockets, socket, pieces, count, done, wanted, flags);
-        if (done && (!(flags & MSG_WAITALL) || done == wanted || flags & MSG_PEEK))
+        if ((done || (!wanted && utcp_readable(socket->conn))) &&
+            (done >= enough(socket, wanted, flags) ||
+             sockets__up_to_mark(socket, flags & MSG_PEEK ? done : 0) == 0))
             break;
-        status = prospects(socket);
+        status = done && socket->error ? 0 : prospects(socket); /* the error is for the next call */
         if (status == 1)
             status = sockets__wait(sockets, nonblocking, since, socket->options.receive_timeout);
         else if (status == 0)
@@ -171,13 +198,11 @@ ssize_t sockets__send_rest(struct sockets *sockets, int fd, struct socket *socke
     for (;;) {
         ssize_t status = may_send(socket);
 
-        if (!status && done == wanted)
-            return (ssize_t)done;
-        if (!status)
+        if (!status && done < wanted)
             status = sockets__put(sockets, socket, pieces, count, done, wanted, flags);
         if (status > 0)
             done += (size_t)status;
-        if (done == wanted)
+        if (status >= 0 && done == wanted)
             return (ssize_t)done;
         if (status < 0 && status != -EAGAIN)
             return done ? (ssize_t)done : status;
@@ -200,15 +225,20 @@ static void hold_back(struct socket *socket, bool more)
 }
 
 /* What a name, or MSG_FASTOPEN, is good for: 0 or a negative errno. */
-static int may_connect(const struct sockets *sockets, const struct socket *socket, int flags,
+static int may_connect(const struct sockets *sockets, struct socket *socket, int flags,
                        const struct sockaddr *address, socklen_t length)
 {
-    if (!(flags & MSG_FASTOPEN))
-        return address && socket->kind != SOCKET_CONNECTS && !socket->deferred ? -ENOTCONN : 0;
+    if (!(flags & MSG_FASTOPEN)) /* a name is of no use, and does no harm */
+        return 0;
     if (!(sockets->fast_open & SOCKETS_FAST_OPEN_CLIENT) ||
         (address && length >= sizeof(address->sa_family) && address->sa_family == AF_UNSPEC))
         return -EOPNOTSUPP;
-    return socket->connecting && socket->nonblocking ? -EALREADY : 0;
+    if (socket->kind == SOCKET_LISTENS || (socket->kind == SOCKET_CONNECTS && socket->told))
+        return -EISCONN;
+    if (socket->connecting)
+        return socket->nonblocking ? -EALREADY : 0;
+    socket->told = socket->kind == SOCKET_CONNECTS; /* as by connect() */
+    return 0;
 }
 
 static ssize_t send_stamped(struct sockets *sockets, int fd, const struct iovec *pieces,
@@ -225,8 +255,6 @@ static ssize_t send_stamped(struct sockets *sockets, int fd, const struct iovec 
         return done;
     if (any_null(pieces, count))
         return -EFAULT;
-    if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR | MSG_ZEROCOPY | MSG_FASTOPEN))
-        return -EOPNOTSUPP;
     hold_back(socket, flags & MSG_MORE);
     if (sockets__sends_fast(socket, flags))
         done = sockets__send_fast(sockets, fd, socket, pieces, count, flags, address, length);
@@ -234,6 +262,8 @@ static ssize_t send_stamped(struct sockets *sockets, int fd, const struct iovec 
         sockets__answers(sockets, socket);
         done = sockets__send_rest(sockets, fd, socket, pieces, count, flags, 0);
     }
+    if (done > 0 && flags & MSG_OOB && sockets__get(sockets, fd) == socket && socket->conn)
+        utcp_mark_urgent(socket->conn, sockets__now(sockets));
     if (done > 0 && sockets__get(sockets, fd) == socket)
         sockets__stamp_send(sockets, socket, stamps);
     if (done > 0 && flags & MSG_ZEROCOPY && sockets__get(sockets, fd) == socket &&
