@@ -561,23 +561,33 @@ apart bool take_accurate(struct utcp_conn *conn, const struct wire_tcp *tcp, uin
     return true;
 }
 
-inlined bool predicted(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t left)
+/* A segment that neither opens nor closes the connection. */
+apart void take_between(struct utcp_conn *conn, const uint8_t *data, const struct wire_tcp *tcp,
+                        uint32_t left)
 {
-    if (conn->state == UTCP_SYN_RECEIVED)
-        return utcp__take_opening(conn, tcp, left);
-    if (tcp->flags & TCP_FIN)
-        return utcp__take_closing(conn, tcp, left);
     if (conn->timestamps ? is_stamped(tcp, (int32_t)(left - STAMPED)) &&
                                (int32_t)(ts_value(tcp) - conn->ts_recent) >= 0 &&
                                take(conn, tcp, STAMPED, left, false)
                          : has_form(tcp, TCP_HEADER_MIN, TCP_ACK) &&
                                take(conn, tcp, TCP_HEADER_MIN, left, false))
-        return true;
-    return conn->accurate && take_accurate(conn, tcp, left);
+        return;
+    if (!conn->accurate || !take_accurate(conn, tcp, left))
+        utcp__input_sound(conn->stack, data, tcp, left);
+}
+
+inlined void take_for(struct utcp_conn *conn, const uint8_t *data, const struct wire_tcp *tcp,
+                      uint32_t left)
+{
+    if (conn->state == UTCP_SYN_RECEIVED)
+        utcp__take_opening(conn, data, tcp, left);
+    else if (tcp->flags & TCP_FIN)
+        utcp__take_closing(conn, data, tcp, left);
+    else
+        take_between(conn, data, tcp, left);
 }
 
 /* `tcp` is all that read_ip() found, with a checksum that is right. */
-apart bool look_closer(struct utcp *stack, const uint8_t *data, const struct wire_tcp *tcp,
+apart void look_closer(struct utcp *stack, const uint8_t *data, const struct wire_tcp *tcp,
                        uint32_t left)
 {
     struct utcp_endpoint local, remote;
@@ -585,7 +595,29 @@ apart bool look_closer(struct utcp *stack, const uint8_t *data, const struct wir
 
     utcp__packet_endpoints(data, &local, &remote);
     conn = utcp__find(stack, &local, &remote);
-    return conn && predicted(conn, tcp, left);
+    if (conn)
+        take_for(conn, data, tcp, left);
+    else
+        utcp__input_sound(stack, data, tcp, left);
+}
+
+inlined void take_sound(struct utcp *stack, const uint8_t *data, const struct wire_tcp *tcp,
+                        uint32_t left)
+{
+    if ((tcp->flags & ~(TCP_PSH | TCP_FIN | TCP_ECE | TCP_CWR)) == TCP_ACK)
+        look_closer(stack, data, tcp, left);
+    else
+        utcp__input_sound(stack, data, tcp, left);
+}
+
+/* The checksum is to be looked at. */
+apart void take_unchecked(struct utcp *stack, const uint8_t *data, size_t length, unsigned flags,
+                          const struct wire_tcp *tcp, uint32_t left)
+{
+    if (utcp__packet_checksum_right(data, (const uint8_t *)tcp, left, flags))
+        take_sound(stack, data, tcp, left);
+    else
+        utcp__input_any(stack, data, length, flags);
 }
 
 /* Not the same connection as before, or the checksum is to be looked at. */
@@ -595,13 +627,12 @@ apart void take_any(struct utcp *stack, const uint8_t *data, size_t length, unsi
     const struct wire_tcp *tcp =
         stack->predict == PREDICT_NOTHING ? NULL : read_ip(data, length, &left);
 
-    if (tcp == NULL || (int32_t)(left - TCP_HEADER_MIN) < 0 ||
-        (!(flags & UTCP_INPUT_CHECKSUM_OK) &&
-         !utcp__packet_checksum_right(data, (const uint8_t *)tcp, left, flags)))
+    if (tcp == NULL || (int32_t)(left - TCP_HEADER_MIN) < 0)
         utcp__input_any(stack, data, length, flags);
-    else if ((tcp->flags & ~(TCP_PSH | TCP_FIN | TCP_ECE | TCP_CWR)) != TCP_ACK ||
-             !look_closer(stack, data, tcp, left))
-        utcp__input_sound(stack, data, tcp, left);
+    else if (flags & UTCP_INPUT_CHECKSUM_OK)
+        take_sound(stack, data, tcp, left);
+    else
+        take_unchecked(stack, data, length, flags, tcp, left);
 }
 
 /* Another version of IP, or of another form. */
@@ -617,8 +648,8 @@ apart void take_ipv6(struct utcp *stack, const uint8_t *data, size_t length, uns
         take_any(stack, data, length, flags);
     else if ((int32_t)(left - TCP_HEADER_MIN) < 0)
         utcp__input_any(stack, data, length, flags);
-    else if (!predicted(conn, tcp, left))
-        utcp__input_sound(stack, data, tcp, left);
+    else
+        take_for(conn, data, tcp, left);
 }
 
 /* As utcp_input() has found, of the connection of the packet before, if that is one of IPv4. */
@@ -632,8 +663,10 @@ apart void take_unusual(struct utcp *stack, const uint8_t *data, size_t length, 
         take_any(stack, data, length, flags);
     else if ((int32_t)(left - TCP_HEADER_MIN) < 0)
         utcp__input_any(stack, data, length, flags);
-    else if (!conn->unusual || !predicted(conn, tcp, left))
+    else if (!conn->unusual)
         utcp__input_sound(stack, data, tcp, left);
+    else
+        take_for(conn, data, tcp, left);
 }
 
 /* `length` bytes of text, in order, of a connection with nothing unusual. */

@@ -83,9 +83,12 @@ inlined void take_headers(struct utcp_conn *conn, uint64_t now, uint32_t next, b
 
 /* ── prediction_ends.c ─────────────────────────────────────────────────────────────────────── */
 
-/* A segment of `left` bytes, header included, whose IP header is sound and bears no mark of congestion, for a
- * connection in SYN-RECEIVED, or any with FIN. False: it is not as predicted, and nothing has been done. */
-bool utcp__take_opening(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t left);
-bool utcp__take_closing(struct utcp_conn *conn, const struct wire_tcp *tcp, uint32_t left);
+/* A segment of `left` bytes, header included, in the packet at `data`, whose IP header is sound and bears no mark of
+ * congestion, for a connection in SYN-RECEIVED, or any with FIN. What is not as predicted goes on to
+ * utcp__input_sound(). */
+void utcp__take_opening(struct utcp_conn *conn, const uint8_t *data, const struct wire_tcp *tcp,
+                        uint32_t left);
+void utcp__take_closing(struct utcp_conn *conn, const uint8_t *data, const struct wire_tcp *tcp,
+                        uint32_t left);
 
 #endif
