@@ -463,15 +463,22 @@ void utcp_listener_close(struct utcp_listener *listener)
     free(listener);
 }
 
-bool utcp_poll_wanted(const struct utcp *stack)
+static bool anything_to_tell(const struct utcp *stack)
 {
     return !list_empty(&stack->events) || !list_empty(&stack->listener_events);
+}
+
+bool utcp_poll_wanted(const struct utcp *stack)
+{
+    return anything_to_tell(stack);
 }
 
 unsigned utcp_poll(struct utcp *stack, struct utcp_event *events, unsigned max)
 {
     unsigned count = 0;
 
+    if (!anything_to_tell(stack))
+        return 0; /* as mostly, for whoever asks after each turn */
     while (count < max && !list_empty(&stack->listener_events)) {
         struct utcp_listener *listener =
             list_member(stack->listener_events.next, struct utcp_listener, event_link);
