@@ -32,11 +32,10 @@ uint32_t utcp__mss_for_mtu(const struct utcp_conn *conn, uint32_t mtu)
     return mtu - utcp__packet_headers(conn->local.family);
 }
 
-/* Room for one more connection, if need be that of the oldest one in TIME-WAIT. */
-static bool make_room(struct utcp *stack)
+/* Makes room for one more connection, that of the oldest one in TIME-WAIT. Rare, and what it calls needs a stack:
+ * not inlined. */
+static __attribute__((noinline)) bool make_room(struct utcp *stack)
 {
-    if (stack->connections < stack->connections_max)
-        return true;
     if (stack->waits.count)
         utcp__time_wait_end(stack, utcp__waits_first(&stack->waits));
     else if (!list_empty(&stack->time_wait))
@@ -196,7 +195,8 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
 {
     struct utcp_conn *conn;
 
-    if (utcp__pool_full(&stack->pool) || !make_room(stack))
+    if (utcp__pool_full(&stack->pool) ||
+        (stack->connections >= stack->connections_max && !make_room(stack)))
         return NULL;
     conn = take_memory(stack);
     if (conn == NULL)
@@ -206,7 +206,8 @@ struct utcp_conn *utcp__conn_new(struct utcp *stack, const struct utcp_endpoint 
         utcp__path_begin(conn);
     list_append(&stack->all, &conn->all_link);
     utcp__table_add(conn, hash);
-    utcp__trace_begin(conn);
+    if (stack->tracer.event)
+        utcp__trace_begin(conn);
     return conn;
 }
 

@@ -131,19 +131,25 @@ void utcp__time_wait_show(const struct utcp *stack, const struct utcp_time_wait 
 
 /* ── The end ───────────────────────────────────────────────────────────────────────────────── */
 
+/* Not inlined: it needs a stack, and mostly there is nobody to tell. */
+static __attribute__((noinline)) void remove_and_tell(struct utcp *stack,
+                                                      struct utcp_time_wait *wait)
+{
+    const struct utcp_endpoint local = wait->local, remote = wait->remote;
+
+    utcp__waits_remove(&stack->waits, wait);
+    stack->gone(stack->gone_context, &local, &remote);
+}
+
 static inline void end(struct utcp *stack, struct utcp_time_wait *wait)
 {
     PROBE_STATE(wait, UTCP_TIME_WAIT, UTCP_CLOSED);
     stack->stats.time_wait--;
     stack->connections--;
-    if (stack->gone) {
-        const struct utcp_endpoint local = wait->local, remote = wait->remote;
-
+    if (stack->gone)
+        remove_and_tell(stack, wait);
+    else
         utcp__waits_remove(&stack->waits, wait);
-        stack->gone(stack->gone_context, &local, &remote);
-    } else {
-        utcp__waits_remove(&stack->waits, wait);
-    }
 }
 
 void utcp__time_wait_end(struct utcp *stack, struct utcp_time_wait *wait)

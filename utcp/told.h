@@ -163,9 +163,11 @@ uint64_t utcp__busy_time(const struct utcp_conn *conn, enum utcp_limit limit);
 
 /* ── trace.c ───────────────────────────────────────────────────────────────────────────────── */
 
-/* All but the first only for connections that are traced. */
+/* Of a new connection, where there is a tracer. */
 void utcp__trace_begin(struct utcp_conn *conn);
-void utcp__trace(const struct utcp_conn *conn, struct utcp_trace_event event);
+/* The others only for connections that are traced. Not inlined, for whoever has such an event needs a stack for it. */
+__attribute__((cold, noinline)) void utcp__trace(const struct utcp_conn *conn,
+                                                 struct utcp_trace_event event);
 void utcp__trace_received(const struct utcp_conn *conn, const struct utcp_segment *segment);
 /* What stands in its header, and how much payload. */
 void utcp__trace_sent(const struct utcp_conn *conn, uint32_t seq, uint32_t ack, uint16_t window,

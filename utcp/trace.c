@@ -21,8 +21,7 @@ void utcp__trace_begin(struct utcp_conn *conn)
 {
     const struct utcp_tracer *tracer = &conn->stack->tracer;
 
-    conn->traced = tracer->event && tracer->wanted &&
-                   tracer->wanted(tracer->context, &conn->local, &conn->remote);
+    conn->traced = tracer->wanted && tracer->wanted(tracer->context, &conn->local, &conn->remote);
 }
 
 void utcp__trace(const struct utcp_conn *conn, struct utcp_trace_event event)

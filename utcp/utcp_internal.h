@@ -659,7 +659,8 @@ void utcp__spares_free(struct utcp *stack);
 void utcp__listener_lost(struct utcp_conn *conn);
 void utcp__reap(struct utcp *stack);
 extern const uint16_t utcp__successors[]; /* of each state, as bits */
-void utcp__trace_state(struct utcp_conn *conn, enum utcp_state state);
+__attribute__((cold, noinline)) void utcp__trace_state(struct utcp_conn *conn,
+                                                       enum utcp_state state);
 /* The one function that moves a state. Inline: of the state that it moves to, which is known where it is
  * called, most questions need not be asked. What TIMER_LIFE is to do then is left to the caller. */
 static inline void utcp__conn_enter(struct utcp_conn *conn, enum utcp_state state)
