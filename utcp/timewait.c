@@ -25,22 +25,24 @@ static uint64_t at_tick(uint64_t us)
 
 /* ── Out of a connection, and back ─────────────────────────────────────────────────────────── */
 
-static inline __attribute__((always_inline)) void keep(const struct utcp_conn *conn,
-                                                       struct utcp_time_wait *wait)
+static inline __attribute__((always_inline)) void keep(const struct utcp_conn *restrict conn,
+                                                       struct utcp_time_wait *restrict wait)
 {
     uint32_t next = utcp__rcv_nxt(conn);
     uint32_t window = utcp__window(conn, next) >> conn->receive_scale;
+    uint32_t marks =
+        conn->accurate ? UTCP_ACE_INITIAL + conn->ecn.marked_in : conn->ecn.on && conn->ce;
 
     wait->snd_nxt = conn->snd_max;
     wait->rcv_nxt = next;
-    wait->rcv_adv = conn->rcv_adv;
     wait->snd_wnd_max = conn->snd_wnd_max;
-    wait->iss = conn->iss;
     wait->irs = conn->irs;
+    wait->rcv_adv = conn->rcv_adv;
     wait->ts_recent = conn->ts_recent;
     wait->ts_offset = conn->ts_offset;
-    wait->ts_recent_at = (uint32_t)(conn->ts_recent_at / UTCP_SECOND);
+    wait->iss = conn->iss;
     wait->challenge_until = conn->challenge_until;
+    wait->ts_recent_at = (uint32_t)(conn->ts_recent_at / UTCP_SECOND);
     wait->challenges = conn->challenges;
     wait->bytes_in_high = (uint16_t)(conn->receive.next >> 32);
     wait->bytes_out_high = (uint16_t)(conn->send.una >> 32);
@@ -51,14 +53,12 @@ static inline __attribute__((always_inline)) void keep(const struct utcp_conn *c
     wait->hop_limit = conn->hop_limit;
     wait->timestamps = conn->timestamps;
     wait->sack = conn->sack;
+    wait->ace = marks & 7;
     wait->accurate = conn->accurate;
-    if (conn->accurate)
-        wait->ace = (UTCP_ACE_INITIAL + conn->ecn.marked_in) & 7;
-    else
-        wait->ace = conn->ecn.on && conn->ce;
     wait->knocked = conn->knocked;
+    wait->duplicate_due = false;
+    wait->answer_due = false;
     wait->duplicate = (struct utcp_sack_block){0};
-    wait->duplicate_due = wait->answer_due = false;
 }
 
 /* It has nothing more to say than an ACK like most, if that. */
@@ -193,11 +193,14 @@ static void answered(struct utcp_time_wait *wait)
         wait->rcv_adv = edge;
 }
 
-/* An ACK without anything to tell but that. */
-static void build(struct utcp *stack, const struct utcp_time_wait *wait, uint8_t *packet,
-                  uint32_t length, struct utcp_offload *offload)
+/* An ACK without anything to tell but that, of an entry that is `usual`: of IPv4, with timestamps. Inlined, where
+ * the compiler knows it. */
+static inline __attribute__((always_inline)) void
+build(struct utcp *stack, const struct utcp_time_wait *wait, uint8_t *packet, uint32_t length,
+      struct utcp_offload *offload, const bool usual)
 {
-    uint8_t family = wait->local.family;
+    const uint8_t family = usual ? 4 : wait->local.family;
+    const bool stamped = usual || wait->timestamps;
     const struct utcp_outgoing outgoing = {
         .local = &wait->local,
         .remote = &wait->remote,
@@ -208,11 +211,11 @@ static void build(struct utcp *stack, const struct utcp_time_wait *wait, uint8_t
         .flags = (uint16_t)(TCP_ACK | wait->ace << TCP_ACE_SHIFT),
         .dscp = wait->dscp,
         .hop_limit = wait->hop_limit,
-        .options_length = wait->timestamps ? UTCP_OPTIONS_USUAL : 0,
+        .options_length = stamped ? UTCP_OPTIONS_USUAL : 0,
     };
     uint8_t *at = utcp__packet_build(packet, &outgoing);
 
-    if (wait->timestamps)
+    if (stamped)
         utcp__timestamps_put(at, (uint32_t)stack->now_ms + wait->ts_offset, wait->ts_recent);
     if (stack->offloads & UTCP_OFFLOAD_CHECKSUM)
         utcp__packet_offload(family, offload);
@@ -220,29 +223,43 @@ static void build(struct utcp *stack, const struct utcp_time_wait *wait, uint8_t
         utcp__packet_checksum(packet, family, length);
 }
 
-enum utcp_last_words utcp__time_wait_last_words(struct utcp_conn *conn,
-                                                const struct utcp_sink *sink)
+/* Says the last, and puts an entry in the connection's stead. */
+static inline __attribute__((always_inline)) enum utcp_last_words
+say(struct utcp_conn *conn, const struct utcp_sink *sink, const bool usual)
 {
     struct utcp *stack = conn->stack;
     struct utcp_offload offload = {0};
+    uint32_t length = usual ? utcp__packet_headers(4) + UTCP_OPTIONS_USUAL
+                            : utcp__packet_headers(conn->local.family) + utcp__options_size(conn);
+    uint8_t *packet = sink->reserve(sink->context, length);
     struct utcp_time_wait *wait;
-    uint32_t length;
-    uint8_t *packet;
 
-    if (!conn->ack_now || !is_through(conn))
-        return LAST_WORDS_OTHERS;
-    length = utcp__packet_headers(conn->local.family) + utcp__options_size(conn);
-    packet = sink->reserve(sink->context, length);
     if (packet == NULL)
         return LAST_WORDS_FULL;
     wait = replace(conn);
     if (wait == NULL)
         return LAST_WORDS_OTHERS;
-    build(stack, wait, packet, length, &offload);
+    build(stack, wait, packet, length, &offload, usual);
     sink->commit(sink->context, length, &offload);
     stack->stats.packets_out++;
     answered(wait);
     return LAST_WORDS_SAID;
+}
+
+static __attribute__((noinline)) enum utcp_last_words say_any(struct utcp_conn *conn,
+                                                              const struct utcp_sink *sink)
+{
+    return say(conn, sink, false);
+}
+
+enum utcp_last_words utcp__time_wait_last_words(struct utcp_conn *conn,
+                                                const struct utcp_sink *sink)
+{
+    if (!conn->ack_now || !is_through(conn))
+        return LAST_WORDS_OTHERS;
+    if (conn->local.family == 4 && conn->timestamps)
+        return say(conn, sink, true);
+    return say_any(conn, sink);
 }
 
 bool utcp__time_wait_answer(struct utcp *stack, struct utcp_reply *reply)

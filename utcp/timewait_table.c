@@ -71,16 +71,13 @@ static struct utcp_time_wait_slab *slab_with_room(struct utcp_time_waits *waits)
     return slab->places ? slab : NULL;
 }
 
+/* That of the slab with room. */
 static struct utcp_time_wait *take_place(struct utcp_time_waits *waits)
 {
-    struct utcp_time_wait_slab *slab = slab_with_room(waits);
-    struct utcp_time_wait *wait;
-    unsigned place;
+    struct utcp_time_wait_slab *slab = &waits->slabs[waits->room];
+    unsigned place = (unsigned)__builtin_ctzll(slab->free);
+    struct utcp_time_wait *wait = &slab->places[place];
 
-    if (slab == NULL)
-        return NULL;
-    place = (unsigned)__builtin_ctzll(slab->free);
-    wait = &slab->places[place];
     wait->number = waits->room * TIME_WAIT_SLAB + place;
     slab->free &= slab->free - 1;
     if (slab->free == 0) {
@@ -88,18 +85,6 @@ static struct utcp_time_wait *take_place(struct utcp_time_waits *waits)
         slab->roomy = false;
     }
     return wait;
-}
-
-static void free_place(struct utcp_time_waits *waits, uint32_t number)
-{
-    uint32_t which = number / TIME_WAIT_SLAB;
-    struct utcp_time_wait_slab *slab = &waits->slabs[which];
-
-    slab->free |= UINT64_C(1) << (number % TIME_WAIT_SLAB);
-    if (!slab->roomy)
-        push_roomy(waits, which);
-    else if (all_free(slab) && waits->room != which)
-        give_back(slab);
 }
 
 /* `number` is that of an entry. */
@@ -145,15 +130,27 @@ static bool index_resize(struct utcp_time_waits *waits, uint32_t size)
     return true;
 }
 
+/* Three fourths of it are used, or there is none. */
+static bool index_is_full(const struct utcp_time_waits *waits)
+{
+    return waits->count >= waits->index_size / 4 * 3;
+}
+
 /* Room for one more: three fourths are used at most, or, without memory, all but one. */
 static bool index_ready(struct utcp_time_waits *waits)
 {
     if (waits->index_size == 0)
         return index_resize(waits, INDEX_FIRST);
-    if (waits->count < waits->index_size / 4 * 3)
+    if (!index_is_full(waits))
         return true;
     return (waits->index_size <= UINT32_MAX / 2 && index_resize(waits, 2 * waits->index_size)) ||
            waits->count + 1 < waits->index_size;
+}
+
+/* More than seven eighths of it are not used. */
+static bool index_is_sparse(const struct utcp_time_waits *waits)
+{
+    return waits->index_size > INDEX_FIRST && waits->count < waits->index_size / 8;
 }
 
 /* What follows without a gap moves up where its own place allows: then no search ends too early. */
@@ -181,14 +178,12 @@ static bool is_of(const struct utcp_time_wait *wait, const struct utcp_endpoint 
            memcmp(&wait->local, local, sizeof(*local)) == 0;
 }
 
-struct utcp_time_wait *utcp__waits_find(const struct utcp_time_waits *waits,
-                                        const struct utcp_endpoint *local,
-                                        const struct utcp_endpoint *remote, uint32_t hash)
+struct utcp_time_wait *utcp__waits_search(const struct utcp_time_waits *waits,
+                                          const struct utcp_endpoint *local,
+                                          const struct utcp_endpoint *remote, uint32_t hash)
 {
     uint32_t mask = waits->index_size - 1;
 
-    if (waits->count == 0)
-        return NULL;
     for (uint32_t at = hash & mask; waits->index[at].number != TIME_WAIT_NONE; at = (at + 1) & mask)
         if (waits->index[at].hash == hash &&
             is_of(entry(waits, waits->index[at].number), local, remote))
@@ -219,19 +214,22 @@ static void note_due(struct utcp_time_waits *waits)
             waits->due = waits->queues[i].due;
 }
 
-/* The first queue whose last entry ends no later; NULL: there is none. */
-static struct utcp_time_wait_queue *queue_for(struct utcp_time_waits *waits, uint64_t expires)
+/* The first queue whose last entry ends no later; TIME_WAIT_QUEUES: there is none. */
+static unsigned queue_for(const struct utcp_time_waits *waits, uint64_t expires)
 {
-    for (int i = 0; i < TIME_WAIT_QUEUES; i++)
-        if (waits->queues[i].end <= expires)
-            return &waits->queues[i];
-    return NULL;
+    unsigned which = 0;
+
+    while (which < TIME_WAIT_QUEUES && waits->queues[which].end > expires)
+        which++;
+    return which;
 }
 
-static void join(struct utcp_time_waits *waits, struct utcp_time_wait_queue *queue,
-                 struct utcp_time_wait *wait, uint64_t expires)
+static void join(struct utcp_time_waits *waits, unsigned which, struct utcp_time_wait *wait,
+                 uint64_t expires)
 {
-    wait->queue = (uint8_t)(queue - waits->queues);
+    struct utcp_time_wait_queue *queue = &waits->queues[which];
+
+    wait->queue = (uint8_t)which;
     wait->expires = expires;
     wait->next = TIME_WAIT_NONE;
     wait->previous = queue->last;
@@ -269,17 +267,17 @@ static inline void leave(struct utcp_time_waits *waits, const struct utcp_time_w
 void utcp__waits_put_off(struct utcp_time_waits *waits, struct utcp_time_wait *wait,
                          uint64_t expires)
 {
-    struct utcp_time_wait_queue *queue = queue_for(waits, expires);
+    unsigned which = queue_for(waits, expires);
 
-    if (queue == NULL) { /* later is harmless, earlier is not: behind the one that is nearest */
-        queue = &waits->queues[0];
-        for (int i = 1; i < TIME_WAIT_QUEUES; i++)
-            if (waits->queues[i].end < queue->end)
-                queue = &waits->queues[i];
-        expires = queue->end;
+    if (which == TIME_WAIT_QUEUES) { /* later is harmless, earlier is not: behind the nearest */
+        which = 0;
+        for (unsigned i = 1; i < TIME_WAIT_QUEUES; i++)
+            if (waits->queues[i].end < waits->queues[which].end)
+                which = i;
+        expires = waits->queues[which].end;
     }
     leave(waits, wait);
-    join(waits, queue, wait, expires);
+    join(waits, which, wait, expires);
 }
 
 struct utcp_time_wait *utcp__waits_first(const struct utcp_time_waits *waits)
@@ -309,34 +307,74 @@ void utcp__waits_dispose(struct utcp_time_waits *waits)
     utcp__waits_init(waits);
 }
 
+/* Adding and removing go through functions that call no others, but for what is rare, at their end: so they need
+ * no stack. */
+
+static inline struct utcp_time_wait *add(struct utcp_time_waits *waits, unsigned which,
+                                         const struct utcp_endpoint *local,
+                                         const struct utcp_endpoint *remote, uint32_t hash,
+                                         uint64_t expires)
+{
+    struct utcp_time_wait *wait = take_place(waits);
+
+    join(waits, which, wait, expires);
+    index_put(waits->index, waits->index_size,
+              (struct utcp_time_wait_place){.hash = hash, .number = wait->number});
+    wait->local = *local;
+    wait->remote = *remote;
+    wait->hash = hash;
+    waits->count++;
+    return wait;
+}
+
+/* There is no place, or the index is to be made larger. */
+static __attribute__((noinline)) struct utcp_time_wait *
+add_with_memory(struct utcp_time_waits *waits, unsigned which, const struct utcp_endpoint *local,
+                const struct utcp_endpoint *remote, uint32_t hash, uint64_t expires)
+{
+    if (!index_ready(waits) || !slab_with_room(waits))
+        return NULL;
+    return add(waits, which, local, remote, hash, expires);
+}
+
 struct utcp_time_wait *utcp__waits_add(struct utcp_time_waits *waits,
                                        const struct utcp_endpoint *local,
                                        const struct utcp_endpoint *remote, uint32_t hash,
                                        uint64_t expires)
 {
-    struct utcp_time_wait_queue *queue = queue_for(waits, expires);
-    struct utcp_time_wait *wait;
+    unsigned which = queue_for(waits, expires);
 
-    if (queue == NULL || !index_ready(waits) || (wait = take_place(waits)) == NULL)
+    if (which == TIME_WAIT_QUEUES)
         return NULL;
-    wait->local = *local;
-    wait->remote = *remote;
-    wait->hash = hash;
-    index_put(waits->index, waits->index_size,
-              (struct utcp_time_wait_place){.hash = hash, .number = wait->number});
-    join(waits, queue, wait, expires);
-    waits->count++;
-    return wait;
+    if (index_is_full(waits) || waits->room == TIME_WAIT_NONE || !waits->slabs[waits->room].places)
+        return add_with_memory(waits, which, local, remote, hash, expires);
+    return add(waits, which, local, remote, hash, expires);
+}
+
+/* A place of that slab was freed. */
+static __attribute__((noinline)) void tidy(struct utcp_time_waits *waits, uint32_t which)
+{
+    struct utcp_time_wait_slab *slab = &waits->slabs[which];
+
+    if (!slab->roomy)
+        push_roomy(waits, which);
+    else if (all_free(slab) && waits->room != which)
+        give_back(slab);
+    if (index_is_sparse(waits))
+        index_resize(waits, waits->index_size / 2);
 }
 
 void utcp__waits_remove(struct utcp_time_waits *waits, struct utcp_time_wait *wait)
 {
+    uint32_t which = wait->number / TIME_WAIT_SLAB;
+    struct utcp_time_wait_slab *slab = &waits->slabs[which];
+
     index_remove(waits, wait);
     leave(waits, wait);
     waits->count--;
-    free_place(waits, wait->number);
-    if (waits->index_size > INDEX_FIRST && waits->count < waits->index_size / 8)
-        index_resize(waits, waits->index_size / 2);
+    slab->free |= UINT64_C(1) << (wait->number % TIME_WAIT_SLAB);
+    if (!slab->roomy || (all_free(slab) && waits->room != which) || index_is_sparse(waits))
+        tidy(waits, which);
 }
 
 size_t utcp__waits_memory(const struct utcp_time_waits *waits)

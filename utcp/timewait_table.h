@@ -20,6 +20,8 @@
 #ifndef UTCP_TIMEWAIT_TABLE_H
 #define UTCP_TIMEWAIT_TABLE_H
 
+#include <stddef.h>
+
 #include "packet.h"
 
 #define TIME_WAIT_NONE   UINT32_MAX
@@ -35,12 +37,11 @@ struct utcp_time_wait {
 
     /* What struct utcp_conn has under these names. */
     uint32_t snd_nxt; /* all before it is acknowledged */
-    uint32_t rcv_nxt, rcv_adv;
-    uint32_t snd_wnd_max;
-    uint32_t iss, irs;
+    uint32_t rcv_nxt;
+    uint32_t snd_wnd_max, irs, rcv_adv; /* as they lie there, so that they are copied by the word */
     uint32_t ts_recent, ts_offset;
-    uint32_t ts_recent_at; /* s */
-    uint32_t challenge_until;
+    uint32_t iss, challenge_until;
+    uint32_t ts_recent_at;                  /* s */
     struct utcp_sack_block duplicate;       /* with duplicate_due */
     uint16_t bytes_in_high, bytes_out_high; /* bits above those that the numbers tell */
     uint16_t window;                        /* as it stands in the header */
@@ -98,10 +99,17 @@ void utcp__waits_remove(struct utcp_time_waits *waits, struct utcp_time_wait *wa
 void utcp__waits_put_off(struct utcp_time_waits *waits, struct utcp_time_wait *wait,
                          uint64_t expires);
 
-/* NULL: there is none. */
-struct utcp_time_wait *utcp__waits_find(const struct utcp_time_waits *waits,
-                                        const struct utcp_endpoint *local,
-                                        const struct utcp_endpoint *remote, uint32_t hash);
+/* NULL: there is none. The table to be searched is not empty. */
+struct utcp_time_wait *utcp__waits_search(const struct utcp_time_waits *waits,
+                                          const struct utcp_endpoint *local,
+                                          const struct utcp_endpoint *remote, uint32_t hash);
+static inline struct utcp_time_wait *utcp__waits_find(const struct utcp_time_waits *waits,
+                                                      const struct utcp_endpoint *local,
+                                                      const struct utcp_endpoint *remote,
+                                                      uint32_t hash)
+{
+    return waits->count ? utcp__waits_search(waits, local, remote, hash) : NULL;
+}
 /* That number's; NULL: its place is free. */
 struct utcp_time_wait *utcp__waits_at(const struct utcp_time_waits *waits, uint32_t number);
 /* The one that ends first. */
