@@ -10,8 +10,7 @@
 void utcp__take_syn(struct utcp_conn *conn, const struct utcp_segment *segment)
 {
     conn->irs = segment->seq;
-    conn->rcv_adv = segment->seq + 1;
-    conn->last_ack = segment->seq + 1;
+    conn->rcv_adv = conn->last_ack = segment->seq + 1;
     utcp__options_negotiate(conn, &segment->options);
     utcp__ecn_negotiate(conn, segment);
     utcp__conn_update_mss(conn);
@@ -96,14 +95,16 @@ static void open_passively(struct utcp *stack, struct utcp_listener *listener,
     conn->segments_in[segment->length > 0]++;
     if (conn->traced)
         utcp__trace_received(conn, segment);
-    utcp__conn_set_state(conn, UTCP_SYN_RECEIVED);
+    utcp__conn_enter(conn, UTCP_SYN_RECEIVED); /* which calls for no TIMER_LIFE */
     /* Without fast open, data on a SYN are not taken; the peer sends them again when it is
      * established. */
     verdict = utcp__fast_open_judge(listener, segment);
     if (verdict != FAST_PLAIN)
         utcp__fast_open_child(conn, segment, verdict);
-    conn->held = listener->mode == UTCP_LISTEN_HOLD;
-    conn->syn_due = !conn->held;
+    if (listener->mode == UTCP_LISTEN_HOLD)
+        conn->held = true;
+    else
+        conn->syn_due = true;
     utcp__want_output(conn);
 }
 

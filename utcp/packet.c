@@ -144,16 +144,14 @@ static bool checksum_right(const struct ip_view *ip, be16 field, unsigned flags)
     return checksum_finish(checksum_add(pseudo, ip->payload, ip->length)) == 0;
 }
 
-static inline __attribute__((always_inline)) struct utcp_endpoint
-endpoint(uint8_t family, const uint8_t *address, be16 port)
+static inline __attribute__((always_inline)) void
+set_endpoint(struct utcp_endpoint *end, uint8_t family, const uint8_t *address, be16 port)
 {
-    struct utcp_endpoint end = {.family = family, .port = ntohs(port)};
-
+    *end = (struct utcp_endpoint){.family = family, .port = ntohs(port)};
     if (family == 4) /* sizes that the compiler knows */
-        memcpy(end.address, address, 4);
+        memcpy(end->address, address, 4);
     else
-        memcpy(end.address, address, 16);
-    return end;
+        memcpy(end->address, address, 16);
 }
 
 static bool unicast_ipv4(uint32_t address) /* not of 0/8, 224/4, 255.255.255.255 */
@@ -196,8 +194,8 @@ parse_tcp(const struct ip_view *ip, uint8_t family, unsigned flags, struct utcp_
         return PACKET_MALFORMED;
     if (!checksum_right(ip, tcp->checksum, flags))
         return PACKET_BAD_CHECKSUM;
-    segment->remote = endpoint(family, ip->source, tcp->source_port);
-    segment->local = endpoint(family, ip->destination, tcp->destination_port);
+    set_endpoint(&segment->remote, family, ip->source, tcp->source_port);
+    set_endpoint(&segment->local, family, ip->destination, tcp->destination_port);
     segment->seq = ntohl(tcp->sequence);
     segment->ack = ntohl(tcp->acknowledgment);
     segment->window = ntohs(tcp->window);
@@ -283,8 +281,9 @@ static bool quoted_segment(uint8_t family, const uint8_t *data, uint32_t length,
         source = ip->source;
         destination = ip->destination;
     }
-    error->local = endpoint(family, source, ((const struct wire_tcp *)tcp)->source_port);
-    error->remote = endpoint(family, destination, ((const struct wire_tcp *)tcp)->destination_port);
+    set_endpoint(&error->local, family, source, ((const struct wire_tcp *)tcp)->source_port);
+    set_endpoint(&error->remote, family, destination,
+                 ((const struct wire_tcp *)tcp)->destination_port);
     error->seq = utcp__get_be32(tcp + 4);
     return true;
 }
@@ -384,14 +383,14 @@ void utcp__packet_endpoints(const uint8_t *data, struct utcp_endpoint *local,
         const struct wire_ipv4 *ip = (const struct wire_ipv4 *)data;
         const struct wire_tcp *tcp = (const struct wire_tcp *)(data + IPV4_HEADER_MIN);
 
-        *remote = endpoint(4, ip->source, tcp->source_port);
-        *local = endpoint(4, ip->destination, tcp->destination_port);
+        set_endpoint(remote, 4, ip->source, tcp->source_port);
+        set_endpoint(local, 4, ip->destination, tcp->destination_port);
     } else {
         const struct wire_ipv6 *ip = (const struct wire_ipv6 *)data;
         const struct wire_tcp *tcp = (const struct wire_tcp *)(data + IPV6_HEADER_SIZE);
 
-        *remote = endpoint(6, ip->source, tcp->source_port);
-        *local = endpoint(6, ip->destination, tcp->destination_port);
+        set_endpoint(remote, 6, ip->source, tcp->source_port);
+        set_endpoint(local, 6, ip->destination, tcp->destination_port);
     }
 }
 

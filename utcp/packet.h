@@ -54,7 +54,7 @@ struct utcp_segment_options {
     bool has_accecn, accecn_order1;
     uint8_t accecn_fields;               /* of … */
     uint32_t accecn[UTCP_ACCECN_FIELDS]; /* … as they came, in the order of their kind */
-    struct utcp_sack_block sack[UTCP_SACK_BLOCKS];
+    struct utcp_sack_block sack[UTCP_SACK_BLOCKS]; /* so many are set: `sacks` */
 };
 
 /* A TCP segment that came in. */

@@ -28,8 +28,8 @@ static_assert(offsetof(struct utcp_endpoint, address) == sizeof(uint32_t) &&
                   sizeof(struct utcp_endpoint) == sizeof(uint32_t) + 16,
               "what endpoint_equal() compares is all of it");
 
-uint32_t utcp__table_hash(const struct utcp *stack, const struct utcp_endpoint *local,
-                          const struct utcp_endpoint *remote)
+static inline uint32_t table_hash(const struct utcp *stack, const struct utcp_endpoint *local,
+                                  const struct utcp_endpoint *remote)
 {
     const struct hash_key *key = &stack->table_key;
     uint64_t ports = (uint64_t)local->port << 16 | remote->port;
@@ -45,6 +45,12 @@ uint32_t utcp__table_hash(const struct utcp *stack, const struct utcp_endpoint *
     memcpy(there, remote->address, sizeof(there));
     return (uint32_t)hash_words(key, there[0], there[1],
                                 hash_fold(here[0] ^ key->word[2], here[1] ^ key->word[3]) ^ ports);
+}
+
+uint32_t utcp__table_hash(const struct utcp *stack, const struct utcp_endpoint *local,
+                          const struct utcp_endpoint *remote)
+{
+    return table_hash(stack, local, remote);
 }
 
 static struct utcp_conn **bucket(const struct utcp *stack, uint32_t hash)
@@ -142,7 +148,7 @@ struct utcp_conn *utcp__find_for(struct utcp *stack, struct utcp_segment *segmen
         segment->hash = conn->hash;
         return conn;
     }
-    segment->hash = utcp__table_hash(stack, &segment->local, &segment->remote);
+    segment->hash = table_hash(stack, &segment->local, &segment->remote);
     conn = look_up_at(stack, segment->hash, &segment->local, &segment->remote);
     if (conn)
         stack->recent = conn;

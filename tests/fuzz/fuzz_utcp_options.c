@@ -23,6 +23,8 @@ static void check_options(const uint8_t *data, uint32_t size)
     assert(first.accecn_fields <= UTCP_ACCECN_FIELDS &&
            first.accecn_fields == second.accecn_fields);
     assert(memcmp(first.accecn, second.accecn, sizeof(first.accecn)) == 0);
+    assert(first.sacks <= UTCP_SACK_BLOCKS && first.sacks == second.sacks);
+    assert(memcmp(first.sack, second.sack, first.sacks * sizeof(first.sack[0])) == 0);
     for (uint8_t i = 0; i < UTCP_ACCECN_FIELDS; i++)
         assert(first.accecn[i] <= 0xffffff);
 }
@@ -55,6 +57,7 @@ const struct fuzz_example fuzz_examples[] = {
     FUZZ_TEXT("\x02\x04\x05\xb4\x04\x02\x08\x0a\x00\x00\x00\x01\x00\x00\x00\x00\x01\x03\x03\x07"),
     FUZZ_TEXT("\xac\x0b\x00\x00\x01\x00\x00\x00\x00\x00\x01\x01"),
     FUZZ_TEXT("\xae\x08\x00\x00\x01\x00\x05\xb4\xae\x02\xac\x05\xff\xff\xff"),
+    FUZZ_TEXT("\x01\x01\x05\x12\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x05\x00\x00\x00\x09"),
     FUZZ_TEXT("\x01\x01\x08\x0a\xff\xff\xff\xff\x00\x00\x00\x02\x00"),
     FUZZ_TEXT("\x45\x00\x00\x2c\x00\x00\x40\x00\x40\x06\xb6\xc4\xc0\x00\x02\x02\xc0\x00\x02\x01"
               "\x9c\x40\x00\x50\x00\x00\x00\x01\x00\x00\x00\x00\x60\x02\xff\xff\x00\x00\x00\x00"

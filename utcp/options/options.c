@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The table of option modules and the walks over it: options.h. */
 #include <assert.h>
+#include <string.h>
 
 #include "syn.h"
 
@@ -32,7 +33,8 @@ void utcp__options_parse(const uint8_t *at, uint32_t size, struct utcp_segment_o
     const uint8_t *end = at + size;
     uint32_t seen = 0; /* bit by index of the module */
 
-    *options = (struct utcp_segment_options){0};
+    /* All but the blocks: `sacks` tells how many are set. */
+    memset(options, 0, offsetof(struct utcp_segment_options, sack));
     if (utcp__timestamps_alone(at, size, options) || usual_syn(at, size, options))
         return; /* nearly every segment */
     while (at < end && *at != TCP_OPTION_END) {
