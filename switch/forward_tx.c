@@ -353,7 +353,7 @@ static bool serve_record(struct worker *worker, struct turn *turn, const struct 
 static void hold_back(struct worker *worker, struct port_ring *ring)
 {
     end_turn(ring);
-    ring->held = true; /* give_turns() takes it out of the round */
+    ring->held = true; /* stays() takes it out of the round */
     ring->held_until_ns = rate_limit_due(&ring->limit, worker->now_ns);
     stats_add(&ring->tx_limited, 1);
 }
@@ -580,70 +580,86 @@ static void end_round(struct worker *worker)
     wake_served(worker);
 }
 
-/* Takes a ring that had nothing for a while out of the round; true: it is out. */
-static bool retire(struct worker *worker, struct port_ring *ring, uint32_t at)
+/* Whether a ring that had nothing for a while may leave the round: whoever puts something into it wakes us. */
+static bool falls_asleep(const struct worker *worker, struct port_ring *ring)
 {
-    if (worker->idle || ++ring->idle_rounds < RING_IDLE_ROUNDS || !ring_consumer_sleep(&ring->tx))
-        return false;
-    ring->active = false;
-    worker->active[at] = worker->active[--worker->active_count];
-    return true;
+    return !worker->idle && ++ring->idle_rounds >= RING_IDLE_ROUNDS &&
+           ring_consumer_sleep(&ring->tx);
 }
 
-/* A turn for each ring. `again`: somebody has more, and only the end of his turn stopped him. Returns
- * the records taken. */
+/* After its turn: whether it stays in the round. Where it leaves, another ring stands in its place. */
+static bool stays(struct worker *worker, uint32_t at, uint32_t taken)
+{
+    struct port_ring *ring = worker->active[at];
+
+    if (!ring->held && (taken || ring->tx.head != ring->tx.tail || !falls_asleep(worker, ring)))
+        return true;
+    ring->active = false;
+    worker->active[at] = worker->active[--worker->active_count];
+    if (ring->held)
+        worker_hold(worker, ring, ring->held_until_ns);
+    return false;
+}
+
+/* Whether only the end of its turn has stopped it. */
+static bool wants_more(const struct port_ring *ring)
+{
+    return !ring->held && !ring->interrupted && ring->tx.head != ring->tx.tail &&
+           ring->port->detach == DETACH_NONE;
+}
+
+static uint32_t give_turn(struct worker *worker, struct port_ring *ring)
+{
+    uint32_t taken = 0;
+
+    if (port_broken(ring->port) == DETACH_NONE)
+        taken = serve_ring(worker, ring);
+    worker->broken |= port_broken(ring->port) != DETACH_NONE;
+    if (taken)
+        ring->idle_rounds = 0;
+    return taken;
+}
+
+/* A turn for each ring. `again`: somebody wants more. Returns the records taken. */
 static uint32_t give_turns(struct worker *worker, bool *again)
 {
-    uint32_t total = 0;
-    uint32_t turns = worker->active_count;
-    uint32_t at = worker->active_first < turns ? worker->active_first : 0;
-    bool resumes = false, stops;
+    uint32_t total = 0, left = worker->active_count; /* turns */
+    uint32_t at = worker->active_first < left ? worker->active_first : 0;
+    bool held_up = false; /* a full NIC has interrupted a turn */
 
     /* What is left of an interrupted turn belongs to the round before. */
-    if (turns && worker->active[at]->in_turn)
-        turns++;
+    if (left && worker->active[at]->in_turn)
+        left++;
     /* Another one begins each time (hostile.md, P11), unless one was interrupted. */
     worker->active_first = at + 1;
-    for (; turns && worker->active_count; turns--) {
+    for (; left && worker->active_count; left--) {
         struct port_ring *ring = worker->active[at];
-        uint32_t taken = 0;
+        bool holds_up;
+        uint32_t taken;
 
-        if (total >= ROUND_BUDGET && !resumes) {
+        if (total >= ROUND_BUDGET && !held_up) {
             worker->active_first = at;
             break;
         }
         prefetch_turns(worker, at);
-        if (port_broken(ring->port) == DETACH_NONE)
-            taken = serve_ring(worker, ring);
-        worker->broken |= port_broken(ring->port) != DETACH_NONE;
+        taken = give_turn(worker, ring);
         total += taken;
-        if (taken)
-            ring->idle_rounds = 0;
-        stops = ring->interrupted && !resumes && ring->in_turn;
-        if (stops) {
-            resumes = true;
+        *again |= wants_more(ring);
+        holds_up = ring->interrupted && ring->in_turn && !held_up;
+        if (holds_up) { /* the next round begins with what is left of it */
+            held_up = true;
             worker->active_first = at;
         }
-        if (ring->held) {
-            worker->active[at] = worker->active[--worker->active_count];
-            worker_hold(worker, ring, ring->held_until_ns);
-            if (at >= worker->active_count)
-                at = 0;
-            continue;
-        }
-        *again |= !ring->interrupted && ring->tx.head != ring->tx.tail &&
-                  ring->port->detach == DETACH_NONE;
-        /* When it is out, another ring stands in its place. */
-        if (taken || ring->tx.head != ring->tx.tail || !retire(worker, ring, at))
+        if (stays(worker, at, taken))
             at++;
-        if (stops && turns > RINGS_BESIDE) {
-            turns = RINGS_BESIDE + 1;
+        if (holds_up && left > RINGS_BESIDE) { /* only a few of the others, each time others */
+            left = RINGS_BESIDE + 1;
             at = worker->beside_first;
         }
         if (at >= worker->active_count)
             at = 0;
     }
-    if (resumes)
+    if (held_up)
         worker->beside_first = at;
     return total;
 }
