@@ -497,8 +497,11 @@ static bool step_text(struct utcp_conn *conn, struct utcp_segment *segment)
 {
     if (!(receives(conn) || conn->fast_queue) || segment->length == 0)
         return true;
-    if (utcp__orphan(conn)) { /* nobody will read it: RFC 2525 section 2.17 */
-        utcp__conn_reset(conn, -ECONNRESET);
+    /* Nobody will read it: RFC 2525 section 2.17. The connection is gone, and so the answer is that of CLOSED
+     * (RFC 9293 section 3.10.7.1), with the one sequence number that the peer is sure to believe (RFC 5961). */
+    if (utcp__orphan(conn)) {
+        utcp__reply(conn->stack, &conn->local, &conn->remote, TCP_RST, segment->ack, 0);
+        utcp__conn_end(conn, -ECONNRESET);
         return false;
     }
     utcp__take_text(conn, segment);

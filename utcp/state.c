@@ -357,8 +357,18 @@ void utcp__conn_end(struct utcp_conn *conn, int error)
 
 void utcp__conn_reset(struct utcp_conn *conn, int error)
 {
-    if (peer_needs_reset(conn))
-        utcp__reply(conn->stack, &conn->local, &conn->remote, TCP_RST | TCP_ACK,
-                    utcp__ack_sequence(conn), utcp__rcv_nxt(conn));
+    struct utcp_reply *reply = peer_needs_reset(conn) ? utcp__reply_place(conn->stack) : NULL;
+
+    if (reply) {
+        *reply = (struct utcp_reply){.local = conn->local,
+                                     .remote = conn->remote,
+                                     .seq = utcp__ack_sequence(conn),
+                                     .ack = utcp__rcv_nxt(conn),
+                                     .flags = TCP_RST | TCP_ACK};
+        /* RFC 7323 section 3.2: the timestamps SHOULD be in a RST as well */
+        reply->options_length = (uint8_t)(utcp__option_timestamps.write(
+                                              conn, TCP_ACK, UTCP_OPTIONS_MAX, reply->options) -
+                                          reply->options);
+    }
     utcp__conn_end(conn, error);
 }

@@ -21,9 +21,24 @@ void utcp__trouble(struct utcp_conn *conn)
         utcp__event(conn, UTCP_TROUBLE);
 }
 
+/* RFC 9293 section 3.10.8: who has not answered is not told. But a peer that answers, and has no room, is there to be
+ * told; and of one that was only asked whether it is there, nobody knows. */
 static void give_up(struct utcp_conn *conn)
 {
-    utcp__conn_reset(conn, conn->soft_error ? conn->soft_error : -ETIMEDOUT);
+    int error = conn->soft_error ? conn->soft_error : -ETIMEDOUT;
+
+    if (utcp__in_flight(conn) > 0)
+        utcp__conn_end(conn, error);
+    else
+        utcp__conn_reset(conn, error);
+}
+
+/* tcp(7), TCP_USER_TIMEOUT: where it is set it says how long a peer may be silent, however many probes that are. */
+static bool silent_too_long(const struct utcp_conn *conn)
+{
+    if (!conn->user_timeout_ms || conn->timeout_adopted)
+        return conn->probes >= conn->probes_max;
+    return conn->probes && conn->stack->now - conn->heard_at >= conn->user_timeout_ms * UTCP_MS;
 }
 
 /* Oldest unacknowledged segment, SYN, or window probe: RFC 6298 section 5, RFC 9293 section
@@ -75,7 +90,7 @@ static void keepalive_fires(struct utcp_conn *conn)
         utcp__timer_life(conn); /* not idle */
         return;
     }
-    if (conn->probes >= conn->probes_max) {
+    if (silent_too_long(conn)) {
         give_up(conn);
         return;
     }

@@ -394,7 +394,22 @@ TCP_TEST(data_for_an_orphan_are_answered_by_rst)
     utcp_close(t->conn, t->now);
     expect(t, .flags = FIN | ACK, .seq = 1, .ack = 1);
     peer(t, .flags = ACK, .seq = 1, .ack = 2, .length = 10);
-    expect(t, .flags = RST | ACK, .seq = 2, .ack = 1);
+    expect(t, .flags = RST, .seq = 2);
+    assert_true(tcp_gone(t));
+    tcp_free(t);
+}
+
+/* RFC 5961 section 3.2: a peer believes a RST by the exact number alone. Which that is, its ACK says. */
+TCP_TEST(a_rst_for_an_orphan_s_data_is_one_that_the_peer_believes)
+{
+    struct tcp_test *t = tcp_established(4);
+
+    tcp_write(t, 0, 100);
+    expect(t, .flags = ACK, .seq = 1, .ack = 1, .length = 100);
+    utcp_close(t->conn, t->now);
+    expect(t, .flags = FIN | ACK, .seq = 101, .ack = 1);
+    peer(t, .flags = ACK, .seq = 1, .ack = 1, .length = 10); /* both were lost */
+    expect(t, .flags = RST, .seq = 1);
     assert_true(tcp_gone(t));
     tcp_free(t);
 }
@@ -536,6 +551,7 @@ int main(void)
         cmocka_unit_test(an_orphan_whose_peer_has_vanished_is_given_up),
         cmocka_unit_test(an_orphan_whose_peer_keeps_its_window_closed_is_given_up),
         cmocka_unit_test(data_for_an_orphan_are_answered_by_rst),
+        cmocka_unit_test(a_rst_for_an_orphan_s_data_is_one_that_the_peer_believes),
         cmocka_unit_test(closing_with_unread_data_resets),
         cmocka_unit_test(closing_after_the_end_of_a_connection_that_was_not_read_is_fine),
         cmocka_unit_test(aborting_resets_where_the_rfc_wants_it),

@@ -453,7 +453,7 @@ TCP_TEST(a_child_nobody_answers_for_is_given_up)
     expect(t, .flags = ACK, .seq = 1, .ack = 101, .length = 10);
     for (unsigned i = 0; i < 5; i++)
         expect_after(t, SECOND << i, .flags = SYN | ACK, .ack = 101);
-    expect_after(t, 32 * SECOND, .flags = RST | ACK, .seq = 11, .ack = 101);
+    silent_for(t, 33 * SECOND);
     assert_int_equal(utcp_error(t->conn), -ETIMEDOUT);
     assert_int_equal(tcp_read(t, 0), 100);
     assert_true(tcp_gone(t));

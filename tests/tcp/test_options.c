@@ -209,6 +209,18 @@ TCP_TEST(paws_believes_a_rst)
     tcp_free(t);
 }
 
+/* RFC 7323 section 3.2 */
+TCP_TEST(a_rst_has_the_timestamps_of_its_connection)
+{
+    struct tcp_test *t = tcp_established_timestamps(4);
+
+    utcp_abort(t->conn, t->now);
+    expect(t, .flags = RST | ACK, .seq = 1, .ack = 1);
+    assert_true(t->last.timestamps);
+    assert_int_equal(t->last.ts_echo, t->peer_ts + (uint32_t)(t->now / MS));
+    tcp_free(t);
+}
+
 TCP_TEST(paws_forgets_after_24_days)
 {
     struct tcp_test *t = tcp_established_timestamps(4);
@@ -361,6 +373,7 @@ int main(void)
         cmocka_unit_test(stacks_with_the_same_key_have_the_same_clock),
         cmocka_unit_test(paws_drops_an_old_segment_and_answers),
         cmocka_unit_test(paws_believes_a_rst),
+        cmocka_unit_test(a_rst_has_the_timestamps_of_its_connection),
         cmocka_unit_test(paws_forgets_after_24_days),
         cmocka_unit_test(a_segment_out_of_order_does_not_move_the_timestamp),
         cmocka_unit_test(a_segment_with_an_impossible_acknowledgment_does_not_move_the_timestamp),

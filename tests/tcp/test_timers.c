@@ -83,7 +83,35 @@ TCP_TEST(the_user_timeout_ends_a_connection_that_makes_no_progress)
     assert_int_equal(utcp_error(t->conn), 0);
     pass(t, 200 * MS);
     assert_int_equal(utcp_error(t->conn), -ETIMEDOUT);
-    assert_int_equal(t->out[t->out_count - 1].flags, RST | ACK);
+    /* who did not answer is not told, until he says something */
+    assert_int_equal(t->out[t->out_count - 1].flags & RST, 0);
+    t->out_first = t->out_count = 0;
+    peer(t, .flags = ACK, .seq = 1, .ack = 1, .length = 1);
+    expect(t, .flags = RST, .seq = 1);
+    tcp_free(t);
+}
+
+/* tcp(7): TCP_USER_TIMEOUT takes the place of the number of probes. */
+TCP_TEST(the_user_timeout_says_how_long_a_peer_may_leave_probes_unanswered)
+{
+    struct tcp_test *t = tcp_established(4);
+
+    utcp_set_option(t->conn, UTCP_OPTION_KEEPALIVE_US, SECOND);
+    utcp_set_option(t->conn, UTCP_OPTION_KEEPALIVE_INTERVAL_US, SECOND);
+    utcp_set_option(t->conn, UTCP_OPTION_USER_TIMEOUT_US, 3 * SECOND);
+    expect_after(t, SECOND, .flags = ACK, .seq = 0, .ack = 1);
+    expect_after(t, SECOND, .flags = ACK, .seq = 0, .ack = 1);
+    expect_after(t, SECOND, .flags = RST | ACK, .seq = 1, .ack = 1);
+    assert_int_equal(utcp_error(t->conn), -ETIMEDOUT);
+    tcp_free(t);
+
+    t = tcp_established(4);
+    utcp_set_option(t->conn, UTCP_OPTION_KEEPALIVE_US, SECOND);
+    utcp_set_option(t->conn, UTCP_OPTION_KEEPALIVE_INTERVAL_US, SECOND);
+    utcp_set_option(t->conn, UTCP_OPTION_KEEPALIVE_PROBES, 1);
+    utcp_set_option(t->conn, UTCP_OPTION_USER_TIMEOUT_US, 5 * SECOND);
+    pass(t, 4900 * MS);
+    assert_int_equal(utcp_error(t->conn), 0);
     tcp_free(t);
 }
 
@@ -272,6 +300,7 @@ int main(void)
         cmocka_unit_test(without_options_an_idle_connection_is_silent_for_ever),
         cmocka_unit_test(a_peer_s_keepalive_is_answered),
         cmocka_unit_test(the_user_timeout_ends_a_connection_that_makes_no_progress),
+        cmocka_unit_test(the_user_timeout_says_how_long_a_peer_may_leave_probes_unanswered),
         cmocka_unit_test(progress_puts_the_user_timeout_off),
         cmocka_unit_test(the_user_timeout_holds_for_connecting),
         cmocka_unit_test(a_user_timeout_set_late_counts_from_when_the_waiting_began),

@@ -32,8 +32,7 @@ static void negotiate(struct utcp_conn *conn, const struct utcp_segment_options 
 static uint8_t *write(const struct utcp_conn *conn, uint8_t tcp_flags, uint32_t room, uint8_t *at)
 {
     (void)room;
-    /* A RST carries none: it is believed or not by its sequence number alone. */
-    if (!conn->timestamps || tcp_flags & TCP_RST)
+    if (!conn->timestamps)
         return at;
     if (!(tcp_flags & TCP_SYN) || !conn->sack) { /* SACK-permitted stands there otherwise */
         *at++ = TCP_OPTION_NOP;
