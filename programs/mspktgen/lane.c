@@ -13,7 +13,7 @@
 
 #include "ring_near.h"
 
-#define SEND_BATCH    128
+#define SEND_BATCH    256
 #define RECEIVE_BATCH 256
 #define RECEIVE_MOST                                                                               \
     1024 /* packets: more than are sent in a round, or a wire that is full stays so */
