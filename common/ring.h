@@ -175,13 +175,18 @@ static inline void ring_header_words(const struct ring_record *record, uint64_t 
  * have reached the cache, those into the rings of other cores among them (40 ns a packet); a
  * compiler left alone clears the header first and then goes back to its fields (see
  * ring_producer_reserve()). */
+static inline void ring_write_words(uint8_t *place, const uint64_t words[2])
+{
+    __atomic_store_n((uint64_t *)place, words[0], __ATOMIC_RELAXED);
+    __atomic_store_n((uint64_t *)place + 1, words[1], __ATOMIC_RELAXED);
+}
+
 static inline void ring_write_header(uint8_t *place, const struct ring_record *record)
 {
     uint64_t words[2];
 
     ring_header_words(record, words);
-    __atomic_store_n((uint64_t *)place, words[0], __ATOMIC_RELAXED);
-    __atomic_store_n((uint64_t *)place + 1, words[1], __ATOMIC_RELAXED);
+    ring_write_words(place, words);
 }
 
 /* A whole record, to where ring_producer_place() says, past the cache (stream.h). ring_producer_keep()
@@ -195,6 +200,15 @@ static inline void ring_stream_record(uint8_t *place, const struct ring_record *
     stream_word(place, words[0]);
     stream_word(place + 8, words[1]);
     stream_to_end(place + sizeof(*record), packet, record->length);
+}
+
+/* The same with the header as words, of a packet that was not written just now. */
+static inline void ring_stream_settled(uint8_t *place, const uint64_t words[2],
+                                       const uint8_t *packet, uint32_t length)
+{
+    stream_word(place, words[0]);
+    stream_word(place + 8, words[1]);
+    stream_settled_to_end(place + sizeof(struct ring_record), packet, length);
 }
 
 /* The same of a packet that is not in one piece: stream_add() for each, then stream_end(). */

@@ -18,6 +18,7 @@ struct owner {
     struct port *port; /* NULL: nobody */
     uint32_t ring;     /* counted from 1: of the port, the one that the binding belongs to; 0: the
                         * flow's own */
+    uint32_t by_flow;  /* not 0: other flows of the 3-tuple may be another's */
 };
 
 struct connected {

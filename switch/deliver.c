@@ -15,7 +15,8 @@ struct port_ring *deliver_prefetch(const struct worker *worker, const struct own
 {
     struct port_ring *ring = &owner->port->rings[owner->ring ? owner->ring - 1 : 0];
 
-    if ((!owner->ring && owner->port->ring_count != 1) || ring->worker != worker)
+    if ((!owner->ring && owner->port->ring_count != 1) || ring->worker != worker ||
+        port_broken(owner->port) != DETACH_NONE)
         return NULL;
     ring_prefetch_write(ring->rx.data + (ring->rx.tail & (ring->rx.size - 1)));
     return ring;
@@ -37,9 +38,6 @@ static struct port_ring *ring_of(const struct worker *worker, struct port *port,
 
 static void touch(struct worker *worker, struct port_ring *ring)
 {
-    if (ring->touched)
-        return;
-    ring->touched = true;
     ring->touched_next = worker->touched;
     worker->touched = ring;
     /* for deliver_publish(); the other side has both lines now */
@@ -79,9 +77,9 @@ static uint8_t *reserve_record(struct worker *worker, struct port_ring *ring, ui
 
 static void count(struct worker *worker, struct port_ring *ring, uint32_t length)
 {
-    stats_add(&ring->traffic.rx_packets, 1);
-    stats_add(&ring->traffic.rx_bytes, length);
-    touch(worker, ring);
+    if (!ring->batch_packets++)
+        touch(worker, ring);
+    ring->batch_bytes += length;
 }
 
 static void commit(struct worker *worker, struct port_ring *ring, const struct ring_record *record)
@@ -129,40 +127,42 @@ void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, u
  * is a stream by itself. */
 #define STREAM_LEAST 8
 
-static inline bool is_stream(const struct packet_copy *copy)
+/* Decides how it will be written, and asks for its first line if that is as usual and `wanted`. */
+static inline void prepare_copy(struct packet_copy *copy, bool wanted)
 {
-    if (!copy->ring->far)
-        return false;
-    if (ring_near_has_choice(copy->record.length))
-        return ring_is_far(&copy->ring->rx);
-    return copy->ring->noted >= STREAM_LEAST;
+    struct port_ring *ring = copy->ring;
+    bool choice = ring_near_has_choice(copy->length);
+
+    if (choice)
+        ring->rx.near_turn++;
+    copy->stream =
+        ring->far && (choice ? ring_is_far(&ring->rx) : ring->batch_packets >= STREAM_LEAST);
+    if (wanted && !copy->stream)
+        ring_prefetch_write(copy->to);
 }
 
 /* Everything that was noted is written, one record after the other, each from front to back, with
  * its cache line asked for in time; or past the cache, where many are for another processor (stream.h). */
 static void write_copies(struct worker *worker)
 {
-    const struct packet_copy *copies = worker->copies;
+    struct packet_copy *copies = worker->copies;
     uint32_t count = worker->copy_count;
 
     worker->copy_count = 0;
-    for (uint32_t i = 0; i < count && i < COPIES_AHEAD; i++) { /* of others note_copy() has asked */
-        if (copies[i].ring->far && !is_stream(&copies[i]))
-            ring_prefetch_write(copies[i].to);
-    }
+    for (uint32_t i = 0; i < count && i < COPIES_AHEAD; i++) /* of others note_copy() has asked */
+        prepare_copy(&copies[i], copies[i].ring->far);
     for (uint32_t i = 0; i < count; i++) {
-        if (ring_near_has_choice(copies[i].record.length))
-            copies[i].ring->rx.near_turn++;
-        if (is_stream(&copies[i])) {
-            ring_stream_record(copies[i].to, &copies[i].record, copies[i].from);
+        const struct packet_copy *copy = &copies[i];
+
+        if (i + COPIES_AHEAD < count)
+            prepare_copy(&copies[i + COPIES_AHEAD], true);
+        if (copy->stream) {
+            ring_stream_settled(copy->to, copy->header, copy->from, copy->length);
             worker->streamed = true;
             continue;
         }
-        if (i + COPIES_AHEAD < count && !is_stream(&copies[i + COPIES_AHEAD]))
-            ring_prefetch_write(copies[i + COPIES_AHEAD].to);
-        ring_write_header(copies[i].to, &copies[i].record);
-        ring_copy(copies[i].to + sizeof(struct ring_record), copies[i].from,
-                  copies[i].record.length);
+        ring_write_words(copy->to, copy->header);
+        ring_copy(copy->to + sizeof(struct ring_record), copy->from, copy->length);
     }
 }
 
@@ -176,9 +176,9 @@ static inline void note_copy(struct worker *worker, struct port_ring *ring, uint
 
     copy->to = to;
     copy->from = from;
-    copy->record = *record;
+    ring_header_words(record, copy->header);
+    copy->length = record->length;
     copy->ring = ring;
-    ring->noted++;
     if (worker->copy_count <= COPIES_AHEAD && !ring->far)
         ring_prefetch_write(to);
     ring_producer_keep(&ring->rx, record->length);
@@ -193,7 +193,7 @@ bool deliver_simple(struct worker *worker, struct port_ring *ring, const uint8_t
     const struct ring_record record = {.length = length, .flags = flags};
     uint8_t *to;
 
-    if (length > ring_packet_max(ring->rx.size) || port_broken(ring->port) != DETACH_NONE)
+    if (length > ring_packet_max(ring->rx.size))
         return false;
     to = ring_producer_place(&ring->rx, length);
     if (!to)
@@ -357,8 +357,9 @@ void deliver_publish(struct worker *worker)
     for (struct port_ring *ring = first; ring; ring = ring->touched_next) {
         uint32_t cpu = ring_load_relaxed(&ring->rx.control->consumer_cpu);
 
-        ring->touched = false;
-        ring->noted = 0;
+        stats_add(&ring->traffic.rx_packets, ring->batch_packets);
+        stats_add(&ring->traffic.rx_bytes, ring->batch_bytes);
+        ring->batch_packets = ring->batch_bytes = 0;
         ring->far = cpu && worker->cpu && cpu != worker->cpu;
         if (worker->poll
                 .bound_ns) /* it will be answered, and who polls need not be woken for that */

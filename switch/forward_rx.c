@@ -7,15 +7,18 @@
 #include "forward.h"
 #include "handover.h"
 
+/* Packets come in runs to one 3-tuple, and what was found for the first of a run is found for all of it. */
 struct rx_batch {
     struct nic_frame frames[NIC_BATCH];
     struct packet_view views[NIC_BATCH];
-    uint64_t hashes[NIC_BATCH];
     uint8_t reasons[NIC_BATCH]; /* enum drop_reason */
+    uint8_t firsts[NIC_BATCH];  /* of the packet's run: what follows is known of that one alone */
+    uint64_t hashes[NIC_BATCH];
     struct owner owners[NIC_BATCH];
     struct port_ring *rings[NIC_BATCH]; /* of this worker; NULL: deliver() finds it */
     uint32_t count;
 };
+static_assert(NIC_BATCH <= UINT8_MAX, "packets of a batch are counted in bytes");
 
 static enum drop_reason parse_frame(const struct nic_frame *frame, struct packet_view *view)
 {
@@ -37,66 +40,93 @@ static enum drop_reason parse_frame(const struct nic_frame *frame, struct packet
     return DROP_NONE;
 }
 
-static void parse_batch(const struct worker *worker, struct rx_batch *batch)
+/* The passes are functions of their own so that each has the registers to itself. */
+static __attribute__((noinline)) void parse_batch(const struct worker *worker,
+                                                  struct rx_batch *batch)
 {
     const struct tuple_table *bindings = &worker->names.bindings;
+    const uint32_t count = batch->count;
+    const struct tuple *before = NULL;
+    uint8_t first = 0;
 
-    for (uint32_t i = 0; i < batch->count; i++)
+    for (uint32_t i = 0; i < count; i++)
         __builtin_prefetch(batch->frames[i].data);
-    for (uint32_t i = 0; i < batch->count; i++) {
-        batch->reasons[i] = (uint8_t)parse_frame(&batch->frames[i], &batch->views[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        struct packet_view *view = &batch->views[i];
+
+        batch->reasons[i] = (uint8_t)parse_frame(&batch->frames[i], view);
         if (batch->reasons[i] != DROP_NONE)
             continue;
-        protocols_fit(&worker->core->protocols, &batch->views[i]);
-        batch->hashes[i] = tuple_hash(&bindings->key, &batch->views[i].local);
-        tuple_table_prefetch(bindings, batch->hashes[i]);
+        protocols_fit(&worker->core->protocols, view);
+        if (!before || !tuple_equal(before, &view->local)) {
+            before = &view->local;
+            first = (uint8_t)i;
+            batch->hashes[i] = tuple_hash(&bindings->key, &view->local);
+            tuple_table_prefetch(bindings, batch->hashes[i]);
+        }
+        batch->firsts[i] = first;
     }
 }
 
-/* Who gets each packet; then the place in his ring. */
-static void find_owners(struct worker *worker, struct rx_batch *batch)
+static struct owner find_owner(struct worker *worker, const struct nic *nic,
+                               const struct packet_view *view, uint64_t hash)
 {
     const struct namespace_table *names = &worker->names;
+    struct owner owner = {.port = NULL};
 
-    for (uint32_t i = 0; i < batch->count; i++) {
+    /* 127.0.0.1 and ::1 are this host's, and nobody's on a wire */
+    if (packet_is_loopback(view) && !nic->is_loopback)
+        return owner;
+    owner = namespace_owner(names, view, hash);
+    if (!owner.port && crew_catch_up(worker)) /* bound just now */
+        owner = namespace_owner(names, view, hash);
+    if (owner.port) {
+        __builtin_prefetch(owner.port);
+        __builtin_prefetch(&owner.port->rings[owner.ring ? owner.ring - 1 : 0].rx);
+    }
+    return owner;
+}
+
+/* Who gets each packet; then the place in his ring. */
+static __attribute__((noinline)) void find_owners(struct worker *worker, const struct nic *nic,
+                                                  struct rx_batch *batch)
+{
+    const uint32_t count = batch->count;
+    uint8_t found[NIC_BATCH];
+    uint32_t found_count = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t first;
+
         if (batch->reasons[i] != DROP_NONE)
             continue;
-        batch->owners[i] = namespace_owner(names, &batch->views[i], batch->hashes[i]);
-        if (!batch->owners[i].port && crew_catch_up(worker)) /* bound just now */
-            batch->owners[i] = namespace_owner(names, &batch->views[i], batch->hashes[i]);
-        if (!batch->owners[i].port) {
-            batch->reasons[i] = DROP_RX_NOT_BOUND;
+        first = batch->firsts[i];
+        if (first != i && !batch->owners[first].by_flow) {
+            batch->reasons[i] = batch->reasons[first];
             continue;
         }
-        __builtin_prefetch(batch->owners[i].port);
-        __builtin_prefetch(&batch->owners[i]
-                                .port->rings[batch->owners[i].ring ? batch->owners[i].ring - 1 : 0]
-                                .rx);
+        batch->firsts[i] = (uint8_t)i;
+        batch->owners[i] = find_owner(worker, nic, &batch->views[i], batch->hashes[first]);
+        if (batch->owners[i].port)
+            found[found_count++] = (uint8_t)i;
+        else
+            batch->reasons[i] = DROP_RX_NOT_BOUND;
     }
-    for (uint32_t i = 0; i < batch->count; i++) {
-        if (batch->reasons[i] == DROP_NONE)
-            batch->rings[i] = deliver_prefetch(worker, &batch->owners[i]);
-    }
+    for (uint32_t i = 0; i < found_count; i++)
+        batch->rings[found[i]] = deliver_prefetch(worker, &batch->owners[found[i]]);
 }
 
 static enum drop_reason deliver_frame(struct worker *worker, const struct nic *nic,
                                       const struct nic_frame *frame, const struct packet_view *view,
-                                      const struct owner *owner, struct port_ring *ring)
+                                      const struct owner *owner, uint16_t flags)
 {
     struct delivery delivery = {.frame = frame,
                                 .offset = ETHER_HEADER_SIZE,
                                 .view = view,
                                 .ring = owner->ring,
+                                .flags = flags,
                                 .stays = true};
-    uint16_t flags = nic->is_virtual || frame->checksum_partial ? RECORD_CHECKSUM_PARTIAL : 0;
 
-    /* 127.0.0.1 and ::1 are this host's, and nobody's on a wire */
-    if (packet_is_loopback(view) && !nic->is_loopback)
-        return DROP_RX_NOT_BOUND;
-    if (ring && !frame->piece_count && !frame->segment_size && view->length <= nic->mtu &&
-        deliver_simple(worker, ring, frame->data + ETHER_HEADER_SIZE, view->length, flags))
-        return DROP_NONE;
-    delivery.flags = flags;
     if (frame->segment_size && view->protocol == IP_PROTOCOL_TCP &&
         view->length > (uint32_t)view->headers + frame->segment_size) {
         delivery.segment_size = frame->segment_size;
@@ -177,9 +207,19 @@ static void take_fragment(struct worker *worker, struct worker_queue *queue,
         stats_drop(&queue->drops, reason);
 }
 
+/* Whether it needs neither cutting nor putting together. */
+static inline bool is_simple(const struct nic_frame *frame, const struct packet_view *view,
+                             uint32_t mtu)
+{
+    return (frame->piece_count | frame->segment_size) == 0 && view->length <= mtu;
+}
+
 uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
 {
     const struct nic_ops *ops = queue->queue->ops;
+    const struct nic *nic = queue->queue->nic;
+    const uint32_t mtu = nic->mtu;
+    const bool is_virtual = nic->is_virtual;
     struct rx_batch batch;
     bool judged;
 
@@ -187,21 +227,28 @@ uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
     if (!batch.count)
         return 0;
     parse_batch(worker, &batch);
-    find_owners(worker, &batch);
+    find_owners(worker, nic, &batch);
     judged = guard_judge_is_on(worker, queue);
     for (uint32_t i = 0; i < batch.count; i++) {
+        const struct nic_frame *frame = &batch.frames[i];
+        const struct packet_view *view = &batch.views[i];
         enum drop_reason reason = batch.reasons[i];
+        uint16_t flags = is_virtual || frame->checksum_partial ? RECORD_CHECKSUM_PARTIAL : 0;
+        struct port_ring *ring;
 
         if (reason == DROP_RX_FRAGMENT_BAD) {
-            take_fragment(worker, queue, &batch.frames[i]);
+            take_fragment(worker, queue, frame);
             continue;
         }
-        if (reason == DROP_NONE && judged &&
-            !guard_judge_lets(worker, queue, &batch.frames[i], ETHER_HEADER_SIZE, &batch.views[i]))
-            continue;
-        if (reason == DROP_NONE)
-            reason = deliver_frame(worker, queue->queue->nic, &batch.frames[i], &batch.views[i],
-                                   &batch.owners[i], batch.rings[i]);
+        if (reason == DROP_NONE) {
+            if (judged && !guard_judge_lets(worker, queue, frame, ETHER_HEADER_SIZE, view))
+                continue;
+            ring = batch.rings[batch.firsts[i]];
+            if (ring && is_simple(frame, view, mtu) &&
+                deliver_simple(worker, ring, frame->data + ETHER_HEADER_SIZE, view->length, flags))
+                continue;
+            reason = deliver_frame(worker, nic, frame, view, &batch.owners[batch.firsts[i]], flags);
+        }
         if (reason != DROP_NONE)
             stats_drop(&queue->drops, reason);
     }

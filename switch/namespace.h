@@ -119,10 +119,12 @@ static inline struct owner namespace__slot_owner(const struct namespace_table *t
                                                  const struct packet_view *view)
 {
     const struct owner_group *group = owner_group_of(slot->value);
+    struct owner owner;
 
     if (__builtin_expect(group == NULL, 1))
         return (struct owner){.port = slot->value, .ring = slot->detail};
-    return namespace__group_owner(table, group, view);
+    owner = namespace__group_owner(table, group, view);
+    return (struct owner){.port = owner.port, .ring = owner.ring, .by_flow = 1};
 }
 
 /* A range of the wildcard address means the host's addresses, as a single binding does. */

@@ -50,10 +50,10 @@ struct port_ring {
     struct ring_producer rx;
     struct port *port;
     struct port_ring *touched_next; /* in the worker's list of rings to publish */
-    bool touched;
-    uint32_t noted; /* records of this batch that are or will be written */
-    bool far;       /* its owner runs on another processor than the worker, as far as it says */
-    bool deferred;  /* its owner sleeps, and is woken at due_ns at the latest: moderation.h */
+    uint32_t batch_packets,
+        batch_bytes; /* of this batch, written or to be; `traffic` has those before */
+    bool far;        /* its owner runs on another processor than the worker, as far as it says */
+    bool deferred;   /* its owner sleeps, and is woken at due_ns at the latest: moderation.h */
     uint64_t due_ns;
     uint64_t told_packets; /* of traffic.rx_packets, when the owner was awake last */
     struct port_ring *deferred_next, *deferred_previous;

@@ -79,7 +79,9 @@ static_assert(sizeof(struct event_tag) == 8, "fits epoll_event.data");
 struct packet_copy {
     uint8_t *to;
     const uint8_t *from;
-    struct ring_record record;
+    uint64_t header[2]; /* of the record (ring_header_words()) */
+    uint32_t length;
+    bool stream; /* past the cache */
     struct port_ring *ring;
 };
 

@@ -386,7 +386,7 @@ static void a_port_that_scribbles_is_copied_within_bounds(void **state)
     packet = bench_receive(&app, &record);
     memcpy((uint8_t *)(uintptr_t)packet - sizeof(lie), &lie, sizeof(lie));
     app.port->rings[0].rx.published -= ring_record_stride(record.length);
-    app.port->rings[0].touched = true;
+    app.port->rings[0].batch_packets = 1;
     app.port->rings[0].touched_next = bench->worker->touched;
     bench->worker->touched = &app.port->rings[0];
     deliver_publish(bench->worker);

@@ -32,6 +32,112 @@ static void a_packet_arrives_at_the_port_that_bound_it(void **state)
     bench_app_close(bench, &other);
 }
 
+#define RUN_PACKETS 48 /* of a batch */
+
+/* Who has the packet, if it is asked for by itself. */
+static const struct port *owner_of(struct bench *bench, const uint8_t *packet, uint32_t length)
+{
+    const struct namespace_table *names = &bench->worker->names;
+    struct packet_view view;
+
+    if (packet_parse(packet, length, length, &view) != DROP_NONE)
+        return NULL;
+    return namespace_owner(names, &view, tuple_hash(&names->bindings.key, &view.local)).port;
+}
+
+/* In runs, of a batch: to ports of their own (80, 81), to one that both share (82), to one that one shares with
+ * the connected flow of the other (83), to nobody's (84), and broken ones. */
+static uint32_t arrive_in_runs(struct bench *bench, uint32_t *seed,
+                               const struct port *owners[RUN_PACKETS])
+{
+    struct bench_packet sent = bench_from_peer;
+    uint8_t bytes[2048];
+    uint32_t nobodys = 0;
+
+    sent.destination = BENCH_HOST4;
+    for (uint32_t i = 0; i < RUN_PACKETS; i++) {
+        uint32_t length;
+
+        *seed = *seed * 1103515245 + 12345;
+        if ((*seed >> 16) % 4 == 0)
+            sent.destination_port = (uint16_t)(80 + (*seed >> 20) % 5);
+        sent.source_port = (uint16_t)(1000 + (*seed >> 24) % 8);
+        sent.sequence = i;
+        length = bench_packet(bytes, &sent);
+        if ((*seed >> 18) % 16 == 0)
+            bytes[8]--; /* TTL, which the checksum covers */
+        owners[i] = owner_of(bench, bytes, length);
+        nobodys += !owners[i];
+        bench_arrive(bench, bytes, length);
+    }
+    return nobodys;
+}
+
+static void expect_in_order(struct bench_app *app, const struct port *const owners[RUN_PACKETS])
+{
+    struct ring_record record;
+    const uint8_t *packet;
+
+    for (uint32_t i = 0; i < RUN_PACKETS; i++) {
+        uint32_t sequence;
+
+        if (owners[i] != app->port)
+            continue;
+        packet = bench_receive(app, &record);
+        assert_non_null(packet);
+        memcpy(&sequence, packet + IPV4_HEADER_MIN + 4, sizeof(sequence));
+        assert_int_equal(ntohl(sequence), i);
+    }
+    assert_null(bench_receive(app, &record));
+}
+
+static void what_is_found_for_a_run_is_what_each_packet_would_find(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app one = bench_app_open(bench, false, 0), two = bench_app_open(bench, false, 0);
+    struct namespace_table *names = &bench->worker->names;
+    struct owner_member first = {.port = one.port, .seed = 1},
+                        second = {.port = two.port, .seed = 2};
+    const uint8_t host[] = {10, 0, 0, 1};
+    struct tuple shared = tuple_make(host, 4, IP_PROTOCOL_TCP, htons(82));
+    struct tuple connected = tuple_make(host, 4, IP_PROTOCOL_TCP, htons(83));
+    struct bench_packet flow = bench_from_peer;
+    const struct port *owners[RUN_PACKETS];
+    struct packet_view view;
+    uint8_t bytes[2048];
+    uint32_t seed = 1, nobodys = 0;
+
+    bench_bind(bench, &one, IP_PROTOCOL_TCP, BENCH_HOST4, 80);
+    bench_bind(bench, &two, IP_PROTOCOL_TCP, BENCH_HOST4, 81);
+    assert_int_equal(namespace_join(names, &shared, &first), 0);
+    assert_int_equal(namespace_join(names, &shared, &second), 0);
+    second.state = MEMBER_WAITING;
+    assert_int_equal(namespace_join(names, &connected, &first), 0);
+    assert_int_equal(namespace_join(names, &connected, &second), 0);
+    flow.destination_port = 83;
+    flow.source_port = 1003;
+    assert_int_equal(packet_parse(bytes, bench_packet(bytes, &flow), sizeof(bytes), &view),
+                     DROP_NONE);
+    assert_int_equal(namespace_connect(names, &connected, two.port, &view), 0);
+    for (uint32_t batch = 0; batch < 200; batch++) {
+        nobodys += arrive_in_runs(bench, &seed, owners);
+        worker_round(bench->worker);
+        expect_in_order(&one, owners);
+        expect_in_order(&two, owners);
+    }
+    assert_int_equal(bench_nic_drops(bench, DROP_RX_NOT_BOUND) +
+                         bench_nic_drops(bench, DROP_RX_BAD_HEADER_CHECKSUM),
+                     nobodys);
+    assert_int_equal(one.port->rings[0].traffic.rx_packets + two.port->rings[0].traffic.rx_packets,
+                     200 * RUN_PACKETS - nobodys);
+    for (const struct bench_app *app = &one; app; app = app == &one ? &two : NULL) {
+        namespace_remove(names, &shared, app->port);
+        namespace_remove(names, &connected, app->port);
+    }
+    bench_app_close(bench, &one);
+    bench_app_close(bench, &two);
+}
+
 /* In batches, past the cache: by its content nobody can tell. Few at a time go as ever. */
 static void a_reader_on_another_processor_gets_the_same(void **state)
 {
@@ -442,6 +548,7 @@ int main(void)
         BENCH_TEST(a_packet_arrives_at_the_port_that_bound_it),
         BENCH_TEST(a_reader_on_another_processor_gets_the_same),
         BENCH_TEST(ethernet_padding_is_no_part_of_the_packet),
+        BENCH_TEST(what_is_found_for_a_run_is_what_each_packet_would_find),
         BENCH_TEST(a_loopback_address_comes_by_lo_alone),
         BENCH_TEST(what_cannot_be_delivered_is_counted_at_the_nic),
         BENCH_TEST(a_full_ring_drops_its_own_packets_alone),
