@@ -454,6 +454,8 @@ void fake_switch_kill(struct fake_switch *fake)
 {
     pthread_mutex_lock(&fake->lock);
     close_connection(fake);
+    /* Closing alone lets callers in until serve() leaves its poll(). */
+    shutdown(fake->listener, SHUT_RDWR);
     close_fd(&fake->listener);
     pthread_mutex_unlock(&fake->lock);
     eventfd_write(fake->command, 1);

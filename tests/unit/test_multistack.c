@@ -70,6 +70,7 @@ static const struct control_counter_record counters[] = {
     {"rx_packets", CONTROL_SCOPE_NIC, 0, 0, 0, 1234567},
     {"rx_bytes", CONTROL_SCOPE_NIC, 0, 0, 0, 18446744073709551615ULL},
     {"mux_pass_unclaimed", CONTROL_SCOPE_NIC, 0, 0, 0, 77},
+    {"tx_large_referred", CONTROL_SCOPE_NIC, 0, 0, 0, 4},
     {"rx_packets", CONTROL_SCOPE_NIC, 0, 1, 0, 5},
     {"tx_packets", CONTROL_SCOPE_PORT, 1, 0, 0, 42},
     {"tx_not_bound", CONTROL_SCOPE_PORT, 1, 0, 0, 9},
@@ -237,7 +238,8 @@ static void test_stats_by_nic_port_ring_and_reason(void **state)
     assert_has(&text, "18.4 EB");
     assert_has(&text, "port 1 mshttpd ring 0");
     assert_has(&text, "not bound by this port"); /* what the reason means */
-    assert_has_not(&text, "tx_options");         /* never happened */
+    assert_has(&text, "not copied by the switch");
+    assert_has_not(&text, "tx_options"); /* never happened */
     assert_has(&json, "\"rx_bytes\": 18446744073709551615");
     assert_has(&json, "\"tx_not_bound\": 9");
     assert_has(&json, "\"tx_options\": 0");
