@@ -382,8 +382,8 @@ enum utcp_option {
                          as a retransmission would take */
     UTCP_OPTION_KEEPALIVE_US, /* idle time before the first probe; 0: none (RFC 9293 section 3.8.4)
                                */
-    UTCP_OPTION_USER_TIMEOUT_US, /* how long data may stay unacknowledged; 0: the stack's own limit
-                                  */
+    UTCP_OPTION_USER_TIMEOUT_US, /* how long data may stay unacknowledged, and probes of keep-alive
+                                    unanswered, whatever their number; 0: the stack's own limits */
     UTCP_OPTION_KEEPALIVE_INTERVAL_US, /* between probes that are not answered; 0: 75 s */
     UTCP_OPTION_KEEPALIVE_PROBES,      /* not answered, until it is given up; 0: 9 */
     UTCP_OPTION_SEND_BUFFER, /* bytes; 0: as many as the path needs. A write that begins below may go
@@ -391,8 +391,8 @@ enum utcp_option {
                                 crumbs. There is room again when a third of it is free */
     UTCP_OPTION_RECEIVE_BUFFER, /* bytes, below the stack's limit; 0: it grows up to that.
                                           A window that was told is not taken back */
-    UTCP_OPTION_QUICK_ACKS, /* so many acknowledgments are not delayed, from now on: while a peer is
-                                in slow start each of them lets it send more */
+    UTCP_OPTION_QUICK_ACKS, /* so many acknowledgments are not delayed, from now on, and one that waits
+                                is not: while a peer is in slow start each of them lets it send more */
     UTCP_OPTION_MAX_SEGMENT, /* payload of a segment, both ways: before the SYN was sent; 0: what
                                 the path has. Options count as payload, as in RFC 6691 */
     UTCP_OPTION_PACING,      /* 1: the window is spread over the round trip; 0: only where the
@@ -420,6 +420,8 @@ enum utcp_option {
     UTCP_OPTION_ARRIVAL_TIMES, /* 1: utcp_arrived_at() knows of what comes from now on. -ENOMEM */
     UTCP_OPTION_FIN_WAIT_US, /* how long a peer whose data nobody would read may be silent between our
                                   FIN and its own, after utcp_close(); 0: 60 s. -ENOMEM */
+    UTCP_OPTION_PACING_MOST, /* bytes/s that are not exceeded, for which UTCP_OPTION_PACING becomes 1; 0: no limit.
+                                  -ENOMEM */
 };
 
 /* When a listener answers SYNs without keeping anything of them (RFC 4987 section 3.6): a flood of

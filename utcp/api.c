@@ -450,6 +450,17 @@ static int tell_timeout(struct utcp_conn *conn, uint64_t us)
     return 0;
 }
 
+static int set_pacing_most(struct utcp_conn *conn, uint64_t rate)
+{
+    if (!rate && !conn->more)
+        return 0;
+    if (!utcp__more(conn))
+        return -ENOMEM;
+    conn->more->pacing_most = rate;
+    conn->pacing = conn->pacing || rate;
+    return 0;
+}
+
 static int set_fin_wait(struct utcp_conn *conn, uint64_t us)
 {
     if (us == 0 && conn->more == NULL)
@@ -487,6 +498,7 @@ static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t 
         return 0;
     case UTCP_OPTION_QUICK_ACKS:
         conn->quick_acks = value < UINT8_MAX ? (uint8_t)value : UINT8_MAX;
+        conn->ack_now = conn->ack_now || (value && utcp__timer_runs(conn, TIMER_ACK));
         return 0;
     case UTCP_OPTION_FAST_OPEN:
         if (value)
@@ -507,6 +519,7 @@ static int set_number(struct utcp_conn *conn, enum utcp_option option, uint64_t 
     case UTCP_OPTION_DSCP: return set_dscp(&conn->dscp, value);
     case UTCP_OPTION_TELL_TIMEOUT_US: return tell_timeout(conn, value);
     case UTCP_OPTION_FIN_WAIT_US: return set_fin_wait(conn, value);
+    case UTCP_OPTION_PACING_MOST: return set_pacing_most(conn, value);
     default: return -EINVAL;
     }
 }

@@ -5,7 +5,8 @@
  * The timer wheel's tick is 256 µs, and a busy event loop is late by more; a connection that is
  * called late makes up for at most CREDIT, so that the rate is kept on average and no burst is
  * longer than that. The rate is the congestion control's, or, where pacing was asked for and the
- * control has none, the window in a round trip, with room for the window to grow. */
+ * control has none, the window in a round trip, with room for the window to grow; never above
+ * UTCP_OPTION_PACING_MOST. */
 #include "utcp_internal.h"
 
 #define CREDIT     UINT64_C(1000000) /* ns */
@@ -13,7 +14,8 @@
 #define GAIN_SLOW  200 /* percent: in slow start; the window doubles in a round trip */
 #define GAIN_AVOID 120
 
-uint64_t utcp__pacing_rate(const struct utcp_conn *conn)
+/* 0: as fast as it can be. */
+static uint64_t rate_wanted(const struct utcp_conn *conn)
 {
     const struct utcp_cc *cc = &conn->cc;
 
@@ -24,6 +26,14 @@ uint64_t utcp__pacing_rate(const struct utcp_conn *conn)
     return (uint64_t)cc->cwnd * (cc->cwnd < cc->ssthresh / 2 ? GAIN_SLOW : GAIN_AVOID) * 10000 /
                conn->rtt.srtt +
            1;
+}
+
+uint64_t utcp__pacing_rate(const struct utcp_conn *conn)
+{
+    uint64_t rate = rate_wanted(conn),
+             most = conn->pacing && conn->more ? conn->more->pacing_most : 0;
+
+    return most && (!rate || rate > most) ? most : rate;
 }
 
 bool utcp__pacing_allows(const struct utcp_conn *conn)

@@ -48,6 +48,7 @@ struct utcp_more {
     bool last_round_limited;   /* for which the application had written too little */
 
     uint32_t not_sent_low;        /* UTCP_OPTION_NOT_SENT_LOW */
+    uint64_t pacing_most;         /* bytes/s; 0: no limit */
     uint32_t fin_wait_ms;         /* UTCP_OPTION_FIN_WAIT_US; 0: UTCP_FIN_WAIT_2_LIMIT */
     struct utcp_records *records; /* records.c; NULL: there are none */
     struct utcp_times *times;     /* times.c; while `timed` */

@@ -54,7 +54,7 @@ bool sockets__defer(const struct sockets *sockets, struct socket *socket, struct
     while (*end)
         end = &(*end)->next;
     *end = deferral;
-    utcp_set_option(conn, UTCP_OPTION_QUICK_ACKS, sockets->quick_acks);
+    sockets__apply_quick_acks(sockets, socket, conn);
     utcp_set_user(conn, socket); /* what comes for it is news of the listener's */
     return true;
 }

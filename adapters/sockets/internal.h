@@ -34,6 +34,7 @@ struct socket_options {
     int syn_count;                                           /* TCP_SYNCNT */
     int user_timeout;                                        /* ms */
     int receive_buffer, send_buffer; /* bytes as SO_RCVBUF tells them; 0: automatic */
+    int window_clamp;                /* bytes; 0: none */
     int max_segment;                 /* bytes; 0: what the path has */
     int type_of_service, hop_limit, v6_only, low_water;
     int not_sent_low; /* TCP_NOTSENT_LOWAT, an unsigned number; 0: what the host said */
@@ -41,8 +42,9 @@ struct socket_options {
     int zerocopy, tell_left;                               /* SO_ZEROCOPY, TCP_INQ */
     /* kept: nothing here depends on them */
     int mark, priority, free_bind, path_mtu_discovery, debug, dont_route, broadcast, urgent_inline,
-        busy_poll, thin, bind_no_port;
+        busy_poll, bind_no_port, no_check;
     int receive_errors;                        /* IP_RECVERR */
+    uint64_t max_pacing;                       /* SO_MAX_PACING_RATE: bytes/s; UINT64_MAX: none */
     int fin_wait;                              /* TCP_LINGER2: s */
     int defer_accept;                          /* TCP_DEFER_ACCEPT: s, as the kernel rounds them */
     char congestion[CONGESTION_NAME_SIZE];     /* as it was asked for; "": the stack's */
@@ -82,6 +84,8 @@ struct socket {
     bool write_blocked; /* the send buffer is full */
     bool more;          /* the last send said MSG_MORE */
     int error;          /* to be told once, by SO_ERROR or by whatever call comes first */
+    int trouble_told;   /* by SO_ERROR, of utcp_trouble() */
+    uint64_t cookie;    /* SO_COOKIE; 0: nobody has asked */
 
     uint32_t arrivals,
         departures; /* what edge-triggered epoll counts: news to read, room to write */
@@ -104,6 +108,7 @@ struct sockets {
     uint32_t size;
     unsigned fast_open; /* SOCKETS_FAST_OPEN_* */
     unsigned quick_acks;
+    uint64_t cookies;                /* the last that was given */
     const char *congestion;          /* of sockets that say nothing of it */
     int receive_buffer, send_buffer; /* that they tell of, the same */
 };
@@ -238,11 +243,16 @@ int sockets__deferral_seconds(int seconds);
 /* Tells the connection what the options say. */
 void sockets__apply_options(const struct sockets *sockets, const struct socket *socket,
                             struct utcp_conn *conn);
+void sockets__apply_quick_acks(const struct sockets *sockets, const struct socket *socket,
+                               struct utcp_conn *conn);
 /* Once, when there is one. */
 void sockets__apply_congestion(const struct socket *socket, struct utcp_conn *conn);
 void sockets__apply_listener_options(const struct sockets *sockets, const struct socket *socket);
 
 /* ── socket.c, transfer.c, for fastopen.c ──────────────────────────────────────────────────── */
+
+/* SO_RCVLOWAT, but no more than can come. */
+size_t sockets__low_water(const struct socket *socket);
 
 /* 0 or a negative errno. */
 int sockets__endpoint_of(const struct socket *socket, const struct sockaddr *address,

@@ -22,41 +22,52 @@
 #define HOP_LIMIT          64
 #define FIN_WAIT           60 /* s: net.ipv4.tcp_fin_timeout of most hosts */
 #define FIN_WAIT_MAX       120
+#define SEGMENT_UNTOLD     536  /* what TCP_MAXSEG tells without a connection */
+#define SEND_LEAST         4608 /* what SO_SNDBUF and SO_RCVBUF tell at least, … */
+#define RECEIVE_LEAST      2304 /* … */
+#define BUFFER_MOST        4194304 /* … and take at most: net.core.wmem_max and rmem_max of Linux 6.17 */
+#define CLAMP_LEAST        1152 /* TCP_WINDOW_CLAMP */
+#define ECN_BITS           3    /* of IP_TOS: they are TCP's */
 
 struct int_option {
     int level, name;
     size_t offset; /* in struct socket_options */
     int least, most, initial;
+    bool flag; /* what is not 0 is 1 */
 };
+
+#define FLAG INT32_MIN, INT32_MAX, 0, true
 
 #define OPTION(field) offsetof(struct socket_options, field)
 
 static const struct int_option int_options[] = {
-    {SOL_SOCKET, SO_REUSEADDR, OPTION(reuse_address), 0, INT32_MAX, 0},
-    {SOL_SOCKET, SO_REUSEPORT, OPTION(reuse_port), 0, INT32_MAX, 0},
-    {SOL_SOCKET, SO_KEEPALIVE, OPTION(keepalive), 0, INT32_MAX, 0},
-    {SOL_SOCKET, SO_RCVLOWAT, OPTION(low_water), 0, INT32_MAX, 1},
-    {SOL_SOCKET, SO_RCVBUF, OPTION(receive_buffer), 0, INT32_MAX, 0},
-    {SOL_SOCKET, SO_SNDBUF, OPTION(send_buffer), 0, INT32_MAX, 0},
+    {SOL_SOCKET, SO_REUSEADDR, OPTION(reuse_address), FLAG},
+    {SOL_SOCKET, SO_REUSEPORT, OPTION(reuse_port), FLAG},
+    {SOL_SOCKET, SO_KEEPALIVE, OPTION(keepalive), FLAG},
+    {SOL_SOCKET, SO_RCVLOWAT, OPTION(low_water), INT32_MIN, INT32_MAX, 1},
+    {SOL_SOCKET, SO_RCVBUF, OPTION(receive_buffer), INT32_MIN, INT32_MAX, 0},
+    {SOL_SOCKET, SO_SNDBUF, OPTION(send_buffer), INT32_MIN, INT32_MAX, 0},
     {SOL_SOCKET, SO_ZEROCOPY, OPTION(zerocopy), 0, 1, 0},
-    {SOL_SOCKET, SO_TIMESTAMP, OPTION(timestamp), 0, 1, 0},
-    {SOL_SOCKET, SO_TIMESTAMPNS, OPTION(timestamp_ns), 0, 1, 0},
+    {SOL_SOCKET, SO_TIMESTAMP, OPTION(timestamp), FLAG},
+    {SOL_SOCKET, SO_TIMESTAMPNS, OPTION(timestamp_ns), FLAG},
     {SOL_SOCKET, SO_MARK, OPTION(mark), INT32_MIN, INT32_MAX, 0},
-    {SOL_SOCKET, SO_PRIORITY, OPTION(priority), 0, 6, 0},
-    {SOL_SOCKET, SO_DEBUG, OPTION(debug), 0, 1, 0},
-    {SOL_SOCKET, SO_DONTROUTE, OPTION(dont_route), 0, 1, 0},
-    {SOL_SOCKET, SO_BROADCAST, OPTION(broadcast), 0, 1, 0},
-    {SOL_SOCKET, SO_OOBINLINE, OPTION(urgent_inline), 0, 1, 0},
+    {SOL_SOCKET, SO_PRIORITY, OPTION(priority), INT32_MIN, INT32_MAX, 0},
+    {SOL_SOCKET, SO_DEBUG, OPTION(debug), FLAG},
+    {SOL_SOCKET, SO_DONTROUTE, OPTION(dont_route), FLAG},
+    {SOL_SOCKET, SO_BROADCAST, OPTION(broadcast), FLAG},
+    {SOL_SOCKET, SO_OOBINLINE, OPTION(urgent_inline), FLAG},
+    {SOL_SOCKET, SO_NO_CHECK, OPTION(no_check), FLAG},
     {SOL_SOCKET, SO_BUSY_POLL, OPTION(busy_poll), 0, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_WINDOW_CLAMP, OPTION(window_clamp), 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_NOTSENT_LOWAT, OPTION(not_sent_low), INT32_MIN, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_INQ, OPTION(tell_left), 0, 1, 0},
     {IPPROTO_TCP, TCP_FASTOPEN, OPTION(fast_open), 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_FASTOPEN_CONNECT, OPTION(fast_open_connect), 0, 1, 0},
     {IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, OPTION(fast_open_no_cookie), 0, 1, 0},
-    {IPPROTO_TCP, TCP_NODELAY, OPTION(nodelay), 0, INT32_MAX, 0},
-    {IPPROTO_TCP, TCP_CORK, OPTION(cork), 0, INT32_MAX, 0},
-    {IPPROTO_TCP, TCP_QUICKACK, OPTION(quickack), 0, INT32_MAX, 0},
-    {IPPROTO_TCP, TCP_MAXSEG, OPTION(max_segment), 88, 32767, 0},
+    {IPPROTO_TCP, TCP_NODELAY, OPTION(nodelay), FLAG},
+    {IPPROTO_TCP, TCP_CORK, OPTION(cork), FLAG},
+    {IPPROTO_TCP, TCP_QUICKACK, OPTION(quickack), FLAG},
+    {IPPROTO_TCP, TCP_MAXSEG, OPTION(max_segment), 88, 32767, SEGMENT_UNTOLD},
     {IPPROTO_TCP, TCP_KEEPIDLE, OPTION(keepalive_idle), 1, 32767, KEEPALIVE_IDLE},
     {IPPROTO_TCP, TCP_KEEPINTVL, OPTION(keepalive_interval), 1, 32767, KEEPALIVE_INTERVAL},
     {IPPROTO_TCP, TCP_KEEPCNT, OPTION(keepalive_count), 1, 127, KEEPALIVE_COUNT},
@@ -64,21 +75,20 @@ static const struct int_option int_options[] = {
     {IPPROTO_TCP, TCP_USER_TIMEOUT, OPTION(user_timeout), 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_LINGER2, OPTION(fin_wait), INT32_MIN, INT32_MAX, FIN_WAIT},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, OPTION(defer_accept), INT32_MIN, INT32_MAX, 0},
-    {IPPROTO_TCP, TCP_THIN_DUPACK, OPTION(thin), 0, 1, 0}, /* of no effect in the kernel, too */
-    {IPPROTO_IP, IP_TOS, OPTION(type_of_service), 0, 255, 0},
-    {IPPROTO_IP, IP_TTL, OPTION(hop_limit), 1, 255, HOP_LIMIT},
-    {IPPROTO_IP, IP_FREEBIND, OPTION(free_bind), 0, INT32_MAX, 0},
-    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, OPTION(bind_no_port), 0, INT32_MAX, 0},
-    {IPPROTO_IP, IP_RECVERR, OPTION(receive_errors), 0, INT32_MAX, 0},
+    {IPPROTO_IP, IP_TOS, OPTION(type_of_service), INT32_MIN, INT32_MAX, 0},
+    {IPPROTO_IP, IP_TTL, OPTION(hop_limit), -1, 255, HOP_LIMIT},
+    {IPPROTO_IP, IP_FREEBIND, OPTION(free_bind), FLAG},
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, OPTION(bind_no_port), FLAG},
+    {IPPROTO_IP, IP_RECVERR, OPTION(receive_errors), FLAG},
     /* whichever it is: UTCP's segments fit the path, and are never cut */
     {IPPROTO_IP, IP_MTU_DISCOVER, OPTION(path_mtu_discovery), IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT,
-     IP_PMTUDISC_WANT},
+     0},
     {IPPROTO_IPV6, IPV6_MTU_DISCOVER, OPTION(path_mtu_discovery), IPV6_PMTUDISC_DONT,
-     IPV6_PMTUDISC_OMIT, IPV6_PMTUDISC_WANT},
-    {IPPROTO_IPV6, IPV6_RECVERR, OPTION(receive_errors), 0, INT32_MAX, 0},
-    {IPPROTO_IPV6, IPV6_TCLASS, OPTION(type_of_service), 0, 255, 0},
-    {IPPROTO_IPV6, IPV6_UNICAST_HOPS, OPTION(hop_limit), 1, 255, HOP_LIMIT},
-    {IPPROTO_IPV6, IPV6_V6ONLY, OPTION(v6_only), 0, 1, 0},
+     IPV6_PMTUDISC_OMIT, 0},
+    {IPPROTO_IPV6, IPV6_RECVERR, OPTION(receive_errors), FLAG},
+    {IPPROTO_IPV6, IPV6_TCLASS, OPTION(type_of_service), -1, 255, 0},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS, OPTION(hop_limit), -1, 255, HOP_LIMIT},
+    {IPPROTO_IPV6, IPV6_V6ONLY, OPTION(v6_only), FLAG},
 };
 
 static const struct int_option *find_option(int level, int name)
@@ -123,6 +133,22 @@ void sockets__apply_congestion(const struct socket *socket, struct utcp_conn *co
         utcp_set_congestion(conn, our_name(socket->options.congestion));
 }
 
+/* Of the two that bound it the smaller; 0: it grows. */
+static uint64_t receive_limit(const struct socket_options *options)
+{
+    int buffer = options->receive_buffer, clamp = options->window_clamp;
+
+    return (uint64_t)(clamp && (!buffer || clamp < buffer) ? clamp : buffer);
+}
+
+/* TCP_QUICKACK: acknowledgments that are not delayed, from now on; Linux's is as little for ever. */
+void sockets__apply_quick_acks(const struct sockets *sockets, const struct socket *socket,
+                               struct utcp_conn *conn)
+{
+    utcp_set_option(conn, UTCP_OPTION_QUICK_ACKS,
+                    socket->options.quickack ? sockets->quick_acks : 0);
+}
+
 void sockets__apply_options(const struct sockets *sockets, const struct socket *socket,
                             struct utcp_conn *conn)
 {
@@ -143,13 +169,15 @@ void sockets__apply_options(const struct sockets *sockets, const struct socket *
     utcp_set_option(conn, UTCP_OPTION_NOT_SENT_LOW,
                     options->not_sent_low ? (uint32_t)options->not_sent_low
                                           : sockets->not_sent_low);
-    utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, (uint64_t)options->receive_buffer);
+    utcp_set_option(conn, UTCP_OPTION_RECEIVE_BUFFER, receive_limit(options));
     /* The two bits of ECN in it are TCP's, as in Linux. */
     utcp_set_option(conn, UTCP_OPTION_DSCP, (uint64_t)options->type_of_service >> 2);
     utcp_set_option(conn, UTCP_OPTION_HOP_LIMIT, (uint64_t)options->hop_limit);
     sockets__apply_timestamps(socket, conn);
     utcp_set_option(conn, UTCP_OPTION_FIN_WAIT_US, fin_wait_us(options->fin_wait));
     utcp_set_option(conn, UTCP_OPTION_REPORTS, options->receive_errors != 0);
+    utcp_set_option(conn, UTCP_OPTION_PACING_MOST,
+                    options->max_pacing == UINT64_MAX ? 0 : options->max_pacing);
     if (options->max_segment)
         utcp_set_option(conn, UTCP_OPTION_MAX_SEGMENT, (uint64_t)options->max_segment);
 }
@@ -162,7 +190,7 @@ void sockets__apply_listener_options(const struct sockets *sockets, const struct
         utcp_listener_set_option(socket->listeners[i], UTCP_OPTION_MAX_SEGMENT,
                                  (uint64_t)socket->options.max_segment);
         utcp_listener_set_option(socket->listeners[i], UTCP_OPTION_RECEIVE_BUFFER,
-                                 (uint64_t)socket->options.receive_buffer);
+                                 receive_limit(&socket->options));
         sockets__fast_open_listener(sockets, socket, socket->listeners[i]);
         utcp_listener_set_option(socket->listeners[i], UTCP_OPTION_DSCP,
                                  (uint64_t)socket->options.type_of_service >> 2);
@@ -235,10 +263,58 @@ static void push(const struct sockets *sockets, const struct socket *socket)
     sockets__kick(sockets);
 }
 
-static int set_int(const struct sockets *sockets, struct socket *socket,
-                   const struct int_option *option, const void *value, socklen_t length)
+/* What the kernel makes of the number, socket(7), tcp(7), ip(7): 0 or a negative errno. `forced`: no limit above. */
+static int adjust(const struct socket *socket, const struct int_option *option, bool forced,
+                  int *number)
 {
-    int number;
+    if (option->level == SOL_SOCKET) {
+        switch (option->name) {
+        case SO_RCVBUF:
+        case SO_SNDBUF: /* it keeps books beside the data, and tells double of what it was told */
+            if (*number < 0)
+                *number = forced ? 0 : BUFFER_MOST;
+            if (!forced && *number > BUFFER_MOST)
+                *number = BUFFER_MOST;
+            *number = *number > INT32_MAX / 2 ? INT32_MAX : 2 * *number;
+            if (*number < (option->name == SO_RCVBUF ? RECEIVE_LEAST : SEND_LEAST))
+                *number = option->name == SO_RCVBUF ? RECEIVE_LEAST : SEND_LEAST;
+            return 0;
+        case SO_RCVLOWAT: *number = *number < 0 ? INT32_MAX : *number; return 0;
+        default: return 0;
+        }
+    }
+    if (option->level != IPPROTO_TCP) {
+        if (option->offset == OPTION(type_of_service))
+            *number =
+                *number == -1 && option->level == IPPROTO_IPV6 ? 0 : *number & 0xff & ~ECN_BITS;
+        if (option->offset == OPTION(hop_limit) && *number <= 0) {
+            if (*number == 0)
+                return -EINVAL;
+            *number = 0; /* the usual one */
+        }
+        return 0;
+    }
+    switch (option->name) {
+    case TCP_LINGER2:
+        *number = *number < -1 ? -1 : *number > FIN_WAIT_MAX ? FIN_WAIT_MAX : *number;
+        return 0;
+    case TCP_DEFER_ACCEPT: *number = sockets__deferral_seconds(*number); return 0;
+    case TCP_FASTOPEN: *number = *number < SOMAXCONN ? *number : SOMAXCONN; return 0;
+    case TCP_WINDOW_CLAMP:
+        if (!*number && socket->kind != SOCKET_NEW)
+            return -EINVAL;
+        *number = *number && *number < CLAMP_LEAST ? CLAMP_LEAST : *number;
+        return 0;
+    default: return 0;
+    }
+}
+
+static int set_int(const struct sockets *sockets, struct socket *socket,
+                   const struct int_option *option, bool forced, const void *value,
+                   socklen_t length)
+{
+    bool unset;
+    int number, status;
 
     if (length < sizeof(number)) { /* ip(7) takes a single byte as well */
         if (option->level != IPPROTO_IP || length < 1)
@@ -247,35 +323,86 @@ static int set_int(const struct sockets *sockets, struct socket *socket,
     } else {
         memcpy(&number, value, sizeof(number));
     }
-    if (number < option->least || number > option->most)
+    unset = option->level == IPPROTO_TCP && option->name == TCP_MAXSEG && number == 0;
+    if (!unset && (number < option->least || number > option->most))
         return -EINVAL;
-    /* the kernel keeps books beside the data, and tells double of what it was told: socket(7) */
-    if (option->level == SOL_SOCKET && (option->name == SO_RCVBUF || option->name == SO_SNDBUF))
-        number = number > INT32_MAX / 2 ? INT32_MAX : 2 * number;
-    if (option->level == IPPROTO_TCP && option->name == TCP_LINGER2) /* so the kernel keeps it */
-        number = number < -1 ? -1 : number > FIN_WAIT_MAX ? FIN_WAIT_MAX : number;
-    if (option->level == IPPROTO_TCP && option->name == TCP_DEFER_ACCEPT)
-        number = sockets__deferral_seconds(number);
+    if (option->flag)
+        number = number != 0;
+    status = adjust(socket, option, forced, &number);
+    if (status)
+        return status;
     *field_of(socket, option) = number;
     if (option->level == IPPROTO_TCP && option->name == TCP_NODELAY && number)
         push(sockets, socket);
     if (socket->conn)
         sockets__apply_options(sockets, socket, socket->conn);
+    if (socket->conn && option->level == IPPROTO_TCP && option->name == TCP_QUICKACK)
+        sockets__apply_quick_acks(sockets, socket, socket->conn);
     sockets__apply_listener_options(sockets, socket);
     sockets__kick(sockets);
     return 0;
+}
+
+/* On machines of 64 bits these are others' younger names; Debian's headers have them by their numbers alone. */
+static int older_name(int level, int name)
+{
+    static const int names[][2] = {{SO_TIMESTAMP_NEW, SO_TIMESTAMP_OLD},
+                                   {SO_TIMESTAMPNS_NEW, SO_TIMESTAMPNS_OLD},
+                                   {SO_TIMESTAMPING_NEW, SO_TIMESTAMPING_OLD},
+                                   {SO_RCVTIMEO_NEW, SO_RCVTIMEO_OLD},
+                                   {SO_SNDTIMEO_NEW, SO_SNDTIMEO_OLD}};
+
+    for (size_t i = 0; level == SOL_SOCKET && i < sizeof(names) / sizeof(names[0]); i++) {
+        if (names[i][0] == name)
+            return names[i][1];
+    }
+    return name;
+}
+
+/* Of 32 or of 64 bits: socket(7). */
+static int set_max_pacing(const struct sockets *sockets, struct socket *socket, const void *value,
+                          socklen_t length)
+{
+    uint64_t rate;
+    uint32_t small;
+
+    if (length < sizeof(small))
+        return -EINVAL;
+    memcpy(&small, value, sizeof(small));
+    rate = small == UINT32_MAX ? UINT64_MAX : small;
+    if (length >= sizeof(rate))
+        memcpy(&rate, value, sizeof(rate));
+    socket->options.max_pacing = rate;
+    if (socket->conn)
+        sockets__apply_options(sockets, socket, socket->conn);
+    return 0;
+}
+
+static int set_nothing(const void *value, socklen_t length)
+{
+    int number;
+
+    if (length < sizeof(number))
+        return -EINVAL;
+    memcpy(&number, value, sizeof(number));
+    return number == 0 || number == 1 ? 0 : -EINVAL;
 }
 
 int sockets_setsockopt(struct sockets *sockets, int fd, int level, int name, const void *value,
                        socklen_t length)
 {
     struct socket *socket = sockets__get(sockets, fd);
-    const struct int_option *option = find_option(level, name);
+    bool forced = level == SOL_SOCKET && (name == SO_RCVBUFFORCE || name == SO_SNDBUFFORCE);
+    const struct int_option *option;
 
     if (!socket)
         return -EBADF;
     if (!value)
         return -EFAULT;
+    name = older_name(level, name);
+    if (forced)
+        name = name == SO_RCVBUFFORCE ? SO_RCVBUF : SO_SNDBUF;
+    option = find_option(level, name);
     if (level == IPPROTO_TCP &&
         (name == TCP_FASTOPEN || name == TCP_FASTOPEN_CONNECT || name == TCP_FASTOPEN_NO_COOKIE)) {
         int status = sockets__may_set_fast_open(sockets, socket, name);
@@ -286,14 +413,17 @@ int sockets_setsockopt(struct sockets *sockets, int fd, int level, int name, con
     if (level == IPPROTO_TCP && name == TCP_FASTOPEN_KEY)
         return sockets__set_fast_open_key(sockets, socket, value, length);
     if (option)
-        return set_int(sockets, socket, option, value, length);
+        return set_int(sockets, socket, option, forced, value, length);
+    if (level == IPPROTO_TCP && name == TCP_THIN_DUPACK) /* of no effect in the kernel, too */
+        return set_nothing(value, length);
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
         return set_congestion(socket, value, length);
     if (level == SOL_SOCKET && name == SO_TIMESTAMPING)
         return sockets__set_timestamping(socket, value, length);
-    if (level == SOL_SOCKET && (name == SO_RCVBUFFORCE || name == SO_SNDBUFFORCE))
-        return sockets_setsockopt(sockets, fd, level,
-                                  name == SO_RCVBUFFORCE ? SO_RCVBUF : SO_SNDBUF, value, length);
+    if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE)
+        return set_max_pacing(sockets, socket, value, length);
+    if (level == SOL_SOCKET && name == SO_BSDCOMPAT) /* of no effect for long */
+        return length < sizeof(int) ? -EINVAL : 0;
     if (level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(socket, value, length);
     if (level == SOL_SOCKET && name == SO_RCVTIMEO)
@@ -357,15 +487,52 @@ static int give_timeout(void *value, socklen_t *length, uint64_t timeout)
     return give(value, length, &time, sizeof(time));
 }
 
-static int get_socket_option(const struct sockets *sockets, struct socket *socket, int name,
-                             void *value, socklen_t *length)
+/* SO_ERROR: what ended the connection, else what the network has said of it since it was asked last. */
+static int what_went_wrong(struct socket *socket)
+{
+    int error = -sockets__take_error(socket),
+        trouble = socket->conn ? utcp_trouble(socket->conn) : 0;
+
+    if (trouble == -ETIMEDOUT)
+        trouble = 0;
+    if (error || trouble == socket->trouble_told)
+        return error;
+    socket->trouble_told = trouble;
+    return -trouble;
+}
+
+static int give_max_pacing(const struct socket *socket, void *value, socklen_t *length)
+{
+    uint64_t rate = socket->options.max_pacing;
+    uint32_t small = rate < UINT32_MAX ? (uint32_t)rate : UINT32_MAX;
+
+    return *length < sizeof(rate) ? give(value, length, &small, sizeof(small))
+                                  : give(value, length, &rate, sizeof(rate));
+}
+
+/* A number that no other socket here has, nor has had. */
+static int give_cookie(struct sockets *sockets, struct socket *socket, void *value,
+                       socklen_t *length)
+{
+    if (*length < sizeof(socket->cookie))
+        return -EINVAL;
+    if (!socket->cookie)
+        socket->cookie = ++sockets->cookies;
+    return give(value, length, &socket->cookie, sizeof(socket->cookie));
+}
+
+static int get_socket_option(struct sockets *sockets, struct socket *socket, int name, void *value,
+                             socklen_t *length)
 {
     struct linger linger = {socket->options.linger_on, socket->options.linger_seconds};
 
     switch (name) {
     case SO_RCVBUF: return give_int(value, length, receive_buffer(sockets, socket));
     case SO_SNDBUF: return give_int(value, length, send_buffer(sockets, socket));
-    case SO_ERROR: return give_int(value, length, -sockets__take_error(socket));
+    case SO_ERROR: return give_int(value, length, what_went_wrong(socket));
+    case SO_BSDCOMPAT: return give_int(value, length, 0);
+    case SO_MAX_PACING_RATE: return give_max_pacing(socket, value, length);
+    case SO_COOKIE: return give_cookie(sockets, socket, value, length);
     case SO_TYPE: return give_int(value, length, SOCK_STREAM);
     case SO_PROTOCOL: return give_int(value, length, IPPROTO_TCP);
     case SO_DOMAIN: return give_int(value, length, socket->family);
@@ -419,6 +586,7 @@ static int get_tcp_option(const struct sockets *sockets, const struct socket *so
     case TCP_INFO:
         sockets__tcp_info(socket, &filled);
         return give(value, length, &filled, sizeof(filled));
+    case TCP_THIN_DUPACK: return give_int(value, length, 0);
     case TCP_CC_INFO: /* of what the controls know, the kernel's have nothing that ours have, too */
         *length = 0;
         return 0;
@@ -431,19 +599,25 @@ int sockets_getsockopt(struct sockets *sockets, int fd, int level, int name, voi
                        socklen_t *length)
 {
     struct socket *socket = sockets__get(sockets, fd);
-    const struct int_option *option = find_option(level, name);
+    const struct int_option *option;
     struct utcp_info info = {.size = sizeof(info)};
 
     if (!socket)
         return -EBADF;
     if (!value || !length)
         return -EFAULT;
+    if (*length > INT32_MAX)
+        return -EINVAL;
+    name = older_name(level, name);
+    option = find_option(level, name);
     if (level == IPPROTO_TCP && name == TCP_MAXSEG && socket->conn) {
         utcp_info(socket->conn, &info);
         return give_int(value, length, (int)info.mss);
     }
     if (option && !(level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF)))
         return give_int(value, length, or_default(*field_of(socket, option), option->initial));
+    if (level == SOL_SOCKET && name == SO_PEERNAME)
+        return sockets_getpeername(sockets, fd, value, length);
     if (level == SOL_SOCKET)
         return get_socket_option(sockets, socket, name, value, length);
     if ((level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU))

@@ -26,9 +26,7 @@ static unsigned connection_readiness(const struct socket *socket)
         return ready;
     if (socket->finished || socket->shut_read)
         ready |= POLLIN | POLLRDNORM | POLLRDHUP;
-    if (utcp_readable(socket->conn) >=
-        (size_t)(socket->options.low_water ? socket->options.low_water : 1) +
-            sockets__skips_mark(socket))
+    if (utcp_readable(socket->conn) >= sockets__low_water(socket) + sockets__skips_mark(socket))
         ready |= POLLIN | POLLRDNORM;
     if (sockets__urgent_to_be_read(socket))
         ready |= POLLPRI;

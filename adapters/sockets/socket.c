@@ -139,6 +139,14 @@ static void heard_of_trouble(struct socket *socket)
     socket->departures++;
 }
 
+/* Why the connection is dead. Who was only to answer yet, and is reset, is told as a pipe tells it. */
+static int end_of(const struct socket *socket)
+{
+    int error = -utcp_error(socket->conn);
+
+    return error == ECONNRESET && socket->finished && !socket->shut_write ? EPIPE : error;
+}
+
 static void conn_happened(const struct sockets *sockets, struct socket *socket, uint32_t events)
 {
     if (events & UTCP_READABLE)
@@ -162,7 +170,7 @@ static void conn_happened(const struct sockets *sockets, struct socket *socket, 
     if (events & UTCP_TROUBLE)
         heard_of_trouble(socket);
     if (events & UTCP_ERROR) {
-        socket->error = -utcp_error(socket->conn);
+        socket->error = end_of(socket);
         socket->connecting = false;
         socket->arrivals++;
         socket->departures++;
@@ -302,6 +310,9 @@ int sockets_socket(struct sockets *sockets, int domain, int type, int protocol)
     socket->family = domain;
     socket->nonblocking = type & SOCK_NONBLOCK;
     socket->close_on_exec = type & SOCK_CLOEXEC;
+    socket->options.path_mtu_discovery = IP_PMTUDISC_WANT;
+    socket->options.quickack = 1;
+    socket->options.max_pacing = UINT64_MAX;
     return fd;
 }
 
@@ -398,14 +409,15 @@ static void take_over(const struct sockets *sockets, const struct socket *from,
     socket->told = true;
     socket->options = from->options;
     /* what has happened already is no news to the stack */
-    socket->finished = info.state != UTCP_SYN_RECEIVED && info.state != UTCP_ESTABLISHED &&
-                       info.state != UTCP_FIN_WAIT_1 && info.state != UTCP_FIN_WAIT_2;
+    socket->finished = !utcp_error(conn) && info.state != UTCP_SYN_RECEIVED &&
+                       info.state != UTCP_ESTABLISHED && info.state != UTCP_FIN_WAIT_1 &&
+                       info.state != UTCP_FIN_WAIT_2;
     socket->error = -utcp_error(conn);
     utcp_set_user(conn, socket);
     sockets__urgent_told(sockets, socket);
     sockets__apply_options(sockets, socket, conn);
     sockets__apply_congestion(socket, conn);
-    utcp_set_option(conn, UTCP_OPTION_QUICK_ACKS, sockets->quick_acks);
+    sockets__apply_quick_acks(sockets, socket, conn);
 }
 
 int sockets_accept(struct sockets *sockets, int fd, struct sockaddr *address, socklen_t *length,
@@ -529,7 +541,7 @@ int sockets__begin_connecting(struct sockets *sockets, struct socket *socket,
     socket->told = false;
     sockets__apply_options(sockets, socket, socket->conn);
     sockets__apply_congestion(socket, socket->conn);
-    utcp_set_option(socket->conn, UTCP_OPTION_QUICK_ACKS, sockets->quick_acks);
+    sockets__apply_quick_acks(sockets, socket, socket->conn);
     return 0;
 }
 

@@ -103,7 +103,6 @@ static void fill_sender(const struct utcp_info *info, struct tcp_info *to)
     to->tcpi_dsack_dups = limited(info->duplicates_reported);
     to->tcpi_total_retrans = (uint32_t)info->segments_retransmitted;
     to->tcpi_pacing_rate = info->pacing_rate ? info->pacing_rate : UINT64_MAX;
-    to->tcpi_max_pacing_rate = UINT64_MAX;
     to->tcpi_delivery_rate = info->delivery_rate;
     /* the kernel counts the SYN, with what it brought */
     if (info->state >= UTCP_ESTABLISHED)
@@ -166,6 +165,7 @@ void sockets__tcp_info(const struct socket *socket, union sockets_tcp_info *fill
     fill_state(&info, &now->before);
     fill_sender(&info, &now->before);
     fill_receiver(&info, &now->before);
+    now->before.tcpi_max_pacing_rate = socket->options.max_pacing;
     fill_ecn(&info, now);
     now->rcv_wnd = info.receive_window;
     now->total_rto = (uint16_t)info.timeouts;

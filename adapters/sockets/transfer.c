@@ -93,10 +93,20 @@ static int nothing_to_read(struct socket *socket)
     return socket->kind == SOCKET_NEW && socket->shut_read ? 0 : -ENOTCONN;
 }
 
-/* Bytes after which a read need not wait for more: SO_RCVLOWAT, or all. */
+size_t sockets__low_water(const struct socket *socket)
+{
+    struct utcp_info info = {.size = sizeof(info)};
+
+    if (socket->options.low_water <= 1 || !utcp_readable(socket->conn))
+        return 1;
+    utcp_info(socket->conn, &info); /* nothing more comes while the window is closed */
+    return info.receive_window < info.receive_mss ? 1 : (size_t)socket->options.low_water;
+}
+
+/* Bytes after which a read need not wait for more. */
 static size_t enough(const struct socket *socket, size_t wanted, int flags)
 {
-    size_t low = socket->options.low_water > 1 ? (size_t)socket->options.low_water : 1;
+    size_t low = sockets__low_water(socket);
 
     return flags & MSG_WAITALL || low > wanted ? wanted : low;
 }

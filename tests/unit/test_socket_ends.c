@@ -116,6 +116,22 @@ static void shutdown_in_the_handshake_is_its_end(void **state)
     assert_int_equal(connect_to(world, fd, PORT), -EINPROGRESS);
 }
 
+static void a_reset_behind_the_peers_end_is_a_broken_pipe(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    char byte;
+
+    assert_int_equal(send_text(world, pair.client, "x", 0), 1);
+    assert_int_equal(sockets_shutdown(world->sockets, pair.client, SHUT_WR), 0);
+    assert_int_equal(receive(world, pair.server, &byte, 1, 0), 1);
+    assert_int_equal(receive(world, pair.server, &byte, 1, 0), 0);
+    assert_int_equal(dissolve(world, pair.client), 0);
+    assert_true(poll_one(world, pair.server, POLLIN) & POLLERR);
+    assert_int_equal(get_int(world, pair.server, SOL_SOCKET, SO_ERROR), EPIPE);
+    assert_int_equal(receive(world, pair.server, &byte, 1, 0), 0);
+}
+
 static void close_lingers_for_the_last_acknowledgment(void **state)
 {
     struct world *world = *state;
@@ -211,6 +227,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(shutdown_says_whether_there_is_a_connection, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(shutdown_in_the_handshake_is_its_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_reset_behind_the_peers_end_is_a_broken_pipe, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(close_lingers_for_the_last_acknowledgment, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_peek_sees_all_that_is_there, set_up, tear_down),

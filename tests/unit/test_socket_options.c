@@ -73,13 +73,9 @@ static void what_makes_no_difference_here_is_kept(void **state)
     static const struct {
         int level, name, value, wrong;
     } options[] = {
-        {SOL_SOCKET, SO_BROADCAST, 1, 2},
-        {SOL_SOCKET, SO_DONTROUTE, 1, 2},
-        {SOL_SOCKET, SO_OOBINLINE, 1, 2},
         {SOL_SOCKET, SO_BUSY_POLL, 50, -1},
-        {SOL_SOCKET, SO_PRIORITY, 6, 7},
-        {IPPROTO_TCP, TCP_THIN_DUPACK, 1, 2},
-        {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1, -1},
+        {IPPROTO_TCP, TCP_INQ, 1, 2},
+        {IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, -1},
         {IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_PMTUDISC_OMIT + 1},
         {IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO, IPV6_PMTUDISC_OMIT + 1},
     };
@@ -93,10 +89,171 @@ static void what_makes_no_difference_here_is_kept(void **state)
         assert_int_equal(set_int(world, fd, level, name, options[i].value), 0);
         assert_int_equal(get_int(world, fd, level, name), options[i].value);
     }
+    assert_int_equal(set_int(world, fd, SOL_SOCKET, SO_PRIORITY, 7), 0);
+    assert_int_equal(get_int(world, fd, SOL_SOCKET, SO_PRIORITY), 7);
+    assert_int_equal(set_int(world, fd, IPPROTO_TCP, TCP_THIN_DUPACK, 1), 0);
+    assert_int_equal(get_int(world, fd, IPPROTO_TCP, TCP_THIN_DUPACK), 0); /* as told by Linux */
     assert_int_equal(get_int(world, fd, SOL_SOCKET, SO_SNDLOWAT), 1);
     assert_int_equal(set_int(world, fd, SOL_SOCKET, SO_SNDLOWAT, 2), -ENOPROTOOPT);
     assert_int_equal(set_int(world, fd, SOL_SOCKET, SO_RCVBUFFORCE, 20000), 0);
     assert_int_equal(get_int(world, fd, SOL_SOCKET, SO_RCVBUF), 40000);
+}
+
+static void what_is_not_nought_is_one(void **state)
+{
+    static const struct {
+        int level, name;
+    } flags[] = {
+        {SOL_SOCKET, SO_REUSEADDR}, {SOL_SOCKET, SO_REUSEPORT},  {SOL_SOCKET, SO_KEEPALIVE},
+        {SOL_SOCKET, SO_BROADCAST}, {SOL_SOCKET, SO_DONTROUTE},  {SOL_SOCKET, SO_OOBINLINE},
+        {SOL_SOCKET, SO_NO_CHECK},  {SOL_SOCKET, SO_TIMESTAMP},  {IPPROTO_TCP, TCP_NODELAY},
+        {IPPROTO_TCP, TCP_CORK},    {IPPROTO_TCP, TCP_QUICKACK}, {IPPROTO_IP, IP_FREEBIND},
+        {IPPROTO_IP, IP_RECVERR},   {IPPROTO_IPV6, IPV6_V6ONLY},
+    };
+    struct world *world = *state;
+    int fd = sockets_socket(world->sockets, AF_INET6, SOCK_STREAM, 0);
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        for (int value = -1; value <= 2; value++) {
+            assert_int_equal(set_int(world, fd, flags[i].level, flags[i].name, value), 0);
+            assert_int_equal(get_int(world, fd, flags[i].level, flags[i].name), value != 0);
+        }
+    }
+}
+
+static void assert_becomes(struct world *world, int fd, int level, int name, int value,
+                           int expected)
+{
+    assert_int_equal(set_int(world, fd, level, name, value), 0);
+    assert_int_equal(get_int(world, fd, level, name), expected);
+}
+
+static void numbers_become_what_linux_makes_of_them(void **state)
+{
+    struct world *world = *state;
+    int fd = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in name;
+    socklen_t length = sizeof(name);
+    uint64_t first, second;
+
+    assert_becomes(world, fd, SOL_SOCKET, SO_RCVBUF, 1, 2304);
+    assert_becomes(world, fd, SOL_SOCKET, SO_SNDBUF, 1, 4608);
+    assert_becomes(world, fd, SOL_SOCKET, SO_SNDBUF, -1, 8388608);
+    assert_becomes(world, fd, SOL_SOCKET, SO_RCVBUF, INT32_MAX, 8388608);
+    assert_int_equal(set_int(world, fd, SOL_SOCKET, SO_RCVBUFFORCE, 5000000), 0);
+    assert_int_equal(get_int(world, fd, SOL_SOCKET, SO_RCVBUF), 10000000);
+    assert_becomes(world, fd, SOL_SOCKET, SO_RCVLOWAT, -1, INT32_MAX);
+    assert_becomes(world, fd, IPPROTO_IP, IP_TOS, 7, 4);
+    assert_becomes(world, fd, IPPROTO_IP, IP_TOS, 1000, 232);
+    assert_becomes(world, fd, IPPROTO_IP, IP_TTL, 9, 9);
+    assert_becomes(world, fd, IPPROTO_IP, IP_TTL, -1, 64);
+    assert_int_equal(set_int(world, fd, IPPROTO_IP, IP_TTL, 0), -EINVAL);
+    assert_int_equal(get_int(world, fd, IPPROTO_TCP, TCP_MAXSEG), 536);
+    assert_becomes(world, fd, IPPROTO_TCP, TCP_MAXSEG, 1000, 1000);
+    assert_becomes(world, fd, IPPROTO_TCP, TCP_MAXSEG, 0, 536);
+    assert_becomes(world, fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, 1, 1152);
+    assert_becomes(world, fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, 0, 0);
+    assert_becomes(world, fd, IPPROTO_TCP, TCP_FASTOPEN, 70000, SOMAXCONN);
+    assert_int_equal(get_int(world, fd, IPPROTO_TCP, TCP_QUICKACK), 1);
+    assert_int_equal(
+        sockets_getsockopt(world->sockets, fd, SOL_SOCKET, SO_PEERNAME, &name, &length), -ENOTCONN);
+    length = sizeof(first);
+    assert_int_equal(sockets_getsockopt(world->sockets, fd, SOL_SOCKET, SO_COOKIE, &first, &length),
+                     0);
+    assert_int_equal(
+        sockets_getsockopt(world->sockets, fd, SOL_SOCKET, SO_COOKIE, &second, &length), 0);
+    assert_true(first == second && first != 0);
+    length = 4;
+    assert_int_equal(
+        sockets_getsockopt(world->sockets, fd, SOL_SOCKET, SO_COOKIE, &second, &length), -EINVAL);
+}
+
+static void quickack_hurries_the_acknowledgment_that_waits(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    struct utcp_stats before = {.size = sizeof(before)}, after = before;
+
+    assert_int_equal(set_int(world, pair.server, IPPROTO_TCP, TCP_QUICKACK, 0), 0);
+    send_text(world, pair.client, "one", 0);
+    utcp_stats(world->stack, &before);
+    assert_int_equal(set_int(world, pair.server, IPPROTO_TCP, TCP_QUICKACK, 1), 0);
+    utcp_stats(world->stack, &after);
+    assert_int_equal(after.packets_out - before.packets_out, 1);
+    send_text(world, pair.client, "two", 0);
+    utcp_stats(world->stack, &before);
+    assert_int_equal(before.packets_out - after.packets_out, 2); /* the data, and its ACK */
+}
+
+static void a_clamp_is_a_limit_of_the_window(void **state)
+{
+    struct world *world = *state;
+    int fd = listener(world), client = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+    union {
+        struct tcp_info info;
+        uint8_t room[512];
+    } told;
+    socklen_t length = sizeof(told);
+
+    set_int(world, fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, 4000);
+    assert_int_equal(connect_to(world, client, PORT), 0);
+    assert_int_equal(
+        sockets_getsockopt(world->sockets, client, IPPROTO_TCP, TCP_INFO, &told, &length), 0);
+    assert_in_range(told.info.tcpi_snd_wnd, 1, 4000);
+}
+
+static void a_rate_may_be_a_limit(void **state)
+{
+    struct world *world = *state;
+    struct pair pair = connected(world);
+    static char data[30000];
+    const struct iovec piece = {data, sizeof(data)};
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+    uint64_t before = world->now;
+    size_t got = 0;
+
+    assert_int_equal(get_int(world, pair.client, SOL_SOCKET, SO_MAX_PACING_RATE), -1);
+    assert_int_equal(set_int(world, pair.client, SOL_SOCKET, SO_MAX_PACING_RATE, 100000), 0);
+    assert_int_equal(get_int(world, pair.client, SOL_SOCKET, SO_MAX_PACING_RATE), 100000);
+    assert_int_equal(
+        sockets_getsockopt(world->sockets, pair.client, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+    assert_int_equal(info.tcpi_max_pacing_rate, 100000);
+    assert_int_equal(info.tcpi_pacing_rate, 100000);
+    assert_int_equal(sockets_send(world->sockets, pair.client, &piece, 1, 0), sizeof(data));
+    while (got < sizeof(data)) {
+        static char buffer[sizeof(data)];
+
+        got += (size_t)receive(world, pair.server, buffer, sizeof(buffer), 0);
+    }
+    assert_in_range(world->now - before, 250000, 400000); /* 300 ms at that rate */
+    assert_int_equal(set_int(world, pair.client, SOL_SOCKET, SO_MAX_PACING_RATE, -1), 0);
+    assert_int_equal(get_int(world, pair.client, SOL_SOCKET, SO_MAX_PACING_RATE), -1);
+}
+
+static void a_low_water_mark_beyond_the_window_does_not_stop_the_stream(void **state)
+{
+    struct world *world = *state;
+    struct pair pair;
+    static char data[20000];
+    const struct iovec piece = {data, sizeof(data)};
+    size_t got = 0;
+
+    pair.listener = listener(world);
+    set_int(world, pair.listener, SOL_SOCKET, SO_RCVBUF, 2500);
+    pair.client = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect_to(world, pair.client, PORT), 0);
+    pair.server = sockets_accept(world->sockets, pair.listener, NULL, NULL, 0);
+    set_int(world, pair.server, SOL_SOCKET, SO_RCVLOWAT, 100000);
+    assert_int_equal(sockets_send(world->sockets, pair.client, &piece, 1, 0), sizeof(data));
+    assert_int_equal(sockets_shutdown(world->sockets, pair.client, SHUT_WR), 0);
+    while (got < sizeof(data)) {
+        static char buffer[sizeof(data)];
+
+        while (!(poll_one(world, pair.server, POLLIN) & POLLIN))
+            assert_true(wait_within(world, UINT64_MAX));
+        got += (size_t)receive(world, pair.server, buffer, sizeof(buffer), MSG_DONTWAIT);
+    }
 }
 
 static uint64_t connections(struct world *world)
@@ -259,6 +416,9 @@ static void icmp_errors_are_told_at_once_to_who_wants_them(void **state)
     world->cut = true;
     assert_int_equal(send_text(world, pair.client, "lost", 0), 4);
     host_unreachable(world);
+    assert_int_equal(poll_one(world, pair.client, POLLIN), 0);
+    /* who asks is told of what is no end, too: socket(7) */
+    assert_int_equal(get_int(world, pair.client, SOL_SOCKET, SO_ERROR), EHOSTUNREACH);
     assert_int_equal(get_int(world, pair.client, SOL_SOCKET, SO_ERROR), 0);
     assert_int_equal(set_int(world, pair.client, IPPROTO_IP, IP_RECVERR, 1), 0);
     host_unreachable(world);
@@ -277,6 +437,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(sockets_that_say_nothing_have_the_hosts_congestion_control,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_makes_no_difference_here_is_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_not_nought_is_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(numbers_become_what_linux_makes_of_them, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(quickack_hurries_the_acknowledgment_that_waits, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_clamp_is_a_limit_of_the_window, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_rate_may_be_a_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_low_water_mark_beyond_the_window_does_not_stop_the_stream,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(linger2_says_how_long_an_orphan_waits_for_the_peers_fin,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_deferred_connection_is_shown_with_its_first_data, set_up,
