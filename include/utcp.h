@@ -491,8 +491,8 @@ UTCP_API int utcp_set_congestion(struct utcp_conn *conn, const char *name);
 
 /* For the connections that it will have, before their SYN is answered: UTCP_OPTION_MAX_SEGMENT,
  * UTCP_OPTION_RECEIVE_BUFFER, UTCP_OPTION_FAST_OPEN, UTCP_OPTION_FAST_OPEN_NO_COOKIE,
- * UTCP_OPTION_HOP_LIMIT, UTCP_OPTION_DSCP; and UTCP_OPTION_SYN_COOKIES. Others are set on the
- * connection. -EINVAL, -ENOMEM. */
+ * UTCP_OPTION_HOP_LIMIT, UTCP_OPTION_DSCP, UTCP_OPTION_QUICK_ACKS; and UTCP_OPTION_SYN_COOKIES. Others are
+ * set on the connection. -EINVAL, -ENOMEM. */
 UTCP_API int utcp_listener_set_option(struct utcp_listener *listener, enum utcp_option option,
                                       uint64_t value);
 

@@ -579,6 +579,9 @@ int utcp_listener_set_option(struct utcp_listener *listener, enum utcp_option op
     case UTCP_OPTION_RECEIVE_BUFFER: listener->receive_buffer = value; return 0;
     case UTCP_OPTION_HOP_LIMIT: return set_hop_limit(&listener->hop_limit, value);
     case UTCP_OPTION_DSCP: return set_dscp(&listener->dscp, value);
+    case UTCP_OPTION_QUICK_ACKS:
+        listener->quick_acks = value < UINT8_MAX ? (uint8_t)value : UINT8_MAX;
+        return 0;
     case UTCP_OPTION_FAST_OPEN:
     case UTCP_OPTION_FAST_OPEN_NO_COOKIE:
         return utcp__fast_open_set_listener(listener, option, value);

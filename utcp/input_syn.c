@@ -31,6 +31,8 @@ void utcp__listener_configure(const struct utcp_listener *listener, struct utcp_
         utcp_set_option(conn, UTCP_OPTION_HOP_LIMIT, listener->hop_limit);
     if (listener->dscp)
         utcp_set_option(conn, UTCP_OPTION_DSCP, listener->dscp);
+    if (listener->quick_acks)
+        conn->quick_acks = listener->quick_acks;
 }
 
 void utcp__listener_adopt(struct utcp_listener *listener, struct utcp_conn *conn)

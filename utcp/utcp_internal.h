@@ -152,7 +152,7 @@ struct utcp_listener {
     uint64_t overflows;                   /* SYNs that found the backlog used up */
     uint64_t cookies_until;               /* before this an ACK may bring a cookie */
     uint64_t max_segment, receive_buffer; /* UTCP_OPTION_* for its connections; 0: not set */
-    uint8_t dscp, hop_limit;              /* the same */
+    uint8_t dscp, hop_limit, quick_acks;  /* the same */
     struct utcp_fast_queue *fast;         /* NULL: no fast open */
     void *user;
     uint32_t events;

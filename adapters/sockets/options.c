@@ -191,6 +191,8 @@ void sockets__apply_listener_options(const struct sockets *sockets, const struct
                                  (uint64_t)socket->options.max_segment);
         utcp_listener_set_option(socket->listeners[i], UTCP_OPTION_RECEIVE_BUFFER,
                                  receive_limit(&socket->options));
+        utcp_listener_set_option(socket->listeners[i], UTCP_OPTION_QUICK_ACKS,
+                                 socket->options.quickack ? sockets->quick_acks : 0);
         sockets__fast_open_listener(sockets, socket, socket->listeners[i]);
         utcp_listener_set_option(socket->listeners[i], UTCP_OPTION_DSCP,
                                  (uint64_t)socket->options.type_of_service >> 2);

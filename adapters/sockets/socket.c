@@ -316,6 +316,46 @@ int sockets_socket(struct sockets *sockets, int domain, int type, int protocol)
     return fd;
 }
 
+static bool is_any(const struct utcp_endpoint *endpoint)
+{
+    static const uint8_t zero[16];
+
+    return !memcmp(endpoint->address, zero, sizeof(zero));
+}
+
+/* Whether packets for one could be meant for the other. */
+static bool overlap(const struct utcp_endpoint *a, const struct utcp_endpoint *b)
+{
+    if (a->port != b->port)
+        return false;
+    if (a->family !=
+        b->family) /* IPv6's wildcard takes IPv4 as well; IPV6_V6ONLY is looked at by who asks */
+        return is_any(a->family == 6 ? a : b);
+    return is_any(a) || is_any(b) || !memcmp(a->address, b->address, sizeof(a->address));
+}
+
+/* Whether another socket keeps this one from the name: socket(7), SO_REUSEADDR, SO_REUSEPORT. A connection that
+ * was accepted keeps its listener's. */
+static bool taken_by_another(const struct sockets *sockets, const struct socket *socket,
+                             const struct utcp_endpoint *local)
+{
+    for (uint32_t i = 0; i < sockets->size; i++) {
+        const struct socket *other = sockets->table[i];
+
+        if (!other || other == socket || !other->local.family || !overlap(&other->local, local))
+            continue;
+        if (other->local.family != local->family &&
+            (other->local.family == 6 ? other : socket)->options.v6_only)
+            continue;
+        if (other->options.reuse_port && socket->options.reuse_port)
+            continue;
+        if (!other->options.reuse_address || !socket->options.reuse_address ||
+            other->kind == SOCKET_LISTENS)
+            return true;
+    }
+    return false;
+}
+
 int sockets_bind(struct sockets *sockets, int fd, const struct sockaddr *address, socklen_t length)
 {
     struct socket *socket = sockets__get(sockets, fd);
@@ -334,16 +374,11 @@ int sockets_bind(struct sockets *sockets, int fd, const struct sockaddr *address
 
         status = sockets->host.source(sockets->host.context, &nobody, &local);
     }
+    if (!status && taken_by_another(sockets, socket, &local))
+        status = -EADDRINUSE;
     if (!status)
         socket->local = socket->bound = local;
     return status;
-}
-
-static bool is_any(const struct utcp_endpoint *endpoint)
-{
-    static const uint8_t zero[16];
-
-    return !memcmp(endpoint->address, zero, sizeof(zero));
 }
 
 int sockets_listen(struct sockets *sockets, int fd, int backlog)

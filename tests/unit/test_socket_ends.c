@@ -65,6 +65,35 @@ static void a_bound_port_stays_for_the_next_attempt(void **state)
     assert_int_equal(connect_to(world, fd, PORT), 0);
 }
 
+static int bind_to(struct world *world, int fd, uint32_t address, uint16_t port)
+{
+    struct sockaddr_in name = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address)};
+
+    return sockets_bind(world->sockets, fd, (struct sockaddr *)&name, sizeof(name));
+}
+
+static void a_name_is_one_sockets_unless_both_say_so(void **state)
+{
+    struct world *world = *state;
+    int first = listener(world), fds[3];
+
+    for (int i = 0; i < 3; i++)
+        fds[i] = nonblocking(world);
+    assert_int_equal(bind_to(world, fds[0], 0x0a000001, PORT), -EADDRINUSE);
+    assert_int_equal(bind_to(world, fds[0], INADDR_ANY, PORT), -EADDRINUSE);
+    set_int(world, fds[0], SOL_SOCKET, SO_REUSEADDR, 1);
+    assert_int_equal(bind_to(world, fds[0], INADDR_ANY, PORT), -EADDRINUSE);
+    set_int(world, first, SOL_SOCKET, SO_REUSEADDR, 1);
+    assert_int_equal(bind_to(world, fds[0], INADDR_ANY, PORT), -EADDRINUSE); /* it listens */
+    assert_int_equal(bind_to(world, fds[0], 0x0a000003, PORT), 0);
+    set_int(world, fds[1], SOL_SOCKET, SO_REUSEADDR, 1);
+    assert_int_equal(bind_to(world, fds[1], 0x0a000003, PORT),
+                     0); /* which may listen, whoever is first */
+    assert_int_equal(sockets_close(world->sockets, first), 0);
+    assert_int_equal(bind_to(world, fds[2], 0x0a000001, PORT), 0);
+}
+
 static void a_connection_is_dissolved_by_an_unspecified_name(void **state)
 {
     struct world *world = *state;
@@ -222,6 +251,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_attempt_whose_error_was_told_ends_once_more, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_bound_port_stays_for_the_next_attempt, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_name_is_one_sockets_unless_both_say_so, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_connection_is_dissolved_by_an_unspecified_name, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(shutdown_says_whether_there_is_a_connection, set_up,

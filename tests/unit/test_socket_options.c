@@ -185,6 +185,24 @@ static void quickack_hurries_the_acknowledgment_that_waits(void **state)
     assert_int_equal(before.packets_out - after.packets_out, 2); /* the data, and its ACK */
 }
 
+static void data_that_come_before_accept_are_acknowledged_at_once(void **state)
+{
+    struct world *world = *state;
+    int fd = listener(world), client = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0);
+    uint64_t before;
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+
+    assert_int_equal(connect_to(world, client, PORT), 0);
+    before = world->now;
+    send_text(world, client, "early", 0);
+    assert_int_equal(
+        sockets_getsockopt(world->sockets, client, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+    assert_int_equal(info.tcpi_unacked, 0);
+    assert_int_equal(world->now - before, 0);
+    sockets_close(world->sockets, fd);
+}
+
 static void a_clamp_is_a_limit_of_the_window(void **state)
 {
     struct world *world = *state;
@@ -441,6 +459,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(numbers_become_what_linux_makes_of_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(quickack_hurries_the_acknowledgment_that_waits, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(data_that_come_before_accept_are_acknowledged_at_once,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_clamp_is_a_limit_of_the_window, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_rate_may_be_a_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_low_water_mark_beyond_the_window_does_not_stop_the_stream,
