@@ -113,17 +113,11 @@ static long bpf_loop(uint32_t count, long (*step)(__u64, void *), void *context,
 
 #include "guard_cookie.h"
 
+#include "cookie_server.h"
+
 /* ---- UTCP's part */
 
-struct server {
-    struct utcp *stack;
-    struct utcp_listener *listener;
-    uint8_t out[ROOM];
-    uint32_t out_size; /* of the last packet */
-    uint32_t packets;
-};
-
-static struct server servers[2]; /* who sees the SYN; who does not */
+static struct cookie_server servers[2]; /* who sees the SYN; who does not */
 static struct guard_cookie terms;
 
 static uint64_t now_us(void)
@@ -131,7 +125,7 @@ static uint64_t now_us(void)
     return clock_ns / 1000;
 }
 
-static void open_server(struct server *server, uint32_t flags, const uint8_t *options)
+static void open_server(struct cookie_server *server, uint32_t flags, const uint8_t *options)
 {
     struct utcp_config config = {
         .size = sizeof(config), .mtu = 1500, .flags = flags, .secret = {1, 2, 3, 4, 5, 6, 7, 8}};
@@ -147,49 +141,6 @@ static void open_server(struct server *server, uint32_t flags, const uint8_t *op
     if (options[4])
         utcp_listener_set_option(server->listener, UTCP_OPTION_RECEIVE_BUFFER,
                                  512u * options[4] * options[4]);
-}
-
-static void take_terms(const struct server *server)
-{
-    struct utcp_cookie_terms wanted = {.size = sizeof(wanted)};
-
-    assert(!utcp_listener_cookie_terms(server->listener, &wanted));
-    terms = (struct guard_cookie){.mss = wanted.mss,
-                                  .window = wanted.window,
-                                  .window_scale = wanted.window_scale,
-                                  .hop_limit = wanted.hop_limit,
-                                  .dscp = wanted.dscp,
-                                  .options = wanted.options};
-    memcpy(terms.key, wanted.key, sizeof(terms.key));
-}
-
-static uint8_t *reserve(void *context, uint32_t length)
-{
-    struct server *server = context;
-
-    return length <= sizeof(server->out) ? server->out : NULL;
-}
-
-static void commit(void *context, uint32_t length, const struct utcp_offload *offload)
-{
-    struct server *server = context;
-
-    (void)offload;
-    server->out_size = length;
-    server->packets++;
-}
-
-/* Memory that ends where the packet does. */
-static void give(struct server *server, const uint8_t *packet, uint32_t size)
-{
-    struct utcp_sink sink = {reserve, commit, server};
-    uint8_t *copy = malloc(size);
-
-    memcpy(copy, packet, size);
-    server->packets = 0;
-    utcp_input(server->stack, now_us(), copy, size, UTCP_INPUT_CHECKSUM_PARTIAL);
-    assert(utcp_output(server->stack, now_us(), &sink));
-    free(copy);
 }
 
 /* ---- frames */
@@ -345,7 +296,8 @@ static void expect_connection(struct frame *frame, bool six)
     for (uint32_t i = 0; i < 2; i++) {
         struct utcp_conn *conn;
 
-        give(&servers[i], frame->bytes + ETHER_HEADER_SIZE, frame->size - ETHER_HEADER_SIZE);
+        cookie_server_give(&servers[i], now_us(), frame->bytes + ETHER_HEADER_SIZE,
+                           frame->size - ETHER_HEADER_SIZE);
         conn = utcp_accept(servers[i].listener, now_us());
         assert(conn);
         utcp_info(conn, &infos[i]);
@@ -355,10 +307,11 @@ static void expect_connection(struct frame *frame, bool six)
 
 static void expect_same(struct frame *syn, struct frame *out, bool six, uint8_t how)
 {
-    struct server *server = &servers[0];
+    struct cookie_server *server = &servers[0];
 
     assert(!(syn->bytes[0] & 1) && !(syn->bytes[6] & 1)); /* stations, both */
-    give(server, syn->bytes + ETHER_HEADER_SIZE, syn->size - ETHER_HEADER_SIZE);
+    cookie_server_give(server, now_us(), syn->bytes + ETHER_HEADER_SIZE,
+                       syn->size - ETHER_HEADER_SIZE);
     if (!server->packets) {
         bool unseen = damage_unseen(syn, six);
 
@@ -412,7 +365,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         (data[1] & 1 ? UTCP_NO_TIMESTAMPS : 0) | (data[1] & 2 ? UTCP_NO_SACK : 0) |
                         (data[1] & 4 ? UTCP_NO_WINDOW_SCALE : 0) | (data[1] & 8 ? UTCP_NO_ECN : 0),
                     (const uint8_t[]){six, data[2], data[3], data[4], data[5]});
-    take_terms(&servers[1]);
+    terms = cookie_server_terms(&servers[1]);
     utcp_listener_cookies_elsewhere(servers[1].listener, now_us(), true);
     out = syn;
     done = answer(&out, six, data[0] & GENERIC_WAY ? GUARD_WAY_GENERIC : 0);
@@ -422,7 +375,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         expect_same(&syn, &out, six, data[0]);
     } else {
         assert(done == GUARD_ANSWER_DAMAGED);
-        give(&servers[0], syn.bytes + ETHER_HEADER_SIZE, syn.size - ETHER_HEADER_SIZE);
+        cookie_server_give(&servers[0], now_us(), syn.bytes + ETHER_HEADER_SIZE,
+                           syn.size - ETHER_HEADER_SIZE);
         assert(!servers[0].packets);
     }
     utcp_free(servers[0].stack);

@@ -10,14 +10,23 @@
 static const struct utcp_config asking = {.flags = UTCP_ASK_ACCURATE_ECN};
 static const struct utcp_config classic = {.flags = UTCP_ASK_ECN | UTCP_NO_ACCURATE_ECN};
 
-/* Passive, agreed on; of the peer's segments the first that is not of the handshake was seen. */
-static struct tcp_test *agreed(uint8_t family, const struct utcp_config *config)
+/* Passive: a client asks, and is told that we have it. */
+static struct tcp_test *asked(uint8_t family, const struct utcp_config *config)
 {
     struct tcp_test *t = tcp_new(family, config);
 
     tcp_listen(t, 8);
     peer(t, .flags = SYN | ASKING, .mss = 1460);
     expect(t, .flags = SYN | ACK | ACE(2), .ack = 1);
+    assert_int_equal(t->last.accecn, 4);
+    return t;
+}
+
+/* Passive, agreed on; of the peer's segments the first that is not of the handshake was seen. */
+static struct tcp_test *agreed(uint8_t family, const struct utcp_config *config)
+{
+    struct tcp_test *t = asked(family, config);
+
     peer(t, .flags = ACK | ACE(2), .seq = 1, .ack = 1, TOLD(1, 0, 1));
     assert_true(tcp_info(t).ecn && tcp_info(t).ecn_accurate);
     return t;
@@ -160,11 +169,8 @@ TCP_TEST(the_ack_tells_how_the_syn_ack_came)
 TCP_TEST(the_ack_of_the_syn_ack_is_judged)
 {
     for (unsigned ace = 0; ace < 8; ace++) {
-        struct tcp_test *t = tcp_new(4, NULL);
+        struct tcp_test *t = asked(4, NULL);
 
-        tcp_listen(t, 8);
-        peer(t, .flags = SYN | ASKING, .mss = 1460);
-        expect(t, .flags = SYN | ACK | ACE(2), .ack = 1);
         peer(t, .flags = ACK | ACE(ace), .seq = 1, .ack = 1);
         assert_true(tcp_info(t).ecn_accurate);
         assert_int_equal(tcp_info(t).ecn_marked_told, ace == 6);
@@ -178,11 +184,8 @@ TCP_TEST(the_ack_of_the_syn_ack_is_judged)
 
 TCP_TEST(data_that_complete_the_handshake_have_the_counter)
 {
-    struct tcp_test *t = tcp_new(4, NULL);
+    struct tcp_test *t = asked(4, NULL);
 
-    tcp_listen(t, 8);
-    peer(t, .flags = SYN | ASKING, .mss = 1460);
-    expect(t, .flags = SYN | ACK | ACE(2), .ack = 1);
     peer(t, .flags = ACK | ACE(6), .seq = 1, .ack = 1, .length = 10);
     tcp_write(t, 0, 100);
     expect(t, .flags = ACK | INITIAL, .seq = 1, .ack = 11, .length = 100);
@@ -209,12 +212,8 @@ TCP_TEST(a_syn_that_was_lost_asks_once_more)
 /* Section 3.2.3.2.2: first without the option, then without the flags, and then nothing is sent as capable. */
 TCP_TEST(a_syn_ack_that_was_lost_tries_less)
 {
-    struct tcp_test *t = tcp_new(4, NULL);
+    struct tcp_test *t = asked(4, NULL);
 
-    tcp_listen(t, 8);
-    peer(t, .flags = SYN | ASKING, .mss = 1460);
-    expect(t, .flags = SYN | ACK | ACE(2), .ack = 1);
-    assert_int_equal(t->last.accecn, 4);
     expect_after(t, 1 * SECOND, .flags = SYN | ACK | ACE(2), .ack = 1);
     assert_int_equal(t->last.accecn, 0);
     expect_after(t, 2 * SECOND, .flags = SYN | ACK, .ack = 1);
@@ -226,11 +225,8 @@ TCP_TEST(a_syn_ack_that_was_lost_tries_less)
 
 TCP_TEST(a_syn_that_comes_again_is_reflected_anew)
 {
-    struct tcp_test *t = tcp_new(4, NULL);
+    struct tcp_test *t = asked(4, NULL);
 
-    tcp_listen(t, 8);
-    peer(t, .flags = SYN | ASKING, .mss = 1460);
-    expect(t, .flags = SYN | ACK | ACE(2), .ack = 1);
     peer(t, .flags = SYN | ASKING, .mss = 1460, .ecn = IP_ECN_CE);
     expect(t, .flags = SYN | ACK | ACE(6), .ack = 1);
     assert_int_equal(t->last.accecn, 0);
@@ -413,12 +409,9 @@ TCP_TEST(an_ack_that_was_overtaken_says_nothing)
 /* Ten at once, and 2 more than before: 2 or 10. */
 static uint32_t told_by_ten(bool options, uint32_t marked_bytes, unsigned ahead)
 {
-    struct tcp_test *t = tcp_new(4, NULL);
+    struct tcp_test *t = asked(4, NULL);
     uint32_t told;
 
-    tcp_listen(t, 8);
-    peer(t, .flags = SYN | ASKING, .mss = 1460);
-    expect(t, .flags = SYN | ACK | ACE(2), .ack = 1);
     if (options)
         peer(t, .flags = ACK | ACE(2), .seq = 1, .ack = 1, TOLD(1, 0, 1));
     else

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "checksum.h"
+#include "cookie_server.h"
 #include "guard_cookie_maps.h"
 #include "utcp.h"
 #include "wire.h"
@@ -54,14 +55,6 @@ static uint64_t now_us(void)
 
 /* ---- a server: a stack with one listener */
 
-struct server {
-    struct utcp *stack;
-    struct utcp_listener *listener;
-    uint8_t out[FRAME_SIZE];
-    uint32_t out_size; /* of the last packet */
-    unsigned packets;
-};
-
 /* What a world is made of: both servers have it all, and the NIC what comes of it. */
 struct setting {
     uint8_t family;
@@ -79,7 +72,7 @@ static const uint8_t *address(uint8_t family, int which)
     return addresses[family == 6][which];
 }
 
-static struct server open_server(const struct setting *setting, uint64_t now)
+static struct cookie_server open_server(const struct setting *setting, uint64_t now)
 {
     struct utcp_config config = {.size = sizeof(config),
                                  .mtu = setting->mtu,
@@ -87,7 +80,7 @@ static struct server open_server(const struct setting *setting, uint64_t now)
                                  .flags = setting->flags | UTCP_NO_ACCURATE_ECN,
                                  .receive_buffer_max = setting->receive_max};
     struct utcp_endpoint local = {.family = setting->family, .port = 80};
-    struct server server = {0};
+    struct cookie_server server = {0};
 
     memcpy(config.secret, setting->secret, sizeof(config.secret));
     server.stack = utcp_new(&config, now);
@@ -100,50 +93,12 @@ static struct server open_server(const struct setting *setting, uint64_t now)
     return server;
 }
 
-static uint8_t *reserve(void *context, uint32_t length)
+static void set_terms(const struct cookie_server *server, uint32_t behind_us)
 {
-    struct server *server = context;
-
-    return length <= sizeof(server->out) ? server->out : NULL;
-}
-
-static void commit(void *context, uint32_t length, const struct utcp_offload *offload)
-{
-    struct server *server = context;
-
-    (void)offload;
-    server->out_size = length;
-    server->packets++;
-}
-
-static void flush(struct server *server, uint64_t now)
-{
-    struct utcp_sink sink = {reserve, commit, server};
-
-    assert_true(utcp_output(server->stack, now, &sink));
-}
-
-static void give(struct server *server, uint64_t now, const uint8_t *packet, size_t size)
-{
-    server->packets = 0;
-    utcp_input(server->stack, now, packet, size, UTCP_INPUT_CHECKSUM_PARTIAL);
-    flush(server, now);
-}
-
-static void set_terms(const struct server *server, uint32_t behind_us)
-{
-    struct utcp_cookie_terms terms = {.size = sizeof(terms)};
-    struct guard_cookie cookie = {.behind_us = behind_us};
+    struct guard_cookie cookie = cookie_server_terms(server);
     uint32_t zero = 0;
 
-    assert_int_equal(utcp_listener_cookie_terms(server->listener, &terms), 0);
-    memcpy(cookie.key, terms.key, sizeof(cookie.key));
-    cookie.mss = terms.mss;
-    cookie.window = terms.window;
-    cookie.window_scale = terms.window_scale;
-    cookie.hop_limit = terms.hop_limit;
-    cookie.dscp = terms.dscp;
-    cookie.options = terms.options;
+    cookie.behind_us = behind_us;
     assert_int_equal(bpf_map_update_elem(bpf_map__fd(program->maps.terms), &zero, &cookie, BPF_ANY),
                      0);
 }
@@ -356,7 +311,7 @@ static void acknowledge(struct frame *frame, uint8_t family)
     seal(frame, family, false);
 }
 
-static void check_equal(const struct frame *out, const struct server *own)
+static void check_equal(const struct frame *out, const struct cookie_server *own)
 {
     assert_int_equal(own->packets, 1);
     assert_int_equal(out->size, ETHER_HEADER_SIZE + own->out_size);
@@ -366,7 +321,8 @@ static void check_equal(const struct frame *out, const struct server *own)
 }
 
 /* What UTCP made of its own SYN-ACK, and of the NIC's. */
-static void check_same_connection(struct server *own, struct server *other, uint64_t now)
+static void check_same_connection(struct cookie_server *own, struct cookie_server *other,
+                                  uint64_t now)
 {
     struct utcp_conn *first = utcp_accept(own->listener, now);
     struct utcp_conn *second = utcp_accept(other->listener, now);
@@ -379,8 +335,8 @@ static void check_same_connection(struct server *own, struct server *other, uint
     assert_memory_equal(&a, &b, sizeof(a));
     utcp_abort(first, now);
     utcp_abort(second, now);
-    flush(own, now);
-    flush(other, now);
+    cookie_server_flush(own, now);
+    cookie_server_flush(other, now);
 }
 
 static void the_answer_is_what_utcp_would_have_sent_and_utcp_takes_over(void **state)
@@ -391,8 +347,8 @@ static void the_answer_is_what_utcp_would_have_sent_and_utcp_takes_over(void **s
     seed = 1;
     for (int world = 0; world < 100; world++) {
         struct setting setting = random_setting();
-        struct server own = open_server(&setting, now_us() - setting.behind_us);
-        struct server other = open_server(&setting, now_us() - setting.behind_us);
+        struct cookie_server own = open_server(&setting, now_us() - setting.behind_us);
+        struct cookie_server other = open_server(&setting, now_us() - setting.behind_us);
 
         set_terms(&other, setting.behind_us);
         utcp_listener_cookies_elsewhere(other.listener, now_us() - setting.behind_us, true);
@@ -401,11 +357,14 @@ static void the_answer_is_what_utcp_would_have_sent_and_utcp_takes_over(void **s
 
             random_syn(&syn, setting.family);
             now = answered(&syn, &out, setting.behind_us);
-            give(&own, now, syn.bytes + ETHER_HEADER_SIZE, syn.size - ETHER_HEADER_SIZE);
+            cookie_server_give(&own, now, syn.bytes + ETHER_HEADER_SIZE,
+                               syn.size - ETHER_HEADER_SIZE);
             check_equal(&out, &own);
             acknowledge(&out, setting.family);
-            give(&own, now, out.bytes + ETHER_HEADER_SIZE, out.size - ETHER_HEADER_SIZE);
-            give(&other, now, out.bytes + ETHER_HEADER_SIZE, out.size - ETHER_HEADER_SIZE);
+            cookie_server_give(&own, now, out.bytes + ETHER_HEADER_SIZE,
+                               out.size - ETHER_HEADER_SIZE);
+            cookie_server_give(&other, now, out.bytes + ETHER_HEADER_SIZE,
+                               out.size - ETHER_HEADER_SIZE);
             check_same_connection(&own, &other, now);
         }
         utcp_free(own.stack);
@@ -414,12 +373,12 @@ static void the_answer_is_what_utcp_would_have_sent_and_utcp_takes_over(void **s
 }
 
 /* A server, its terms set, and a SYN with Linux's options. */
-static struct server begin(uint8_t family, struct frame *syn)
+static struct cookie_server begin(uint8_t family, struct frame *syn)
 {
     static const uint8_t options[20] = {2, 4, 5, 180, 4, 2, 8, 10, 1, 2,
                                         3, 4, 0, 0,   0, 0, 1, 3,  3, 7};
     struct setting setting = {.family = family};
-    struct server server = open_server(&setting, now_us());
+    struct cookie_server server = open_server(&setting, now_us());
     struct wire_tcp tcp = {.source_port = htons(40000),
                            .destination_port = htons(80),
                            .sequence = htonl(1000),
@@ -463,7 +422,7 @@ static void what_is_no_plain_syn_is_left_as_it_is(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
-        struct server server = begin(changes[i].family, &syn);
+        struct cookie_server server = begin(changes[i].family, &syn);
 
         syn.bytes[changes[i].offset] = changes[i].value;
         if (run(&syn, &out) != XDP_PASS)
@@ -481,7 +440,7 @@ static void a_syn_in_several_buffers_is_left_as_it_is(void **state)
 
     (void)state;
     for (uint8_t family = 4; family <= 6; family += 2) {
-        struct server server = begin(family, &syn);
+        struct cookie_server server = begin(family, &syn);
         struct wire_tcp tcp = *tcp_of(&syn, family);
         uint8_t asked[20];
 
@@ -512,7 +471,7 @@ static void every_cut_frame_is_left_or_dropped(void **state)
 
     (void)state;
     for (uint8_t family = 4; family <= 6; family += 2) {
-        struct server server = begin(family, &syn);
+        struct cookie_server server = begin(family, &syn);
         uint32_t whole = syn.size;
 
         for (syn.size = ETHER_HEADER_SIZE; syn.size < whole; syn.size++)
@@ -527,7 +486,7 @@ static void a_damaged_syn_is_dropped(void **state)
 
     (void)state;
     for (uint8_t family = 4; family <= 6; family += 2) {
-        struct server server = begin(family, &syn);
+        struct cookie_server server = begin(family, &syn);
 
         assert_int_equal(run(&syn, &out), XDP_TX);
         syn.bytes[syn.size - 1] ^= 4;
@@ -546,7 +505,7 @@ static void without_terms_nothing_is_answered(void **state)
     const struct guard_cookie none = {0};
     uint32_t zero = 0;
     struct frame syn, out = {0};
-    struct server server = begin(4, &syn);
+    struct cookie_server server = begin(4, &syn);
 
     (void)state;
     assert_int_equal(bpf_map_update_elem(bpf_map__fd(program->maps.terms), &zero, &none, BPF_ANY),

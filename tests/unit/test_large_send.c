@@ -149,6 +149,30 @@ static uint32_t send_until_one_waits(struct large_send *large)
     return sent;
 }
 
+#define HEAD_MARK 9
+#define HEAD_SIZE 100
+
+/* A frame whose payload, all `mark`, lies elsewhere. */
+static void send_two_pieces(struct large_send *large, uint8_t mark, uint8_t *payload, uint32_t size,
+                            const struct nic_offload *offload)
+{
+    memset(payload, mark, size);
+    memset(large_send_reserve(large), HEAD_MARK, HEAD_SIZE);
+    large_send_commit_referring(large, HEAD_SIZE, payload, size, offload);
+}
+
+static void expect_two_pieces(int peer, uint8_t mark, uint32_t size)
+{
+    const uint8_t *frame = got + sizeof(struct virtio_net_hdr);
+
+    assert_int_equal(recv(peer, got, sizeof(got), 0),
+                     sizeof(struct virtio_net_hdr) + HEAD_SIZE + size);
+    assert_int_equal(frame[0], HEAD_MARK);
+    assert_int_equal(frame[HEAD_SIZE - 1], HEAD_MARK);
+    for (uint32_t i = 0; i < size; i++)
+        assert_int_equal(frame[HEAD_SIZE + i], mark);
+}
+
 /* The ring that the payload lies in is its owner's again after settle(). */
 static void what_lies_elsewhere_is_copied_when_it_cannot_leave(void **state)
 {
@@ -162,9 +186,7 @@ static void what_lies_elsewhere_is_copied_when_it_cannot_leave(void **state)
     large = open_pair(&peer);
     ahead = send_until_one_waits(large);
     for (uint8_t mark = 2; mark < 4; mark++) {
-        memset(payload, mark, sizeof(payload));
-        memset(large_send_reserve(large), 9, 100);
-        large_send_commit_referring(large, 100, payload, sizeof(payload), &sum);
+        send_two_pieces(large, mark, payload, sizeof(payload), &sum);
         large_send_flush(large);
         large_send_settle(large);
         memset(payload, 0xff, sizeof(payload));
@@ -176,15 +198,8 @@ static void what_lies_elsewhere_is_copied_when_it_cannot_leave(void **state)
         large_send_flush(large);
     }
     for (uint8_t mark = 2; mark < 4; mark++) {
-        const uint8_t *frame = got + sizeof(struct virtio_net_hdr);
-
         large_send_flush(large);
-        assert_int_equal(recv(peer, got, sizeof(got), 0),
-                         sizeof(struct virtio_net_hdr) + 100 + sizeof(payload));
-        assert_int_equal(frame[0], 9);
-        assert_int_equal(frame[99], 9);
-        for (size_t i = 0; i < sizeof(payload); i++)
-            assert_int_equal(frame[100 + i], mark);
+        expect_two_pieces(peer, mark, sizeof(payload));
     }
     large_send_close(large);
     close(peer);
@@ -201,18 +216,13 @@ static void what_waits_keeps_its_pieces(void **state)
     (void)state;
     large = open_pair(&peer);
     ahead = send_until_one_waits(large);
-    memset(payload, 2, sizeof(payload));
-    memset(large_send_reserve(large), 9, 100);
-    large_send_commit_referring(large, 100, payload, sizeof(payload), NULL);
+    send_two_pieces(large, 2, payload, sizeof(payload), NULL);
     send_one(large, 3, 60000, NULL);
     for (uint32_t i = 0; i < ahead; i++) {
         assert_int_equal(recv(peer, got, sizeof(got), 0), sizeof(struct virtio_net_hdr) + 60000);
         large_send_flush(large);
     }
-    assert_int_equal(recv(peer, got, sizeof(got), 0),
-                     sizeof(struct virtio_net_hdr) + 100 + sizeof(payload));
-    assert_int_equal(got[sizeof(struct virtio_net_hdr) + 99], 9);
-    assert_memory_equal(got + sizeof(struct virtio_net_hdr) + 100, payload, sizeof(payload));
+    expect_two_pieces(peer, 2, sizeof(payload));
     large_send_flush(large);
     assert_int_equal(recv(peer, got, sizeof(got), 0), sizeof(struct virtio_net_hdr) + 60000);
     assert_int_equal(got[sizeof(struct virtio_net_hdr)], 3);
@@ -230,15 +240,10 @@ static void what_lies_elsewhere_is_sent_from_there(void **state)
 
     (void)state;
     large = open_pair(&peer);
-    memset(large_send_reserve(large), 9, 100);
-    memset(payload, 7, sizeof(payload));
-    large_send_commit_referring(large, 100, payload, sizeof(payload), &sum);
+    send_two_pieces(large, 7, payload, sizeof(payload), &sum);
     send_one(large, 5, 200, NULL);
     large_send_flush(large);
-    assert_int_equal(recv(peer, got, sizeof(got), 0),
-                     sizeof(struct virtio_net_hdr) + 100 + sizeof(payload));
-    assert_int_equal(got[sizeof(struct virtio_net_hdr) + 99], 9);
-    assert_memory_equal(got + sizeof(struct virtio_net_hdr) + 100, payload, sizeof(payload));
+    expect_two_pieces(peer, 7, sizeof(payload));
     assert_int_equal(recv(peer, got, sizeof(got), 0), sizeof(struct virtio_net_hdr) + 200);
     large_send_close(large);
     close(peer);

@@ -71,7 +71,39 @@ static void expect(struct pair *pair, uint32_t length, uint8_t fill)
     ring_consumer_release(&pair->consumer);
 }
 
-/* Of each length, as ring_producer_commit() would have left it, and zeroes behind. */
+/* Where a record of that length is streamed to. */
+static uint8_t *place_of(struct pair *pair, uint32_t length)
+{
+    uint8_t *place;
+
+    assert_true(ring_producer_refresh(&pair->producer));
+    place = ring_producer_place(&pair->producer, length);
+    assert_non_null(place);
+    memset(place, 0xee, ring_record_stride(length));
+    return place;
+}
+
+/* It is published, and read as ring_producer_commit() would have left it, with zeroes behind. */
+static void expect_streamed(struct pair *pair, const uint8_t *place,
+                            const struct ring_record *given, const uint8_t *packet)
+{
+    uint32_t end = given->length + (uint32_t)sizeof(*given);
+    struct ring_record record;
+    const uint8_t *bytes;
+
+    ring_producer_keep(&pair->producer, given->length);
+    stream_fence();
+    ring_producer_publish(&pair->producer);
+    assert_true(ring_consumer_refresh(&pair->consumer));
+    assert_int_equal(ring_consumer_next(&pair->consumer, &record, &bytes), RING_NEXT_PACKET);
+    assert_memory_equal(&record, given, sizeof(record));
+    assert_memory_equal(bytes, packet, given->length);
+    for (uint32_t at = end; at < ring_record_stride(given->length); at++)
+        assert_int_equal(place[at], 0);
+    ring_consumer_release(&pair->consumer);
+}
+
+/* Of each length. */
 static void stream_all_lengths(struct pair *pair, bool settled)
 {
     uint8_t packet[300];
@@ -84,33 +116,19 @@ static void stream_all_lengths(struct pair *pair, bool settled)
                                           .segment_size = 1448,
                                           .checksum_start = 20,
                                           .checksum_offset = 16};
-        struct ring_record record;
-        const uint8_t *bytes = NULL;
         uint8_t *exact = malloc(length), *place; /* so that AddressSanitizer sees its end */
         uint64_t words[2];
 
         memcpy(exact, packet, length);
         ring_header_words(&given, words);
-        assert_true(ring_producer_refresh(&pair->producer));
-        place = ring_producer_place(&pair->producer, length);
-        assert_non_null(place);
-        memset(place, 0xee, ring_record_stride(length));
+        place = place_of(pair, length);
         if (settled) {
             ring_stream_settled(place, words, exact, length);
         } else {
             ring_stream_record(place, &given, exact);
         }
-        ring_producer_keep(&pair->producer, length);
-        stream_fence();
-        ring_producer_publish(&pair->producer);
         free(exact);
-        assert_true(ring_consumer_refresh(&pair->consumer));
-        assert_int_equal(ring_consumer_next(&pair->consumer, &record, &bytes), RING_NEXT_PACKET);
-        assert_memory_equal(&record, &given, sizeof(record));
-        assert_memory_equal(bytes, packet, length);
-        for (uint32_t at = length + (uint32_t)sizeof(record); at < ring_record_stride(length); at++)
-            assert_int_equal(place[at], 0);
-        ring_consumer_release(&pair->consumer);
+        expect_streamed(pair, place, &given, packet);
     }
 }
 
@@ -133,14 +151,8 @@ static void a_record_is_streamed_in_pieces(void **state)
         const struct ring_record given = {
             .length = length, .flags = RECORD_SEGMENT, .segment_size = (uint16_t)length};
         struct stream_lines lines;
-        struct ring_record record;
-        const uint8_t *bytes;
-        uint8_t *place;
+        uint8_t *place = place_of(pair, length);
 
-        assert_true(ring_producer_refresh(&pair->producer));
-        place = ring_producer_place(&pair->producer, length);
-        assert_non_null(place);
-        memset(place, 0xee, ring_record_stride(length));
         ring_stream_begin(&lines, place, &given);
         for (uint32_t at = 0, part; at < length; at += part) {
             seed = seed * 1103515245 + 12345;
@@ -150,16 +162,7 @@ static void a_record_is_streamed_in_pieces(void **state)
             stream_add(&lines, packet + at, part);
         }
         stream_end(&lines);
-        ring_producer_keep(&pair->producer, length);
-        stream_fence();
-        ring_producer_publish(&pair->producer);
-        assert_true(ring_consumer_refresh(&pair->consumer));
-        assert_int_equal(ring_consumer_next(&pair->consumer, &record, &bytes), RING_NEXT_PACKET);
-        assert_memory_equal(&record, &given, sizeof(record));
-        assert_memory_equal(bytes, packet, length);
-        for (uint32_t at = length + (uint32_t)sizeof(record); at < ring_record_stride(length); at++)
-            assert_int_equal(place[at], 0);
-        ring_consumer_release(&pair->consumer);
+        expect_streamed(pair, place, &given, packet);
     }
 }
 
