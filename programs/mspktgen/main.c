@@ -370,6 +370,8 @@ static int go(struct run *run)
         return status;
     if (!options.wire)
         status = start_lanes(run);
+    else if (!options.json)
+        fprintf(stderr, "mspktgen: %s: waits for the other end of the wire\n", options.wire);
     if (!status)
         status = wait_and_serve(run);
     if (run->running)
