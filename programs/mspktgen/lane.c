@@ -14,6 +14,7 @@
 #include "ring_near.h"
 
 #define SEND_BATCH    256
+#define SEND_BYTES    65536 /* of a batch: more are out of the nearer caches before they are read */
 #define RECEIVE_BATCH 256
 #define RECEIVE_MOST                                                                               \
     1024 /* packets: more than are sent in a round, or a wire that is full stays so */
@@ -148,9 +149,11 @@ static uint32_t allowance(const struct lane *lane, uint64_t now_ns, uint64_t beg
 
 static uint32_t send_by(struct lane *lane, struct outlet *outlet, uint32_t most)
 {
-    uint32_t sent =
-        outlet->end.port ? send_to_port(outlet, most) : send_to_wire(lane, outlet, most);
+    uint32_t sent;
 
+    if ((uint64_t)most * outlet->template->length > SEND_BYTES)
+        most = 1 + SEND_BYTES / outlet->template->length;
+    sent = outlet->end.port ? send_to_port(outlet, most) : send_to_wire(lane, outlet, most);
     lane_count(&lane->counters.sent, sent);
     lane_count(&lane->counters.sent_bytes,
                (uint64_t)sent * (outlet->template->length + FRAME_EXTRA));
