@@ -49,6 +49,10 @@ struct scenario {
 #define MARKED                                                                                     \
     .what = "1 Gbit/s, 0.5 ms, marks from 30 KB", .rate = 1000 * MBIT, .rtt_us = 500,              \
     .queue_percent = 400, .mark = 30000, .flags = UTCP_ASK_ECN, .from = 1, .to = 4
+/* The same, where each mark is counted and told (RFC 9768), not only that there was one in a round trip. */
+#define COUNTED                                                                                    \
+    .what = "the same, by Accurate ECN", .rate = 1000 * MBIT, .rtt_us = 500, .queue_percent = 400, \
+    .mark = 30000, .flags = UTCP_ASK_ACCURATE_ECN, .from = 1, .to = 4
 
 /* Data and ACKs are lost at random. */
 #define RANDOM(PERCENT, HUNDREDTHS)                                                                \
@@ -96,6 +100,10 @@ static const struct scenario scenarios[] = {
     {"marked-dctcp-2", .congestion = {"dctcp", "dctcp"}, MARKED},
     {"marked-cubic-2", .congestion = {"cubic", "cubic"}, MARKED},
     {"marked-newreno-2", .congestion = {"newreno", "newreno"}, MARKED},
+    {"marked-a-dctcp", .congestion = {"dctcp"}, COUNTED},
+    {"marked-a-dctcp-2", .congestion = {"dctcp", "dctcp"}, COUNTED},
+    {"marked-a-cubic-2", .congestion = {"cubic", "cubic"}, COUNTED},
+    {"marked-a-newreno-2", .congestion = {"newreno", "newreno"}, COUNTED},
     EACH("random-0", RANDOM("0", 0)),
     EACH("random-0.1", RANDOM("0.1", 10)),
     EACH("random-1", RANDOM("1", 100)),
