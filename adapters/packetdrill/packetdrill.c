@@ -37,6 +37,7 @@ struct drill *drill_preloaded;
 #define EVENTS_PER_POLL 64
 #define PACKET_SIZE     65536
 #define SPLICE_MAX      4096                      /* that an empty pipe takes, however it is set */
+#define PIECES_MAX      1024                      /* UIO_MAXIOV of the kernel */
 #define LOOK_US         1                         /* what a look at the clock costs */
 #define PATIENCE_US     (UINT64_C(600) * 1000000) /* how long netdev_receive() waits for a packet */
 #define RETURN_WAIT_MS  1000 /* real time that a thread has to come back from a call */
@@ -371,8 +372,18 @@ static ssize_t drill_read(void *userdata, int fd, void *buffer, size_t size)
     return drill_recv(userdata, fd, buffer, size, 0);
 }
 
+/* As many pieces as a call takes; else errno. */
+static bool valid_count(size_t count, int error)
+{
+    if (count > PIECES_MAX)
+        errno = error;
+    return count <= PIECES_MAX;
+}
+
 static ssize_t drill_readv(void *userdata, int fd, const struct iovec *pieces, int count)
 {
+    if (!valid_count((size_t)count, EINVAL))
+        return -1;
     return receive(userdata, fd, pieces, (size_t)count, 0);
 }
 
@@ -388,8 +399,11 @@ static ssize_t drill_recvfrom(void *userdata, int fd, void *buffer, size_t size,
 
 static ssize_t drill_recvmsg(void *userdata, int fd, struct msghdr *message, int flags)
 {
-    struct drill *drill = enter(userdata);
+    struct drill *drill;
 
+    if (!valid_count(message->msg_iovlen, EMSGSIZE))
+        return -1;
+    drill = enter(userdata);
     return leave(drill, sockets_receive_message(drill->sockets, fd, message, flags));
 }
 
@@ -421,13 +435,18 @@ ssize_t drill_write(void *userdata, int fd, const void *data, size_t size)
 
 static ssize_t drill_writev(void *userdata, int fd, const struct iovec *pieces, int count)
 {
+    if (!valid_count((size_t)count, EINVAL))
+        return -1;
     return send_pieces(userdata, fd, pieces, (size_t)count, 0, NULL, 0);
 }
 
 static ssize_t drill_sendmsg(void *userdata, int fd, const struct msghdr *message, int flags)
 {
-    struct drill *drill = enter(userdata);
+    struct drill *drill;
 
+    if (!valid_count(message->msg_iovlen, EMSGSIZE))
+        return -1;
+    drill = enter(userdata);
     return leave(drill, sockets_send_message(drill->sockets, fd, message, flags));
 }
 

@@ -266,6 +266,29 @@ static void nstat_tells_of_this_stack(void **state)
     unload(&drill);
 }
 
+/* A script may say any number. */
+static void calls_with_impossible_counts_fail(void **state)
+{
+    struct drill drill;
+    char byte;
+    struct iovec piece = {&byte, 1};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 100000};
+
+    (void)state;
+    load(&drill);
+    for (int fd = -1, last = listening(&drill); fd <= last; fd++) {
+        assert_int_equal(drill.calls.readv(drill.calls.userdata, fd, &piece, -1), -1);
+        assert_int_equal(errno, EINVAL);
+        assert_int_equal(drill.calls.writev(drill.calls.userdata, fd, &piece, 100000), -1);
+        assert_int_equal(errno, EINVAL);
+        assert_int_equal(drill.calls.recvmsg(drill.calls.userdata, fd, &message, 0), -1);
+        assert_int_equal(errno, EMSGSIZE);
+        assert_int_equal(drill.calls.sendmsg(drill.calls.userdata, fd, &message, 0), -1);
+        assert_int_equal(errno, EMSGSIZE);
+    }
+    unload(&drill);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +296,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_script_sets_ecn_as_no_kernel_may_have_it),
         cmocka_unit_test(a_call_that_blocks_returns_at_its_time),
         cmocka_unit_test(nstat_tells_of_this_stack),
+        cmocka_unit_test(calls_with_impossible_counts_fail),
     };
 
     if (argc != 2) {
