@@ -60,13 +60,6 @@ static bool is_readable(int fd)
     return poll(&wanted, 1, 0) == 1;
 }
 
-static void await_readable(int fd)
-{
-    struct pollfd wanted = {.fd = fd, .events = POLLIN};
-
-    assert_int_equal(poll(&wanted, 1, 10000), 1);
-}
-
 static bool put(struct fixture *fixture, uint8_t fill, uint32_t length)
 {
     uint8_t packet[65536];

@@ -37,7 +37,7 @@ static void an_attempt_whose_error_was_told_ends_once_more(void **state)
     struct world *world = *state;
     int fd = nonblocking(world);
     uint16_t first;
-    char byte;
+    char byte = 0;
 
     assert_int_equal(connect_to(world, fd, 9), -EINPROGRESS);
     first = port_of(world, fd);
@@ -98,7 +98,7 @@ static void a_connection_is_dissolved_by_an_unspecified_name(void **state)
 {
     struct world *world = *state;
     struct pair pair = connected(world);
-    char byte;
+    char byte = 0;
 
     assert_int_equal(dissolve(world, pair.client), 0);
     assert_int_equal(receive(world, pair.server, &byte, 1, 0), -ECONNRESET);
@@ -114,7 +114,7 @@ static void shutdown_says_whether_there_is_a_connection(void **state)
     struct world *world = *state;
     struct pair pair;
     int fd = nonblocking(world);
-    char byte;
+    char byte = 0;
 
     assert_int_equal(sockets_shutdown(world->sockets, fd, SHUT_RD), -ENOTCONN);
     assert_int_equal(receive(world, fd, &byte, 1, 0), 0); /* it holds all the same */
@@ -149,7 +149,7 @@ static void a_reset_behind_the_peers_end_is_a_broken_pipe(void **state)
 {
     struct world *world = *state;
     struct pair pair = connected(world);
-    char byte;
+    char byte = 0;
 
     assert_int_equal(send_text(world, pair.client, "x", 0), 1);
     assert_int_equal(sockets_shutdown(world->sockets, pair.client, SHUT_WR), 0);
@@ -228,7 +228,7 @@ static void calls_without_a_connection_and_flags_that_mean_nothing(void **state)
     int fd = sockets_socket(world->sockets, AF_INET, SOCK_STREAM, 0), number = -1;
     const struct iovec piece = {"x", 1};
     struct pair pair;
-    char byte;
+    char byte = 0;
 
     assert_int_equal(sockets_send_to(world->sockets, fd, &piece, 1, 0, (struct sockaddr *)&address,
                                      sizeof(address)),

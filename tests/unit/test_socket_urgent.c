@@ -127,8 +127,8 @@ static void edges_tell_of_it(void **state)
     struct world *world = *state;
     struct pair pair = connected(world);
     int epoll = sockets_epoll_create(world->sockets);
-    struct epoll_event wanted = {.events = EPOLLPRI | EPOLLET}, got;
-    char byte;
+    struct epoll_event wanted = {.events = EPOLLPRI | EPOLLET}, got = {0};
+    char byte = 0;
 
     assert_int_equal(sockets_epoll_ctl(world->sockets, epoll, EPOLL_CTL_ADD, pair.server, &wanted),
                      0);
