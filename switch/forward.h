@@ -54,12 +54,13 @@ void frame_gather(uint8_t *to, const struct nic_frame *frame, uint32_t offset, u
  * packet. */
 enum drop_reason deliver(struct worker *worker, struct port *port, const struct delivery *delivery);
 
-/* Asks for the memory that the next packet for an owner is written to, which must be near already,
- * and returns the ring: NULL where the flow has to be known first, or another worker serves it. */
+/* Asks for the memory that the next packet for an owner is written to, which must be near already, and
+ * returns the ring, for all packets of the batch that the owner has: NULL where the flow has to be known first, another
+ * worker serves it, or its port is broken. */
 struct port_ring *deliver_prefetch(const struct worker *worker, const struct owner *owner);
 
 /* A packet in one piece that stays where it is until deliver_publish(), no longer than the MTU, into
- * a ring of this worker. False: deliver() has to look at it; nothing was done. */
+ * a ring that deliver_prefetch() gave. False: deliver() has to look at it; nothing was done. */
 bool deliver_simple(struct worker *worker, struct port_ring *ring, const uint8_t *packet,
                     uint32_t length, uint16_t flags);
 
