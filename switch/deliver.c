@@ -187,18 +187,84 @@ static inline void note_copy(struct worker *worker, struct port_ring *ring, uint
         write_copies(worker);
 }
 
+/* NULL: there is no room, as far as is known, or never will be. */
+static inline uint8_t *place_simply(struct port_ring *ring, uint32_t length)
+{
+    if (length > ring_packet_max(ring->rx.size))
+        return NULL;
+    return ring_producer_place(&ring->rx, length);
+}
+
 bool deliver_simple(struct worker *worker, struct port_ring *ring, const uint8_t *packet,
                     uint32_t length, uint16_t flags)
 {
     const struct ring_record record = {.length = length, .flags = flags};
+    uint8_t *to = place_simply(ring, length);
+
+    if (!to)
+        return false;
+    note_copy(worker, ring, to, packet, &record);
+    return true;
+}
+
+/* Whether a long record that is written by itself does. */
+static bool goes_past_cache(struct port_ring *ring, uint32_t length)
+{
+    return ring->far && ring_near_has_choice(length) && !ring_near_begin(&ring->rx, length);
+}
+
+/* All of a record goes one way: a line that is stored as usual among those that go past the cache would be waited for
+ * by all behind it. */
+static void write_in_two(struct worker *worker, const struct packet_copy_in_two *copy)
+{
+    uint8_t *to = copy->to + sizeof(struct ring_record);
+    struct stream_lines lines;
+
+    if (goes_past_cache(copy->ring, copy->head_length + copy->rest_length)) {
+        stream_begin(&lines, copy->to, copy->header);
+        stream_add(&lines, copy->head, copy->head_length);
+        stream_add(&lines, copy->rest, copy->rest_length);
+        stream_end(&lines);
+        worker->streamed = true;
+        return;
+    }
+    ring_write_words(copy->to, copy->header);
+    ring_copy(to, copy->head, copy->head_length);
+    memcpy(to + copy->head_length, copy->rest, copy->rest_length);
+}
+
+static void write_copies_in_two(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->copy_in_two_count; i++)
+        write_in_two(worker, &worker->copies_in_two[i]);
+    worker->copy_in_two_count = 0;
+}
+
+bool deliver_in_two(struct worker *worker, struct port_ring *ring, const struct nic_frame *frame,
+                    uint32_t length, uint16_t flags)
+{
+    const struct ring_record record = {.length = length, .flags = flags};
+    const uint32_t head = frame->head_length - ETHER_HEADER_SIZE;
+    struct packet_copy_in_two *copy;
     uint8_t *to;
 
-    if (length > ring_packet_max(ring->rx.size))
-        return false;
-    to = ring_producer_place(&ring->rx, length);
+    if (length <= head)
+        return deliver_simple(worker, ring, frame->data + ETHER_HEADER_SIZE, length, flags);
+    to = place_simply(ring, length);
     if (!to)
-        return false; /* as far as was known */
-    note_copy(worker, ring, to, packet, &record);
+        return false;
+    copy = &worker->copies_in_two[worker->copy_in_two_count++];
+    *copy = (struct packet_copy_in_two){
+        .to = to,
+        .head = frame->data + ETHER_HEADER_SIZE,
+        .rest = frame->pieces[0].data,
+        .head_length = head,
+        .rest_length = length - head,
+        .ring = ring,
+    };
+    ring_header_words(&record, copy->header);
+    ring_producer_keep(&ring->rx, length);
+    count(worker, ring, length);
     return true;
 }
 
@@ -223,8 +289,7 @@ static enum drop_reason deliver_pieces(struct worker *worker, struct port_ring *
 
     if (!place)
         return DROP_RX_PORT_FULL;
-    if (ring->far && ring_near_has_choice(record->length) &&
-        !ring_near_begin(&ring->rx, record->length)) {
+    if (goes_past_cache(ring, record->length)) {
         stream_pieces(worker, place, record, delivery);
     } else {
         ring_write_header(place, record);
@@ -343,6 +408,7 @@ void deliver_publish(struct worker *worker)
     if (!first)
         return;
     write_copies(worker);
+    write_copies_in_two(worker);
     if (worker->streamed)
         stream_fence();
     worker->streamed = false;

@@ -214,6 +214,13 @@ static inline bool is_simple(const struct nic_frame *frame, const struct packet_
     return (frame->piece_count | frame->segment_size) == 0 && view->length <= mtu;
 }
 
+/* Whether it is that but for a second piece, as long frames of a wire have. */
+static inline bool is_in_two(const struct nic_frame *frame, const struct packet_view *view,
+                             uint32_t mtu)
+{
+    return frame->piece_count == 1 && frame->segment_size == 0 && view->length <= mtu;
+}
+
 uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
 {
     const struct nic_ops *ops = queue->queue->ops;
@@ -246,6 +253,9 @@ uint32_t forward_receive(struct worker *worker, struct worker_queue *queue)
             ring = batch.rings[batch.firsts[i]];
             if (ring && is_simple(frame, view, mtu) &&
                 deliver_simple(worker, ring, frame->data + ETHER_HEADER_SIZE, view->length, flags))
+                continue;
+            if (ring && is_in_two(frame, view, mtu) &&
+                deliver_in_two(worker, ring, frame, view->length, flags))
                 continue;
             reason = deliver_frame(worker, nic, frame, view, &batch.owners[batch.firsts[i]], flags);
         }

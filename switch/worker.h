@@ -85,6 +85,16 @@ struct packet_copy {
     struct port_ring *ring;
 };
 
+/* The same of a packet in two pieces: as long frames come from a wire, their headers copied and the rest still where
+ * it was sent from. */
+struct packet_copy_in_two {
+    uint8_t *to;
+    const uint8_t *head, *rest;
+    uint64_t header[2];
+    uint32_t head_length, rest_length;
+    struct port_ring *ring;
+};
+
 struct worker_queue {
     struct nic_queue *queue;
     uint32_t room;           /* frames that it may still be given in this round */
@@ -125,6 +135,8 @@ struct worker {
     uint32_t ring_count;    /* of all ports of this worker */
     struct packet_copy copies[WORKER_COPIES_MAX];
     uint32_t copy_count;
+    struct packet_copy_in_two copies_in_two[NIC_BATCH];
+    uint32_t copy_in_two_count;
     uint32_t cpu;               /* it runs on, counted from 1; 0: not known yet */
     bool streamed;              /* past the cache: stream_fence() before anything is shown */
     struct port_ring *touched;  /* received something in this batch */

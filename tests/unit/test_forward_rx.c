@@ -175,9 +175,8 @@ static void a_reader_on_another_processor_gets_the_same(void **state)
 }
 
 /* Past the cache, and as usual (ring_near.h). */
-static void long_packets_are_stored_either_way(void **state)
+static void stored_either_way(struct bench *bench)
 {
-    struct bench *bench = *state;
     struct bench_app app = bench_app_open(bench, false, 1024 * 1024);
     struct bench_packet sent = bench_from_peer;
     struct ring_record record;
@@ -210,6 +209,52 @@ static void long_packets_are_stored_either_way(void **state)
     bench_app_close(bench, &app);
 }
 
+static void long_packets_are_stored_either_way(void **state)
+{
+    stored_either_way(*state);
+}
+
+/* As they come from a wire, among shorter ones that are in one piece. */
+static void packets_in_two_pieces_keep_their_place(void **state)
+{
+    struct bench *bench = *state;
+
+    bench->piece_size = 800;
+    stored_either_way(bench);
+}
+
+/* A ring of 64 KiB takes some forty of these; the others are dropped, and counted, as packets in one piece are. */
+static void packets_in_two_pieces_find_a_ring_full(void **state)
+{
+    struct bench *bench = *state;
+    struct bench_app app = bench_server(bench);
+    struct bench_packet sent = bench_from_peer;
+    struct ring_record record;
+    uint8_t bytes[2048];
+    const uint8_t *packet;
+    uint32_t received[2] = {0};
+
+    sent.payload = 1400;
+    for (uint32_t round = 0; round < 2; round++) { /* in one piece, in two */
+        uint64_t dropped = bench_ring_drops(&app, DROP_RX_PORT_FULL);
+
+        bench->piece_size = round ? 256 + 1024 : BENCH_FRAME_SIZE;
+        for (sent.sequence = 0; sent.sequence < NIC_BATCH; sent.sequence++)
+            bench_arrive(bench, bytes, bench_packet(bytes, &sent));
+        worker_round(bench->worker);
+        for (; (packet = bench_receive(&app, &record)); received[round]++) {
+            sent.sequence = received[round];
+            assert_int_equal(record.length, bench_packet(bytes, &sent));
+            assert_memory_equal(packet, bytes, record.length);
+        }
+        dropped = bench_ring_drops(&app, DROP_RX_PORT_FULL) - dropped;
+        assert_int_equal(received[round] + dropped, NIC_BATCH);
+    }
+    assert_in_range(received[0], 40, NIC_BATCH - 1);
+    assert_in_range(received[1], 40, NIC_BATCH - 1);
+    bench_app_close(bench, &app);
+}
+
 static void ethernet_padding_is_no_part_of_the_packet(void **state)
 {
     struct bench *bench = *state;
@@ -222,6 +267,14 @@ static void ethernet_padding_is_no_part_of_the_packet(void **state)
     small.payload = 0;
     length = bench_packet(bytes, &small);
     bench_arrive(bench, bytes, 46); /* the least that Ethernet carries */
+    worker_round(bench->worker);
+    assert_non_null(bench_receive(&app, &record));
+    assert_int_equal(record.length, length);
+
+    bench->piece_size = 800; /* nothing but padding in the second piece */
+    small.payload = 700;
+    length = bench_packet(bytes, &small);
+    bench_arrive(bench, bytes, 1000);
     worker_round(bench->worker);
     assert_non_null(bench_receive(&app, &record));
     assert_int_equal(record.length, length);
@@ -554,6 +607,8 @@ int main(void)
         BENCH_TEST(a_full_ring_drops_its_own_packets_alone),
         BENCH_TEST(a_virtual_nic_marks_checksums_as_maybe_partial),
         BENCH_TEST(long_packets_are_stored_either_way),
+        BENCH_TEST(packets_in_two_pieces_keep_their_place),
+        BENCH_TEST(packets_in_two_pieces_find_a_ring_full),
         BENCH_TEST(a_merged_packet_in_pieces_is_one_record_for_whoever_wants_it),
         BENCH_TEST(a_merged_packet_is_cut_for_whoever_wants_none),
         BENCH_TEST(a_datagram_longer_than_the_wire_carries_is_dropped),
