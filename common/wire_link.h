@@ -49,7 +49,7 @@
 /* Bytes of each direction and queue. Waking the other end takes 50 us and more, and in that time a wire at
  * 20 Gbit/s carries 128 KB: a ring holds some such times, so that neither end runs empty, or full, while the
  * other one wakes. (In 256 KB there is room for seven large sends of 32 KB, and both processors sleep part of the
- * time.) */
+ * time.) The default; whoever has long frames and both processors awake does better with more (stream.h). */
 #define WIRE_RING_SIZE     (1024 * 1024)
 #define WIRE_QUEUES_MAX    16
 #define WIRE_RING_SIZE_MIN (64 * 1024)

@@ -315,7 +315,10 @@ static int offer(struct wire_meeting *meeting)
     int fds[FDS_MAX], status, readable;
 
     link->geometry = (struct wire_geometry){
-        .end = 0, .queues = meeting->queues ? meeting->queues : 1, .ring_size = WIRE_RING_SIZE};
+        .end = 0,
+        .queues = meeting->queues ? meeting->queues : 1,
+        .ring_size = meeting->ring_size ? meeting->ring_size : WIRE_RING_SIZE,
+    };
     link->control = make_memory("wire-control", wire_control_size(link->geometry.queues));
     if (link->control < 0)
         return link->control;

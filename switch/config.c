@@ -31,7 +31,7 @@ const struct config_option config_options[] = {
      "or packet:DEV; or wire:PATH[,address=ADDR/LENGTH]\n"
      "[,rate=][,delay=][,loss=][,reorder=][,duplicate=]\n"
      "[,corrupt=][,seed=N][,tso=on|off][,tx=on|off]\n"
-     "[,queues=N][,mtu=N]; may be repeated"},
+     "[,queues=N][,ring-size=BYTES][,mtu=N]; may be repeated"},
     {"workers", CONFIG_WORKERS, "N", "threads that move packets (1)"},
     {"cpus", CONFIG_CPUS, "LIST", "a processor for each worker, such as 0-2,5"},
     {"busy-poll", CONFIG_BUSY_POLL, "USEC|always",

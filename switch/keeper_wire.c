@@ -59,6 +59,7 @@ int keeper__open_wire(struct keeper *keeper, struct keeper_nic *nic)
         return -1;
     status = wire_meeting_init(&nic->meeting, nic->spec.wire.path, nic->spec.wire.queues);
     nic->meeting.abilities = nic->spec.wire.abilities;
+    nic->meeting.ring_size = nic->spec.wire.ring_size;
     event.data.fd = nic->meeting.epoll_fd;
     if (!status && epoll_ctl(keeper->epoll_fd, EPOLL_CTL_ADD, nic->meeting.epoll_fd, &event))
         status = -errno;

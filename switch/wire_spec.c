@@ -153,6 +153,19 @@ static int parse_ability(const char *name, const char *value, uint32_t ability, 
     return 0;
 }
 
+static int parse_ring_size(const char *name, const char *value, uint32_t *size,
+                           const struct complaint *complaint)
+{
+    uint64_t number;
+
+    if (parse_whole(name, value, WIRE_RING_SIZE_MIN, WIRE_RING_SIZE_MAX, &number, complaint))
+        return -1;
+    if (number & (number - 1))
+        return fail(complaint, "%s: %.40s is not a power of two", name, value);
+    *size = (uint32_t)number;
+    return 0;
+}
+
 static int parse_option(const char *name, const char *value, struct wire_spec *spec,
                         const struct complaint *complaint)
 {
@@ -185,6 +198,8 @@ static int parse_option(const char *name, const char *value, struct wire_spec *s
         spec->queues = status ? spec->queues : (uint32_t)number;
         return status;
     }
+    if (!strcmp(name, "ring-size"))
+        return parse_ring_size(name, value, &spec->ring_size, complaint);
     if (!strcmp(name, "mtu")) {
         status = parse_whole(name, value, WIRE_MTU_MIN, WIRE_MTU_MAX, &number, complaint);
         spec->mtu = status ? spec->mtu : (uint32_t)number;
@@ -192,7 +207,7 @@ static int parse_option(const char *name, const char *value, struct wire_spec *s
     }
     return fail(complaint,
                 "no option '%.40s'; there are rate, delay, loss, reorder, duplicate, corrupt, "
-                "seed, address, tso, tx, queues and mtu",
+                "seed, address, tso, tx, queues, ring-size and mtu",
                 name);
 }
 
@@ -203,6 +218,7 @@ int wire_spec_parse(const char *text, struct wire_spec *spec, char *error, size_
 
     *spec = (struct wire_spec){
         .queues = 1,
+        .ring_size = WIRE_RING_SIZE,
         .mtu = WIRE_MTU_DEFAULT,
         .abilities = WIRE_CAN_CHECKSUM | WIRE_CAN_SEGMENT,
     };

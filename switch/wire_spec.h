@@ -21,6 +21,7 @@ struct wire_address {
 struct wire_spec {
     char path[WIRE_PATH_SIZE];
     uint32_t queues;
+    uint32_t ring_size; /* bytes of each direction and queue, a power of two */
     uint32_t mtu;       /* bytes of IP packet */
     uint32_t abilities; /* enum wire_ability that it may agree on */
     struct impairment impairment;

@@ -75,6 +75,7 @@ static void a_wire_is_told_all_that_it_can_be_told(void **state)
     (void)state;
     assert_int_equal(config_parse_nic("wire:/run/ms/left,rate=2.5G,delay=1.5ms,loss=1%,reorder=50,"
                                       "duplicate=100%,corrupt=0,seed=7,queues=2,mtu=9000,"
+                                      "ring-size=4194304,"
                                       "address=10.9.0.1/24,address=fd00::1/64",
                                       &spec, error),
                      0);
@@ -83,6 +84,7 @@ static void a_wire_is_told_all_that_it_can_be_told(void **state)
     assert_string_equal(spec.wire.path, "/run/ms/left");
     assert_int_equal(spec.wire.queues, 2);
     assert_int_equal(spec.wire.mtu, 9000);
+    assert_int_equal(spec.wire.ring_size, 4194304);
     assert_int_equal(spec.wire.impairment.rate, 2500000000);
     assert_int_equal(spec.wire.impairment.delay_ns, 1500000);
     assert_int_equal(spec.wire.impairment.loss, 42949672); /* of 2^32 - 1 */
@@ -98,6 +100,7 @@ static void a_wire_is_told_all_that_it_can_be_told(void **state)
     assert_false(impairment_any(&spec.wire.impairment));
     assert_int_equal(spec.wire.queues, 1);
     assert_int_equal(spec.wire.mtu, 1500);
+    assert_int_equal(spec.wire.ring_size, WIRE_RING_SIZE);
     assert_int_equal(spec.wire.abilities, WIRE_CAN_CHECKSUM | WIRE_CAN_SEGMENT);
 
     assert_int_equal(config_parse_nic("wire:/run/x,tso=off", &spec, error), 0);
@@ -153,6 +156,10 @@ static void a_wrong_nic_is_refused_and_the_reason_names_it(void **state)
         {"wire:/run/x,tx=", "neither on nor off"},
         {"wire:/run/x,queues=17", "1 to 16"},
         {"wire:/run/x,mtu=100", "576 to"},
+        {"wire:/run/x,ring-size=32768", "65536 to"},
+        {"wire:/run/x,ring-size=33554432", "to 16777216"},
+        {"wire:/run/x,ring-size=100000", "power of two"},
+        {"wire:/run/x,ring-size=1M", "65536 to"},
         {"wire:/run/x,address=10.0.0.1", "ADDR/LENGTH"},
         {"wire:/run/x,address=10.0.0.1/33", "0 to 32"},
         {"wire:/run/x,address=fd00::1/129", "0 to 128"},

@@ -160,6 +160,31 @@ static void the_link_comes_back_after_either_end_went(void **state)
     }
 }
 
+/* Left comes first, so it is left's size that both have. */
+static void who_comes_first_says_how_long_the_rings_are(void **state)
+{
+    struct wire_world *world = *state;
+    struct nic_frame frames[NIC_BATCH];
+    uint32_t sent = 0;
+
+    assert_int_equal(world->half.tx.size, WIRE_RING_SIZE);
+    wire_meeting_drop(&world->left);
+    wire_meeting_drop(&world->right);
+    world->left.ring_size = WIRE_RING_SIZE_MIN;
+    world->right.ring_size = WIRE_RING_SIZE_MAX;
+    wire_world_meet(world);
+    wire_world_give_link(world);
+    assert_int_equal(world->left.link.geometry.end, 0);
+    assert_int_equal(world->half.tx.size, WIRE_RING_SIZE_MIN);
+    assert_int_equal(world->half.rx.size, WIRE_RING_SIZE_MIN);
+    while (sent < WIRE_RING_SIZE_MIN && wire_world_right_sends(world, 7, 60))
+        sent++;
+    assert_int_equal(sent, WIRE_RING_SIZE_MIN / RING_ALIGN);
+    assert_int_equal(world->queue.ops->receive(&world->queue, frames, NIC_BATCH), NIC_BATCH);
+    wire_world_check_frame(&frames[0], 7, 60);
+    world->queue.ops->release(&world->queue);
+}
+
 static void a_third_end_is_sent_away(void **state)
 {
     struct wire_world *world = *state;
@@ -292,6 +317,7 @@ int main(void)
         TEST(indices_that_no_honest_end_has_break_the_link),
         TEST(records_that_reach_too_far_break_the_link),
         TEST(the_link_comes_back_after_either_end_went),
+        TEST(who_comes_first_says_how_long_the_rings_are),
         TEST(a_third_end_is_sent_away),
         TEST(ends_with_other_numbers_of_queues_do_not_meet),
         TEST(garbage_at_the_path_is_refused),
