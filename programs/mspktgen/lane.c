@@ -14,7 +14,7 @@
 #include "ring_near.h"
 
 #define SEND_BATCH    256
-#define SEND_BYTES    65536 /* of a batch: more are out of the nearer caches before they are read */
+#define SEND_BYTES    196608 /* of a batch: more are out of the nearer caches before they are read */
 #define RECEIVE_BATCH 256
 #define RECEIVE_MOST                                                                               \
     1024 /* packets: more than are sent in a round, or a wire that is full stays so */
