@@ -13,8 +13,8 @@
 # that it takes are so slow on virtual machines that all contenders fall behind.)
 # The path "wire" has no kernel on it: the two switches meet in shared memory.
 #
-# A contender is begin_contender'ed, sampled (http_sample.py says what is in a sample) and ended. Figures count
-# only where core 0 is full, and core 1 is not what limits them.
+# A contender is begin_contender'ed, sampled (http_sample.py says what is in a sample) and ended. A figure is one of
+# the server where its row says that the server's core was the limit.
 set -u
 export MS_BUILD=$1
 BENCH=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

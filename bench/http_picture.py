@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The pictures of the HTTP benchmarks: bars with their spread, by what was offered, or latency by load.
 
-A bar is full where the server's core was the limit, pale where it was not: such a bar says what the client, or
-the way there, can do, and the server may be faster."""
+A bar is full where the server's core was the limit (http_sample.py), pale where it was not: such a bar says what the
+client, or the way there, can do, and the server may be faster."""
 import subprocess
 
 COLOURS = {"utcp": "#c03028", "kernel": "#3060a8", "kernel-notso": "#90b0e0", "nginx": "#308840",
@@ -11,14 +11,6 @@ NAMES = {"utcp": "mshttpd on UTCP", "kernel": "mshttpd on the kernel", "kernel-n
          "nginx": "nginx", "nginx-notso": "nginx, no TSO",
          "utcp-notso": "mshttpd on UTCP, no TSO"}
 PATHS = {"veth": "over veth", "wire": "over a wire in shared memory, no kernel"}
-FULL = 93  # percent: a core is full; the client takes some time to start and to end
-
-
-def limit(row):
-    """Whose core was full: only where it is the server's is a row a figure of the server."""
-    if row["core0_percent"] >= FULL:
-        return "server"
-    return "client" if row["core1_percent"] >= FULL else "neither"
 
 
 def grouped(number):
@@ -59,7 +51,7 @@ def panel(rows, title, key, label):
 def paint(path, title, panels, xlabel, width=620):
     script = [f'set terminal svg size {width * len(panels)},560 background "white"', f'set output "{path}.svg"',
               f'set multiplot layout 1,{len(panels)} title "{title}\\n'
-              '{/*0.8 full bars: the server\'s core was full; pale ones: it was not}"',
+              '{/*0.8 full bars: the server\'s core was the limit; pale ones: it was not}"',
               f'set xlabel "{xlabel}"', 'set ylabel "requests/s"', "set grid ytics", 'set format y "%\'.0f"',
               "set key outside bottom center horizontal"]
     for commands in panels:
