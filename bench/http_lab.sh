@@ -7,14 +7,26 @@
 #   mshttpd on the    ├─ nic0 ── veth ────── eth0 ─┤
 #   kernel, or nginx ─┘                            └─ wrk, on the kernel's stack
 #
-# On a veth whoever sends also does what the receiver's kernel has to do for a packet, the XDP program
-# included. So a kernel server has half of its work done by the core of its client, and a figure is worth nothing
-# without both cores beside it. (RPS would put each side's work on its own core. The interrupts from core to core
-# that it takes are so slow on virtual machines that all contenders fall behind.)
-# The path "wire" has no kernel on it: the two switches meet in shared memory.
+# On a veth whoever sends also does what the receiver's kernel has to do for a packet, generic XDP and TCP included,
+# unless RPS (receive packet steering) hands it to another core. So there are two placements, `rps` in each row:
+#
+#   rps true    nic0's receive work is done by core 0, eth0's by core 1: each core does what its own side has to do,
+#               as with two machines and a cable. This is the comparison that is asked for: all that a server and
+#               its stack cost is on core 0, whichever stack it is. What RPS itself costs, an interrupt from core to
+#               core for a batch of packets, is dear on a virtual machine, and all contenders serve less than
+#               without it; they are compared with each other.
+#   rps false   what is received is worked off by the core that sent it: the half of a kernel server's TCP that
+#               receives runs on its client's core, which is full while the server's has room. Such a row says what
+#               a veth does as it is made, not what the server can do. It is kept as that, and since figures from
+#               before there was the other are of this placement.
+#
+# How many connections at once it takes to fill a core depends on it: a request waits for interrupts from core to core
+# with RPS, and more have to be under way meanwhile.
+# The path "wire" has no kernel on it: the two switches meet in shared memory, and RPS has nothing to place.
 #
 # A contender is begin_contender'ed, sampled (http_sample.py says what is in a sample) and ended. A figure is one of
-# the server where its row says that the server's core was the limit.
+# the server where its row says that the server's core was the limit (http_sample.py says when that is); where it was
+# not the server may do more, and its ratio to one that was at its limit is a lower bound.
 set -u
 export MS_BUILD=$1
 BENCH=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -50,6 +62,45 @@ http_lab() {
         head -c $((size * 1024)) /dev/urandom >"$lab_dir/www/$size.bin"
     done
     echo it is up >"$lab_dir/www/index.html"
+    set_rps false
+}
+
+# steer ROOM DEVICE CORES: who does the receive work of all queues of a device, as a mask; 0: who sent it.
+steer() {
+    local mask
+    # `ip netns exec` mounts a /sys with the devices of the namespace.
+    mask=$(in_ns "$1" sh -c 'for queue in "/sys/class/net/$1/queues"/rx-*; do
+        echo "$2" >"$queue/rps_cpus" && cat "$queue/rps_cpus" || exit
+    done' - "$2" "$3" | sort -u)
+    [ "$((16#0${mask//[!0-9a-f]/}))" = "$3" ]
+}
+
+# handed_over CORE: how many times it was told by another that there are packets steered to it.
+handed_over() {
+    awk -v line=$(($1 + 1)) 'NR == line { print $10 }' /proc/net/softnet_stat
+}
+
+# both_steered: a ping from core 1 is received by core 0, and its answer by core 1.
+both_steered() {
+    local before0 before1
+    before0=$(handed_over 0) before1=$(handed_over 1)
+    in_client taskset -c 1 ping -c 1 -W 1 $SERVER4 &&
+        [ "$(handed_over 0)" != "$before0" ] && [ "$(handed_over 1)" != "$before1" ]
+}
+
+# set_rps true|false: the placement of what is measured from now on. RPS in the environment has those that a
+# benchmark measures, in turns within each round.
+rps=false placements=${RPS:-true}
+set_rps() {
+    local server=0 client=0
+    rps=$1
+    if ! in_server test -e /sys/class/net/nic0/queues/rx-0/rps_cpus; then
+        [ "$rps" = false ] || skip 'this kernel has no RPS: RPS=false measures without'
+        return
+    fi
+    [ "$rps" = false ] || server=1 client=2
+    steer server nic0 $server && steer client eth0 $client || fail "RPS: $rps"
+    [ "$rps" = false ] || wait_for both_steered 5 || fail 'with RPS each core receives for its own side'
 }
 
 # nginx_conf ADDRESS:PORT…
@@ -155,6 +206,11 @@ end_client() {
     client_switch_pid=0
 }
 
+# connections: so many at once; with RPS and 64 UTCP's core is idle half of the time.
+connections() {
+    if [ "$rps" = true ]; then echo 192; else echo 64; fi
+}
+
 # web_pids: of the servers, joined by +.
 web_pids() {
     local file pids=''
@@ -182,8 +238,10 @@ served() {
 # keys CONTENDER CLIENT PATH SIZE_KB KEEP_ALIVE CONNECTIONS; more_keys, if any, are the benchmark's own.
 more_keys=''
 keys() {
-    printf '{"contender": "%s", "client": "%s", "path": "%s", "size": %d, "keep_alive": %s, "connections": %d%s}' \
-        "$1" "$2" "$3" $(($4 * 1024)) "$5" "$6" "$more_keys"
+    local placement=$rps
+    [ "$3" = veth ] || placement=false
+    printf '{"contender": "%s", "client": "%s", "path": "%s", "rps": %s, ' "$1" "$2" "$3" "$placement"
+    printf '"size": %d, "keep_alive": %s, "connections": %d%s}' $(($4 * 1024)) "$5" "$6" "$more_keys"
 }
 
 # by_wrk CONTENDER SIZE_KB KEEP_ALIVE CONNECTIONS SECONDS

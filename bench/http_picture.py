@@ -2,7 +2,11 @@
 """The pictures of the HTTP benchmarks: bars with their spread, by what was offered, or latency by load.
 
 A bar is full where the server's core was the limit (http_sample.py), pale where it was not: such a bar says what the
-client, or the way there, can do, and the server may be faster."""
+client, or the way there, can do, and the server may be faster. NAME is of the placement with RPS, in which the server
+side has one core to itself (http_lab.sh), and of the wire; what was measured without RPS has a picture of its own,
+NAME-without-rps, or is NAME where there is nothing else."""
+import contextlib
+import os
 import subprocess
 
 COLOURS = {"utcp": "#c03028", "kernel": "#3060a8", "kernel-notso": "#90b0e0", "nginx": "#308840",
@@ -11,6 +15,23 @@ NAMES = {"utcp": "mshttpd on UTCP", "kernel": "mshttpd on the kernel", "kernel-n
          "nginx": "nginx", "nginx-notso": "nginx, no TSO",
          "utcp-notso": "mshttpd on UTCP, no TSO"}
 PATHS = {"veth": "over veth", "wire": "over a wire in shared memory, no kernel"}
+WITH, WITHOUT = "with RPS: each core receives for its own side", "without RPS: who sends receives for the other"
+
+
+def by_placement(path, rows):
+    """[(path of a picture, its rows, the placement in words)]."""
+    without = [row for row in rows if row["path"] == "veth" and not row["rps"]]
+    shown = [row for row in rows if row not in without]
+    if not any(row["rps"] for row in shown):
+        pictures = [(path, rows, WITHOUT)]
+    else:
+        pictures = [(path, shown, WITH), (path + "-without-rps", without, WITHOUT)]
+    pictures = [picture for picture in pictures if picture[1]]
+    if len(pictures) == 1:  # one of an earlier run would not belong to these results
+        for suffix in (".svg", ".png"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path + "-without-rps" + suffix)
+    return pictures
 
 
 def grouped(number):
@@ -72,28 +93,39 @@ def panels_of(rows, key, label):
     return found
 
 
+def paint_placements(path, rows, title, key, label, xlabel):
+    for picture, chosen, placement in by_placement(path, rows):
+        paint(picture, f"{title}\\n{{/*0.8 {placement}}}", panels_of(chosen, key, label), xlabel)
+
+
 def draw_sizes(path, rows):
-    kept = rows[0]["keep_alive"]
-    paint(path, "HTTP server held to one core, " + ("connections kept" if kept else "one connection per request"),
-          panels_of(rows, "size", lambda size: f"{size // 1024} KB"), "response")
+    kept = "connections kept" if rows[0]["keep_alive"] else "one connection per request"
+    paint_placements(path, rows, f"HTTP server held to one core, {kept}", "size",
+                     lambda size: f"{size // 1024} KB", "response")
 
 
 def draw_connections(path, rows):
-    paint(path, "HTTP server held to one core: 1 KB by that many kept connections",
-          panels_of(rows, "connections", grouped), "connections at the same time")
+    paint_placements(path, rows, "HTTP server held to one core: 1 KB by that many kept connections",
+                     "connections", grouped, "connections at the same time")
 
 
 def draw_processes(path, rows):
-    paint(path, "One core, one NIC: that many mshttpd, each with a stack and a port of its own; 1 KB, kept",
-          panels_of(rows, "processes", str), "processes")
+    paint_placements(path, rows, "One core, one NIC: that many mshttpd, each with a stack and a port of its own; "
+                     "1 KB, kept", "processes", str, "processes")
 
 
 def draw_load(path, rows):
+    for picture, chosen, placement in by_placement(path, rows):
+        paint_load(picture, chosen, placement)
+
+
+def paint_load(path, rows, placement):
     """Latency against what was offered, as long as it was served."""
     served = [row for row in rows if row["requests_per_second"] >= 0.9 * row["offered_per_second"]]
     script = ['set terminal svg size 1500,520 background "white"', f'set output "{path}.svg"',
               'set multiplot layout 1,3 title "Latency against offered load (open loop): 1 KB, one connection per '
-              'request, server held to one core, over veth"',
+              'request, server held to one core, over veth\\n'
+              f'{{/*0.8 {placement}}}"',
               'set xlabel "requests/s offered; a line ends where less than 90 % was served"',
               'set ylabel "microseconds"', "set logscale y", "set grid", 'set format x "%\'.0f"',
               "set xtics rotate by -30", "set key top left", "set rmargin 8", "set xrange [0:*]"]

@@ -9,8 +9,8 @@ it costs counts from when that is over.
   core0_percent, core1_percent   of the cores that hold the server side and the client side, of the time that the
                                  host gave them
   limit                          whose core was full: server, client, both or neither
-  cpu_us_per_request             time of core 0, all that it did, for a request; some of that is the client's,
-                                 for packets that the server sent (http_lab.sh)
+  cpu_us_per_request             time of core 0, all that it did, for a request; without RPS (http_lab.sh) some of
+                                 that is the client's, for packets that the server sent
   server_us_per_request,         the part of it that the scheduler gave to the server, and to the switch; what is
   switch_us_per_request          left is the kernel's, for packets (softirq)
   other_percent                  of both cores, from the client's start to its end, what processes had that take no
