@@ -17,6 +17,8 @@ def contenders(rows, direction):
             title = "memif, bare hop"
         elif row["direction"] != direction:
             continue
+        elif row["contender"] == "hop":
+            title = "1 port, one hop"
         elif row["idle_ports"]:
             title = f"1 port, {row['idle_ports']} idle"
         else:
