@@ -28,7 +28,8 @@
 #include "core.h"
 #include "forward.h"
 
-#define FRAMES    4096 /* that the NIC receives, over and over */
+#define FRAMES    4096 /* that the NIC receives, over and over, so that each port has its turn */
+#define FEW       256  /* of a single port: as many as a second-level cache holds of any length */
 #define TX_FRAMES 256
 #define FRAME_MAX 1600
 #define PORT_BASE 1024
@@ -55,7 +56,7 @@ static struct switch_core *core;
 static struct nic_queue *nic_queue;
 static struct app *apps;
 static uint8_t *frames, *tx_frames;
-static uint32_t frame_stride, next_frame, next_tx;
+static uint32_t frame_count, frame_stride, next_frame, next_tx;
 static uint64_t sent;
 static int stop;
 
@@ -92,7 +93,7 @@ static uint32_t array_receive(struct nic_queue *queue, struct nic_frame *out, ui
         out[i] = (struct nic_frame){.data = frames + (size_t)next_frame * frame_stride,
                                     .head_length = ETHER_HEADER_SIZE + wish.length,
                                     .length = ETHER_HEADER_SIZE + wish.length};
-        next_frame = (next_frame + 1) % FRAMES;
+        next_frame = next_frame + 1 == frame_count ? 0 : next_frame + 1;
     }
     return max;
 }
@@ -177,10 +178,11 @@ static void make_frames(void)
     frame_stride = (FRAME_MAX > ETHER_HEADER_SIZE + wish.length
                         ? (ETHER_HEADER_SIZE + wish.length + 127) & ~127U
                         : FRAME_MAX);
-    frames = aligned_alloc(128, (size_t)FRAMES * frame_stride);
+    frame_count = wish.ports == 1 && !wish.choose ? FEW : FRAMES;
+    frames = aligned_alloc(128, (size_t)frame_count * frame_stride);
     tx_frames = aligned_alloc(128, (size_t)TX_FRAMES * frame_stride);
     srandom(1);
-    for (uint32_t i = 0; i < FRAMES; i++) {
+    for (uint32_t i = 0; i < frame_count; i++) {
         uint8_t *frame = frames + (size_t)i * frame_stride;
         struct wire_ether *ether = (struct wire_ether *)frame;
 
