@@ -55,9 +55,8 @@ struct wire_link {
 
 struct wire_meeting {
     char path[WIRE_PATH_SIZE];
-    uint32_t queues; /* wanted; 0: as many as the other end has, or one */
-    uint32_t
-        ring_size; /* bytes, a power of two: of a link that this end offers; 0: WIRE_RING_SIZE */
+    uint32_t queues;    /* wanted; 0: as many as the other end has, or one */
+    uint32_t ring_size; /* bytes, of a link that this end offers; 0: WIRE_RING_SIZE */
     uint32_t abilities; /* enum wire_ability: what may be left to this end; 0 unless it is set */
     enum wire_state state;
     int epoll_fd, listen_fd, peer_fd;
