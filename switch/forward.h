@@ -64,11 +64,12 @@ struct port_ring *deliver_prefetch(const struct worker *worker, const struct own
 bool deliver_simple(struct worker *worker, struct port_ring *ring, const uint8_t *packet,
                     uint32_t length, uint16_t flags);
 
-/* The same of a packet in a frame of two pieces, the Ethernet header and more in the first. */
+/* The same of a packet in a frame of two pieces, the Ethernet header and more in the first; at most NIC_BATCH of them
+ * until deliver_publish(). */
 bool deliver_in_two(struct worker *worker, struct port_ring *ring, const struct nic_frame *frame,
                     uint32_t length, uint16_t flags);
 
-/* The same for one ring, which is this worker's. */
+/* As deliver(), into one ring, which is this worker's. */
 enum drop_reason deliver_to_ring(struct worker *worker, struct port_ring *ring,
                                  const struct delivery *delivery);
 
